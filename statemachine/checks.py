@@ -1,0 +1,95 @@
+"""Checks of configuration values: each raises ConfigurationError with the field, the value and the rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import ConfigurationError
+
+__all__ = [
+    "check_agent",
+    "check_bool",
+    "check_callable",
+    "check_count",
+    "check_name",
+    "check_priority",
+    "check_timeout",
+    "check_wait",
+    "check_word",
+    "option_names",
+    "shown",
+]
+
+
+def check_name(name: str, value: object) -> None:
+    """A non-empty string."""
+    if not isinstance(value, str):
+        raise ConfigurationError(name, "must be a string", f"a {type(value).__name__}")
+    if not value:
+        raise ConfigurationError(name, "must not be empty", repr(value))
+
+
+def check_bool(name: str, value: object) -> None:
+    """True or False, nothing else."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(name, "must be True or False", f"a {type(value).__name__}")
+
+
+def check_count(name: str, value: object, least: int = 1) -> None:
+    """An integer (not a bool) of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(name, f"must be an integer of at least {least}", shown(value))
+
+
+def check_timeout(name: str, value: object) -> None:
+    """A finite number of seconds above 0, or None."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise ConfigurationError(name, "must be a finite number of seconds above 0, or None", shown(value))
+
+
+def check_word(name: str, value: object, words: tuple[str, ...]) -> None:
+    """One of ``words``."""
+    if not isinstance(value, str) or value not in words:
+        raise ConfigurationError(name, f"must be one of {', '.join(map(repr, words))}", shown(value))
+
+
+def shown(value: object) -> str:
+    """How a refused value is described: numbers and words by themselves, all else by its type."""
+    return repr(value) if isinstance(value, (bool, int, float, str)) else f"a {type(value).__name__}"
+
+
+def option_names(options: Mapping[str, Any]) -> str:
+    """What is shown of options."""
+    return ", ".join(sorted(options)) or "none"
+
+
+def check_callable(name: str, value: object, rule: str) -> None:
+    """``value`` must be callable."""
+    if not callable(value):
+        raise ConfigurationError(name, f"must be callable {rule}", shown(value))
+
+
+def check_priority(value: object) -> None:
+    """Any integer; higher goes first."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError("priority", "must be an integer", shown(value))
+
+
+def check_agent(value: object) -> None:
+    """A name, or None."""
+    if value is not None:
+        check_name("agent", value)
+
+
+def check_wait(value: object) -> None:
+    """How long one call may wait: None is the configured time, infinity is no bound, 0 is not at all."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value < 0:
+        raise ConfigurationError(
+            "timeout", "must be a number of seconds of at least 0, infinity, or None", shown(value)
+        )

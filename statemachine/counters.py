@@ -1,0 +1,63 @@
+"""What the model counts. No decision reads it, so it is no part of a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+__all__ = ["Counters", "ModelUsage", "Tally"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """What one model was used for: leases granted, and the seconds they were held, added up over finished leases."""
+
+    calls: int = 0
+    busy_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Events since the model was made.
+
+    ``switches``: starts on a local slot whose signature differs from that of the start before. ``evictions``: idle instances stopped by
+    their time-out or to make room. ``stops``: instances that are down or were given up on; ``shutdown_failures`` of
+    them failed or were overdue. ``start_failures`` includes overdue starts.
+    """
+
+    grants: int = 0
+    rejections: int = 0
+    cancellations: int = 0
+    timeouts: int = 0
+    revocations: int = 0
+    starts: int = 0
+    start_failures: int = 0
+    switches: int = 0
+    evictions: int = 0
+    stops: int = 0
+    shutdown_failures: int = 0
+
+
+class Tally:
+    """The running counts behind Counters and ModelUsage."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = dict.fromkeys((f.name for f in fields(Counters)), 0)
+        self.calls: dict[str, int] = {}
+        self.busy: dict[str, float] = {}
+
+    def granted(self, model: str) -> None:
+        """One lease more on ``model``."""
+        self.counts["grants"] += 1
+        self.calls[model] = self.calls.get(model, 0) + 1
+
+    def held(self, model: str, seconds: float) -> None:
+        """A lease on ``model`` is over."""
+        self.busy[model] = self.busy.get(model, 0.0) + seconds
+
+    def counters(self) -> Counters:
+        """The counts as they are now."""
+        return Counters(**self.counts)
+
+    def usage(self) -> dict[str, ModelUsage]:
+        """Each model's use, as it is now."""
+        return {model: ModelUsage(calls, self.busy.get(model, 0.0)) for model, calls in self.calls.items()}

@@ -1,0 +1,220 @@
+"""Every error the library raises, in one tree.
+
+::
+
+    ProviderManagerError
+    ├── ConfigurationError            the caller's fault: field, value, rule
+    ├── UnknownProviderError          the caller's fault: no such provider
+    ├── ManagerClosedError            the caller's fault: before, or after, the manager's life
+    ├── LeaseReleasedError            the caller's fault: the lease is over
+    ├── ContentionError               somebody else has what was asked for; trying later may help
+    │   ├── ProviderLimitError
+    │   ├── QueueFullError
+    │   ├── AcquireTimeoutError
+    │   ├── LocalProviderConflictError
+    │   └── LocalInstanceBusyError
+    ├── AdapterInstantiationError     the adapter's fault: it could not be constructed or started
+    └── AdapterError                  the adapter's fault, while it was used
+        ├── AdapterConnectError       nobody answers, or the connection was lost
+        ├── AdapterTimeoutError       the server took too long
+        ├── AdapterProtocolError      the server said something that makes no sense
+        │   └── TruncatedStreamError  a stream stopped without its closing event
+        ├── AdapterRequestError       the server refuses the request as it stands
+        │   ├── AuthenticationError
+        │   ├── ModelNotFoundError
+        │   └── ContextLengthError
+        ├── ModelLoadError            the server could not load the model
+        ├── ModelEvictedError         the server dropped the model, perhaps in mid-answer
+        └── AdapterBusyError          the server has no capacity just now
+
+A bug of ours shows as ``transitions.MachineError`` (an illegal trigger) or ``AssertionError``, and is
+not part of this tree. No message holds an option's value: options may be credentials.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AcquireTimeoutError",
+    "AdapterBusyError",
+    "AdapterConnectError",
+    "AdapterError",
+    "AdapterInstantiationError",
+    "AdapterProtocolError",
+    "AdapterRequestError",
+    "AdapterTimeoutError",
+    "AuthenticationError",
+    "ConfigurationError",
+    "ContentionError",
+    "ContextLengthError",
+    "LeaseReleasedError",
+    "LocalInstanceBusyError",
+    "LocalProviderConflictError",
+    "ManagerClosedError",
+    "ModelEvictedError",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "ProviderLimitError",
+    "ProviderManagerError",
+    "QueueFullError",
+    "TruncatedStreamError",
+    "UnknownProviderError",
+]
+
+
+class ProviderManagerError(Exception):
+    """Base of every error of this library."""
+
+
+class ConfigurationError(ProviderManagerError, ValueError):
+    """A configuration value was refused when it was given.
+
+    ``field`` is the path to the value (``"base_options.headers[2]"``), ``rule`` what it must satisfy,
+    ``shown`` how the value is described: a repr where that is safe, else its type.
+    """
+
+    def __init__(self, field: str, rule: str, shown: str) -> None:
+        super().__init__(f"{field}: {rule}; got {shown}")
+        self.field = field
+        self.rule = rule
+        self.shown = shown
+
+
+class UnknownProviderError(ProviderManagerError, LookupError):
+    """The runtime configuration names a provider that was not registered."""
+
+    def __init__(self, provider: str, available: tuple[str, ...]) -> None:
+        super().__init__(f"unknown provider {provider!r}; available: {', '.join(map(repr, available))}")
+        self.provider = provider
+        self.available = available
+
+
+class ManagerClosedError(ProviderManagerError):
+    """The manager is not open: not entered yet, closing, or closed."""
+
+
+class LeaseReleasedError(ProviderManagerError):
+    """The lease was released or revoked; its adapter is no longer ours to use."""
+
+
+class ContentionError(ProviderManagerError):
+    """What was asked for is held by somebody else.
+
+    ``requested`` and ``holder`` are labels such as ``"lmstudio/phi-4#1f0c9a2e"`` (``holder`` is None
+    where nobody in particular is to blame); ``limit`` is the capacity that was reached, where there is one; ``waited``
+    is the time in seconds from the call to the refusal.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        requested: str,
+        holder: str | None = None,
+        limit: int | None = None,
+        waited: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.requested = requested
+        self.holder = holder
+        self.limit = limit
+        self.waited = waited
+
+
+class ProviderLimitError(ContentionError):
+    """An API provider has all its instances in use, and waiting is switched off (or would be for oneself)."""
+
+
+class QueueFullError(ContentionError):
+    """As many requests as ``max_waiting`` allows are waiting already."""
+
+
+class AcquireTimeoutError(ContentionError, TimeoutError):
+    """The request was not granted within its time-out, loading included."""
+
+
+class LocalProviderConflictError(ContentionError):
+    """Another local configuration holds the slot."""
+
+
+class LocalInstanceBusyError(ContentionError):
+    """The same local configuration holds the slot, with all its leases taken."""
+
+
+class AdapterInstantiationError(ProviderManagerError):
+    """An adapter could not be constructed or started. The cause is chained (``TimeoutError`` when it was overdue)."""
+
+    def __init__(self, message: str, *, requested: str) -> None:
+        super().__init__(message)
+        self.requested = requested
+
+
+class AdapterError(ProviderManagerError):
+    """A call failed. ``retryable``: the same call may succeed later. ``broken``: the instance must not be reused.
+
+    The class attributes are the defaults of each cause; either can be overridden where it is raised.
+    """
+
+    retryable: bool = False
+    broken: bool = False
+
+    def __init__(self, message: str, *, retryable: bool | None = None, broken: bool | None = None) -> None:
+        super().__init__(message)
+        if retryable is not None:
+            self.retryable = retryable
+        if broken is not None:
+            self.broken = broken
+
+
+class AdapterConnectError(AdapterError):
+    """The server does not answer, or the connection was lost."""
+
+    retryable = True
+
+
+class AdapterTimeoutError(AdapterError, TimeoutError):
+    """The server took longer than the adapter's own time-out."""
+
+    retryable = True
+
+
+class AdapterProtocolError(AdapterError):
+    """The server's answer does not follow its protocol."""
+
+
+class TruncatedStreamError(AdapterProtocolError):
+    """A stream ended without its closing event."""
+
+    retryable = True
+
+
+class AdapterRequestError(AdapterError):
+    """The server refuses the request as it stands."""
+
+
+class AuthenticationError(AdapterRequestError):
+    """The server wants other credentials."""
+
+
+class ModelNotFoundError(AdapterRequestError):
+    """The server does not have the model."""
+
+
+class ContextLengthError(AdapterRequestError):
+    """The prompt does not fit into the model's context."""
+
+
+class ModelLoadError(AdapterError):
+    """The server has the model but could not load it."""
+
+
+class ModelEvictedError(AdapterError):
+    """The server dropped the model: the instance is of no more use."""
+
+    retryable = True
+    broken = True
+
+
+class AdapterBusyError(AdapterError):
+    """The server has no capacity just now."""
+
+    retryable = True

@@ -1,0 +1,109 @@
+"""A lease: the right to use one adapter until it is given back, exactly once."""
+
+from __future__ import annotations
+
+import warnings
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from .adapter import Adapter
+from .config import Demand
+from .errors import AdapterError, LeaseReleasedError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Lease", "Lessor"]
+
+
+class Lessor(Protocol):
+    """Whoever granted the lease, and takes it back."""
+
+    def holds(self, ticket: int) -> bool:
+        """Whether the lease is still on."""
+        ...
+
+    def release(self, ticket: int, broken: bool) -> None:
+        """The holder gives it back."""
+        ...
+
+    def dropped(self, ticket: int) -> None:
+        """The holder lost it: it was garbage-collected, in any thread and at any moment."""
+        ...
+
+
+class Lease:
+    """Made by ``ProviderManager.get_adapter`` and ``acquire``.
+
+    Ends by :meth:`release`, by leaving its ``async with`` block, or by being revoked when the manager closes, whichever
+    is first. A lease that is dropped without any of these warns (``ResourceWarning``) and is released.
+
+    ``queued_seconds`` is the time spent in the queue, ``loading_seconds`` the time spent on the start (or the shutdown that made
+    room for it); together they are the time from the call to the grant.
+    """
+
+    __slots__ = ("__weakref__", "_adapter", "_demand", "_lessor", "_ticket", "loading_seconds", "queued_seconds")
+
+    def __init__(
+        self, lessor: Lessor, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float
+    ) -> None:
+        self._lessor = lessor
+        self._ticket = ticket
+        self._demand = demand
+        self._adapter = adapter
+        self.queued_seconds = queued
+        self.loading_seconds = loading
+
+    @property
+    def adapter(self) -> Adapter:
+        """The leased adapter. Raises LeaseReleasedError once the lease is over."""
+        if not self._lessor.holds(self._ticket):
+            raise LeaseReleasedError(f"the lease of {self._demand} is over")
+        return self._adapter
+
+    @property
+    def released(self) -> bool:
+        """Whether the lease is over."""
+        return not self._lessor.holds(self._ticket)
+
+    @property
+    def provider_name(self) -> str:
+        """The provider of the leased instance."""
+        return self._demand.provider
+
+    @property
+    def model_id(self) -> str:
+        """The model of the leased instance."""
+        return self._demand.model
+
+    @property
+    def ticket(self) -> int:
+        """The number of the request, as observers see it."""
+        return self._ticket
+
+    def release(self, broken: bool = False) -> None:
+        """Give the lease back; again is a no-op. ``broken``: the instance takes no new lease and stops at its last release."""
+        self._lessor.release(self._ticket, broken)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release(broken=says_broken(error))
+
+    def __repr__(self) -> str:
+        return f"<Lease of {self._demand}, {'released' if self.released else 'held'}>"
+
+    def __del__(self) -> None:
+        if self._lessor.holds(self._ticket):
+            self._lessor.dropped(self._ticket)
+            warnings.warn(
+                f"a lease of {self._demand} was dropped unreleased", ResourceWarning, stacklevel=2, source=self
+            )
+
+
+def says_broken(error: BaseException | None) -> bool:
+    """Whether ``error`` means that the instance must not be used again. Only an AdapterError can tell."""
+    return isinstance(error, AdapterError) and error.broken

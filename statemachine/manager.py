@@ -1,0 +1,326 @@
+"""The trio driver of the model: it tells the model what happens and carries out what the model answers.
+
+Nothing is decided here. ``step`` is synchronous, so trio cannot interleave inside it and it needs no lock. Whatever takes time runs as a
+:class:`Worker` in the manager's nursery and ends in another event. The manager is off the data path: a stream flows
+between agent and adapter.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import trio
+from outcome import Value
+from trio.lowlevel import enable_ki_protection
+
+from .checks import check_agent, check_callable, check_priority, check_wait, shown
+from .config import Demand, ProviderManagerConfig
+from .errors import ConfigurationError, ManagerClosedError
+from .events import (
+    AbandonStop,
+    AcquireRequested,
+    Cancelled,
+    Closed,
+    CloseRequested,
+    Event,
+    Grant,
+    InterruptStart,
+    Reject,
+    Released,
+    Revoke,
+    StartInstance,
+    StopInstance,
+    Transition,
+    Wake,
+)
+from .lease import Lease, says_broken
+from .model import Model
+from .refusal import refusal
+from .runtime import RuntimeProviderConfig
+from .statistics import Statistics, statistics
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Observer", "ProviderManager"]
+
+Observer: TypeAlias = Callable[[Transition], None]
+"""Called with every state change, in order, after the step that made it. It must not block."""
+
+log = logging.getLogger(__name__)
+_RESOLVED_LIMIT = 1024
+
+
+class _Asker:
+    """One call of ``get_adapter`` that has not been answered."""
+
+    __slots__ = ("answer", "task")
+
+    def __init__(self) -> None:
+        self.answer: Lease | Exception | None = None
+        self.task: trio.lowlevel.Task | None = None
+
+
+class ProviderManager:
+    """Coordinates adapters: see the contract in the README. Entered once, in one trio run, and used from its thread.
+
+    ``observers`` are called with every transition. Raises ConfigurationError.
+    """
+
+    def __init__(self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = ()) -> None:
+        if not isinstance(config, ProviderManagerConfig):
+            raise ConfigurationError("config", "must be a ProviderManagerConfig", shown(config))
+        for index, observer in enumerate(observers):
+            check_callable(f"observers[{index}]", observer, "with one Transition")
+        self.config = config
+        self._observers = tuple(observers)
+        self._model = Model(config, record=bool(observers))
+        self._inbox: deque[Event] = deque()
+        self._stepping = False
+        self._tickets = count(1)
+        self._resolved: dict[RuntimeProviderConfig, Demand] = {}
+        self._askers: dict[int, _Asker] = {}
+        self._leased: set[int] = set()
+        self._workers: dict[int, Worker] = {}
+        self._alarm = trio.CancelScope()
+        self._watch = trio.CancelScope(shield=True)
+        self._entered = False
+        self._closed = trio.Event()
+        self._carry_out: dict[type, Callable[[Any], None]] = {
+            Grant: self._grant,
+            Reject: self._reject,
+            Revoke: lambda effect: self._leased.discard(effect.ticket),
+            StartInstance: self._start,
+            InterruptStart: lambda effect: self._workers[effect.instance].interrupt_start(),
+            StopInstance: lambda effect: self._workers[effect.instance].stop(),
+            AbandonStop: lambda effect: self._workers[effect.instance].abandon_stop(),
+            Closed: self._finish,
+            Transition: self._tell,
+        }
+
+    # ---- what users call ----
+
+    @property
+    def available_providers(self) -> tuple[str, ...]:
+        """The providers' names, in the order of the configuration."""
+        return tuple(provider.name for provider in self.config.available_providers)
+
+    def statistics(self) -> Statistics:
+        """A frozen picture: instances and queues per provider and slot, counters, use per model."""
+        return statistics(self._model)
+
+    @enable_ki_protection
+    async def get_adapter(
+        self,
+        runtime_config: RuntimeProviderConfig,
+        timeout: float | None = None,
+        agent: str | None = None,
+        priority: int = 0,
+    ) -> Lease:
+        """Wait for a lease of an instance of ``runtime_config``. Cancelled in here, it leaves no trace.
+
+        ``timeout`` bounds the time to the grant, loading included, in seconds (None: the configured ``acquire_timeout``; infinity:
+        unbounded). ``agent`` names the caller to policies; ``priority``, higher first, concerns local slots only. The
+        calling task owns the lease. Raises ManagerClosedError, UnknownProviderError, ConfigurationError, ProviderLimitError,
+        LocalProviderConflictError, LocalInstanceBusyError, QueueFullError, AcquireTimeoutError, AdapterInstantiationError.
+        """
+        check_wait(timeout)
+        check_agent(agent)
+        check_priority(priority)
+        if not self._entered:
+            raise ManagerClosedError("the manager has not been entered")
+        demand = self._resolve(runtime_config)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
+        ticket = next(self._tickets)
+        asker = self._askers[ticket] = _Asker()
+        task = trio.lowlevel.current_task()
+        self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds))
+        if asker.answer is None:
+            asker.task = task
+            answer = await self._park(ticket)
+        else:
+            answer = asker.answer
+            if isinstance(answer, Lease):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def acquire(
+        self,
+        runtime_config: RuntimeProviderConfig,
+        timeout: float | None = None,
+        agent: str | None = None,
+        priority: int = 0,
+    ) -> Acquiring:
+        """``async with manager.acquire(...) as lease:`` as :meth:`get_adapter`, released when the block is left."""
+        return Acquiring(self, runtime_config, timeout, agent, priority)
+
+    # ---- life ----
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise ManagerClosedError("a manager is entered only once")
+        self._entered = True
+        self._token = trio.lowlevel.current_trio_token()
+        self._nursery_context = trio.open_nursery()
+        self._nursery = await self._nursery_context.__aenter__()
+        self._nursery.start_soon(self._watch_deadlines)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The nursery is not told of the body's exception, which therefore leaves bare. Its children are shielded, so
+        # that an outer cancellation reaches them only through the model, which bounds every one of them.
+        try:
+            self._dispatch(CloseRequested(grace=error is None))
+            try:
+                await self._closed.wait()
+            except BaseException:
+                with trio.CancelScope(shield=True):
+                    self._dispatch(CloseRequested(grace=False))
+                    await self._closed.wait()
+                raise
+        finally:
+            await self._nursery_context.__aexit__(None, None, None)
+
+    async def _watch_deadlines(self) -> None:
+        with self._watch:
+            while True:
+                with trio.CancelScope(deadline=self._model.next_deadline) as self._alarm:
+                    await trio.sleep_forever()
+                self._dispatch(Wake())
+
+    async def _run(self, instance: int, worker: Worker) -> None:
+        try:
+            with trio.CancelScope(shield=True):
+                await worker.run()
+        finally:
+            del self._workers[instance]
+
+    # ---- the lessor of its leases ----
+
+    def holds(self, ticket: int) -> bool:
+        """Whether the lease ``ticket`` is on. (For Lease.)"""
+        return ticket in self._leased
+
+    def release(self, ticket: int, broken: bool) -> None:
+        """End the lease ``ticket``; no-op if it is over. (For Lease.)"""
+        if ticket in self._leased:
+            self._leased.remove(ticket)
+            self._dispatch(Released(ticket, broken))
+
+    def dropped(self, ticket: int) -> None:
+        """End the lease ``ticket``, called by the garbage collector: in any thread, perhaps in the middle of a step. (For Lease.)"""
+        try:
+            here = trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            here = False
+        if here:
+            self.release(ticket, broken=False)
+        else:
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self.release, ticket, False)
+
+    # ---- between trio and the model ----
+
+    @enable_ki_protection
+    def _dispatch(self, event: Event) -> None:
+        """Step the model and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
+        self._inbox.append(event)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._inbox:
+                for effect in self._model.step(self._inbox.popleft(), trio.current_time()):
+                    self._carry_out[type(effect)](effect)
+        finally:
+            self._stepping = False
+        if self._model.next_deadline < self._alarm.deadline:
+            self._alarm.deadline = self._model.next_deadline
+
+    async def _park(self, ticket: int) -> Lease | Exception:
+        def abort(_: object) -> trio.lowlevel.Abort:
+            del self._askers[ticket]
+            self._dispatch(Cancelled(ticket))
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        answer: Lease | Exception = await trio.lowlevel.wait_task_rescheduled(abort)
+        return answer
+
+    def _answer(self, ticket: int, answer: Lease | Exception) -> None:
+        asker = self._askers.pop(ticket)
+        asker.answer = answer
+        if asker.task is not None:
+            trio.lowlevel.reschedule(asker.task, Value(answer))
+
+    def _grant(self, effect: Grant) -> None:
+        if effect.ticket not in self._askers:
+            return  # cancelled by an effect of the same step; the event that says so is in the inbox
+        worker = self._workers[effect.instance]
+        assert worker.adapter is not None, "only a started instance is granted"
+        self._leased.add(effect.ticket)
+        lease = Lease(self, effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
+        self._answer(effect.ticket, lease)
+
+    def _reject(self, effect: Reject) -> None:
+        if effect.ticket in self._askers:
+            worker = None if effect.instance is None else self._workers[effect.instance]
+            self._answer(effect.ticket, refusal(effect, None if worker is None else worker.error))
+
+    def _start(self, effect: StartInstance) -> None:
+        provider = self.config.provider(effect.demand.provider)
+        worker = Worker(effect.instance, effect.demand, provider.adapter, self._dispatch)
+        self._workers[effect.instance] = worker
+        self._nursery.start_soon(self._run, effect.instance, worker, name=f"adapter of {effect.demand}")
+
+    def _finish(self, _: Closed) -> None:
+        self._watch.cancel()
+        self._closed.set()
+
+    def _tell(self, record: Transition) -> None:
+        for observer in self._observers:
+            try:
+                observer(record)
+            except Exception:
+                log.exception("an observer raised; the manager goes on")
+
+    def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
+        try:
+            return self._resolved[runtime_config]
+        except (KeyError, TypeError):  # new, or nothing that could be resolved
+            demand = self.config.resolve(runtime_config)
+        if len(self._resolved) >= _RESOLVED_LIMIT:
+            self._resolved.clear()
+        self._resolved[runtime_config] = demand
+        return demand
+
+
+class Acquiring:
+    """A lease for the length of an ``async with`` block."""
+
+    __slots__ = ("_arguments", "_lease", "_manager")
+
+    def __init__(self, manager: ProviderManager, *arguments: Any) -> None:
+        self._manager = manager
+        self._arguments = arguments
+
+    async def __aenter__(self) -> Lease:
+        self._lease = await self._manager.get_adapter(*self._arguments)
+        return self._lease
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lease.release(broken=says_broken(error))

@@ -1,0 +1,226 @@
+"""The moves of the pure model: each carries one change through machine, records, shelves, timers, counters and effects.
+
+Nothing is chosen here; :mod:`statemachine.model` decides which move is made when.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .config import Demand, PoolKey, ProviderManagerConfig
+from .counters import Tally
+from .events import (
+    Cause,
+    Closed,
+    Effect,
+    Grant,
+    Reject,
+    StartInstance,
+    StopInstance,
+    Timer,
+    TimerKind,
+    Transition,
+)
+from .lifecycle import INSTANCE, POOL, REQUEST, FastMachine
+from .policy import Fifo
+from .pool import Instance, Pool, Request
+from .timers import Timers
+
+__all__ = ["GRACE", "Moves", "holder"]
+
+GRACE: Final[Timer] = (TimerKind.GRACE, 0)
+
+
+class Moves:
+    """The model's state, and the ways in which it changes."""
+
+    def __init__(self, config: ProviderManagerConfig, *, record: bool = False) -> None:
+        self.config = config
+        self.record = record
+        self.pools: dict[PoolKey, Pool] = {}
+        self.requests: dict[int, Request] = {}
+        self.instances: dict[int, Instance] = {}
+        self.timers = Timers()
+        self.tally = Tally()
+        self.closing = False
+        self.closed = False
+        self.next_instance = 1
+        self._now = 0.0
+        self._effects: list[Effect] = []
+
+    # ---- the request ----
+
+    def _assign(self, pool: Pool, instance: Instance, request: Request) -> None:
+        self._fire(REQUEST, request, "assign")
+        request.queued += self._now - request.since
+        request.since = self._now
+        request.instance = instance
+        instance.assigned[request.ticket] = request
+        pool.refile(instance)
+
+    def _grant(self, pool: Pool, instance: Instance, request: Request) -> None:
+        if request.state == "assigned":
+            request.loading += self._now - request.since
+        else:
+            request.queued += self._now - request.since
+        self._fire(REQUEST, request, "grant")
+        self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
+        if instance.state == "idle":
+            self._fire(INSTANCE, instance, "acquire")
+            self.timers.disarm((TimerKind.IDLE, instance.id))
+        request.instance = instance
+        request.since = self._now
+        pool.lend(instance, request)
+        pool.refile(instance)
+        self.tally.granted(request.demand.model)
+        self._effects.append(Grant(request.ticket, instance.id, request.queued, request.loading))
+
+    def _unassign(self, pool: Pool, request: Request) -> None:
+        """A start outlives its requester; a start that was only planned does not."""
+        instance = request.instance
+        assert instance is not None, "an assigned request has an instance"
+        request.instance = None
+        del instance.assigned[request.ticket]
+        leaving = instance.predecessor
+        if leaving is None or instance.assigned:
+            pool.refile(instance)
+            return
+        leaving.successor = instance.predecessor = None
+        self._forget(pool, instance)
+        pool.refile(leaving)
+
+    def _requeue(self, pool: Pool, request: Request) -> None:
+        self._fire(REQUEST, request, "requeue")
+        request.loading += self._now - request.since
+        request.since = self._now
+        request.instance = None
+        pool.enqueue(request)
+
+    def _reject(self, request: Request, cause: Cause, pool: Pool | None = None, failed: Instance | None = None) -> None:
+        trigger = "fail" if failed is not None else "reject"
+        self._fire(REQUEST, request, trigger)
+        del self.requests[request.ticket]
+        self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
+        self.tally.counts["rejections"] += 1
+        self._refuse(request, cause, pool, failed)
+
+    def _refuse(self, request: Request, cause: Cause, pool: Pool | None, failed: Instance | None = None) -> None:
+        held_by = None if pool is None else holder(pool)
+        self._effects.append(
+            Reject(
+                request.ticket,
+                request.demand,
+                cause,
+                self._now - request.arrived,
+                None if held_by is None else held_by.demand,
+                None if pool is None else pool.limit,
+                None if failed is None else failed.id,
+            )
+        )
+
+    # ---- the instance ----
+
+    def _new_instance(self, pool: Pool, demand: Demand) -> Instance:
+        instance = Instance(self.next_instance, demand)
+        self.next_instance += 1
+        self.instances[instance.id] = pool.instances[instance.id] = instance
+        return instance
+
+    def _start(self, pool: Pool, instance: Instance) -> None:
+        self._fire(INSTANCE, instance, "start")
+        instance.cause = min(instance.assigned)
+        pool.live += 1
+        pool.refile(instance)
+        self.tally.counts["starts"] += 1
+        if pool.is_slot and pool.last_signature not in (None, instance.demand.signature):
+            self.tally.counts["switches"] += 1
+        pool.last_signature = instance.demand.signature
+        self._arm((TimerKind.START, instance.id), self.config.start_timeout)
+        self._effects.append(StartInstance(instance.id, instance.demand))
+
+    def _rest(self, pool: Pool, instance: Instance) -> None:
+        self._arm((TimerKind.IDLE, instance.id), pool.idle_timeout)
+
+    def _stop(self, pool: Pool, instance: Instance, trigger: str = "stop") -> None:
+        self._fire(INSTANCE, instance, trigger)
+        self.timers.disarm((TimerKind.IDLE, instance.id))
+        self.timers.disarm((TimerKind.START, instance.id))
+        self._arm((TimerKind.STOP, instance.id), self.config.shutdown_timeout)
+        pool.refile(instance)
+        self._effects.append(StopInstance(instance.id))
+
+    def _forget(self, pool: Pool, instance: Instance) -> None:
+        pool.forget(instance)
+        del self.instances[instance.id]
+
+    # ---- the pool ----
+
+    def _pool_of(self, demand: Demand) -> Pool:
+        pool = self.pools.get(demand.pool)
+        if pool is None:
+            config = self.config
+            provider = config.provider(demand.provider)
+            raises = (config.on_conflict if provider.is_local else config.on_limit) == "raise"
+            policy = config.policy() if provider.is_local else Fifo()
+            pool = Pool(demand.pool, config.limit_of(provider), config.idle_timeout_of(provider), raises, policy)
+            self.pools[demand.pool] = pool
+        return pool
+
+    def _settle(self, pool: Pool) -> None:
+        """Bring the pool's own state up to date at the end of a step; drop an endpoint's slot that nobody needs."""
+        if pool.state == "open":
+            if pool.held >= pool.limit:
+                self._fire(POOL, pool, "saturate")
+            elif pool.is_slot and not pool.instances and self.config.local_scope == "endpoint":
+                self._fire(POOL, pool, "close")
+                self._finish_pool(pool)
+        elif pool.state == "saturated":
+            if pool.held < pool.limit:
+                self._fire(POOL, pool, "relax")
+                self._settle(pool)
+        elif not pool.instances:
+            self._finish()
+
+    def _finish(self) -> None:
+        for pool in list(self.pools.values()):
+            if not pool.instances:
+                self._finish_pool(pool)
+        if not self.pools and not self.closed:
+            self.closed = True
+            self.timers.disarm(GRACE)
+            self._effects.append(Closed())
+
+    def _finish_pool(self, pool: Pool) -> None:
+        self._fire(POOL, pool, "finish")
+        del self.pools[pool.key]
+
+    # ---- all of them ----
+
+    def _arm(self, timer: Timer, seconds: float | None) -> None:
+        if seconds is not None:
+            self.timers.arm(timer, self._now + seconds)
+
+    def _where(self, request: Request) -> tuple[Pool, Instance]:
+        assert request.instance is not None, "a granted request has an instance"
+        return self.pools[request.demand.pool], request.instance
+
+    def _fire(self, machine: FastMachine, subject: Request | Instance | Pool, trigger: str) -> None:
+        if not self.record:
+            machine.fire(subject, trigger)
+            return
+        source = subject.state
+        machine.fire(subject, trigger)
+        if isinstance(subject, Pool):
+            what: int | PoolKey = subject.key
+            demand = None
+        else:
+            what = subject.id if isinstance(subject, Instance) else subject.ticket
+            demand = subject.demand
+        self._effects.append(Transition(self._now, machine.kind, what, trigger, source, subject.state, demand))
+
+
+def holder(pool: Pool) -> Instance | None:
+    """Whose signature holds a local slot: the successor's, where there is one. None for the many places of an API provider."""
+    if not pool.is_slot or not pool.instances:
+        return None
+    return list(pool.instances.values())[-1]

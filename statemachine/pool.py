@@ -1,0 +1,194 @@
+"""The records of the model, and a pool's book-keeping: which of its instances could serve whom.
+
+Nothing is decided here. Every lookup that a decision needs takes constant time, because each instance stands on one
+*shelf*, chosen from its state alone by :meth:`Pool.refile`, which is called after every change.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, TypeVar
+
+from .config import Demand, PoolKey
+from .lifecycle import InstanceState, PoolState, RequestState
+from .policy import Policy
+
+__all__ = ["Instance", "Pool", "Request", "Shelf"]
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One acquire, until its lease is over. Times are the driver's clock, or seconds for ``queued`` and ``loading``."""
+
+    ticket: int
+    demand: Demand
+    owner: object
+    agent: str | None
+    priority: int
+    arrived: float
+    since: float  # when the present phase (queueing, loading, holding) began
+    state: RequestState = "new"
+    instance: Instance | None = None
+    queued: float = 0.0
+    loading: float = 0.0
+
+    @property
+    def signature(self) -> str:
+        """The identity of the instance it needs."""
+        return self.demand.signature
+
+
+class Shelf(Enum):
+    """What an instance can be used for, apart from those who use it already."""
+
+    IDLE = "granted to its signature, or evicted for another"
+    SPARE = "granted to its signature: it is active with a free slot"
+    LOADING = "joined by its signature: its start is planned or under way, with a free slot"
+    VACATING = "succeeded by anybody: it is stopping and its place is promised to nobody"
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One adapter. An instance that is still ``absent`` is planned: it starts when its predecessor is down."""
+
+    id: int
+    demand: Demand
+    state: InstanceState = "absent"
+    leases: dict[int, Request] = field(default_factory=dict)
+    assigned: dict[int, Request] = field(default_factory=dict)
+    cause: int | None = None  # the ticket that caused the start, and is told of its failure
+    predecessor: Instance | None = None
+    successor: Instance | None = None
+    shelf: Shelf | None = None
+    holds_place: bool = False
+
+    def right_shelf(self) -> Shelf | None:
+        """Where it belongs, from its state."""
+        state = self.state
+        if state == "idle":
+            return Shelf.IDLE
+        if state == "active":
+            return Shelf.SPARE if len(self.leases) < self.demand.parallel else None
+        if state in ("absent", "starting"):
+            return Shelf.LOADING if len(self.assigned) < self.demand.parallel else None
+        if state == "stopping" and self.successor is None:
+            return Shelf.VACATING
+        return None
+
+    def keeps_its_place(self) -> bool:
+        """Whether nobody of another signature could be given its place now."""
+        return self.state in _HELD_STATES or (self.state == "stopping" and self.successor is not None)
+
+
+_Key = TypeVar("_Key")
+_HELD_STATES: Final = frozenset({"starting", "active", "draining"})
+
+
+class Pool:
+    """``limit`` places for live instances, and the queue for them. Whether it is local decides its errors and its policy, no more."""
+
+    def __init__(self, key: PoolKey, limit: int, idle_timeout: float | None, raises: bool, policy: Policy) -> None:
+        self.key = key
+        self.limit = limit
+        self.idle_timeout = idle_timeout
+        self.raises = raises
+        self.policy = policy
+        self.state: PoolState = "open"
+        self.instances: dict[int, Instance] = {}  # planned and live
+        self.live = 0
+        self.held = 0
+        self.idle: OrderedDict[int, Instance] = OrderedDict()  # least recently used first
+        self.usable: dict[str, OrderedDict[int, Instance]] = {}  # idle or spare, by signature, most recently used last
+        self.loading: dict[str, OrderedDict[int, Instance]] = {}
+        self.vacating: OrderedDict[int, Instance] = OrderedDict()
+        self.waiting: dict[int, Request] = {}
+        self.waiting_by_signature: dict[str, int] = {}
+        self.leases_by_owner: dict[object, int] = {}
+        self.last_signature: str | None = None  # of the instance started last, to tell a switch from a restart
+
+    @property
+    def is_slot(self) -> bool:
+        """Whether this is a local slot."""
+        return self.key[0] == "slot"
+
+    # ---- the queue ----
+
+    def enqueue(self, request: Request) -> None:
+        """Let ``request`` wait; one that has waited before gets its old place."""
+        self.waiting[request.ticket] = request
+        count = self.waiting_by_signature
+        count[request.signature] = count.get(request.signature, 0) + 1
+        self.policy.arrived(request)
+
+    def dequeue(self, request: Request) -> None:
+        """Take ``request`` out of the queue."""
+        del self.waiting[request.ticket]
+        _count_down(self.waiting_by_signature, request.signature)
+        self.policy.left(request)
+
+    # ---- leases ----
+
+    def lend(self, instance: Instance, request: Request) -> None:
+        """Write the lease down."""
+        instance.leases[request.ticket] = request
+        self.leases_by_owner[request.owner] = self.leases_by_owner.get(request.owner, 0) + 1
+
+    def take_back(self, instance: Instance, request: Request) -> None:
+        """Strike the lease out."""
+        del instance.leases[request.ticket]
+        _count_down(self.leases_by_owner, request.owner)
+
+    # ---- shelves ----
+
+    def refile(self, instance: Instance) -> None:
+        """Put ``instance`` where its state says it belongs."""
+        holds = instance.keeps_its_place()
+        if holds is not instance.holds_place:
+            self.held += 1 if holds else -1
+            instance.holds_place = holds
+        shelf = instance.right_shelf()
+        if shelf is not instance.shelf:
+            self._move(instance, instance.shelf, remove=True)
+            self._move(instance, shelf, remove=False)
+            instance.shelf = shelf
+
+    def forget(self, instance: Instance) -> None:
+        """``instance`` is over: it stands nowhere any more."""
+        self._move(instance, instance.shelf, remove=True)
+        instance.shelf = None
+        if instance.holds_place:
+            self.held -= 1
+            instance.holds_place = False
+        del self.instances[instance.id]
+
+    def _move(self, instance: Instance, shelf: Shelf | None, *, remove: bool) -> None:
+        if shelf is None:
+            return
+        signature = instance.demand.signature
+        if shelf is Shelf.IDLE:
+            _shelve(self.idle, instance, remove)
+        if shelf is Shelf.VACATING:
+            _shelve(self.vacating, instance, remove)
+        else:
+            by_signature = self.loading if shelf is Shelf.LOADING else self.usable
+            row = by_signature.setdefault(signature, OrderedDict())
+            _shelve(row, instance, remove)
+            if not row:
+                del by_signature[signature]
+
+
+def _shelve(row: OrderedDict[int, Instance], instance: Instance, remove: bool) -> None:
+    if remove:
+        del row[instance.id]
+    else:
+        row[instance.id] = instance
+
+
+def _count_down(counts: dict[_Key, int], key: _Key) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]

@@ -1,0 +1,104 @@
+"""What must not be written in clear: which parts of a value are left out of a file, and how they are put back.
+
+Two rules, because two kinds of values are stored.
+
+*Adapter options* are where credentials live, under names nobody can list. So a string is written only under a name
+in ``PLAIN_OPTIONS``, and only without ``@``, ``?`` and ``#`` (user info, query and fragment of a URL). Numbers are
+written unless their name looks like a credential's.
+
+*Other values* are the application's own. Strings and numbers are written unless their name looks like a
+credential's; a URL with user info or, standing alone, with a query or fragment is not written either. A secret
+in plain prose, or beside its name instead of under it, cannot be recognised.
+
+In both, a name that looks like a credential's covers everything below it, a list's items have the list's name, and
+``None``, ``True``, ``False`` and what is empty are always written. Names themselves (of providers, models, options,
+keys) are no secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
+
+__all__ = ["PLAIN_OPTIONS", "Path", "looks_like_credential", "put_back", "withhold"]
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The way to a part of a value: keys of mappings and indices of lists, outermost first. ``()`` is the value itself."""
+
+PLAIN_OPTIONS: Final = frozenset(
+    [
+        "anthropic_version",
+        "api_version",
+        "base_url",
+        "device",
+        "dtype",
+        "keep_alive",
+        "quantization",
+        "reasoning_effort",
+        "region",
+    ]
+)
+"""The adapter options whose text is known to be no credential."""
+
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_CREDENTIAL_WORD: Final = re.compile(
+    """ auth|oauth|authori[sz]ation|bearer|cookies?|credentials?|creds|headers?|jwt|otp|private|sas|sig|signature
+    |   pass|passcode|passwd|pat|pin|pwd?
+    |   [a-z]*(?:passphrase|password|secret|token)s?
+    |   (?:access|api|auth|client|encryption|license|master|private|secret|service|session|signing|ssh)?keys? """,
+    re.VERBOSE,
+)
+_REVEALING_URL: Final = re.compile(r"//[^\s/?#]*@|\A\s*[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#]*[?#]\S*\s*\Z")
+
+
+def looks_like_credential(name: str, value: object = "") -> bool:
+    """Whether ``value`` is taken for a credential because of its name. A number of "tokens" is a count, not a credential."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    counted = isinstance(value, (int, float))
+    return any(_CREDENTIAL_WORD.fullmatch(word) and not (counted and word.endswith("tokens")) for word in words)
+
+
+def withhold(value: Any, name: str, *, options: bool) -> tuple[Any, list[Path]]:
+    """``value`` (JSON data called ``name``) with None for what must not be written, and the paths to these places.
+
+    ``options``: it is a mapping of adapter options. Returns a copy.
+    """
+    left_out: list[Path] = []
+
+    def visit(item: Any, name: str, path: Path) -> Any:
+        if not _may_be_written(item, name, options):
+            left_out.append(path)
+            return None
+        if isinstance(item, dict):
+            return {key: visit(below, key, (*path, key)) for key, below in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [visit(below, name, (*path, index)) for index, below in enumerate(item)]
+        return item
+
+    return visit(value, name, ()), left_out
+
+
+def _may_be_written(item: Any, name: str, options: bool) -> bool:
+    if item is None or isinstance(item, bool) or item in ("", [], (), {}):
+        return True
+    if looks_like_credential(name, item):
+        return False
+    if not isinstance(item, str):
+        return True
+    if options:
+        return name in PLAIN_OPTIONS and not set(item) & set("@?#")
+    return not _REVEALING_URL.search(item)
+
+
+def put_back(value: Any, supplied: Iterable[tuple[Path, Any]]) -> Any:
+    """``value`` with each supplied part in the place that its path names. Changes ``value``."""
+    for path, part in supplied:
+        if not path:
+            return part
+        *above, last = path
+        place = value
+        for step in above:
+            place = place[step]
+        place[last] = part
+    return value

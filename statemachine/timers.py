@@ -1,0 +1,73 @@
+"""The model's deadlines: armed and disarmed in constant time, expired in a total order.
+
+An idle instance's deadline moves with every lease, so entries of the heap are corrected lazily: one that comes up too early is put
+back where it now belongs, one that was disarmed is dropped. Arming what was armed before therefore costs no heap operation.
+"""
+
+from __future__ import annotations
+
+import math
+from heapq import heapify, heappop, heappush
+
+from .events import Timer
+
+__all__ = ["Timers"]
+
+
+class Timers:
+    """A set of (deadline, timer). ``next_deadline`` never lies after the true one, and is exact after :meth:`due`."""
+
+    def __init__(self) -> None:
+        self.armed: dict[Timer, float] = {}
+        self.next_deadline: float = math.inf
+        self._heap: list[tuple[float, Timer]] = []
+        self._queued: dict[Timer, float] = {}  # the time of each timer's only valid entry in the heap
+
+    def arm(self, timer: Timer, deadline: float) -> None:
+        """Set or move the deadline of ``timer`` (seconds on the driver's clock)."""
+        self.armed[timer] = deadline
+        queued = self._queued.get(timer)
+        if queued is None or queued > deadline:
+            self._push(timer, deadline)
+
+    def disarm(self, timer: Timer) -> None:
+        """Forget the deadline of ``timer``, if it has one."""
+        self.armed.pop(timer, None)
+        if len(self._heap) > 64 and len(self._heap) > 4 * len(self.armed):
+            self._rebuild()
+
+    def due(self, now: float) -> Timer | None:
+        """Remove and return the first timer whose deadline is not after ``now``; None when there is none."""
+        while self._heap:
+            queued, timer = self._heap[0]
+            if queued > now:
+                break
+            heappop(self._heap)
+            if self._queued.get(timer) != queued:
+                continue  # superseded by an earlier entry
+            del self._queued[timer]
+            deadline = self.armed.get(timer)
+            if deadline is None:
+                continue
+            if deadline <= now and deadline == queued:
+                del self.armed[timer]
+                self._look()
+                return timer
+            self._push(timer, deadline)
+        self._look()
+        return None
+
+    def _push(self, timer: Timer, deadline: float) -> None:
+        self._queued[timer] = deadline
+        heappush(self._heap, (deadline, timer))
+        if deadline < self.next_deadline:
+            self.next_deadline = deadline
+
+    def _look(self) -> None:
+        self.next_deadline = self._heap[0][0] if self._heap else math.inf
+
+    def _rebuild(self) -> None:
+        self._queued = dict(self.armed)
+        self._heap = [(deadline, timer) for timer, deadline in self.armed.items()]
+        heapify(self._heap)
+        self._look()
