@@ -88,7 +88,7 @@ class Model(Moves):
         if self.closing:
             self._reject(request, Cause.CLOSED)
             return
-        pool = self._pool_of(event.demand)
+        pool = self.pool_of(event.demand.pool)
         if pool.waiting or not self._place(pool, request):
             self._queue_up(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
@@ -129,24 +129,32 @@ class Model(Moves):
         if not pool.is_slot:
             return True
         (held,) = (i for i in pool.instances.values() if i.leases)
-        others_ahead = len(pool.waiting) != pool.waiting_by_signature[request.signature]
+        first = pool.policy.choose()
         return (
-            others_ahead  # they wait for this owner, and it would wait for them
+            held.state == "draining"
             or held.demand.signature != request.signature
-            or held.state == "draining"
             or own >= held.demand.parallel
+            # somebody is ahead who waits for this owner's lease to end
+            or (first is not None and pool.waiting[first.ticket].signature != held.demand.signature)
         )
+
+    def _refuse_those_who_wait_for_themselves(self, pool: Pool) -> None:
+        """Somebody's broken release, or a newcomer of higher priority, may have made it so after they began to wait."""
+        for owner in list(pool.leases_by_owner):  # as many as one instance has leases
+            for request in list(pool.waiting_by_owner.get(owner, {}).values()):
+                if self._waits_for_itself(pool, request):
+                    pool.dequeue(request)
+                    self._reject(request, self._contention(pool, request), pool)
 
     def _serve(self, pool: Pool) -> None:
         """Place waiting requests, in the policy's order, for as long as that goes."""
         while pool.waiting:
             choice = pool.policy.choose()
-            if choice is None:
-                return
-            request = pool.waiting[choice.ticket]
-            if not self._place(pool, request):
-                return
-            pool.dequeue(request)
+            if choice is None or not self._place(pool, pool.waiting[choice.ticket]):
+                break
+            pool.dequeue(pool.waiting[choice.ticket])
+        if pool.waiting and pool.is_slot:
+            self._refuse_those_who_wait_for_themselves(pool)
 
     def _place(self, pool: Pool, request: Request) -> bool:
         """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""

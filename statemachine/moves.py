@@ -155,16 +155,18 @@ class Moves:
 
     # ---- the pool ----
 
-    def _pool_of(self, demand: Demand) -> Pool:
-        pool = self.pools.get(demand.pool)
+    def pool_of(self, key: PoolKey) -> Pool:
+        pool = self.pools.get(key)
         if pool is None:
-            config = self.config
-            provider = config.provider(demand.provider)
-            raises = (config.on_conflict if provider.is_local else config.on_limit) == "raise"
-            policy = config.policy() if provider.is_local else Fifo()
-            pool = Pool(demand.pool, config.limit_of(provider), config.idle_timeout_of(provider), raises, policy)
-            self.pools[demand.pool] = pool
+            pool = self.pools[key] = self._new_pool(key)
         return pool
+
+    def _new_pool(self, key: PoolKey) -> Pool:
+        config = self.config
+        if key[0] == "slot":
+            return Pool(key, 1, None, config.on_conflict == "raise", config.policy())
+        provider = config.provider(key[1])
+        return Pool(key, config.limit_of(provider), config.idle_timeout_of(provider), config.on_limit == "raise", Fifo())
 
     def _settle(self, pool: Pool) -> None:
         """Bring the pool's own state up to date at the end of a step; drop an endpoint's slot that nobody needs."""

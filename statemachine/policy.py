@@ -51,7 +51,11 @@ class Policy(Protocol):
         ...
 
     def snapshot(self) -> Hashable:
-        """What it remembers beyond the set of its waiters."""
+        """What it remembers beyond its waiters."""
+        ...
+
+    def restore(self, memory: Hashable) -> None:
+        """Remember ``memory``, made by :meth:`snapshot`. Called on a new policy after all waiters have arrived."""
         ...
 
 
@@ -93,6 +97,9 @@ class Fifo:
 
     def snapshot(self) -> Hashable:
         return ()
+
+    def restore(self, memory: Hashable) -> None:
+        pass
 
 
 def _restore_order(lane: OrderedDict[int, None], ticket: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final
 
 from .config import Demand, PoolKey
 from .lifecycle import InstanceState, PoolState, RequestState
@@ -82,7 +82,6 @@ class Instance:
         return self.state in _HELD_STATES or (self.state == "stopping" and self.successor is not None)
 
 
-_Key = TypeVar("_Key")
 _HELD_STATES: Final = frozenset({"starting", "active", "draining"})
 
 
@@ -104,7 +103,7 @@ class Pool:
         self.loading: dict[str, OrderedDict[int, Instance]] = {}
         self.vacating: OrderedDict[int, Instance] = OrderedDict()
         self.waiting: dict[int, Request] = {}
-        self.waiting_by_signature: dict[str, int] = {}
+        self.waiting_by_owner: dict[object, dict[int, Request]] = {}
         self.leases_by_owner: dict[object, int] = {}
         self.last_signature: str | None = None  # of the instance started last, to tell a switch from a restart
 
@@ -118,14 +117,16 @@ class Pool:
     def enqueue(self, request: Request) -> None:
         """Let ``request`` wait; one that has waited before gets its old place."""
         self.waiting[request.ticket] = request
-        count = self.waiting_by_signature
-        count[request.signature] = count.get(request.signature, 0) + 1
+        self.waiting_by_owner.setdefault(request.owner, {})[request.ticket] = request
         self.policy.arrived(request)
 
     def dequeue(self, request: Request) -> None:
         """Take ``request`` out of the queue."""
         del self.waiting[request.ticket]
-        _count_down(self.waiting_by_signature, request.signature)
+        own = self.waiting_by_owner[request.owner]
+        del own[request.ticket]
+        if not own:
+            del self.waiting_by_owner[request.owner]
         self.policy.left(request)
 
     # ---- leases ----
@@ -138,7 +139,11 @@ class Pool:
     def take_back(self, instance: Instance, request: Request) -> None:
         """Strike the lease out."""
         del instance.leases[request.ticket]
-        _count_down(self.leases_by_owner, request.owner)
+        left = self.leases_by_owner[request.owner] - 1
+        if left:
+            self.leases_by_owner[request.owner] = left
+        else:
+            del self.leases_by_owner[request.owner]
 
     # ---- shelves ----
 
@@ -184,11 +189,3 @@ def _shelve(row: OrderedDict[int, Instance], instance: Instance, remove: bool) -
         del row[instance.id]
     else:
         row[instance.id] = instance
-
-
-def _count_down(counts: dict[_Key, int], key: _Key) -> None:
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]
