@@ -6,6 +6,7 @@ Read ``lifecycle``, ``model``, ``manager``, in this order.
 from __future__ import annotations
 
 from .adapter import Adapter, AdapterConfig, StartableAdapter, StoppableAdapter
+from .agent import AgentCore, AgentFactory, InstanceConfig, create_instance
 from .call import CallOptions, Message, StreamEvent, ToolCall
 from .config import UNSET, ProviderConfig, ProviderManagerConfig
 from .engine import AnswerStream, ReasoningEngine
@@ -32,6 +33,7 @@ from .errors import (
     ProviderLimitError,
     ProviderManagerError,
     QueueFullError,
+    ThreadStoreError,
     TruncatedStreamError,
     UnknownProviderError,
 )
@@ -41,6 +43,8 @@ from .manager import Observer, ProviderManager
 from .policy import Choice, Fifo, Policy
 from .runtime import RuntimeProviderConfig
 from .statistics import Statistics
+from .thread_record import SecretRef
+from .threads import StateManager, ThreadContext
 
 __all__ = [
     "UNSET",
@@ -54,6 +58,8 @@ __all__ = [
     "AdapterProtocolError",
     "AdapterRequestError",
     "AdapterTimeoutError",
+    "AgentCore",
+    "AgentFactory",
     "AnswerStream",
     "AuthenticationError",
     "CallOptions",
@@ -62,6 +68,7 @@ __all__ = [
     "ContentionError",
     "ContextLengthError",
     "Fifo",
+    "InstanceConfig",
     "Lease",
     "LeaseReleasedError",
     "LocalInstanceBusyError",
@@ -81,12 +88,17 @@ __all__ = [
     "QueueFullError",
     "ReasoningEngine",
     "RuntimeProviderConfig",
+    "SecretRef",
     "StartableAdapter",
+    "StateManager",
     "Statistics",
     "StoppableAdapter",
     "StreamEvent",
+    "ThreadContext",
+    "ThreadStoreError",
     "ToolCall",
     "Transition",
     "TruncatedStreamError",
     "UnknownProviderError",
+    "create_instance",
 ]

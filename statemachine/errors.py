@@ -13,6 +13,7 @@
     │   ├── AcquireTimeoutError
     │   ├── LocalProviderConflictError
     │   └── LocalInstanceBusyError
+    ├── ThreadStoreError              the file of thread configurations cannot be used
     ├── AdapterInstantiationError     the adapter's fault: it could not be constructed or started
     └── AdapterError                  the adapter's fault, while it was used
         ├── AdapterConnectError       nobody answers, or the connection was lost
@@ -56,6 +57,7 @@ __all__ = [
     "ProviderLimitError",
     "ProviderManagerError",
     "QueueFullError",
+    "ThreadStoreError",
     "TruncatedStreamError",
     "UnknownProviderError",
 ]
@@ -138,6 +140,10 @@ class LocalProviderConflictError(ContentionError):
 
 class LocalInstanceBusyError(ContentionError):
     """The same local configuration holds the slot, with all its leases taken."""
+
+
+class ThreadStoreError(ProviderManagerError):
+    """The file of a thread store cannot be used: not ours, damaged, locked, or not accessible. The cause is chained."""
 
 
 class AdapterInstantiationError(ProviderManagerError):

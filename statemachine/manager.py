@@ -91,6 +91,7 @@ class ProviderManager:
         self._leased: set[int] = set()
         self._workers: dict[int, Worker] = {}
         self._alarm = trio.CancelScope()
+        self._alarm_at = math.inf  # its deadline: to read it there costs more
         self._watch = trio.CancelScope(shield=True)
         self._entered = False
         self._closed = trio.Event()
@@ -197,7 +198,8 @@ class ProviderManager:
     async def _watch_deadlines(self) -> None:
         with self._watch:
             while True:
-                with trio.CancelScope(deadline=self._model.next_deadline) as self._alarm:
+                self._alarm_at = self._model.next_deadline
+                with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
                     await trio.sleep_forever()
                 self._dispatch(Wake())
 
@@ -237,18 +239,22 @@ class ProviderManager:
     @enable_ki_protection
     def _dispatch(self, event: Event) -> None:
         """Step the model and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
-        self._inbox.append(event)
         if self._stepping:
+            self._inbox.append(event)
             return
         self._stepping = True
         try:
-            while self._inbox:
-                for effect in self._model.step(self._inbox.popleft(), trio.current_time()):
+            while True:
+                for effect in self._model.step(event, trio.current_time()):
                     self._carry_out[type(effect)](effect)
+                if not self._inbox:
+                    break
+                event = self._inbox.popleft()
         finally:
             self._stepping = False
-        if self._model.next_deadline < self._alarm.deadline:
-            self._alarm.deadline = self._model.next_deadline
+        deadline = self._model.next_deadline
+        if deadline < self._alarm_at:
+            self._alarm_at = self._alarm.deadline = deadline
 
     async def _park(self, ticket: int) -> Lease | Exception:
         def abort(_: object) -> trio.lowlevel.Abort:

@@ -5,6 +5,7 @@ Nothing is chosen here; :mod:`statemachine.model` decides which move is made whe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from .config import Demand, PoolKey, ProviderManagerConfig
@@ -36,7 +37,8 @@ class Moves:
 
     def __init__(self, config: ProviderManagerConfig, *, record: bool = False) -> None:
         self.config = config
-        self.record = record
+        self._fire: Callable[[FastMachine, Request | Instance | Pool, str], None]
+        self._fire = self._fire_and_record if record else FastMachine.fire
         self.pools: dict[PoolKey, Pool] = {}
         self.requests: dict[int, Request] = {}
         self.instances: dict[int, Instance] = {}
@@ -166,7 +168,9 @@ class Moves:
         if key[0] == "slot":
             return Pool(key, 1, None, config.on_conflict == "raise", config.policy())
         provider = config.provider(key[1])
-        return Pool(key, config.limit_of(provider), config.idle_timeout_of(provider), config.on_limit == "raise", Fifo())
+        return Pool(
+            key, config.limit_of(provider), config.idle_timeout_of(provider), config.on_limit == "raise", Fifo()
+        )
 
     def _settle(self, pool: Pool) -> None:
         """Bring the pool's own state up to date at the end of a step; drop an endpoint's slot that nobody needs."""
@@ -206,10 +210,7 @@ class Moves:
         assert request.instance is not None, "a granted request has an instance"
         return self.pools[request.demand.pool], request.instance
 
-    def _fire(self, machine: FastMachine, subject: Request | Instance | Pool, trigger: str) -> None:
-        if not self.record:
-            machine.fire(subject, trigger)
-            return
+    def _fire_and_record(self, machine: FastMachine, subject: Request | Instance | Pool, trigger: str) -> None:
         source = subject.state
         machine.fire(subject, trigger)
         if isinstance(subject, Pool):

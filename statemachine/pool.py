@@ -155,37 +155,41 @@ class Pool:
             instance.holds_place = holds
         shelf = instance.right_shelf()
         if shelf is not instance.shelf:
-            self._move(instance, instance.shelf, remove=True)
-            self._move(instance, shelf, remove=False)
+            self._take_down(instance)
             instance.shelf = shelf
+            self._put_up(instance)
 
     def forget(self, instance: Instance) -> None:
         """``instance`` is over: it stands nowhere any more."""
-        self._move(instance, instance.shelf, remove=True)
+        self._take_down(instance)
         instance.shelf = None
         if instance.holds_place:
             self.held -= 1
             instance.holds_place = False
         del self.instances[instance.id]
 
-    def _move(self, instance: Instance, shelf: Shelf | None, *, remove: bool) -> None:
-        if shelf is None:
-            return
-        signature = instance.demand.signature
-        if shelf is Shelf.IDLE:
-            _shelve(self.idle, instance, remove)
+    def _put_up(self, instance: Instance) -> None:
+        shelf, signature = instance.shelf, instance.demand.signature
         if shelf is Shelf.VACATING:
-            _shelve(self.vacating, instance, remove)
-        else:
+            self.vacating[instance.id] = instance
+        elif shelf is not None:
             by_signature = self.loading if shelf is Shelf.LOADING else self.usable
-            row = by_signature.setdefault(signature, OrderedDict())
-            _shelve(row, instance, remove)
+            row = by_signature.get(signature)
+            if row is None:
+                row = by_signature[signature] = OrderedDict()
+            row[instance.id] = instance
+            if shelf is Shelf.IDLE:
+                self.idle[instance.id] = instance
+
+    def _take_down(self, instance: Instance) -> None:
+        shelf, signature = instance.shelf, instance.demand.signature
+        if shelf is Shelf.VACATING:
+            del self.vacating[instance.id]
+        elif shelf is not None:
+            by_signature = self.loading if shelf is Shelf.LOADING else self.usable
+            row = by_signature[signature]
+            del row[instance.id]
             if not row:
                 del by_signature[signature]
-
-
-def _shelve(row: OrderedDict[int, Instance], instance: Instance, remove: bool) -> None:
-    if remove:
-        del row[instance.id]
-    else:
-        row[instance.id] = instance
+            if shelf is Shelf.IDLE:
+                del self.idle[instance.id]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from .errors import ThreadStoreError
 from .identity import copy_options
 from .runtime import RuntimeProviderConfig
 from .secrecy import Path, put_back, withhold
-from .thread_store import ThreadStoreError
 
 __all__ = ["Record", "SecretRef", "SecretSource", "decode", "encode"]
 

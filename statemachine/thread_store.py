@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import trio
 
-from .errors import ProviderManagerError
+from .errors import ThreadStoreError
 
-__all__ = ["SQLiteStore", "ThreadStoreError"]
+__all__ = ["SQLiteStore"]
 
 APPLICATION_ID: Final = 0x736C6F74  # "slot": marks the file as ours
 SCHEMA_VERSION: Final = 1
@@ -26,10 +26,6 @@ LOCK_SECONDS: Final = 10.0  # how long to wait for another process
 _CREATE = (
     "CREATE TABLE record (thread_id TEXT, key TEXT, text TEXT NOT NULL, PRIMARY KEY (thread_id, key)) WITHOUT ROWID"
 )
-
-
-class ThreadStoreError(ProviderManagerError):
-    """The file of a thread store cannot be used: not ours, damaged, locked, or not accessible. The cause is chained."""
 
 
 class SQLiteStore:

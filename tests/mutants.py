@@ -1,0 +1,209 @@
+"""Small wrong models, one broken decision each: the checker must catch every one by the property that is meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from statemachine.config import ProviderManagerConfig
+from statemachine.events import Cancelled, Cause, Released, StartFailed, Stopped, TimerKind
+from statemachine.lifecycle import INSTANCE, REQUEST
+from statemachine.model import Model
+from statemachine.moves import Moves
+from statemachine.pool import Instance, Pool, Request
+
+
+class Mutant(NamedTuple):
+    """A wrong model, the scenario that shows it, and the property that it violates. ``row`` is the known defect it stands for."""
+
+    name: str
+    row: str
+    make: Callable[[ProviderManagerConfig], Model]
+    scenario: str
+    caught_by: str
+
+
+class LimitIgnored(Model):
+    """Starts one instance more than there is room for."""
+
+    def _place(self, pool: Pool, request: Request) -> bool:
+        if super()._place(pool, request):
+            return True
+        if pool.live == pool.limit:
+            instance = self._new_instance(pool, request.demand)
+            self._assign(pool, instance, request)
+            self._start(pool, instance)
+            return True
+        return False
+
+
+class NewBeforeOld(Model):
+    """A switch starts the new instance before the old one is down."""
+
+    def _succeed(self, pool: Pool, leaving: Instance, request: Request) -> None:
+        instance = self._new_instance(pool, request.demand)
+        self._assign(pool, instance, request)
+        self._start(pool, instance)
+
+
+class LostWakeUp(Model):
+    """A failed start does not serve the next waiter."""
+
+    def _start_failed(self, event: StartFailed) -> None:
+        self._serve = lambda pool: None  # type: ignore[method-assign]  # that is the mutation
+        super()._start_failed(event)
+
+
+class LeakedSlot(Model):
+    """A cancelled request that was waiting stays in the queue."""
+
+    def _cancelled(self, event: Cancelled) -> None:
+        request = self.requests.get(event.ticket)
+        if request is not None and request.state == "waiting":
+            del self.requests[event.ticket]
+        else:
+            super()._cancelled(event)
+
+
+class NewcomerFirst(Model):
+    """Serves the youngest waiter whenever a place becomes free."""
+
+    def _serve(self, pool: Pool) -> None:
+        while pool.waiting:
+            request = pool.waiting[max(pool.waiting)]
+            if not self._place(pool, request):
+                return
+            pool.dequeue(request)
+
+
+class EveryoneIsTold(Model):
+    """A failed start fails everybody who had joined it."""
+
+    def _fail(self, instance: Instance, cause: Cause, constructed: bool) -> None:
+        for request in list(instance.assigned.values())[1:]:
+            del instance.assigned[request.ticket]
+            self._reject(request, cause, self.pools[instance.demand.pool], instance)
+        super()._fail(instance, cause, constructed)
+
+
+class DrainForgotten(Model):
+    """A broken release while others hold leases is treated like any other."""
+
+    def _end_lease(self, request: Request, broken: bool) -> None:
+        instance = request.instance
+        assert instance is not None
+        super()._end_lease(request, broken=False)
+        if broken and instance.state == "active":
+            INSTANCE.fire(instance, "drain")
+            self.instances[instance.id].state = "active"
+            self._stop(self.pools[instance.demand.pool], instance)
+
+
+class StoppedTwice(Moves):
+    """Tells the driver twice to stop an instance."""
+
+    def _stop(self, pool: Pool, instance: Instance, trigger: str = "stop") -> None:
+        super()._stop(pool, instance, trigger)
+        self._effects.append(self._effects[-1])
+
+
+class StoppedTwiceModel(Model, StoppedTwice):
+    """The same, as a model."""
+
+
+class WaitsInRaiseMode(Model):
+    """Lets requests wait where waiting is switched off."""
+
+    def _refusal(self, pool: Pool, request: Request) -> Cause | None:
+        return None
+
+
+class WaitsForItself(Model):
+    """Does not notice that a task waits for its own lease."""
+
+    def _waits_for_itself(self, pool: Pool, request: Request) -> bool:
+        return False
+
+
+class TimerKept(Model):
+    """Keeps a granted request's deadline armed."""
+
+    def _give_up(self, request: Request, trigger: str) -> None:
+        armed = dict(self.timers.armed)
+        super()._give_up(request, trigger)
+        timer = (TimerKind.ACQUIRE, request.ticket)
+        if timer in armed and trigger == "cancel":
+            self.timers.arm(timer, armed[timer])
+
+
+class ForgetsToStop(Model):
+    """Closing forgets idle instances."""
+
+    def _close_pool(self, pool: Pool) -> None:
+        for instance in list(pool.idle.values()):
+            del self.instances[instance.id]
+            pool.live -= 1
+            pool.forget(instance)
+        super()._close_pool(pool)
+
+
+class GrantsWhileStopping(Model):
+    """A stopping instance is granted to its own signature."""
+
+    def _place(self, pool: Pool, request: Request) -> bool:
+        for instance in pool.instances.values():
+            if instance.state == "stopping" and instance.demand.signature == request.signature:
+                self._fire(REQUEST, request, "grant")
+                request.instance = instance
+                pool.lend(instance, request)
+                return True
+        return super()._place(pool, request)
+
+
+class DoubleGrant(Model):
+    """A release of somebody else's ticket ends this lease too (identity by configuration, not by lease)."""
+
+    def _released(self, event: Released) -> None:
+        request = self.requests.get(event.ticket)
+        super()._released(event)
+        if request is not None and request.instance is not None:
+            request.instance.leases.clear()
+
+
+class SaturationForgotten(Model):
+    """The pool's own state is not kept up to date."""
+
+    def _settle(self, pool: Pool) -> None:
+        if self.closing:
+            super()._settle(pool)
+
+
+class SuccessorForgotten(Model):
+    """The end of a shutdown does not start its successor."""
+
+    def _stopped(self, event: Stopped) -> None:
+        instance = self.instances.get(event.instance)
+        if instance is not None and instance.successor is not None:
+            instance.successor.predecessor = None
+            instance.successor = None
+        super()._stopped(event)
+
+
+MUTANTS = [
+    Mutant("limit ignored", "D1", LimitIgnored, "api-wait", "live_instances_within_limit"),
+    Mutant("new before old", "D8/S3", NewBeforeOld, "slot-wait", "one_live_instance_per_slot"),
+    Mutant("lost wake-up", "D6", LostWakeUp, "api-wait", "work_conservation"),
+    Mutant("leaked slot", "D12", LeakedSlot, "api-wait", "the_departed_leave_no_trace"),
+    Mutant("newcomer first", "D5", NewcomerFirst, "api-wait", "no_overtaking"),
+    Mutant("everyone is told", "S4", EveryoneIsTold, "slot-raise", "failures_reach_their_cause"),
+    Mutant("drain forgotten", "D9", DrainForgotten, "slot-raise", "no_shutdown_of_a_leased_instance"),
+    Mutant("stopped twice", "D2", StoppedTwiceModel, "api-raise", "stopped_once"),
+    Mutant("waits in raise mode", "contract", WaitsInRaiseMode, "slot-raise", "raise_never_waits"),
+    Mutant("waits for itself", "contract", WaitsForItself, "slot-parallel", "nobody_waits_for_oneself"),
+    Mutant("timer kept", "D11", TimerKept, "api-wait", "the_departed_leave_no_trace"),
+    Mutant("forgets to stop", "D2", ForgetsToStop, "api-wait", "stopped_once"),
+    Mutant("grants while stopping", "D9", GrantsWhileStopping, "slot-raise", "only_active_instances_are_leased"),
+    Mutant("release by configuration", "D7", DoubleGrant, "slot-raise", "leases_match_requests"),
+    Mutant("saturation forgotten", "contract", SaturationForgotten, "api-wait", "saturation_is_told"),
+    Mutant("successor forgotten", "D10", SuccessorForgotten, "slot-wait", "every_waiter_can_be_woken"),
+]

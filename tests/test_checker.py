@@ -1,0 +1,84 @@
+"""The checker finds what is wrong, shortest first, and says what it has not seen. State counts are pinned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterator, Sequence
+
+import pytest
+
+from statemachine.__main__ import main
+from statemachine.checker import Outcome, Verdict, check
+from statemachine.scenario import STANDARD, ModelSystem, Scenario
+
+from .mutants import MUTANTS, Mutant
+
+SCENARIOS = {scenario.name: scenario for scenario in STANDARD}
+
+# A change of rules shows here: look at it, explain it, then change the number.
+PINNED = {
+    "api-wait": (2075, 17894, 10),
+    "api-raise": (146, 720, 6),
+    "slot-raise": (272, 1449, 8),
+    "slot-wait": (490, 3429, 9),
+    "slot-parallel": (321, 1859, 9),
+}
+
+
+@pytest.mark.parametrize("scenario", STANDARD, ids=lambda s: s.name)
+def test_every_property_holds_in_every_reachable_state(scenario: Scenario) -> None:
+    result = check(ModelSystem(scenario))
+    assert result.complete
+    assert {name: v for name, v in result.verdicts.items() if v is not Verdict.PASS} == {}
+    assert (result.states, result.edges, result.depth) == PINNED[scenario.name]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+def test_every_mutant_is_caught_by_the_property_meant_for_it(mutant: Mutant) -> None:
+    result = check(ModelSystem(SCENARIOS[mutant.scenario], mutant.make), most_states=5000)
+    assert mutant.caught_by in result.counterexamples, f"{mutant.name} survives {mutant.caught_by}"
+    assert not result.passed
+
+
+class _Counter:
+    """A system of its own: a number that may grow by 1 or 2, and must not be 4."""
+
+    def always(self) -> Sequence[str]:
+        return ["never four"]
+
+    def sometimes(self) -> Sequence[str]:
+        return ["three", "nine"]
+
+    def initial(self) -> tuple[int, Hashable]:
+        return 0, 0
+
+    def events(self, state: int) -> Iterator[int]:
+        yield from (1, 2) if state < 6 else ()
+
+    def step(self, state: int, event: int) -> Outcome[int]:
+        after = state + event
+        return Outcome(after, after, ["never four"] * (after == 4), ["three"] * (after == 3))
+
+
+def test_counterexamples_are_the_shortest() -> None:
+    result = check(_Counter())
+    assert result.verdicts == {"never four": Verdict.FAIL, "three": Verdict.PASS, "nine": Verdict.FAIL}
+    assert result.counterexamples["never four"].events == (2, 2)
+    assert result.counterexamples["never four"].states == (0, 2)
+
+
+def test_a_bound_that_was_hit_is_no_pass() -> None:
+    result = check(_Counter(), most_states=2)
+    assert not result.complete
+    assert result.verdicts["never four"] is Verdict.UNDETERMINED
+    assert result.verdicts["nine"] is Verdict.UNDETERMINED
+    assert not result.passed
+
+
+def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--scenario", "api-raise"]) == 0
+    assert "24 of 24 PASS" in capsys.readouterr().out
+    assert main(["check", "--scenario", "api-raise", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["api-raise"]["states"] == PINNED["api-raise"][0]
+    assert main(["check", "--scenario", "api-raise", "--most-states", "10"]) == 3
+    assert "UNDETERMINED" in capsys.readouterr().out

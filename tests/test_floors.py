@@ -1,0 +1,85 @@
+"""The architecture as a test: who may import whom, and what the pure part must never import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# From the ground up: a file imports from its own floor or from floors below it, within its package.
+FLOORS: dict[str, list[set[str]]] = {
+    "statemachine": [
+        {"errors", "policy"},
+        {"identity", "checks", "runtime", "call", "adapter", "config"},
+        {"lifecycle"},
+        {"events", "timers", "counters", "pool", "moves", "model"},
+        {"snapshot", "properties", "statistics", "checker", "scenario"},
+        {"worker", "lease", "refusal", "manager"},
+        {"engine", "secrecy", "thread_record", "thread_store", "threads", "agent"},
+        {"__init__", "__main__"},
+    ],
+}
+PACKAGES = ["statemachine", "adapters", "simulation", "benchmarks"]  # likewise
+PURE = {name for floor in FLOORS["statemachine"][:4] for name in floor} | {"snapshot", "properties", "statistics"}
+IMPURE = {"trio", "time", "datetime", "random", "logging", "asyncio", "threading", "socket", "os", "httpx", "secrets"}
+
+
+def _files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The absolute names of all modules that the file imports, anywhere in it."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            yield from (f"{module}.{alias.name}" if not node.module else module for alias in node.names)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_from_packages_below(package: str) -> None:
+    allowed = PACKAGES[: PACKAGES.index(package) + 1]
+    for path in _files(package):
+        for name in _imports(path):
+            top = name.split(".")[0]
+            assert top not in PACKAGES or top in allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_files_import_only_from_floors_below() -> None:
+    level = {name: number for number, floor in enumerate(FLOORS["statemachine"]) for name in floor}
+    files = {path.stem: path for path in _files("statemachine")}
+    assert files.keys() == level.keys(), "every file has a floor"
+    for name, path in files.items():
+        for imported in _imports(path):
+            if imported.startswith("statemachine.") and name != "__main__":
+                other = imported.split(".")[1]
+                assert level[other] <= level[name], f"{name} imports {other} from a higher floor"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_there_are_no_cycles(package: str) -> None:
+    files = {f"{package}.{'.'.join(p.relative_to(ROOT / package).with_suffix('').parts)}": p for p in _files(package)}
+    graph = {name: {i for i in _imports(path) if i in files and i != name} for name, path in files.items()}
+    while graph:
+        leaves = {name for name, below in graph.items() if not below}
+        assert leaves, f"a cycle among {sorted(graph)}"
+        graph = {name: below - leaves for name, below in graph.items() if name not in leaves}
+
+
+def test_the_model_is_pure() -> None:
+    for name in PURE:
+        for imported in _imports(ROOT / "statemachine" / f"{name}.py"):
+            assert imported.split(".")[0] not in IMPURE, f"{name} imports {imported}"
+
+
+def test_the_core_never_imports_an_adapter() -> None:
+    for path in _files("statemachine"):
+        assert not any(name.split(".")[0] == "adapters" for name in _imports(path))
