@@ -1,0 +1,1 @@
+"""What the core costs, measured against trio's own primitive in the same run."""

@@ -1,0 +1,77 @@
+"""``python -m benchmarks``: measure, print, write JSON, plot. With ``--gate``, fail where an aim is missed by far."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .core import growth_of_manager, growth_of_step, machine_trigger, warm_acquire_release
+from .plot import plot
+
+SLACK = 1.5  # how far beyond its aim a figure may lie on a noisy machine before --gate fails
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure with its aim: ``value`` should be at most ``aim``."""
+
+    name: str
+    value: float
+    aim: float
+    unit: str
+    details: dict[str, Any]
+
+
+def measure(rounds: int) -> list[Figure]:
+    """Take all figures, telling of each as it is done."""
+    figures = []
+    warm = warm_acquire_release(rounds)
+    figures.append(_tell(Figure("warm acquire + release", warm.ratio, 3.0, "x CapacityLimiter", warm.as_json())))
+    ours, theirs = growth_of_manager(max(3, rounds // 3))
+    details = {"manager many / few": ours.as_json(), "limiter many / few": theirs.as_json()}
+    growth = ours.ratio / theirs.ratio
+    figures.append(_tell(Figure("10 to 10,000 waiters, manager", growth, 1.25, "x CapacityLimiter's growth", details)))
+    step = growth_of_step(rounds)
+    figures.append(_tell(Figure("10 to 10,000 waiters, step alone", step.ratio, 1.25, "x with 10", step.as_json())))
+    trigger = machine_trigger(rounds)
+    figures.append(_tell(Figure("one machine trigger", trigger.ratio, 0.1, "x plain transitions", trigger.as_json())))
+    return figures
+
+
+def _tell(figure: Figure) -> Figure:
+    verdict = "met" if figure.value <= figure.aim else "missed"
+    print(f"{figure.name:<34}{figure.value:>8.3f} {figure.unit:<28} aim {figure.aim:<5g} {verdict}", flush=True)
+    return figure
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; 1 if ``--gate`` was given and a figure lies beyond its aim by more than the slack."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--output", type=Path, default=Path("bench-results"), help="folder to write to (default %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="rounds per figure (default %(default)s)")
+    parser.add_argument("--gate", action="store_true", help=f"fail where a figure is beyond {SLACK} times its aim")
+    options = parser.parse_args(arguments)
+    if options.rounds < 3:
+        parser.error("--rounds must be at least 3: medians and quartiles are told")
+    figures = measure(options.rounds)
+    options.output.mkdir(parents=True, exist_ok=True)
+    versions = {"python": platform.python_version(), "trio": version("trio"), "machine": platform.machine()}
+    results = {"versions": versions, "figures": [asdict(figure) for figure in figures]}
+    path = options.output / "core.json"
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    plot(path, options.output / "core.png")
+    print(f"written: {path}, {options.output / 'core.png'}")
+    return int(options.gate and any(figure.value > SLACK * figure.aim for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""How a figure is taken: two things in turn, round by round, so that a machine whose speed drifts slows both; medians and ratios."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+__all__ = ["Comparison", "compare", "timed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Seconds per operation of ours and theirs, each round's, and the median of the rounds' ratios."""
+
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median over the rounds of ours / theirs."""
+        return median(self.ratios)
+
+    @property
+    def ratios(self) -> list[float]:
+        """Ours / theirs of every round."""
+        return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    def as_json(self) -> dict[str, object]:
+        """Medians in microseconds, and the ratio with its quartiles."""
+        low, middle, high = quantiles(self.ratios, n=4)
+        return {
+            "ours_us": round(median(self.ours) * 1e6, 3),
+            "theirs_us": round(median(self.theirs) * 1e6, 3),
+            "ratio": round(middle, 3),
+            "ratio_quartiles": [round(low, 3), round(high, 3)],
+            "rounds": len(self.ours),
+        }
+
+
+def compare(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> Comparison:
+    """Call both in turn, ``rounds`` times after one that does not count. Each returns its seconds per operation."""
+    with _no_garbage_collection():
+        pairs = [(ours(), theirs()) for _ in range(rounds + 1)][1:]
+    return Comparison(tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
+
+
+def timed(work: Callable[[], object], operations: int) -> float:
+    """Seconds per operation of ``work``, which makes ``operations`` of them."""
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) / operations
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
