@@ -1,0 +1,47 @@
+"""What the README shows is what there is: its example runs, its diagrams are the machines'."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from statemachine.__main__ import main
+from statemachine.lifecycle import MACHINES, FastMachine, mermaid
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_is_the_file() -> None:
+    (code,) = re.findall(r"```python\n(.*?)\n```", README, re.S)
+    assert code == (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8").rstrip()
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.kind)
+def test_the_diagrams_are_drawn_from_the_machines(machine: FastMachine) -> None:
+    assert f"```mermaid\n{mermaid(machine)}\n```" in README
+
+
+def test_the_command_draws_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagram"]) == 0
+    printed = capsys.readouterr().out
+    assert all(mermaid(machine) in printed for machine in MACHINES)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "examples").glob("[a-z]*.py")))
+def test_every_example_runs(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"examples.{name}"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)]+)\)", README))
+def test_links_lead_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
