@@ -1,0 +1,55 @@
+"""The options of an adapter: each name has its check, an unknown name is refused, and no message shows a string."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import httpx
+
+from statemachine.checks import shown
+from statemachine.errors import ConfigurationError
+
+__all__ = ["Check", "check_base_url", "check_options", "check_seconds", "check_token"]
+
+Check: TypeAlias = Callable[[str, object], None]
+"""Called with the path to an option and its value; raises ConfigurationError."""
+
+
+def check_options(options: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
+    """Refuse an option that ``checks`` does not name, or whose check fails. Raises ConfigurationError."""
+    for name, value in options.items():
+        path = f"adapter_options.{name}"
+        if name not in checks:
+            raise ConfigurationError(path, f"must be one of {', '.join(sorted(checks))}", "an unknown option")
+        try:
+            checks[name](path, value)
+        except ConfigurationError as error:
+            if isinstance(value, str):  # any string may be a credential in the wrong place
+                raise ConfigurationError(error.field, error.rule, "a str") from None
+            raise
+
+
+def check_seconds(path: str, value: object) -> None:
+    """A finite number of seconds of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise ConfigurationError(path, "must be a finite number of seconds of at least 0", shown(value))
+
+
+def check_base_url(path: str, value: object) -> None:
+    """An http or https URL with a host, without query and fragment."""
+    try:
+        url = httpx.URL(value if isinstance(value, str) else "")
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+        rule = "must be an http or https URL with a host and without query and fragment"
+        raise ConfigurationError(path, rule, shown(value))
+
+
+def check_token(path: str, value: object) -> None:
+    """A credential that can stand in a header: printable ASCII without blanks. None: no credential."""
+    if value is None or (isinstance(value, str) and value and all("!" <= character <= "~" for character in value)):
+        return
+    raise ConfigurationError(path, "must be printable ASCII without blanks, or None", f"a {type(value).__name__}")
