@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 install: $(STAMP)  ## make .venv and install into it
 
 simulate: $(STAMP)  ## replay the trading graph and write plots and a report to report/
-	$(BIN)/python -m simulation replay --output report
+	$(BIN)/python -m simulation replay
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest

@@ -1,0 +1,183 @@
+"""A workload through the real manager, engine and adapter, in virtual time: one task per call, issued when what it comes after is done."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+import trio
+from trio._core import _run
+from trio.testing import MockClock
+
+from adapters import LMStudioAdapter
+from statemachine import (
+    CallOptions,
+    ProviderConfig,
+    ProviderManager,
+    ProviderManagerConfig,
+    ProviderManagerError,
+    ReasoningEngine,
+    RuntimeProviderConfig,
+    Statistics,
+)
+from statemachine.engine import AnswerStream
+
+from .latency import LatencyProfile, ModelSpec
+from .lmstudio_chat import PROMPT_TOKENS_HEADER
+from .mock_lmstudio import MockLMStudio
+from .record import Interval, RequestRecord, Residency
+from .transport import StreamingTransport
+from .workload import Call, Workload
+
+__all__ = ["Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
+
+Served: TypeAlias = Callable[[], AbstractAsyncContextManager[ProviderManagerConfig]]
+"""Opens whatever answers the calls (such as the mock server), and yields a configuration whose first provider leads to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a replay. ``records`` are in the order of the calls, ``intervals`` end with the last answer at the latest."""
+
+    records: tuple[RequestRecord, ...]
+    intervals: tuple[Interval, ...]
+    statistics: Statistics
+
+
+@asynccontextmanager
+async def mock_lm_studio(
+    models: Sequence[ModelSpec], profile: LatencyProfile, *, parallel: int = 1
+) -> AsyncGenerator[ProviderManagerConfig, None]:
+    """The mock server in this process, and the configuration of a manager that lends it to ``parallel`` callers of one model at a time."""
+    server = MockLMStudio([replace(model, parallel=parallel) for model in models], profile)
+    async with StreamingTransport(server) as transport:
+        adapter = partial(LMStudioAdapter, transport=transport)
+        provider = ProviderConfig("mock LM Studio", adapter, is_local=True, parallel=parallel)
+        yield ProviderManagerConfig([provider], on_conflict="wait")
+
+
+def replay_in_virtual_time(workload: Workload, served: Served, *, seed: int, finished: Callable[[], None]) -> Replay:
+    """Run :func:`replay` to its end on a clock that jumps over all waiting. The same arguments give the same records."""
+
+    async def main() -> Replay:
+        async with served() as config:
+            return await replay(workload, config, finished=finished)
+
+    with _scheduled_by(seed):
+        return trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+@contextmanager
+def _scheduled_by(seed: int) -> Iterator[None]:
+    """trio runs the tasks that are ready at one moment in a random order. Let it sort them first, and draw from a seed.
+
+    This is the switch that trio's own Hypothesis plugin and pytest-trio use; trio has no public one.
+    """
+    state, sorts = _run._r.getstate(), _run._ALLOW_DETERMINISTIC_SCHEDULING
+    _run._r.setstate(random.Random(seed).getstate())
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # declared Final, and set from outside all the same
+    try:
+        yield
+    finally:
+        _run._r.setstate(state)
+        _run._ALLOW_DETERMINISTIC_SCHEDULING = sorts  # type: ignore[misc]  # as above
+
+
+async def replay(workload: Workload, config: ProviderManagerConfig, *, finished: Callable[[], None]) -> Replay:
+    """Make every call of ``workload`` on the first provider of ``config``. ``finished`` is called after each.
+
+    A call that fails is recorded as such and counts as finished, so those after it are made.
+    """
+    residency = Residency(trio.current_time())
+    async with ProviderManager(config, observers=[residency]) as manager:
+        agents = _Agents(workload, manager, finished)
+        await agents.run()
+        statistics = manager.statistics()
+    records = tuple(sorted(agents.records, key=lambda record: record.call))
+    makespan = max((record.finished for record in records), default=0.0)
+    return Replay(records, residency.intervals(makespan), statistics)
+
+
+class _Agents:
+    """The calls in progress."""
+
+    def __init__(self, workload: Workload, manager: ProviderManager, finished: Callable[[], None]) -> None:
+        provider = manager.available_providers[0]
+        self.origin = trio.current_time()
+        self.engine = ReasoningEngine(manager)
+        self.configs = {model: RuntimeProviderConfig(provider, model) for model in workload.models}
+        self.calls = workload.calls
+        self.finished = finished
+        self.records: list[RequestRecord] = []
+        self.unfinished = [len(call.after) for call in self.calls]  # how many of those it comes after
+        self.followers: dict[int, list[Call]] = {}
+        for call in self.calls:
+            for earlier in call.after:
+                self.followers.setdefault(earlier, []).append(call)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for call in self.calls:
+                if not call.after:
+                    nursery.start_soon(self._make, call, nursery)
+
+    async def _make(self, call: Call, nursery: trio.Nursery) -> None:
+        await trio.sleep(call.delay)
+        self.records.append(await self._answer(call))
+        self.finished()
+        for follower in self.followers.get(call.id, ()):
+            self.unfinished[follower.id] -= 1
+            if self.unfinished[follower.id] == 0:
+                nursery.start_soon(self._make, follower, nursery)
+
+    async def _answer(self, call: Call) -> RequestRecord:
+        arrived = trio.current_time()
+        queued = loading = 0.0
+        first_token: float | None = None
+        outcome = "ok"
+        try:
+            async with self.engine.call(_prompt(call), self._options(call)) as stream:
+                queued, loading = stream.lease.queued_seconds, stream.lease.loading_seconds
+                first_token = await _first_token(stream)
+                async for _ in stream:
+                    pass
+        except ProviderManagerError as error:
+            outcome = type(error).__name__
+        return RequestRecord(
+            call=call.id,
+            agent=call.agent,
+            model=call.model,
+            prompt_tokens=call.prompt_tokens,
+            output_tokens=call.output_tokens,
+            arrived=arrived - self.origin,
+            queued_seconds=queued,
+            loading_seconds=loading,
+            ttft=None if first_token is None else first_token - arrived,
+            total=trio.current_time() - arrived,
+            outcome=outcome,
+        )
+
+    def _options(self, call: Call) -> CallOptions:
+        headers = {PROMPT_TOKENS_HEADER: str(call.prompt_tokens)}
+        return CallOptions(
+            provider_config=self.configs[call.model],
+            agent=call.agent,
+            parameters={"max_tokens": call.output_tokens, "extra_headers": headers},
+        )
+
+
+def _prompt(call: Call) -> list[dict[str, str]]:
+    """A text of its own for each call, because the mock draws the pace of an answer from the prompt."""
+    return [{"role": "user", "content": f"request {call.id}"}]
+
+
+async def _first_token(stream: AnswerStream) -> float | None:
+    """The time of the first token, reasoning included; None if there is none."""
+    async for event in stream:
+        if event.type in ("token", "reasoning", "tool_call"):
+            return trio.current_time()
+    return None

@@ -1,0 +1,108 @@
+"""The report folder: every request, the numbers, the pictures, and a page that shows them all and says how to make them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from .driver import Replay
+from .metrics import Summary, table
+from .plots import draw_all
+from .record import json_lines
+from .workload import Workload
+
+__all__ = ["Origin", "write_report"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a report comes from: the command line that repeats it, the settings it ran under, and what was assumed, as sentences."""
+
+    command: str
+    settings: Mapping[str, str]
+    assumptions: tuple[str, ...]
+
+
+def write_report(folder: Path, workload: Workload, replay: Replay, summary: Summary, origin: Origin) -> Path:
+    """Write everything into ``folder``, made where needed; files of an earlier report are replaced. Returns the page's path.
+
+    ``requests.jsonl`` has one record per line (:class:`RequestRecord`, seconds), ``summary.json`` the :class:`Summary` and the origin.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "requests.jsonl").write_text(json_lines(replay.records), encoding="utf-8")
+    (folder / "summary.json").write_text(_summary_json(workload, summary, origin), encoding="utf-8")
+    pictures = draw_all(folder, replay.records, replay.intervals, summary.makespan)
+    page = folder / "index.html"
+    page.write_text(_page(workload, summary, origin, pictures), encoding="utf-8")
+    return page
+
+
+def _summary_json(workload: Workload, summary: Summary, origin: Origin) -> str:
+    content = {
+        "workload": workload.name,
+        "agents": len(workload.agents),
+        "models": workload.models,
+        **asdict(origin),
+        "summary": asdict(summary),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _page(workload: Workload, summary: Summary, origin: Origin, pictures: Mapping[str, str]) -> str:
+    settings = "\n".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in origin.settings.items()
+    )
+    figures = "\n".join(
+        f'<figure><a href="{name}"><img src="{name}" alt="{escape(caption)}"></a></figure>'
+        for name, caption in pictures.items()
+    )
+    assumptions = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in origin.assumptions)
+    return _PAGE.format(
+        title=escape(f"Replay of {workload.name}"),
+        table=escape(table(summary)),
+        pictures=figures,
+        settings=settings,
+        assumptions=assumptions,
+        command=escape(origin.command),
+    )
+
+
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font-family: sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+pre {{ background: #f4f4f4; padding: 1rem; overflow-x: auto; }}
+img {{ max-width: 100%; }}
+figure {{ margin: 1rem 0; }}
+th {{ text-align: left; padding-right: 2rem; font-weight: normal; color: #555; vertical-align: top; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>Times are virtual seconds, counted from each request's arrival. Percentiles are nearest-rank, over the requests that succeeded.
+TTFT and total include queueing and loading. Time spent switching is the share of the makespan in which the slot was loading or unloading
+a model, the first load included.</p>
+<pre>{table}</pre>
+{pictures}
+<h2>How it was made</h2>
+<p>Every call went through the real manager, engine and adapter against the mock server, on a virtual clock.</p>
+<table>
+{settings}
+</table>
+<h2>Assumptions</h2>
+<ul>
+{assumptions}
+</ul>
+<h2>Again</h2>
+<pre>{command}</pre>
+<p>Data: <a href="requests.jsonl">requests.jsonl</a>, <a href="summary.json">summary.json</a></p>
+</body>
+</html>
+"""

@@ -1,0 +1,78 @@
+"""What the trace readers share: the error that names the place, opening a file, and checked access to the fields of JSON objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+from statemachine.errors import ConfigurationError
+
+__all__ = ["TOKENS_LIMIT", "TraceError", "count_at", "list_at", "number_at", "opened", "path_to", "text_at"]
+
+TOKENS_LIMIT: Final = 10_000_000
+
+
+class TraceError(ConfigurationError):
+    """A trace cannot be used. ``field`` is the place: the file, and the line or the path to the value in it."""
+
+
+def opened(file: Path) -> IO[bytes]:
+    """``file``, opened. Raises TraceError."""
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise TraceError(str(file), "must be a file that can be read", error.strerror or "an error") from None
+
+
+# ---- fields; ``place`` is the path to their owner, which need not be an object ----
+
+
+def path_to(place: str, key: str) -> str:
+    """The path to ``key``: below a file (``name.json:``) or below a value in it."""
+    return f"{place} {key}" if place.endswith(":") else f"{place}.{key}"
+
+
+def text_at(owner: Any, key: str, place: str) -> str:
+    """A non-empty string. Raises TraceError, as all of these."""
+    value = _member(owner, key, place)
+    if not isinstance(value, str) or not value:
+        raise TraceError(path_to(place, key), "must be a non-empty string", _shown(value))
+    return value
+
+
+def number_at(owner: Any, key: str, place: str, default: float | None = None) -> float:
+    """A finite number of at least 0; ``default`` where it is missing or null."""
+    value = _member(owner, key, place) if default is None or owner.get(key) is not None else default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise TraceError(path_to(place, key), "must be a finite number of at least 0", _shown(value))
+    return float(value)
+
+
+def count_at(owner: Any, key: str, place: str) -> int:
+    """An integer from 0 to ``TOKENS_LIMIT``."""
+    value = _member(owner, key, place)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= TOKENS_LIMIT:
+        raise TraceError(path_to(place, key), f"must be an integer from 0 to {TOKENS_LIMIT}", _shown(value))
+    return value
+
+
+def list_at(owner: Any, key: str, place: str) -> list[Any]:
+    """A list of whatever."""
+    value = _member(owner, key, place)
+    if not isinstance(value, list):
+        raise TraceError(path_to(place, key), "must be a list", _shown(value))
+    return value
+
+
+def _member(owner: Any, key: str, place: str) -> Any:
+    if not isinstance(owner, Mapping):
+        raise TraceError(place.removesuffix(":"), "must be a JSON object", f"a {type(owner).__name__}")
+    if key not in owner:
+        raise TraceError(path_to(place, key), "must be there", "nothing")
+    return owner[key]
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80] if isinstance(value, (bool, int, float, str, type(None))) else f"a {type(value).__name__}"
