@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from statemachine.checks import shown
+from statemachine.checks import is_number, shown
 from statemachine.errors import ConfigurationError
 
 __all__ = ["Check", "check_base_url", "check_options", "check_seconds", "check_token"]
@@ -33,7 +33,7 @@ def check_options(options: Mapping[str, Any], checks: Mapping[str, Check]) -> No
 
 def check_seconds(path: str, value: object) -> None:
     """A finite number of seconds of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if not is_number(value) or not 0 <= value < math.inf:
         raise ConfigurationError(path, "must be a finite number of seconds of at least 0", shown(value))
 
 

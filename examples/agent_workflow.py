@@ -15,7 +15,7 @@ from statemachine import (
 async def main() -> None:
     providers = ProviderManagerConfig(
         [
-            ProviderConfig("cloud", FakeAdapter, limit=2, base_options={"api_token": "kept out of every output"}),
+            ProviderConfig("cloud", FakeAdapter, limit=2, base_options={"api_token": "kept-out-of-every-output"}),
             ProviderConfig("local", FakeAdapter, is_local=True),
         ]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import ConfigurationError
 
@@ -18,6 +18,7 @@ __all__ = [
     "check_timeout",
     "check_wait",
     "check_word",
+    "is_number",
     "option_names",
     "shown",
 ]
@@ -47,7 +48,7 @@ def check_timeout(name: str, value: object) -> None:
     """A finite number of seconds above 0, or None."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    if not is_number(value) or not 0 < value < math.inf:
         raise ConfigurationError(name, "must be a finite number of seconds above 0, or None", shown(value))
 
 
@@ -59,7 +60,16 @@ def check_word(name: str, value: object, words: tuple[str, ...]) -> None:
 
 def shown(value: object) -> str:
     """How a refused value is described: numbers and words by themselves, all else by its type."""
-    return repr(value) if isinstance(value, (bool, int, float, str)) else f"a {type(value).__name__}"
+    if is_number(value) or isinstance(value, (bool, str)):
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether ``value`` is a number that a clock can be given: no bool, and no integer beyond the floats."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return isinstance(value, float) or value.bit_length() <= 1023
 
 
 def option_names(options: Mapping[str, Any]) -> str:
@@ -89,7 +99,7 @@ def check_wait(value: object) -> None:
     """How long one call may wait: None is the configured time, infinity is no bound, 0 is not at all."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value < 0:
+    if not is_number(value) or not value >= 0:
         raise ConfigurationError(
             "timeout", "must be a number of seconds of at least 0, infinity, or None", shown(value)
         )

@@ -34,7 +34,7 @@ class Unset:
 UNSET: Final = Unset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Demand:
     """What one request needs, resolved. ``adapter`` is for the driver alone: the model decides by the other fields."""
 
@@ -47,6 +47,8 @@ class Demand:
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}#{short(self.signature)}"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True, repr=False)

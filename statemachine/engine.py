@@ -123,9 +123,13 @@ class AnswerStream:
         if self._ended:
             return
         self._ended = True
+        broken = says_broken(error)
         try:
             aclose = getattr(self._events, "aclose", None)
             if aclose is not None:
                 await aclose()
+        except BaseException as closing:
+            broken = broken or says_broken(closing)
+            raise
         finally:
-            self.lease.release(broken=says_broken(error))
+            self.lease.release(broken)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+import trio
 
 from .adapter import Adapter
 from .config import Demand
 from .errors import AdapterError, LeaseReleasedError
+from .events import Released
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,20 +21,49 @@ if TYPE_CHECKING:
 __all__ = ["Lease", "Lessor"]
 
 
-class Lessor(Protocol):
-    """Whoever granted the lease, and takes it back."""
+class Lessor:
+    """Which leases are on, by ticket. It does not hold the leases themselves, so that one that is dropped can be noticed.
+
+    ``report`` takes the end of a lease to the model; it must be safe to call from a finaliser, in the middle of anything.
+    """
+
+    def __init__(self, report: Callable[[Released], None]) -> None:
+        self._report = report
+        self._on: set[int] = set()
+        self._home: trio.lowlevel.TrioToken | None = None
+
+    def lend(self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float) -> Lease:
+        """A new lease, held by the current trio run."""
+        self._home = self._home or trio.lowlevel.current_trio_token()
+        self._on.add(ticket)
+        return Lease(self, ticket, demand, adapter, queued, loading)
 
     def holds(self, ticket: int) -> bool:
         """Whether the lease is still on."""
-        ...
+        return ticket in self._on
 
     def release(self, ticket: int, broken: bool) -> None:
-        """The holder gives it back."""
-        ...
+        """The holder gives it back; no-op if it is over."""
+        if ticket in self._on:
+            self._on.remove(ticket)
+            self._report(Released(ticket, broken))
+
+    def revoke(self, ticket: int) -> None:
+        """It is over; the model knows."""
+        self._on.discard(ticket)
 
     def dropped(self, ticket: int) -> None:
         """The holder lost it: it was garbage-collected, in any thread and at any moment."""
-        ...
+        assert self._home is not None, "a lease was lent in a trio run"
+        try:
+            at_home = trio.lowlevel.current_trio_token() is self._home
+        except RuntimeError:
+            at_home = False
+        if at_home:
+            self.release(ticket, broken=False)
+        else:
+            with suppress(trio.RunFinishedError):
+                self._home.run_sync_soon(self.release, ticket, False)
 
 
 class Lease:
@@ -105,5 +139,7 @@ class Lease:
 
 
 def says_broken(error: BaseException | None) -> bool:
-    """Whether ``error`` means that the instance must not be used again. Only an AdapterError can tell."""
+    """Whether ``error`` means that the instance must not be used again. Only an AdapterError can tell, also one in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(says_broken(one) for one in error.exceptions)
     return isinstance(error, AdapterError) and error.broken

@@ -11,7 +11,6 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -33,14 +32,13 @@ from .events import (
     Grant,
     InterruptStart,
     Reject,
-    Released,
     Revoke,
     StartInstance,
     StopInstance,
     Transition,
     Wake,
 )
-from .lease import Lease, says_broken
+from .lease import Lease, Lessor, says_broken
 from .model import Model
 from .refusal import refusal
 from .runtime import RuntimeProviderConfig
@@ -84,11 +82,11 @@ class ProviderManager:
         self._observers = tuple(observers)
         self._model = Model(config, record=bool(observers))
         self._inbox: deque[Event] = deque()
-        self._stepping = False
+        self._engaged = False  # the model is being stepped or read
         self._tickets = count(1)
-        self._resolved: dict[RuntimeProviderConfig, Demand] = {}
+        self._resolved: dict[int, tuple[RuntimeProviderConfig, Demand]] = {}  # by the configuration's id
         self._askers: dict[int, _Asker] = {}
-        self._leased: set[int] = set()
+        self._lessor = Lessor(self._dispatch)
         self._workers: dict[int, Worker] = {}
         self._alarm = trio.CancelScope()
         self._alarm_at = math.inf  # its deadline: to read it there costs more
@@ -98,7 +96,7 @@ class ProviderManager:
         self._carry_out: dict[type, Callable[[Any], None]] = {
             Grant: self._grant,
             Reject: self._reject,
-            Revoke: lambda effect: self._leased.discard(effect.ticket),
+            Revoke: lambda effect: self._lessor.revoke(effect.ticket),
             StartInstance: self._start,
             InterruptStart: lambda effect: self._workers[effect.instance].interrupt_start(),
             StopInstance: lambda effect: self._workers[effect.instance].stop(),
@@ -116,7 +114,7 @@ class ProviderManager:
 
     def statistics(self) -> Statistics:
         """A frozen picture: instances and queues per provider and slot, counters, use per model."""
-        return statistics(self._model)
+        return self._undisturbed(lambda: statistics(self._model))
 
     @enable_ki_protection
     async def get_adapter(
@@ -152,9 +150,12 @@ class ProviderManager:
             answer = asker.answer
             if isinstance(answer, Lease):
                 await trio.lowlevel.cancel_shielded_checkpoint()
-        if isinstance(answer, Exception):
+        if isinstance(answer, Lease):
+            return answer
+        try:
             raise answer
-        return answer
+        finally:
+            del answer, asker  # no cycle of exception and frame
 
     def acquire(
         self,
@@ -172,7 +173,6 @@ class ProviderManager:
         if self._entered:
             raise ManagerClosedError("a manager is entered only once")
         self._entered = True
-        self._token = trio.lowlevel.current_trio_token()
         self._nursery_context = trio.open_nursery()
         self._nursery = await self._nursery_context.__aenter__()
         self._nursery.start_soon(self._watch_deadlines)
@@ -184,16 +184,25 @@ class ProviderManager:
         # The nursery is not told of the body's exception, which therefore leaves bare. Its children are shielded, so
         # that an outer cancellation reaches them only through the model, which bounds every one of them.
         try:
-            self._dispatch(CloseRequested(grace=error is None))
-            try:
-                await self._closed.wait()
-            except BaseException:
-                with trio.CancelScope(shield=True):
-                    self._dispatch(CloseRequested(grace=False))
-                    await self._closed.wait()
-                raise
+            if error is None:
+                await self._close_with_grace()
+            else:
+                await self._close_now()
         finally:
             await self._nursery_context.__aexit__(None, None, None)
+
+    async def _close_with_grace(self) -> None:
+        self._dispatch(CloseRequested())
+        try:
+            await self._closed.wait()
+        except BaseException:
+            await self._close_now()
+            raise
+
+    async def _close_now(self) -> None:
+        with trio.CancelScope(shield=True):
+            self._dispatch(CloseRequested(grace=False))
+            await self._closed.wait()
 
     async def _watch_deadlines(self) -> None:
         with self._watch:
@@ -210,39 +219,15 @@ class ProviderManager:
         finally:
             del self._workers[instance]
 
-    # ---- the lessor of its leases ----
-
-    def holds(self, ticket: int) -> bool:
-        """Whether the lease ``ticket`` is on. (For Lease.)"""
-        return ticket in self._leased
-
-    def release(self, ticket: int, broken: bool) -> None:
-        """End the lease ``ticket``; no-op if it is over. (For Lease.)"""
-        if ticket in self._leased:
-            self._leased.remove(ticket)
-            self._dispatch(Released(ticket, broken))
-
-    def dropped(self, ticket: int) -> None:
-        """End the lease ``ticket``, called by the garbage collector: in any thread, perhaps in the middle of a step. (For Lease.)"""
-        try:
-            here = trio.lowlevel.current_trio_token() is self._token
-        except RuntimeError:
-            here = False
-        if here:
-            self.release(ticket, broken=False)
-        else:
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self.release, ticket, False)
-
     # ---- between trio and the model ----
 
     @enable_ki_protection
     def _dispatch(self, event: Event) -> None:
         """Step the model and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
-        if self._stepping:
+        if self._engaged:
             self._inbox.append(event)
             return
-        self._stepping = True
+        self._engaged = True
         try:
             while True:
                 for effect in self._model.step(event, trio.current_time()):
@@ -251,10 +236,22 @@ class ProviderManager:
                     break
                 event = self._inbox.popleft()
         finally:
-            self._stepping = False
+            self._engaged = False
         deadline = self._model.next_deadline
         if deadline < self._alarm_at:
             self._alarm_at = self._alarm.deadline = deadline
+
+    def _undisturbed(self, read: Callable[[], Statistics]) -> Statistics:
+        """Read the model while a lease that the garbage collector finds in the meantime has to wait."""
+        if self._engaged:
+            return read()
+        self._engaged = True
+        try:
+            return read()
+        finally:
+            self._engaged = False
+            while self._inbox:
+                self._dispatch(self._inbox.popleft())
 
     async def _park(self, ticket: int) -> Lease | Exception:
         def abort(_: object) -> trio.lowlevel.Abort:
@@ -276,8 +273,7 @@ class ProviderManager:
             return  # cancelled by an effect of the same step; the event that says so is in the inbox
         worker = self._workers[effect.instance]
         assert worker.adapter is not None, "only a started instance is granted"
-        self._leased.add(effect.ticket)
-        lease = Lease(self, effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
+        lease = self._lessor.lend(effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
         self._answer(effect.ticket, lease)
 
     def _reject(self, effect: Reject) -> None:
@@ -303,26 +299,31 @@ class ProviderManager:
                 log.exception("an observer raised; the manager goes on")
 
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
-        try:
-            return self._resolved[runtime_config]
-        except (KeyError, TypeError):  # new, or nothing that could be resolved
-            demand = self.config.resolve(runtime_config)
+        """By object, not by value: equal configurations may spell an option differently, and the adapter gets it as written."""
+        known = self._resolved.get(id(runtime_config))
+        if known is not None:
+            return known[1]
+        demand = self.config.resolve(runtime_config)
         if len(self._resolved) >= _RESOLVED_LIMIT:
             self._resolved.clear()
-        self._resolved[runtime_config] = demand
+        self._resolved[id(runtime_config)] = runtime_config, demand
         return demand
 
 
 class Acquiring:
     """A lease for the length of an ``async with`` block."""
 
-    __slots__ = ("_arguments", "_lease", "_manager")
+    __slots__ = ("_arguments", "_entered", "_lease", "_manager")
 
     def __init__(self, manager: ProviderManager, *arguments: Any) -> None:
         self._manager = manager
         self._arguments = arguments
+        self._entered = False
 
     async def __aenter__(self) -> Lease:
+        if self._entered:
+            raise RuntimeError("enter what acquire() returns once; call acquire() again for another lease")
+        self._entered = True
         self._lease = await self._manager.get_adapter(*self._arguments)
         return self._lease
 

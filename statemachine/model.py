@@ -93,22 +93,23 @@ class Model(Moves):
             self._queue_up(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
             self._arm((TimerKind.ACQUIRE, event.ticket), event.timeout)
-        self._settle(pool)
+        self._update(pool)
 
     def _queue_up(self, pool: Pool, request: Request) -> None:
         """It joins the queue, may be its head at once (by priority), and is refused if it would have to wait and must not."""
         pool.enqueue(request)
-        self._serve(pool)
+        self._place_in_order(pool)
         if request.state != "new":
             return
-        cause = self._refusal(pool, request)
-        if cause is None:
-            self._fire(REQUEST, request, "wait")
-        else:
+        cause = self._why_not_wait(pool, request)
+        if cause is not None:
             pool.dequeue(request)
             self._reject(request, cause, pool)
+            return
+        self._fire(REQUEST, request, "wait")
+        self._refuse_those_who_wait_for_themselves(pool)
 
-    def _refusal(self, pool: Pool, request: Request) -> Cause | None:
+    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
         """Why ``request`` must not wait in ``pool``, if there is a reason."""
         if pool.raises or self._waits_for_itself(pool, request):
             return self._contention(pool, request)
@@ -140,6 +141,8 @@ class Model(Moves):
 
     def _refuse_those_who_wait_for_themselves(self, pool: Pool) -> None:
         """Somebody's broken release, or a newcomer of higher priority, may have made it so after they began to wait."""
+        if not pool.is_slot:
+            return  # what an owner of API leases waits for can be held by others only
         for owner in list(pool.leases_by_owner):  # as many as one instance has leases
             for request in list(pool.waiting_by_owner.get(owner, {}).values()):
                 if self._waits_for_itself(pool, request):
@@ -147,14 +150,18 @@ class Model(Moves):
                     self._reject(request, self._contention(pool, request), pool)
 
     def _serve(self, pool: Pool) -> None:
+        """Something has become free, or somebody has left: place who is next, and refuse who now waits in vain."""
+        if pool.waiting:
+            self._place_in_order(pool)
+            self._refuse_those_who_wait_for_themselves(pool)
+
+    def _place_in_order(self, pool: Pool) -> None:
         """Place waiting requests, in the policy's order, for as long as that goes."""
         while pool.waiting:
             choice = pool.policy.choose()
             if choice is None or not self._place(pool, pool.waiting[choice.ticket]):
-                break
+                return
             pool.dequeue(pool.waiting[choice.ticket])
-        if pool.waiting and pool.is_slot:
-            self._refuse_those_who_wait_for_themselves(pool)
 
     def _place(self, pool: Pool, request: Request) -> bool:
         """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""
@@ -209,7 +216,7 @@ class Model(Moves):
             self._fire(INSTANCE, instance, "drain")
         pool.refile(instance)
         self._serve(pool)
-        self._settle(pool)
+        self._update(pool)
 
     def _cancelled(self, event: Cancelled) -> None:
         request = self.requests.get(event.ticket)
@@ -233,7 +240,7 @@ class Model(Moves):
         else:
             self._unassign(pool, request)
         self._serve(pool)
-        self._settle(pool)
+        self._update(pool)
 
     # ---- starting and stopping ----
 
@@ -255,7 +262,7 @@ class Model(Moves):
             self._rest(pool, instance)
         pool.refile(instance)
         self._serve(pool)
-        self._settle(pool)
+        self._update(pool)
 
     def _start_failed(self, event: StartFailed) -> None:
         instance = self.instances.get(event.instance)
@@ -280,7 +287,7 @@ class Model(Moves):
         for request in sorted(joined.values(), key=_ticket, reverse=True):
             self._requeue(pool, request)
         self._serve(pool)
-        self._settle(pool)
+        self._update(pool)
 
     def _stopped(self, event: Stopped) -> None:
         instance = self.instances.get(event.instance)
@@ -300,13 +307,13 @@ class Model(Moves):
             planned.predecessor = instance.successor = None
             self._start(pool, planned)
         self._serve(pool)
-        self._settle(pool)
+        self._update(pool)
 
     # ---- time ----
 
     def _expired(self, event: Expired) -> None:
         kind, subject = event.timer
-        self.timers.disarm(event.timer)
+        self.timers.disarm(event.timer)  # for an Expired from outside: ``due`` has done it already
         if kind is TimerKind.ACQUIRE:
             self._time_out(self.requests[subject])
         elif kind is TimerKind.IDLE:
@@ -314,7 +321,7 @@ class Model(Moves):
             pool = self.pools[instance.demand.pool]
             self.tally.counts["evictions"] += 1
             self._stop(pool, instance)
-            self._settle(pool)
+            self._update(pool)
         elif kind is TimerKind.START:
             self._effects.append(InterruptStart(subject))
             self._fail(self.instances[subject], Cause.START_OVERDUE, constructed=True)
@@ -327,7 +334,7 @@ class Model(Moves):
     def _time_out(self, request: Request) -> None:
         pool = self.pools[request.demand.pool]
         self.tally.counts["timeouts"] += 1
-        self._refuse(request, Cause.TIMED_OUT, pool)
+        self._emit_reject(request, Cause.TIMED_OUT, pool)
         self._give_up(request, "time_out")
 
     # ---- closing ----

@@ -104,9 +104,9 @@ class Moves:
         del self.requests[request.ticket]
         self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
         self.tally.counts["rejections"] += 1
-        self._refuse(request, cause, pool, failed)
+        self._emit_reject(request, cause, pool, failed)
 
-    def _refuse(self, request: Request, cause: Cause, pool: Pool | None, failed: Instance | None = None) -> None:
+    def _emit_reject(self, request: Request, cause: Cause, pool: Pool | None, failed: Instance | None = None) -> None:
         held_by = None if pool is None else holder(pool)
         self._effects.append(
             Reject(
@@ -172,7 +172,7 @@ class Moves:
             key, config.limit_of(provider), config.idle_timeout_of(provider), config.on_limit == "raise", Fifo()
         )
 
-    def _settle(self, pool: Pool) -> None:
+    def _update(self, pool: Pool) -> None:
         """Bring the pool's own state up to date at the end of a step; drop an endpoint's slot that nobody needs."""
         if pool.state == "open":
             if pool.held >= pool.limit:
@@ -183,7 +183,7 @@ class Moves:
         elif pool.state == "saturated":
             if pool.held < pool.limit:
                 self._fire(POOL, pool, "relax")
-                self._settle(pool)
+                self._update(pool)
         elif not pool.instances:
             self._finish()
 
@@ -226,4 +226,5 @@ def holder(pool: Pool) -> Instance | None:
     """Whose signature holds a local slot: the successor's, where there is one. None for the many places of an API provider."""
     if not pool.is_slot or not pool.instances:
         return None
-    return list(pool.instances.values())[-1]
+    first = next(iter(pool.instances.values()))
+    return first.successor or first

@@ -26,7 +26,7 @@ _CONTENTION: dict[Cause, tuple[type[ContentionError], str]] = {
 }
 
 
-def refusal(effect: Reject, error: Exception | None) -> ProviderManagerError:
+def refusal(effect: Reject, error: BaseException | None) -> ProviderManagerError:
     """The exception for ``effect``; ``error`` is why the start failed, where it did, and is chained."""
     if effect.cause is Cause.CLOSED:
         return ManagerClosedError(f"the manager closed before {effect.demand} was granted")
@@ -44,7 +44,7 @@ def refusal(effect: Reject, error: Exception | None) -> ProviderManagerError:
     return kind(message, requested=requested, holder=holder, limit=effect.limit, waited=effect.waited)
 
 
-def _instantiation(effect: Reject, error: Exception | None) -> AdapterInstantiationError:
+def _instantiation(effect: Reject, error: BaseException | None) -> AdapterInstantiationError:
     if effect.cause is Cause.START_OVERDUE:
         error = TimeoutError("the start was overdue")
     why = "its start was overdue" if effect.cause is Cause.START_OVERDUE else f"it failed with {type(error).__name__}"

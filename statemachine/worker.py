@@ -31,7 +31,7 @@ class Worker:
     def __init__(self, instance: int, demand: Demand, factory: AdapterFactory, report: Report) -> None:
         self.demand = demand
         self.adapter: Adapter | None = None
-        self.error: Exception | None = None  # why the start failed
+        self.error: BaseException | None = None  # why the start failed
         self._instance = instance
         self._factory = factory
         self._report = report
@@ -54,26 +54,25 @@ class Worker:
 
     async def run(self) -> None:
         """Live. Runs shielded from outer cancellation: the model bounds it."""
-        try:
-            if self._construct():
+        if self._construct():
+            try:
                 await self._start()
+            finally:  # also after a KeyboardInterrupt or the like, which was reported as a failed start
                 await self._stop_requested.wait()
                 await self._shut_down()
-        except BaseException:  # KeyboardInterrupt and the like: whatever the model waits for will not come
-            self._report(StartFailed(self._instance, constructed=False))
-            self._report(Stopped(self._instance, failed=True))
-            raise
 
     def _construct(self) -> bool:
         if self._stop_requested.is_set():  # given up on before it began
             self._report(Stopped(self._instance))
             return False
         try:
-            self.adapter = self._factory(self._own_config())
-        except Exception as error:
-            self.error = error
-            self._report(StartFailed(self._instance, constructed=False))
+            adapter = self._factory(self._own_config())
+            if adapter is None:
+                raise TypeError("the factory returned None instead of an adapter")
+        except BaseException as error:
+            self._fail(error, constructed=False)
             return False
+        self.adapter = adapter
         return True
 
     def _own_config(self) -> AdapterConfig:
@@ -86,19 +85,27 @@ class Worker:
             with self._starting:
                 if isinstance(self.adapter, StartableAdapter):
                     await self.adapter.start()
-        except Exception as error:
-            self.error = error
-            self._report(StartFailed(self._instance))
+        except BaseException as error:
+            self._fail(error, constructed=True)
         else:
             self._report(StartSucceeded(self._instance))
 
+    def _fail(self, error: BaseException, *, constructed: bool) -> None:
+        """The start failed: tell the model, and through it the requester if that is still there."""
+        self.error = error
+        log.info("the start of %s failed with %s", self.demand, type(error).__name__)
+        self._report(StartFailed(self._instance, constructed))
+        if not isinstance(error, Exception):
+            raise error
+
     async def _shut_down(self) -> None:
-        failed = False
+        failed = True
         try:
             with self._stopping:
                 if isinstance(self.adapter, StoppableAdapter):
                     await self.adapter.shutdown()
+            failed = False
         except Exception as error:
-            failed = True
-            log.warning("the shutdown of %s failed with %s", str(self.demand), type(error).__name__)
-        self._report(Stopped(self._instance, failed))
+            log.warning("the shutdown of %s failed with %s", self.demand, type(error).__name__)
+        finally:
+            self._report(Stopped(self._instance, failed))

@@ -114,7 +114,7 @@ class StoppedTwiceModel(Model, StoppedTwice):
 class WaitsInRaiseMode(Model):
     """Lets requests wait where waiting is switched off."""
 
-    def _refusal(self, pool: Pool, request: Request) -> Cause | None:
+    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
         return None
 
 
@@ -173,9 +173,9 @@ class DoubleGrant(Model):
 class SaturationForgotten(Model):
     """The pool's own state is not kept up to date."""
 
-    def _settle(self, pool: Pool) -> None:
+    def _update(self, pool: Pool) -> None:
         if self.closing:
-            super()._settle(pool)
+            super()._update(pool)
 
 
 class SuccessorForgotten(Model):

@@ -218,7 +218,8 @@ async def test_a_consumer_may_use_scopes_of_its_own(calls: Calls, autojump_clock
 async def test_an_adapters_error_reaches_the_consumer(calls: Calls, autojump_clock: MockClock, phase: int) -> None:
     async with create_instance(calls.instance()) as instance, trio.open_nursery() as nursery:
         setting = instance.state.set_thread_config_value
-        await setting("t", KEY, local("m", tokens=1, token_seconds=10, fail_after=0 if phase == 1 else None))
+        failing = {"fail_after": 0} if phase == 1 else {}
+        await setting("t", KEY, local("m", tokens=1, token_seconds=10, **failing))
 
         async def change() -> None:
             await trio.sleep(10 * phase - 15)

@@ -1,0 +1,251 @@
+"""The contract's section on leases."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
+
+from statemachine import Lease, LeaseReleasedError, ModelEvictedError, ProviderManager
+from statemachine.errors import AdapterConnectError
+from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
+
+X, Y = want("local", "x"), want("local", "y")
+
+
+def leased(manager: ProviderManager) -> int:
+    return sum(slot.leases for slot in manager.statistics().slots.values())
+
+
+async def test_release_ends_a_lease_once() -> None:
+    async with local_manager(Recorder()) as manager:
+        lease = await manager.get_adapter(X)
+        assert lease.adapter is not None
+        lease.release()
+        lease.release()
+        lease.release(broken=True)  # too late to break anything
+        assert manager.statistics().slots["local"].state == "resident"
+        with pytest.raises(LeaseReleasedError):
+            _ = lease.adapter
+
+
+@pytest.mark.parametrize("use", ["acquire", "lease as context", "both"])
+async def test_leaving_the_block_ends_a_lease(use: str) -> None:
+    async with local_manager(Recorder()) as manager:
+        if use == "acquire":
+            async with manager.acquire(X) as lease:
+                assert leased(manager) == 1
+        elif use == "lease as context":
+            async with await manager.get_adapter(X) as lease:
+                assert leased(manager) == 1
+        else:
+            async with manager.acquire(X) as lease:
+                lease.release()
+                assert leased(manager) == 0
+        assert leased(manager) == 0
+        with pytest.raises(LeaseReleasedError):
+            _ = lease.adapter
+
+
+async def test_an_error_in_the_block_ends_the_lease_and_leaves_bare() -> None:
+    async with local_manager(Recorder()) as manager:
+        with pytest.raises(KeyError, match="mine"):
+            async with manager.acquire(X):
+                raise KeyError("mine")
+        assert manager.statistics().slots["local"].state == "resident"
+
+
+async def test_cancellation_in_the_block_ends_the_lease(autojump_clock: MockClock) -> None:
+    async with local_manager(Recorder()) as manager:
+        with trio.move_on_after(3):
+            async with manager.acquire(X):
+                await trio.sleep_forever()
+        assert manager.statistics().slots["local"].state == "resident"
+
+
+@pytest.mark.parametrize("phase", ["queue", "shutdown for me", "load for me"])
+async def test_cancellation_inside_the_acquire_leaves_no_lease(autojump_clock: MockClock, phase: str) -> None:
+    recorder = Recorder(x=Script(unload=10), y=Script(load=10))
+    async with local_manager(recorder, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X, 10)  # queue until 10, shutdown until 20, load until 30
+        with trio.move_on_after({"queue": 5, "shutdown for me": 15, "load for me": 25}[phase]) as scope:
+            await manager.get_adapter(Y)
+        assert scope.cancelled_caught
+        counters = manager.statistics().counters
+        assert (counters.cancellations, counters.grants, leased(manager)) == (1, 1, int(phase == "queue"))
+        async with manager.acquire(Y, timeout=60):
+            pass
+
+
+async def test_a_cancel_in_the_very_step_of_the_grant_leaks_nothing(autojump_clock: MockClock) -> None:
+    """Whichever of the two wins: either the lease arrives, or it is back."""
+    async with local_manager(Recorder(x=Script(load=5))) as manager:
+        for _ in range(20):
+            with trio.move_on_after(5) as scope:
+                async with manager.acquire(X):
+                    scope.cancel()
+            assert leased(manager) == 0
+            (await manager.get_adapter(X)).release(broken=True)
+
+
+async def test_a_cancelled_task_acquires_nothing() -> None:
+    async with local_manager(Recorder()) as manager:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await manager.get_adapter(X)
+        assert scope.cancelled_caught
+        assert manager.statistics().counters.starts == 0
+
+
+async def test_acquiring_is_a_checkpoint_even_if_it_need_not_wait() -> None:
+    async with local_manager(Recorder()) as manager:
+        async with manager.acquire(X):
+            pass
+        with assert_checkpoints():
+            lease = await manager.get_adapter(X)
+        lease.release()
+
+
+async def test_any_task_may_release(autojump_clock: MockClock) -> None:
+    async with local_manager(Recorder()) as manager:
+        lease = await manager.get_adapter(X)
+        async with trio.open_nursery() as nursery:
+
+            async def release() -> None:
+                lease.release()
+
+            nursery.start_soon(release)
+        assert leased(manager) == 0
+
+
+# ---- dropped ----
+
+
+def drop_here(leases: list[Lease]) -> None:
+    leases.clear()
+    gc.collect()
+
+
+def drop_in_a_cycle(leases: list[Lease]) -> None:
+    cycle: list[object] = [leases.pop()]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+
+
+def drop_elsewhere(leases: list[Lease]) -> None:
+    thread = threading.Thread(target=drop_here, args=(leases,))
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("drop", [drop_here, drop_in_a_cycle, drop_elsewhere])
+async def test_a_dropped_lease_warns_and_is_released(drop: Callable[[list[Lease]], None]) -> None:
+    async with local_manager(Recorder(), on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        leases = [await manager.get_adapter(X)]
+        waiter = await spawn(nursery, manager, Y)
+        with pytest.warns(ResourceWarning, match=r"local/x#\w{8}"):
+            drop(leases)
+        await wait_all_tasks_blocked(0.05)  # a thread's word takes real time
+        assert waiter.granted is not None
+
+
+class Collecting(str):
+    """A name that has the garbage collected when it is hashed for the ``countdown``-th time."""
+
+    countdown = 0
+
+    def __hash__(self) -> int:
+        Collecting.countdown -= 1
+        if Collecting.countdown == 0:
+            gc.collect()
+        return str.__hash__(self)
+
+
+def look(manager: ProviderManager) -> None:
+    manager.statistics()
+    gc.collect()
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+async def test_a_lease_dropped_by_the_collector_while_statistics_are_taken(moment: int) -> None:
+    """Garbage is collected whenever something is allocated: in the middle of the manager's own code too."""
+    async with api_manager(Recorder(), names=map(Collecting, "pqr")) as manager:
+        gc.disable()
+        try:
+            for name in "pqr":
+                cycle: list[object] = [await manager.get_adapter(want(name, "m"))]
+                cycle.append(cycle)
+            del cycle
+            await trio.lowlevel.checkpoint()  # trio remembers what it last handed to a task
+            Collecting.countdown = moment
+            with pytest.warns(ResourceWarning):
+                look(manager)
+        finally:
+            gc.enable()
+        assert sum(pool.idle for pool in manager.statistics().providers.values()) == 3
+
+
+# ---- broken ----
+
+
+async def test_a_broken_instance_drains(autojump_clock: MockClock) -> None:
+    recorder = Recorder(x=Script(unload=2))
+    async with local_manager(recorder, parallel=3, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        first = await manager.get_adapter(X)
+        await spawn(nursery, manager, X, 5)
+        third = await spawn(nursery, manager, X, 10)
+        first.release(broken=True)
+        newcomer = await spawn(nursery, manager, X, 1)
+        slot, provider = manager.statistics().slots["local"], manager.statistics().providers["local"]
+        assert (slot.state, slot.leases, provider.live, provider.draining) == ("busy", 2, 1, 1)
+        assert third.lease is not None
+        assert third.lease.adapter is recorder.made[0]  # those who have it keep it
+        await trio.sleep(6)
+        assert recorder.times("shutdown") == []
+    assert recorder.times("shutdown")[0] == 10
+    assert newcomer.granted == 12
+    assert len(recorder.made) == 2
+
+
+async def test_a_draining_instance_still_holds_its_slot(autojump_clock: MockClock) -> None:
+    async with local_manager(Recorder(), parallel=2) as manager, trio.open_nursery() as nursery:
+        first = await manager.get_adapter(X)
+        await spawn(nursery, manager, X, 5)
+        first.release(broken=True)
+        for config, error in ((X, "LocalInstanceBusyError"), (Y, "LocalProviderConflictError")):
+            refused = await spawn(nursery, manager, config)
+            assert type(refused.error).__name__ == error
+
+
+async def test_a_second_broken_release_changes_nothing(autojump_clock: MockClock) -> None:
+    recorder = Recorder()
+    async with local_manager(recorder, parallel=2) as manager:
+        leases = [await manager.get_adapter(X) for _ in range(2)]
+        for lease in leases:
+            lease.release(broken=True)
+        await wait_all_tasks_blocked()
+        assert recorder.story("shutdown") == [("shutdown", "x")]
+        assert manager.statistics().slots["local"].state == "vacant"
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ModelEvictedError("gone"), "vacant"),
+        (AdapterConnectError("lost", broken=True), "vacant"),
+        (AdapterConnectError("lost"), "resident"),
+        (OSError("mine"), "resident"),
+    ],
+)
+async def test_only_an_adapter_error_can_say_that_the_instance_is_broken(error: Exception, state: str) -> None:
+    async with local_manager(Recorder()) as manager:
+        with pytest.raises(type(error)):
+            async with manager.acquire(X):
+                raise error
+        await wait_all_tasks_blocked()
+        assert manager.statistics().slots["local"].state == state

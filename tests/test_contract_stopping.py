@@ -1,0 +1,193 @@
+"""The contract's section on stopping, and what observers are told."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from statemachine import ConfigurationError, ProviderConfig, ProviderManager, ProviderManagerConfig, Transition
+from statemachine.lifecycle import MACHINES
+from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
+
+A, B, C = (want("api", model) for model in "abc")
+X, Y = want("local", "x"), want("local", "y")
+
+
+@pytest.mark.parametrize(
+    ("script", "down"),
+    [(Script(unload=math.inf), 30), (Script(unload=2, shutdown_error=OSError("no")), 2)],
+    ids=["overdue", "failed"],
+)
+async def test_an_instance_that_cannot_be_shut_down_is_given_up_on(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, script: Script, down: float
+) -> None:
+    recorder = Recorder(x=script)
+    async with local_manager(recorder) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X)
+        following = await spawn(nursery, manager, Y)
+        await trio.sleep(100)
+        counters = manager.statistics().counters
+        assert (counters.stops, counters.shutdown_failures) == (1, 1)
+    assert following.granted == down
+    reports = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(reports) == 1  # reported, and once
+    assert "local/x#" in reports[0].getMessage()
+
+
+async def test_a_shutdown_in_time_is_no_failure(autojump_clock: MockClock) -> None:
+    recorder = Recorder(x=Script(unload=29))
+    async with local_manager(recorder) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X)
+        following = await spawn(nursery, manager, Y)
+    assert following.granted == 29
+    assert manager.statistics().counters.shutdown_failures == 0
+
+
+async def test_without_a_shutdown_timeout_there_is_no_bound(autojump_clock: MockClock) -> None:
+    recorder = Recorder(x=Script(unload=10**6))
+    async with local_manager(recorder, shutdown_timeout=None) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X)
+        following = await spawn(nursery, manager, Y)
+    assert following.granted == 10**6
+
+
+async def test_the_scope_of_an_overdue_shutdown_is_cancelled(autojump_clock: MockClock) -> None:
+    ended: list[float] = []
+
+    recorder = Recorder(x=Script(unload=math.inf))
+    async with local_manager(recorder, shutdown_timeout=5) as manager, trio.open_nursery() as nursery:
+        lease = await manager.get_adapter(X)
+        adapter = recorder.made[0]
+        shutdown = adapter.shutdown
+
+        async def observed() -> None:
+            try:
+                await shutdown()
+            finally:
+                ended.append(trio.current_time())
+
+        adapter.shutdown = observed  # type: ignore[method-assign]  # to see how it ends
+        lease.release()
+        await spawn(nursery, manager, Y)
+    assert ended == [5]
+
+
+async def test_a_shutdown_that_ends_late_changes_nothing(autojump_clock: MockClock) -> None:
+    recorder = Recorder(y=Script(unload=1))
+    stops: list[str] = []
+
+    async with local_manager(recorder, shutdown_timeout=5) as manager, trio.open_nursery() as nursery:
+        lease = await manager.get_adapter(X)
+
+        async def stubborn() -> None:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(20)
+            stops.append("late")
+
+        recorder.made[0].shutdown = stubborn  # type: ignore[method-assign]  # it resists its cancellation
+        lease.release()
+        following = await spawn(nursery, manager, Y, 30)
+        await trio.sleep(25)
+        assert stops == ["late"]
+        assert manager.statistics().slots["local"].state == "busy"
+        counters = manager.statistics().counters
+        assert (counters.stops, counters.shutdown_failures) == (1, 1)
+    assert following.granted == 5
+
+
+async def test_a_stop_in_the_very_moment_of_its_deadline_is_overdue(autojump_clock: MockClock) -> None:
+    """Deadlines expire first: a tie has one outcome."""
+    for _ in range(10):
+        recorder = Recorder(x=Script(unload=5))
+        async with local_manager(recorder, shutdown_timeout=5) as manager:
+            for config in (X, Y):
+                async with manager.acquire(config):
+                    pass
+            assert manager.statistics().counters.shutdown_failures == 1
+
+
+async def test_the_next_in_line_gets_the_place_not_a_newcomer(autojump_clock: MockClock) -> None:
+    recorder = Recorder(a=Script(unload=10))
+    async with api_manager(recorder) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, A, 1)
+        head = await spawn(nursery, manager, B, 1)
+        await trio.sleep(5)
+        newcomer = await spawn(nursery, manager, A, 1)
+    assert (head.granted, newcomer.granted) == (11, 12)
+
+
+# ---- observers ----
+
+
+def following(transitions: list[Transition]) -> bool:
+    """Whether each subject's changes join on to each other, from the initial state of its machine."""
+    initial = {machine.kind: machine.initial for machine in MACHINES}
+    changes: dict[tuple[str, object], list[Transition]] = {}
+    for transition in transitions:
+        changes.setdefault((transition.machine, transition.subject), []).append(transition)
+    return all(
+        row[0].source == initial[row[0].machine] and all(a.dest == b.source for a, b in itertools.pairwise(row))
+        for row in changes.values()
+    )
+
+
+async def test_observers_see_every_change_in_order(autojump_clock: MockClock) -> None:
+    seen: list[Transition] = []
+    recorder = Recorder(x=Script(load=1, unload=2), y=Script(load=1, start_error=OSError("no")))
+    config = ProviderManagerConfig([ProviderConfig("local", recorder, is_local=True)], on_conflict="wait")
+    async with ProviderManager(config, observers=[seen.append]) as manager, trio.open_nursery() as nursery:
+        for wanted in (X, Y, X):
+            await spawn(nursery, manager, wanted, 1)
+    assert following(seen)
+    first = [(t.time, t.trigger) for t in seen if t.machine == "instance" and t.subject == 1]
+    assert first == [(0, "start"), (1, "activate"), (2, "release"), (2, "stop"), (4, "evict")]
+    requests = {t.subject: t.dest for t in seen if t.machine == "request"}
+    assert list(requests.values()) == ["released", "failed", "released"]
+    assert [t.dest for t in seen if t.machine == "pool"][-2:] == ["closing", "closed"]
+
+
+async def test_an_observer_that_raises_changes_nothing(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Transition] = []
+
+    def bad(transition: Transition) -> None:
+        raise RuntimeError("observer")
+
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
+    async with ProviderManager(config, observers=[bad, seen.append]) as manager:
+        async with manager.acquire(X):
+            pass
+    assert following(seen)
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+
+
+async def test_an_observer_may_release_and_cancel(autojump_clock: MockClock) -> None:
+    """What it causes is handled after the step that it sees."""
+    scope = trio.CancelScope()
+
+    def cancel(transition: Transition) -> None:
+        if transition.machine == "request" and transition.trigger == "grant" and transition.subject == 2:
+            scope.cancel()
+
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)], on_conflict="wait")
+    async with ProviderManager(config, observers=[cancel]) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X, 1)
+        with scope:
+            async with manager.acquire(X):
+                await trio.sleep_forever()
+        await wait_all_tasks_blocked()
+        assert manager.statistics().slots["local"].leases == 0
+        async with manager.acquire(X, timeout=1):
+            pass
+
+
+def test_observers_are_checked() -> None:
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
+    with pytest.raises(ConfigurationError, match=r"observers\[0\]"):
+        ProviderManager(config, observers=[None])  # type: ignore[list-item]  # this is the point
