@@ -38,7 +38,7 @@ prove: $(STAMP)  ## explore every reachable state of the checker's scenarios
 	$(BIN)/python -m statemachine check
 
 bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove what was made
 	rm -rf $(VENV) report bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .core import growth_of_manager, growth_of_step, machine_trigger, warm_acquire_release
+from .heap import heap_driver, model_alone
 from .plot import plot
 
 SLACK = 1.5  # how far beyond its aim a figure may lie on a noisy machine before --gate fails
@@ -20,13 +21,14 @@ SLACK = 1.5  # how far beyond its aim a figure may lie on a noisy machine before
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure with its aim: ``value`` should be at most ``aim``."""
+    """One figure with its aim: ``value`` should be at most ``aim``. ``gated``: ``--gate`` looks at it."""
 
     name: str
     value: float
     aim: float
     unit: str
     details: dict[str, Any]
+    gated: bool = True
 
 
 def measure(rounds: int) -> list[Figure]:
@@ -42,6 +44,11 @@ def measure(rounds: int) -> list[Figure]:
     figures.append(_tell(Figure("10 to 10,000 waiters, step alone", step.ratio, 1.25, "x with 10", step.as_json())))
     trigger = machine_trigger(rounds)
     figures.append(_tell(Figure("one machine trigger", trigger.ratio, 0.1, "x plain transitions", trigger.as_json())))
+    heap, alone = heap_driver(rounds), model_alone(rounds)
+    details = {"whole run": heap.as_json(), "model steps alone": alone.as_json()}
+    figures.append(
+        _tell(Figure("one customer in the heap driver", heap.ratio, 1.0, "x SimPy's resource", details, False))
+    )
     return figures
 
 
@@ -70,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     plot(path, options.output / "core.png")
     print(f"written: {path}, {options.output / 'core.png'}")
-    return int(options.gate and any(figure.value > SLACK * figure.aim for figure in figures))
+    return int(options.gate and any(f.gated and f.value > SLACK * f.aim for f in figures))
 
 
 if __name__ == "__main__":

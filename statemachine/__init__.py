@@ -40,7 +40,8 @@ from .errors import (
 from .events import Transition
 from .lease import Lease
 from .manager import Observer, ProviderManager
-from .policy import Choice, Fifo, Policy
+from .policies import Affinity, Gated
+from .policy import Bound, Choice, Fifo, Policy
 from .runtime import RuntimeProviderConfig
 from .statistics import Statistics
 from .thread_record import SecretRef
@@ -58,16 +59,19 @@ __all__ = [
     "AdapterProtocolError",
     "AdapterRequestError",
     "AdapterTimeoutError",
+    "Affinity",
     "AgentCore",
     "AgentFactory",
     "AnswerStream",
     "AuthenticationError",
+    "Bound",
     "CallOptions",
     "Choice",
     "ConfigurationError",
     "ContentionError",
     "ContextLengthError",
     "Fifo",
+    "Gated",
     "InstanceConfig",
     "Lease",
     "LeaseReleasedError",

@@ -89,7 +89,7 @@ class Model(Moves):
             self._reject(request, Cause.CLOSED)
             return
         pool = self.pool_of(event.demand.pool)
-        if pool.waiting or not self._place(pool, request):
+        if pool.is_slot or pool.waiting or not self._place(pool, request):  # a slot's policy is told of everybody
             self._queue_up(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
             self._arm((TimerKind.ACQUIRE, event.ticket), event.timeout)
@@ -161,7 +161,7 @@ class Model(Moves):
             choice = pool.policy.choose()
             if choice is None or not self._place(pool, pool.waiting[choice.ticket]):
                 return
-            pool.dequeue(pool.waiting[choice.ticket])
+            pool.dequeue(pool.waiting[choice.ticket], placed=True)
 
     def _place(self, pool: Pool, request: Request) -> bool:
         """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""

@@ -23,7 +23,7 @@ from .events import (
     Transition,
 )
 from .lifecycle import INSTANCE, POOL, REQUEST, FastMachine
-from .policy import Fifo
+from .policy import Fifo, Prioritised
 from .pool import Instance, Pool, Request
 from .timers import Timers
 
@@ -166,7 +166,7 @@ class Moves:
     def _new_pool(self, key: PoolKey) -> Pool:
         config = self.config
         if key[0] == "slot":
-            return Pool(key, 1, None, config.on_conflict == "raise", config.policy())
+            return Pool(key, 1, None, config.on_conflict == "raise", Prioritised(config.policy))
         provider = config.provider(key[1])
         return Pool(
             key, config.limit_of(provider), config.idle_timeout_of(provider), config.on_limit == "raise", Fifo()

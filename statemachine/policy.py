@@ -1,8 +1,10 @@
 """Who is served next: the order of the requests that wait for one pool.
 
-A policy is a small pure object that the model consults. It is incremental: told of every arrival and departure, asked for a
-choice. ``choose`` has no side effects, so it may be asked as often as one likes. What it remembers is part of the
-model's state: integers and names only.
+A policy is a small object without I/O, clock or randomness that the model consults. It is incremental: told of every arrival and departure,
+asked for a choice, so that a decision costs no more with ten thousand waiters than with ten. ``choose`` has no side effects, so it may be
+asked as often as one likes. What a policy remembers is part of the model's state: integers and names only.
+
+Priorities are not a policy's business: :class:`Prioritised` keeps one policy per priority, whichever it is.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 from bisect import insort
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Choice", "Fifo", "Policy", "PolicyFactory", "Waiter"]
+__all__ = ["Bound", "Choice", "Fifo", "Line", "Policy", "PolicyFactory", "Prioritised", "Rank", "Waiter"]
 
 
 class Waiter(Protocol):
@@ -35,76 +37,164 @@ class Choice(NamedTuple):
     reason: str
 
 
+Rank: TypeAlias = Callable[[int], int]
+
+
+class Bound(NamedTuple):
+    """What a policy promises to each waiter, among those of its priority; None: nothing. The checker proves it.
+
+    ``passes``: at most so many younger requests are placed before it. ``late``: of each other model, at most so many requests
+    are placed before it that arrived after the first younger one of that model had been; so whoever may still pass it
+    over is known from then on, newcomers can add no more than this, and it cannot starve.
+    """
+
+    passes: int | None
+    late: int | None
+
+
 class Policy(Protocol):
-    """The order of one pool's queue. Tickets grow with arrival; a request that comes back keeps its ticket, and so its place."""
+    """The order of one queue. Tickets grow with arrival; a request that comes back keeps its ticket, and so its place."""
+
+    @property
+    def bound(self) -> Bound:
+        """How far it may pass somebody over."""
+        ...
 
     def arrived(self, waiter: Waiter) -> None:
         """``waiter`` joins the queue (or comes back to it: the start it had joined failed)."""
         ...
 
+    def placed(self, waiter: Waiter) -> None:
+        """``waiter``, which was chosen, leaves the queue for an instance."""
+        ...
+
     def left(self, waiter: Waiter) -> None:
-        """``waiter`` left the queue: served, cancelled, timed out or rejected."""
+        """``waiter`` leaves the queue otherwise: cancelled, timed out or rejected."""
         ...
 
     def choose(self) -> Choice | None:
         """The only request that may be served now, or None. No side effects."""
         ...
 
-    def snapshot(self) -> Hashable:
-        """What it remembers beyond its waiters."""
+    def snapshot(self, rank: Rank) -> Hashable:
+        """What it remembers beyond its waiters, with every ticket in it renamed by ``rank``, which keeps their order."""
         ...
 
     def restore(self, memory: Hashable) -> None:
-        """Remember ``memory``, made by :meth:`snapshot`. Called on a new policy after all waiters have arrived."""
+        """Remember ``memory``, made by :meth:`snapshot` without renaming. Called on a new policy after all waiters have arrived."""
         ...
 
 
 PolicyFactory: TypeAlias = Callable[[], Policy]
 
 
-class Fifo:
-    """Higher priority first; within a priority first come, first served. Each operation costs the same however many wait."""
+class Line:
+    """Tickets in order. Whoever arrives last has the highest; one that comes back goes to its old place."""
 
     def __init__(self) -> None:
-        self._lanes: dict[int, OrderedDict[int, None]] = {}
-        self._priorities: list[int] = []  # those in use, ascending
+        self._tickets: OrderedDict[int, Waiter] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def add(self, waiter: Waiter) -> None:
+        """``waiter`` takes its place."""
+        ticket = waiter.ticket
+        comes_back = bool(self._tickets) and self.last > ticket
+        self._tickets[ticket] = waiter
+        if comes_back and ticket < self.first:
+            self._tickets.move_to_end(ticket, last=False)
+        elif comes_back:
+            for later in sorted(t for t in self._tickets if t >= ticket):
+                self._tickets.move_to_end(later)
+
+    def remove(self, waiter: Waiter) -> None:
+        """``waiter`` leaves."""
+        del self._tickets[waiter.ticket]
+
+    @property
+    def first(self) -> int:
+        """The oldest ticket."""
+        return next(iter(self._tickets))
+
+    @property
+    def last(self) -> int:
+        """The youngest ticket."""
+        return next(reversed(self._tickets))
+
+    @property
+    def oldest(self) -> Waiter:
+        """Who has the oldest ticket."""
+        return self._tickets[self.first]
+
+
+class Fifo:
+    """First come, first served. Nobody is ever passed over; a slot switches whenever the next request is for another model."""
+
+    bound: Final = Bound(passes=0, late=0)
+
+    def __init__(self) -> None:
+        self._line = Line()
 
     def arrived(self, waiter: Waiter) -> None:
-        ticket = waiter.ticket
-        lane = self._lanes.get(waiter.priority)
-        if lane is None:
-            lane = self._lanes[waiter.priority] = OrderedDict()
-            insort(self._priorities, waiter.priority)
-        behind = bool(lane) and next(reversed(lane)) > ticket
-        lane[ticket] = None
-        if behind:  # it comes back: to its old place
-            _restore_order(lane, ticket)
+        self._line.add(waiter)
+
+    def placed(self, waiter: Waiter) -> None:
+        self._line.remove(waiter)
 
     def left(self, waiter: Waiter) -> None:
-        lane = self._lanes[waiter.priority]
-        del lane[waiter.ticket]
-        if not lane:
-            del self._lanes[waiter.priority]
-            self._priorities.remove(waiter.priority)
+        self._line.remove(waiter)
 
     def choose(self) -> Choice | None:
-        if not self._priorities:
-            return None
-        priority = self._priorities[-1]
-        return Choice(
-            next(iter(self._lanes[priority])), "oldest" if priority == 0 else f"oldest of priority {priority}"
-        )
+        return Choice(self._line.first, "oldest") if self._line else None
 
-    def snapshot(self) -> Hashable:
+    def snapshot(self, rank: Rank) -> Hashable:
         return ()
 
     def restore(self, memory: Hashable) -> None:
         pass
 
 
-def _restore_order(lane: OrderedDict[int, None], ticket: int) -> None:
-    if ticket < next(iter(lane)):
-        lane.move_to_end(ticket, last=False)
-        return
-    for later in sorted(t for t in lane if t >= ticket):
-        lane.move_to_end(later)
+class Prioritised:
+    """One policy per priority; the highest priority that has a choice to make makes it. Itself a policy."""
+
+    def __init__(self, policy: PolicyFactory) -> None:
+        self._policy = policy
+        self._policies: dict[int, Policy] = {}
+        self._priorities: list[int] = []  # ascending
+        self.bound: Final = policy().bound
+
+    def _of(self, waiter: Waiter) -> Policy:
+        policy = self._policies.get(waiter.priority)
+        if policy is None:
+            policy = self._policies[waiter.priority] = self._policy()
+            insort(self._priorities, waiter.priority)
+        return policy
+
+    def arrived(self, waiter: Waiter) -> None:
+        self._of(waiter).arrived(waiter)
+
+    def placed(self, waiter: Waiter) -> None:
+        self._of(waiter).placed(waiter)
+
+    def left(self, waiter: Waiter) -> None:
+        self._of(waiter).left(waiter)
+
+    def choose(self) -> Choice | None:
+        for priority in reversed(self._priorities):
+            choice = self._policies[priority].choose()
+            if choice is not None:
+                return choice
+        return None
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        memories = ((priority, self._policies[priority].snapshot(rank)) for priority in self._priorities)
+        return tuple((priority, memory) for priority, memory in memories if memory != ())
+
+    def restore(self, memory: Hashable) -> None:
+        assert isinstance(memory, tuple), "made by snapshot()"
+        for priority, one in memory:
+            if priority not in self._policies:
+                self._policies[priority] = self._policy()
+                insort(self._priorities, priority)
+            self._policies[priority].restore(one)

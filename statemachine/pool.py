@@ -120,14 +120,17 @@ class Pool:
         self.waiting_by_owner.setdefault(request.owner, {})[request.ticket] = request
         self.policy.arrived(request)
 
-    def dequeue(self, request: Request) -> None:
-        """Take ``request`` out of the queue."""
+    def dequeue(self, request: Request, *, placed: bool = False) -> None:
+        """Take ``request`` out of the queue. ``placed``: because it got an instance."""
         del self.waiting[request.ticket]
         own = self.waiting_by_owner[request.owner]
         del own[request.ticket]
         if not own:
             del self.waiting_by_owner[request.owner]
-        self.policy.left(request)
+        if placed:
+            self.policy.placed(request)
+        else:
+            self.policy.left(request)
 
     # ---- leases ----
 

@@ -31,7 +31,7 @@ from .events import (
 from .model import Model
 from .pool import Instance, Pool, Request
 
-__all__ = ["ALWAYS", "PROPERTIES", "SOMETIMES", "Picture", "Property", "Step", "picture", "violated"]
+__all__ = ["ALWAYS", "PROPERTIES", "SOMETIMES", "Picture", "Property", "Step", "picture", "placed", "violated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +180,15 @@ def work_conservation(step: Step) -> bool:
     return not any(_could_serve(pool) for pool in step.after.pools.values() if pool.waiting)
 
 
-@_property("always", "No request is placed while one that goes before it keeps waiting.")
+@_property(
+    "always",
+    "No request is placed while one of higher priority, or under first come, first served an older one, waits.",
+)
 def no_overtaking(step: Step) -> bool:
-    for request in _placed(step):
+    for request in placed(step):
         pool = step.after.pools[request.demand.pool]
-        if any(_precedes(w, request) for w in pool.waiting.values() if _waited_before(step, w)):
+        by_age = pool.policy.bound.passes == 0
+        if any(_precedes(w, request, by_age) for w in pool.waiting.values() if _waited_before(step, w)):
             return False
     return True
 
@@ -334,7 +338,7 @@ def _could_take(i: Instance, wanted: str) -> bool:
     return i.state in ("active", "starting", "absent") and used < i.demand.parallel
 
 
-def _placed(step: Step) -> Iterator[Request]:
+def placed(step: Step) -> Iterator[Request]:
     """Requests that got an instance in this step, and did not merely change from loading to holding."""
     for request in step.after.requests.values():
         before = step.before.requests.get(request.ticket, "new")
@@ -346,8 +350,8 @@ def _waited_before(step: Step, request: Request) -> bool:
     return step.before.requests.get(request.ticket) == "waiting"
 
 
-def _precedes(a: Request, b: Request) -> bool:
-    return (-a.priority, a.ticket) < (-b.priority, b.ticket)
+def _precedes(a: Request, b: Request, by_age: bool) -> bool:
+    return a.priority > b.priority or (by_age and a.priority == b.priority and a.ticket < b.ticket)
 
 
 def _will_start(request: Request) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from .adapter import Adapter, AdapterConfig
@@ -25,13 +26,17 @@ from .events import (
     Stopped,
 )
 from .model import Model
+from .passing import Account, after
+from .policies import Affinity, Gated
 from .properties import ALWAYS, SOMETIMES, Step, picture, violated
 from .runtime import RuntimeProviderConfig
 from .snapshot import Snapshot, canonical, restore, snapshot
 
 __all__ = ["STANDARD", "ModelSystem", "Move", "Scenario", "State", "Wish"]
 
-TIMEOUT = 1.0  # any number: time does not pass
+PASSING_WITHIN_BOUND: Final = "passing_within_bound"  # always: nobody is passed over more often than the policy says
+SOMEBODY_PASSED_OVER: Final = "somebody_is_passed_over"  # sometimes
+TIMEOUT: Final = 1.0  # any number: time does not pass
 
 
 class Wish(NamedTuple):
@@ -59,10 +64,11 @@ class Scenario:
 
 
 class State(NamedTuple):
-    """The model's exact state, and how many requests of each wish are still to come."""
+    """The model's exact state, how many requests of each wish are still to come, and who has been passed over."""
 
     model: Snapshot
     left: tuple[int, ...]
+    account: Account = ()
 
 
 class Move(NamedTuple):
@@ -86,7 +92,7 @@ class ModelSystem:
 
     def always(self) -> Sequence[str]:
         """The names of all properties that must hold."""
-        return [p.name for p in ALWAYS]
+        return [*(p.name for p in ALWAYS), PASSING_WITHIN_BOUND]
 
     def sometimes(self) -> Sequence[str]:
         """The names of those that the scenario is expected to show."""
@@ -95,7 +101,7 @@ class ModelSystem:
     def initial(self) -> tuple[State, Hashable]:
         """Nothing managed, every wish to come."""
         model = self._make(self.scenario.config)
-        return State(snapshot(model), self._wanted), (canonical(model), self._wanted)
+        return State(snapshot(model), self._wanted), (canonical(model), self._wanted, ())
 
     def step(self, state: State, move: Move) -> Outcome[State]:
         """One step of the model, looked at through every property."""
@@ -104,9 +110,22 @@ class ModelSystem:
         before = picture(model)
         step = Step(before, move.event, model.step(move.event, 0.0), model)
         left = tuple(n - (index == move.wish) for index, n in enumerate(state.left))
+        account = after(state.account, step)
         violations = [p.name for p in violated(step)]
+        if not self._kept(model, account):
+            violations.append(PASSING_WITHIN_BOUND)
         shown = [p.name for p in SOMETIMES if p.holds(step)]
-        return Outcome(State(snapshot(model), left), (canonical(model), left), violations, shown)
+        if any(waiter.passes or waiter.late for waiter in account):
+            shown.append(SOMEBODY_PASSED_OVER)
+        tickets = sorted(model.requests)
+        key = canonical(model), left, tuple(waiter.canonical(tickets) for waiter in account)
+        return Outcome(State(snapshot(model), left, account), key, violations, shown)
+
+    def _kept(self, model: Model, account: Account) -> bool:
+        """Whether every policy has kept its bound."""
+        return all(
+            waiter.within(model.pools[model.requests[waiter.ticket].demand.pool].policy.bound) for waiter in account
+        )
 
     def events(self, state: State) -> Iterator[Move]:
         """Every event that may come next."""
@@ -194,6 +213,28 @@ STANDARD: Final = (
         _local(on_conflict="wait", parallel=2),
         (Wish("local", "a", 2, owner="t"), Wish("local", "a", 1), Wish("local", "b", 1, priority=1)),
         ("contention", "succession", "close"),
+    ),
+    Scenario(
+        "slot-gated",
+        _local(on_conflict="wait", policy=Gated),
+        (Wish("local", "a", 4), Wish("local", "b", 2), Wish("local", "c", 1)),
+        ("succession", SOMEBODY_PASSED_OVER),
+        faults=False,
+        closing=False,
+    ),
+    Scenario(
+        "slot-gated-faults",
+        _local(on_conflict="wait", policy=partial(Gated, 1), parallel=2),
+        (Wish("local", "a", 2), Wish("local", "b", 2)),
+        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        closing=False,
+    ),
+    Scenario(
+        "slot-affinity",
+        _local(on_conflict="wait", policy=partial(Affinity, 1)),
+        (Wish("local", "a", 3), Wish("local", "b", 2)),
+        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        closing=False,
     ),
 )
 """Small enough to be explored whole in seconds; their state counts are pinned in the tests."""

@@ -7,6 +7,7 @@ models with the same canonical state allow the same behaviour if any armed deadl
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from .config import Demand, PoolKey
 from .events import Timer, TimerKind
 from .lifecycle import InstanceState, PoolState, RequestState
 from .model import Model
+from .policy import Rank
 from .pool import Instance, Pool, Request
 
 __all__ = ["Snapshot", "canonical", "restore", "snapshot"]
@@ -93,7 +95,7 @@ def _instance(i: Instance) -> InstanceRecord:
 
 def _pool(p: Pool) -> PoolRecord:
     loading = tuple(id for signature in sorted(p.loading) for id in p.loading[signature])
-    memory = p.policy.snapshot()
+    memory = p.policy.snapshot(lambda ticket: ticket)
     return PoolRecord(
         p.key, p.state, tuple(sorted(p.waiting)), tuple(p.idle), loading, tuple(p.vacating), p.last_signature, memory
     )
@@ -174,12 +176,16 @@ def canonical(model: Model) -> Hashable:
         )
         for i in model.instances.values()
     )
-    pools = tuple(_canonical_pool(model.pools[key], ids) for key in sorted(model.pools))
+    current = list(tickets)
+    pools = tuple(
+        _canonical_pool(model.pools[key], ids, lambda ticket: bisect_right(current, ticket))
+        for key in sorted(model.pools)
+    )
     grace = (TimerKind.GRACE, 0) in model.timers.armed
     return model.closing, model.closed, grace, requests, instances, pools
 
 
-def _canonical_pool(p: Pool, ids: Mapping[int, int]) -> Hashable:
+def _canonical_pool(p: Pool, ids: Mapping[int, int], rank: Rank) -> Hashable:
     loading = tuple(ids[id] for signature in sorted(p.loading) for id in p.loading[signature])
     return (
         p.key,
@@ -187,7 +193,7 @@ def _canonical_pool(p: Pool, ids: Mapping[int, int]) -> Hashable:
         tuple(ids[i] for i in p.idle),
         loading,
         tuple(ids[i] for i in p.vacating),
-        p.policy.snapshot(),
+        p.policy.snapshot(rank),
     )
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from statemachine.__main__ import main
 from statemachine.checker import Outcome, Verdict, check
-from statemachine.scenario import STANDARD, ModelSystem, Scenario
+from statemachine.policies import Affinity, Gated
+from statemachine.policy import Choice, PolicyFactory, Rank, Waiter
+from statemachine.scenario import PASSING_WITHIN_BOUND, STANDARD, ModelSystem, Scenario
 
 from .mutants import MUTANTS, Mutant
 
@@ -22,6 +26,9 @@ PINNED = {
     "slot-raise": (272, 1449, 8),
     "slot-wait": (490, 3429, 9),
     "slot-parallel": (321, 1859, 9),
+    "slot-gated": (5770, 10075, 19),
+    "slot-gated-faults": (406, 1834, 9),
+    "slot-affinity": (564, 3111, 11),
 }
 
 
@@ -38,6 +45,36 @@ def test_every_mutant_is_caught_by_the_property_meant_for_it(mutant: Mutant) -> 
     result = check(ModelSystem(SCENARIOS[mutant.scenario], mutant.make), most_states=5000)
     assert mutant.caught_by in result.counterexamples, f"{mutant.name} survives {mutant.caught_by}"
     assert not result.passed
+
+
+class _Exhaustive(Gated):
+    """Says that it is gated, and serves one model for as long as anybody wants it."""
+
+    def choose(self) -> Choice | None:
+        line = self._waiting.of.get(self._model)
+        return super().choose() if line is None else Choice(line.first, "same model")
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return self._model, rank(self._last), self._left
+
+
+class _Forgetful(Affinity):
+    """Says that it counts, and does not."""
+
+    def placed(self, waiter: Waiter) -> None:
+        super().placed(waiter)
+        self._ahead.clear()
+
+
+@pytest.mark.parametrize(
+    ("scenario", "policy"),
+    [("slot-gated", _Exhaustive), ("slot-affinity", partial(_Forgetful, 1))],
+    ids=["gated", "affinity"],
+)
+def test_a_policy_that_lies_about_its_bound_is_refused(scenario: str, policy: PolicyFactory) -> None:
+    honest = SCENARIOS[scenario]
+    lying = replace(honest, config=replace(honest.config, policy=policy))
+    assert PASSING_WITHIN_BOUND in check(ModelSystem(lying)).counterexamples
 
 
 class _Counter:
@@ -77,7 +114,7 @@ def test_a_bound_that_was_hit_is_no_pass() -> None:
 
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--scenario", "api-raise"]) == 0
-    assert "24 of 24 PASS" in capsys.readouterr().out
+    assert "25 of 25 PASS" in capsys.readouterr().out
     assert main(["check", "--scenario", "api-raise", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["api-raise"]["states"] == PINNED["api-raise"][0]
     assert main(["check", "--scenario", "api-raise", "--most-states", "10"]) == 3

@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, list[set[str]]] = {
     "statemachine": [
         {"errors", "policy"},
-        {"identity", "checks", "runtime", "call", "adapter", "config"},
+        {"identity", "checks", "runtime", "call", "adapter", "config", "policies"},
         {"lifecycle"},
         {"events", "timers", "counters", "pool", "moves", "model"},
-        {"snapshot", "properties", "statistics", "checker", "scenario"},
+        {"snapshot", "properties", "statistics", "checker", "scenario", "passing"},
         {"worker", "lease", "refusal", "manager"},
         {"engine", "secrecy", "thread_record", "thread_store", "threads", "agent"},
         {"__init__", "__main__"},

@@ -1,0 +1,297 @@
+"""The heap driver: the manager's model, run from a heap of events in virtual time, because comparing policies takes thousands of runs.
+
+No trio, no HTTP: the model says what to do, a :class:`Timing` says how long it takes, and the end of it is put on the heap.
+
+The heap is ordered by (time, priority, sequence), a total order. At one moment calls are issued first, then loads, unloads and answers
+end, then answers begin; within a priority the event that was put there first comes first, and a workload's first calls are put there in
+the order of their ids. So it is in a replay through the manager too, because a task that wakes issues its call at once, while the end of
+an answer has several hands to go through. Its equals are shuffled by trio, though: which of two calls of the same moment comes first is
+for each driver to say, and so is which of two answers that one instance makes side by side and ends at the same moment.
+
+An adapter's own time-outs are not there: an answer of any length succeeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from heapq import heappop, heappush
+from itertools import count
+from operator import add, sub
+from typing import Any, Final, NoReturn, TypeAlias
+
+from statemachine import AdapterConfig, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
+from statemachine.events import (
+    AbandonStop,
+    AcquireRequested,
+    Event,
+    Grant,
+    InterruptStart,
+    Reject,
+    Released,
+    StartInstance,
+    StartSucceeded,
+    StopInstance,
+    Stopped,
+    Transition,
+    Wake,
+)
+from statemachine.manager import Observer
+from statemachine.model import Model
+from statemachine.policy import Fifo, PolicyFactory
+from statemachine.pool import Instance
+from statemachine.refusal import refusal
+from statemachine.statistics import statistics
+
+from .driver import Replay
+from .intervals import Intervals
+from .record import RequestRecord
+from .timing import Answer, Timing
+from .workload import Workload
+
+__all__ = ["HeapDriver", "one_slot"]
+
+ISSUE: Final = 0
+END: Final = 1
+BEGIN: Final = 2
+
+_Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
+"""Time, priority, sequence, and what to do with which call or instance."""
+
+
+def one_slot(policy: PolicyFactory = Fifo, *, parallel: int = 1) -> ProviderManagerConfig:
+    """The configuration of one local server, where requests wait under ``policy``. Its adapter is not there to be called."""
+    return ProviderManagerConfig(
+        [ProviderConfig("local server", _no_adapter, is_local=True, parallel=parallel)],
+        on_conflict="wait",
+        policy=policy,
+    )
+
+
+def _no_adapter(config: AdapterConfig) -> NoReturn:
+    raise NotImplementedError("the heap driver makes no adapters")
+
+
+class HeapDriver:
+    """Runs ``workload`` any number of times, each call as long as ``timing`` says. Raises ConfigurationError.
+
+    What does not depend on the policy is worked out once, for all runs.
+    """
+
+    def __init__(self, workload: Workload, timing: Timing) -> None:
+        self.calls: Final = workload.calls
+        self.models: Final = workload.models
+        self.columns: Final = tuple(
+            [getattr(call, name) for call in workload.calls]
+            for name in ("agent", "model", "prompt_tokens", "output_tokens")
+        )
+        self.answers: Final = [timing.answer(call) for call in workload.calls]
+        self.alone: Final = [_alone(answer) for answer in self.answers]
+        self.slowdown: Final = timing.slowdown
+        self.followers: Final[list[list[int]]] = [[] for _ in workload.calls]
+        for call in workload.calls:
+            for earlier in call.after:
+                self.followers[earlier].append(call.id)
+        self.first_calls: Final = sorted((call.delay, call.id) for call in workload.calls if not call.after)
+        self.load_seconds: Final = lru_cache(None)(timing.load_seconds)  # jitter is dear to draw
+        self.unload_seconds: Final = lru_cache(None)(timing.unload_seconds)
+
+    def replay(self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = ()) -> Replay:
+        """Make every call on the first provider of ``config``, whose adapters are not used.
+
+        As in :func:`simulation.driver.replay`, a call that is refused is recorded as such, and those after it are made. A start or a
+        shutdown that the model gives up on is over at that moment. Raises RuntimeError where calls are left and nothing can happen
+        any more: then the policy is at fault.
+        """
+        run = _Run(self, config, observers)
+        run.to_end()
+        return run.result()
+
+
+def _alone(answer: Answer) -> tuple[float, float]:
+    """Seconds to the first token and to the end, for a request that shares its instance with no other."""
+    return answer.prefill + answer.pieces[0], answer.prefill + sum(answer.pieces)
+
+
+class _Run:
+    """One run: the model, the heap, and what is written down. Calls are known by their ids, tickets count the calls as they are issued."""
+
+    def __init__(self, plan: HeapDriver, config: ProviderManagerConfig, observers: Sequence[Observer]) -> None:
+        provider = config.available_providers[0]
+        calls = len(plan.calls)
+        self.plan = plan
+        self.timeout = config.acquire_timeout
+        self.shared = provider.parallel > 1
+        self.demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
+        self.observers = observers
+        self.model = Model(config, record=bool(observers))
+        self.now = 0.0
+        self.heap: list[_Entry] = []
+        self.sequence = count()
+        self.first_calls: Iterator[tuple[float, int]] = iter(plan.first_calls)
+        self.left = calls
+        self.unfinished = [len(call.after) for call in plan.calls]  # how many of those it comes after
+        self.issued: list[int] = []  # the call of each ticket, less one
+        self.arrived = [0.0] * calls
+        self.queued = [0.0] * calls
+        self.loading = [0.0] * calls
+        self.first_token: list[float | None] = [None] * calls
+        self.finished = [0.0] * calls
+        self.outcome = ["ok"] * calls
+        self.pieces: dict[int, Iterator[float]] = {}  # of calls in a shared instance: those not begun
+        self.intervals = Intervals()
+        self.loads: Counter[str] = Counter()
+        self.unloads: Counter[str] = Counter()
+        self.carry_out: dict[type, Callable[[Any], None]] = {
+            Grant: self.grant,
+            Reject: self.reject,
+            StartInstance: self.start,
+            StopInstance: self.stop,
+            InterruptStart: lambda effect: None,  # the model ignores its end
+            AbandonStop: lambda effect: self.intervals.leave(effect.instance, self.now),
+            Transition: self.tell,
+        }
+
+    # ---- the loop ----
+
+    def to_end(self) -> None:
+        heap, timers = self.heap, self.model.timers
+        self.issue_next_first_call()
+        while self.left:
+            upcoming = heap[0][0] if heap else math.inf
+            if timers.next_deadline < upcoming:
+                self.now = timers.next_deadline
+                self.step(Wake())
+            elif heap:
+                self.now, _, _, act, what = heappop(heap)
+                act(what)
+            else:
+                raise RuntimeError(f"nothing can happen any more, and {self.left} calls are left")
+
+    def step(self, event: Event) -> None:
+        carry_out = self.carry_out
+        for effect in self.model.step(event, self.now):
+            carry_out[type(effect)](effect)
+
+    def push(self, seconds: float, priority: int, act: Callable[[int], None], what: int) -> None:
+        heappush(self.heap, (self.now + seconds, priority, next(self.sequence), act, what))
+
+    # ---- calls ----
+
+    def issue_next_first_call(self) -> None:
+        """The heap holds only the next of those that wait for none: a small heap is a fast one."""
+        for delay, call in self.first_calls:
+            heappush(self.heap, (delay, ISSUE, -1, self.issue_first, call))
+            return
+
+    def issue_first(self, call: int) -> None:
+        self.issue_next_first_call()
+        self.issue(call)
+
+    def issue(self, call: int) -> None:
+        self.issued.append(call)
+        self.arrived[call] = self.now
+        ticket, made = len(self.issued), self.plan.calls[call]
+        self.step(AcquireRequested(ticket, self.demands[made.model], ticket, made.agent, 0, self.timeout))
+
+    def grant(self, effect: Grant) -> None:
+        call = self.issued[effect.ticket - 1]
+        self.queued[call], self.loading[call] = effect.queued, effect.loading
+        self.intervals.enter(effect.instance, self.plan.calls[call].model, "busy", self.now)
+        if self.shared:
+            self.pieces[call] = iter(self.plan.answers[call].pieces)
+            self.push(0.0, BEGIN, self.begin, effect.ticket)
+        else:
+            first, all_ = self.plan.alone[call]
+            self.first_token[call] = self.now + first
+            self.push(all_, END, self.end, effect.ticket)
+
+    def reject(self, effect: Reject) -> None:
+        call = self.issued[effect.ticket - 1]
+        self.outcome[call] = type(refusal(effect, None)).__name__
+        self.finish(call)
+
+    def end(self, ticket: int) -> None:
+        instance = self.instance(ticket)
+        if len(instance.leases) == 1:
+            self.intervals.enter(instance.id, instance.demand.model, "resident", self.now)
+        self.step(Released(ticket))
+        self.finish(self.issued[ticket - 1])
+
+    def finish(self, call: int) -> None:
+        self.finished[call] = self.now
+        self.left -= 1
+        for follower in self.plan.followers[call]:
+            self.unfinished[follower] -= 1
+            if self.unfinished[follower] == 0:
+                self.push(self.plan.calls[follower].delay, ISSUE, self.issue, follower)
+
+    # ---- calls that share an instance: piece by piece, because others come and go ----
+
+    def begin(self, ticket: int) -> None:
+        prefill = self.plan.answers[self.issued[ticket - 1]].prefill
+        self.push(prefill * self.slowdown(ticket), END, self.first_piece, ticket)
+
+    def first_piece(self, ticket: int) -> None:
+        piece = next(self.pieces[self.issued[ticket - 1]])
+        self.push(piece * self.slowdown(ticket), END, self.first_token_is_there, ticket)
+
+    def first_token_is_there(self, ticket: int) -> None:
+        self.first_token[self.issued[ticket - 1]] = self.now
+        self.next_piece(ticket)
+
+    def next_piece(self, ticket: int) -> None:
+        piece = next(self.pieces[self.issued[ticket - 1]], None)
+        if piece is None:
+            self.end(ticket)
+        else:
+            self.push(piece * self.slowdown(ticket), END, self.next_piece, ticket)
+
+    def slowdown(self, ticket: int) -> float:
+        return self.plan.slowdown(len(self.instance(ticket).leases))
+
+    # ---- instances ----
+
+    def instance(self, ticket: int) -> Instance:
+        instance = self.model.requests[ticket].instance
+        assert instance is not None, "a granted request has an instance"
+        return instance
+
+    def start(self, effect: StartInstance) -> None:
+        name = effect.demand.model
+        self.intervals.enter(effect.instance, name, "loading", self.now)
+        self.loads[name] += 1
+        self.push(self.plan.load_seconds(name, self.loads[name]), END, self.started, effect.instance)
+
+    def started(self, number: int) -> None:
+        instance = self.model.instances.get(number)
+        if instance is not None and instance.state == "starting":
+            self.intervals.enter(number, instance.demand.model, "resident", self.now)
+        self.step(StartSucceeded(number))
+
+    def stop(self, effect: StopInstance) -> None:
+        name = self.model.instances[effect.instance].demand.model
+        self.intervals.enter(effect.instance, name, "unloading", self.now)
+        self.unloads[name] += 1
+        self.push(self.plan.unload_seconds(name, self.unloads[name]), END, self.stopped, effect.instance)
+
+    def stopped(self, instance: int) -> None:
+        self.intervals.leave(instance, self.now)
+        self.step(Stopped(instance))
+
+    # ---- what is told ----
+
+    def tell(self, transition: Transition) -> None:
+        for observer in self.observers:
+            observer(transition)
+
+    def result(self) -> Replay:
+        arrived, calls = self.arrived, self.plan.calls
+        ttft = [None if time is None else time - since for time, since in zip(self.first_token, arrived, strict=True)]
+        total = list(map(sub, self.finished, arrived))
+        measured = arrived, self.queued, self.loading, ttft, total, self.outcome
+        records = tuple(map(RequestRecord, range(len(calls)), *self.plan.columns, *measured))
+        makespan = max(map(add, arrived, total), default=0.0)
+        return Replay(records, self.intervals.all(makespan), statistics(self.model))

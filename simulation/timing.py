@@ -1,0 +1,124 @@
+"""How long things take in the heap driver: either what the mock server would take, or times that are given.
+
+Times are in seconds. An instance that answers ``n`` requests at once takes ``slowdown(n)`` times as long for each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from statemachine.errors import ConfigurationError
+
+from .latency import LatencyProfile, ModelSpec
+from .workload import Call
+
+__all__ = ["Answer", "FixedTiming", "ProfileTiming", "Timing"]
+
+
+class Answer(NamedTuple):
+    """One answer by an instance that has nothing else to do. The first of the ``pieces`` ends with the first token."""
+
+    prefill: float
+    pieces: tuple[float, ...]
+
+
+class Timing(Protocol):
+    """A pure function of its arguments, so that the same run takes the same time under every policy."""
+
+    def load_seconds(self, model: str, nth: int) -> float:
+        """The ``nth`` load of ``model``, counted from 1."""
+        ...
+
+    def unload_seconds(self, model: str, nth: int) -> float:
+        """The ``nth`` unload of ``model``, counted from 1."""
+        ...
+
+    def answer(self, call: Call) -> Answer:
+        """What ``call`` takes. Raises ConfigurationError where that is not known."""
+        ...
+
+    def slowdown(self, requests: int) -> float:
+        """How many times longer each piece takes when it is begun among so many requests, itself included."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProfileTiming:
+    """The durations of the mock server with ``models`` and ``profile``.
+
+    With ``switch_seconds`` every load takes exactly that and no unload takes any time. Raises ConfigurationError.
+    """
+
+    models: Sequence[ModelSpec]
+    profile: LatencyProfile
+    switch_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.switch_seconds is not None:
+            _check_seconds("switch_seconds", self.switch_seconds)
+
+    def load_seconds(self, model: str, nth: int) -> float:
+        if self.switch_seconds is not None:
+            return self.switch_seconds
+        return self.profile.load_seconds(self._spec(model), nth)
+
+    def unload_seconds(self, model: str, nth: int) -> float:
+        if self.switch_seconds is not None:
+            return 0.0
+        return self.profile.unload_seconds(self._spec(model), nth)
+
+    def answer(self, call: Call) -> Answer:
+        spec = self._spec(call.model)
+        pace = self.profile.pace("answer", call.model, f"request {call.id}")  # the text that the replay sends
+        pieces = self.profile.chunks(call.output_tokens)
+        return Answer(
+            call.prompt_tokens * pace / spec.prefill_tokens_per_second,
+            tuple(tokens * pace / spec.decode_tokens_per_second for tokens in pieces),
+        )
+
+    def slowdown(self, requests: int) -> float:
+        return self.profile.slowdown(requests)
+
+    def _spec(self, model: str) -> ModelSpec:
+        for spec in self.models:
+            if spec.key == model:
+                return spec
+        raise ConfigurationError("models", "must hold every model that is called", repr(model))
+
+
+@dataclass(frozen=True)
+class FixedTiming:
+    """Call ``i`` takes ``service_seconds[i]``, a load ``switch_seconds``, an unload nothing. Requests do not slow each other down.
+
+    The whole answer comes at once, so its first token comes with its last. Raises ConfigurationError.
+    """
+
+    service_seconds: Sequence[float]
+    switch_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_seconds("switch_seconds", self.switch_seconds)
+        for index, seconds in enumerate(self.service_seconds):
+            _check_seconds(f"service_seconds[{index}]", seconds)
+
+    def load_seconds(self, model: str, nth: int) -> float:
+        return self.switch_seconds
+
+    def unload_seconds(self, model: str, nth: int) -> float:
+        return 0.0
+
+    def answer(self, call: Call) -> Answer:
+        if call.id >= len(self.service_seconds):
+            raise ConfigurationError("service_seconds", "must hold one number for each call", f"none for {call.id}")
+        return Answer(0.0, (self.service_seconds[call.id],))
+
+    def slowdown(self, requests: int) -> float:
+        return 1.0
+
+
+def _check_seconds(name: str, seconds: float) -> None:
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ConfigurationError(name, "must be a finite number of seconds of at least 0", repr(seconds))

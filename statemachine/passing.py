@@ -1,0 +1,75 @@
+"""How often each waiter has been passed over: written down by the checker, to hold every policy to its bound.
+
+The model keeps no such account, and the policies keep their own: this one is independent of both. It looks at what was
+placed, step by step.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+from .policy import Bound
+from .pool import Pool, Request
+from .properties import Step, placed
+
+__all__ = ["Account", "Passing", "after"]
+
+
+class Late(NamedTuple):
+    """What one other model did to a waiter: ``known`` is the youngest ticket at its first pass, ``times`` its passes by younger ones."""
+
+    signature: str
+    known: int
+    times: int
+
+
+class Passing(NamedTuple):
+    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each other model."""
+
+    ticket: int
+    passes: int = 0
+    late: tuple[Late, ...] = ()
+
+    def within(self, bound: Bound) -> bool:
+        """Whether the policy has kept its word."""
+        too_often = bound.passes is not None and self.passes > bound.passes
+        return not too_often and (bound.late is None or all(late.times <= bound.late for late in self.late))
+
+    def canonical(self, tickets: Sequence[int]) -> Hashable:
+        """Tickets renamed to their ranks among ``tickets``, which are sorted."""
+        late = tuple((one.signature, bisect_right(tickets, one.known), one.times) for one in self.late)
+        return bisect_right(tickets, self.ticket), self.passes, late
+
+
+Account = tuple[Passing, ...]
+"""Every waiter of every local slot."""
+
+
+def after(account: Account, step: Step) -> Account:
+    """The account after ``step``. Only what a slot's policy bounds is counted."""
+    known = {waiter.ticket: waiter for waiter in account}
+    arrivals = sorted(placed(step), key=lambda request: request.ticket)
+    youngest = max(step.after.requests, default=0)
+    waiters: list[Passing] = []
+    for pool in step.after.pools.values():
+        if pool.is_slot:
+            here = [request for request in arrivals if request.demand.pool == pool.key]
+            for ticket in sorted(pool.waiting):
+                waiter = known.get(ticket)
+                waiters.append(Passing(ticket) if waiter is None else _passed(waiter, pool, here, youngest))
+    return tuple(waiters)
+
+
+def _passed(waiter: Passing, pool: Pool, arrivals: list[Request], youngest: int) -> Passing:
+    me, bound = pool.waiting[waiter.ticket], pool.policy.bound
+    passing = [r for r in arrivals if r.priority == me.priority and r.ticket > me.ticket]
+    passes = waiter.passes + len(passing) if bound.passes is not None else 0
+    late = {one.signature: one for one in waiter.late}
+    if bound.late is not None:
+        for rival in passing:
+            if rival.signature != me.signature:
+                first = late.setdefault(rival.signature, Late(rival.signature, youngest, 0))
+                late[rival.signature] = first._replace(times=first.times + (rival.ticket > first.known))
+    return Passing(waiter.ticket, passes, tuple(sorted(late.values())))
