@@ -1,0 +1,218 @@
+"""Hypothesis attacks the pure model: any order of events, any passing of time, deadlines that tie, events that come too late.
+
+Three things were asked of this library above all: one active local instance, no double acquire, release on a stream's error. The ledger
+holds them, counting by itself; the named properties are looked at besides; and a twin, restored from a snapshot now and then, must answer
+the same although it is told of the passing of time and of the event in two steps.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from statemachine import AdapterConfig, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
+from statemachine.adapter import Adapter
+from statemachine.events import (
+    AcquireRequested,
+    Cancelled,
+    CloseRequested,
+    Event,
+    Released,
+    StartFailed,
+    StartSucceeded,
+    Stopped,
+    Wake,
+)
+from statemachine.model import Model
+from statemachine.snapshot import restore, snapshot
+
+from .checked import CheckedModel
+from .ledger import Ledger, Times
+
+UNKNOWN = 10_000
+PICK = st.integers(0, 12)  # one of those there are, counted round
+SECONDS = st.sampled_from([None, 2, 3, 5])  # few and small, so that deadlines tie
+CONFIGS = st.fixed_dictionaries(
+    {
+        "on_limit": st.sampled_from(["wait", "raise"]),
+        "on_conflict": st.sampled_from(["wait", "raise"]),
+        "local_scope": st.sampled_from(["all", "endpoint"]),
+        "max_waiting": st.sampled_from([None, 0, 2]),
+        "api_instance_idle_timeout_seconds": SECONDS,
+        "start_timeout": SECONDS,
+        "shutdown_timeout": SECONDS,
+        "close_grace": SECONDS,
+    }
+)
+
+
+def _never_called(config: AdapterConfig) -> Adapter:
+    raise AssertionError("the model runs no adapter")
+
+
+class ModelMachine(RuleBasedStateMachine):
+    """The model, its ledger, its twin, and the time."""
+
+    @initialize(options=CONFIGS, limit=st.integers(1, 3), parallel=st.integers(1, 3))
+    def configure(self, options: dict[str, Any], limit: int, parallel: int) -> None:
+        providers = [
+            ProviderConfig("api", _never_called, limit=limit),
+            ProviderConfig("local", _never_called, is_local=True, parallel=parallel),
+            ProviderConfig("other", _never_called, is_local=True),
+        ]
+        self.config = ProviderManagerConfig(providers, **options)
+        self.model = CheckedModel(self.config)
+        self.twin = Model(self.config)
+        self.ledger = Ledger(
+            Times(
+                self.config.start_timeout,
+                self.config.shutdown_timeout,
+                self.config.api_instance_idle_timeout_seconds,
+                self.config.close_grace,
+                limit,
+            )
+        )
+        self.now = 0.0
+        self.tickets = count(1)
+
+    def happen(self, event: Event) -> None:
+        """One step of everybody, and everything that must hold after it."""
+        expired = self.twin.step(Wake(), self.now)
+        handled = self.twin.step(event, self.now)
+        assert self.model.step(event, self.now) == expired + handled
+        assert snapshot(self.model) == snapshot(self.twin)
+        self.ledger.write(Wake(), expired, self.now)
+        assert self.now < self.ledger.next_deadline(), "something is overdue"
+        self.ledger.write(event, handled, self.now)
+        assert self.model.complaints == []
+        assert self.model.next_deadline <= self.ledger.next_deadline(), "it would wake up too late"
+
+    # ---- what requesters do ----
+
+    @rule(
+        where=st.sampled_from(["api", "local", "local", "other"]),
+        model=st.sampled_from("aaabc"),
+        owner=st.sampled_from([None, "x", "y"]),
+        priority=st.sampled_from([0, 0, 1]),
+        timeout=st.sampled_from([None, None, 0, 2, 5]),
+    )
+    def acquire(self, where: str, model: str, owner: str | None, priority: int, timeout: float | None) -> None:
+        demand = self.config.resolve(RuntimeProviderConfig(where, model))
+        ticket = next(self.tickets)
+        if any(t.owner == owner and t.state == "pending" for t in self.ledger.tickets.values()):
+            owner = None  # a task makes one call at a time
+        self.happen(AcquireRequested(ticket, demand, owner or f"task {ticket}", None, priority, timeout))
+
+    @precondition(lambda self: self.ledger.of("granted"))
+    @rule(pick=PICK, how=st.sampled_from(["released", "broken", "cancelled"]))
+    def end_a_lease(self, pick: int, how: str) -> None:
+        """A release, also after a stream's error, which says whether it is ``broken``; or the requester goes just when it is granted."""
+        ticket = _one(self.ledger.of("granted"), pick)
+        self.happen(Cancelled(ticket) if how == "cancelled" else Released(ticket, broken=how == "broken"))
+
+    @precondition(lambda self: self.ledger.of("pending"))
+    @rule(pick=PICK)
+    def cancel(self, pick: int) -> None:
+        self.happen(Cancelled(_one(self.ledger.of("pending"), pick)))
+
+    # ---- what adapters do ----
+
+    @precondition(lambda self: self.ledger.instances("starting"))
+    @rule(pick=PICK)
+    def start_succeeds(self, pick: int) -> None:
+        self.happen(StartSucceeded(_one(self.ledger.instances("starting"), pick)))
+
+    @precondition(lambda self: self.ledger.instances("starting"))
+    @rule(pick=PICK, constructed=st.booleans())
+    def start_fails(self, pick: int, constructed: bool) -> None:
+        self.happen(StartFailed(_one(self.ledger.instances("starting"), pick), constructed))
+
+    @precondition(lambda self: self.ledger.instances("stopping"))
+    @rule(pick=PICK, failed=st.booleans())
+    def stops(self, pick: int, failed: bool) -> None:
+        self.happen(Stopped(_one(self.ledger.instances("stopping"), pick), failed))
+
+    @rule()
+    def adapters_are_quick(self) -> None:
+        """The short way to many leases."""
+        while begun := self.ledger.instances("starting") + self.ledger.instances("stopping"):
+            starting = begun[0] in self.ledger.instances("starting")
+            self.happen(StartSucceeded(begun[0]) if starting else Stopped(begun[0]))
+
+    # ---- what time does ----
+
+    @rule(seconds=st.sampled_from([0, 1, 2, 7]))
+    def time_passes(self, seconds: float) -> None:
+        """Unnoticed: what is due by then expires in the next step, before its event."""
+        self.now += seconds
+
+    @precondition(lambda self: self.ledger.next_deadline() < float("inf"))
+    @rule()
+    def a_deadline_comes(self) -> None:
+        """Exactly; whatever happens next ties with it."""
+        self.now = max(self.now, self.ledger.next_deadline())
+
+    # ---- what must make no difference ----
+
+    @precondition(lambda self: self.ledger.tickets)
+    @rule(pick=PICK, kind=st.integers(0, 4))
+    def something_late(self, pick: int, kind: int) -> None:
+        """A second release, or news of what is over, planned, or was never known."""
+        self.happen(Wake())
+        ended = [t for t in self.ledger.tickets if t not in self.ledger.of("granted")] + [UNKNOWN]
+        gone = [*self.ledger.of("over"), UNKNOWN]
+        not_starting = [i for i in self.ledger.lives if i not in self.ledger.instances("starting")] + [UNKNOWN]
+        not_stopping = [i for i in self.ledger.lives if i not in self.ledger.instances("stopping")] + [UNKNOWN]
+        late: list[Event] = [
+            Released(_one(ended, pick), broken=pick % 2 == 0),
+            Cancelled(_one(gone, pick)),
+            StartSucceeded(_one(not_starting, pick)),
+            StartFailed(_one(not_starting, pick), constructed=pick % 2 == 0),
+            Stopped(_one(not_stopping, pick)),
+        ]
+        before = snapshot(self.model)
+        assert self.model.step(late[kind], self.now) == []
+        assert snapshot(self.model) == before
+
+    @rule()
+    def go_back_to_a_snapshot(self) -> None:
+        saved = snapshot(self.model)
+        self.twin = Model(self.config)
+        restore(self.twin, saved)
+        assert snapshot(self.twin) == saved
+
+    # ---- the end ----
+
+    @precondition(lambda self: len(self.ledger.tickets) > 6)
+    @rule(grace=st.booleans())
+    def close(self, grace: bool) -> None:
+        self.happen(CloseRequested(grace))
+
+    def teardown(self) -> None:
+        """If everybody does his part, whoever waits is served, without help from any time-out; and close ends."""
+        if not hasattr(self, "ledger"):
+            return
+        self._everybody_does_his_part()
+        assert self.ledger.of("pending") == []
+        self.happen(CloseRequested())
+        self._everybody_does_his_part()
+        assert self.ledger.closed
+
+    def _everybody_does_his_part(self) -> None:
+        self.happen(Wake())
+        self.adapters_are_quick()
+        while granted := self.ledger.of("granted"):
+            self.happen(Released(granted[0]))
+            self.adapters_are_quick()
+
+
+def _one(candidates: list[int], pick: int) -> int:
+    return candidates[pick % len(candidates)]
+
+
+TestModelMachine = ModelMachine.TestCase
+TestModelMachine.settings = settings(max_examples=6 * settings().max_examples)
