@@ -95,6 +95,8 @@ class Worker:
         self.error = error
         log.info("the start of %s failed with %s", self.demand, type(error).__name__)
         self._report(StartFailed(self._instance, constructed))
+        if not constructed and self._stop_requested.is_set():  # the start was overdue by then: there is nothing to shut down
+            self._report(Stopped(self._instance))
         if not isinstance(error, Exception):
             raise error
 
