@@ -41,4 +41,4 @@ bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove what was made
-	rm -rf $(VENV) report bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) report report-compare bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from . import replay, serve
+from . import compare, replay, serve
 
 __all__ = ["main"]
 
 COMMANDS: Final = {
+    "compare": compare,
     "replay": replay,
     "serve": serve,
 }

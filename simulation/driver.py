@@ -25,13 +25,15 @@ from statemachine import (
     Statistics,
 )
 from statemachine.engine import AnswerStream
+from statemachine.manager import Observer
+from statemachine.policy import Fifo, PolicyFactory
 
 from .latency import LatencyProfile, ModelSpec
 from .lmstudio_chat import PROMPT_TOKENS_HEADER
 from .mock_lmstudio import MockLMStudio
 from .record import Interval, RequestRecord, Residency
 from .transport import StreamingTransport
-from .workload import Call, Workload
+from .workload import Call, Workload, prompt_text
 
 __all__ = ["Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
 
@@ -50,22 +52,32 @@ class Replay:
 
 @asynccontextmanager
 async def mock_lm_studio(
-    models: Sequence[ModelSpec], profile: LatencyProfile, *, parallel: int = 1
+    models: Sequence[ModelSpec], profile: LatencyProfile, *, parallel: int = 1, policy: PolicyFactory = Fifo
 ) -> AsyncGenerator[ProviderManagerConfig, None]:
-    """The mock server in this process, and the configuration of a manager that lends it to ``parallel`` callers of one model at a time."""
+    """The mock server in this process, and the configuration of a manager that lends it to ``parallel`` callers of one model at a time.
+
+    Whoever has to wait does so under ``policy``.
+    """
     server = MockLMStudio([replace(model, parallel=parallel) for model in models], profile)
     async with StreamingTransport(server) as transport:
         adapter = partial(LMStudioAdapter, transport=transport)
         provider = ProviderConfig("mock LM Studio", adapter, is_local=True, parallel=parallel)
-        yield ProviderManagerConfig([provider], on_conflict="wait")
+        yield ProviderManagerConfig([provider], on_conflict="wait", policy=policy)
 
 
-def replay_in_virtual_time(workload: Workload, served: Served, *, seed: int, finished: Callable[[], None]) -> Replay:
+def replay_in_virtual_time(
+    workload: Workload,
+    served: Served,
+    *,
+    seed: int,
+    finished: Callable[[], None],
+    observers: Sequence[Observer] = (),
+) -> Replay:
     """Run :func:`replay` to its end on a clock that jumps over all waiting. The same arguments give the same records."""
 
     async def main() -> Replay:
         async with served() as config:
-            return await replay(workload, config, finished=finished)
+            return await replay(workload, config, finished=finished, observers=observers)
 
     with _scheduled_by(seed):
         return trio.run(main, clock=MockClock(autojump_threshold=0))
@@ -87,13 +99,21 @@ def _scheduled_by(seed: int) -> Iterator[None]:
         _run._ALLOW_DETERMINISTIC_SCHEDULING = sorts  # type: ignore[misc]  # as above
 
 
-async def replay(workload: Workload, config: ProviderManagerConfig, *, finished: Callable[[], None]) -> Replay:
+async def replay(
+    workload: Workload,
+    config: ProviderManagerConfig,
+    *,
+    finished: Callable[[], None],
+    observers: Sequence[Observer] = (),
+) -> Replay:
     """Make every call of ``workload`` on the first provider of ``config``. ``finished`` is called after each.
+
+    ``observers`` are told of every transition of the manager, at trio's time.
 
     A call that fails is recorded as such and counts as finished, so those after it are made.
     """
     residency = Residency(trio.current_time())
-    async with ProviderManager(config, observers=[residency]) as manager:
+    async with ProviderManager(config, observers=[residency, *observers]) as manager:
         agents = _Agents(workload, manager, finished)
         await agents.run()
         statistics = manager.statistics()
@@ -139,8 +159,9 @@ class _Agents:
         queued = loading = 0.0
         first_token: float | None = None
         outcome = "ok"
+        prompt = [{"role": "user", "content": prompt_text(call)}]
         try:
-            async with self.engine.call(_prompt(call), self._options(call)) as stream:
+            async with self.engine.call(prompt, self._options(call)) as stream:
                 queued, loading = stream.lease.queued_seconds, stream.lease.loading_seconds
                 first_token = await _first_token(stream)
                 async for _ in stream:
@@ -168,11 +189,6 @@ class _Agents:
             agent=call.agent,
             parameters={"max_tokens": call.output_tokens, "extra_headers": headers},
         )
-
-
-def _prompt(call: Call) -> list[dict[str, str]]:
-    """A text of its own for each call, because the mock draws the pace of an answer from the prompt."""
-    return [{"role": "user", "content": f"request {call.id}"}]
 
 
 async def _first_token(stream: AnswerStream) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from .palette import model_colours, tint
 from .record import Interval, RequestRecord, ResidencyState
 
-__all__ = ["gantt"]
+__all__ = ["draw_residency", "gantt", "residency_legend"]
 
 _QUEUED: Final = "#D0D0D0"
 _LOADING: Final = "#606060"  # plain greys and black, because a switch may be one pixel wide
@@ -33,7 +33,9 @@ def gantt(title: str, records: Sequence[RequestRecord], intervals: Sequence[Inte
     height = 2.2 + _LANE_INCHES * (len(lanes) + 2)
     figure = Figure(figsize=(14, height), layout="constrained")
     slot, requests = figure.subplots(2, 1, sharex=True, height_ratios=[2, max(1, len(lanes))])
-    _draw_slot(slot, [interval for interval in intervals if interval.start < until], colours)
+    draw_residency(slot, 0, [interval for interval in intervals if interval.start < until], colours)
+    slot.set_yticks([0], ["local slot"])
+    slot.set_ylim(-0.5, 0.5)
     for phase, colour_of, layer in (("queued", _QUEUED, 1), ("loading", _LOADING, 2), ("generating", None, 3)):
         _draw_phase(requests, records, lanes, phase, colour_of, layer, colours)
     requests.set_yticks(range(len(lanes)), list(lanes))
@@ -57,22 +59,16 @@ def _in_order(records: Iterable[RequestRecord]) -> list[str]:
     return sorted(agents, key=lambda agent: (first[agent.partition("/")[0]], "/" in agent, first[agent], agent))
 
 
-def _draw_slot(axes: Axes, intervals: Sequence[Interval], colours: Mapping[str, str]) -> None:
+def draw_residency(axes: Axes, lane: int, intervals: Sequence[Interval], colours: Mapping[str, str]) -> None:
+    """What the slot holds, as a bar of height 0.8 around ``lane``."""
     for model, colour in colours.items():
-        for state, style in _slot_styles(colour).items():
+        for state, shade in _slot_colours(colour).items():
             bars = [(i.start, i.seconds) for i in intervals if i.model == model and i.state == state]
-            axes.broken_barh(bars, (-0.4, 0.8), linewidth=0, **style)
-    axes.set_yticks([0], ["local slot"])
-    axes.set_ylim(-0.5, 0.5)
+            axes.broken_barh(bars, (lane - 0.4, 0.8), linewidth=0, facecolor=shade)
 
 
-def _slot_styles(colour: str) -> dict[ResidencyState, dict[str, Any]]:
-    return {
-        "busy": {"facecolor": colour},
-        "resident": {"facecolor": tint(colour, 0.35)},
-        "loading": {"facecolor": _LOADING, "edgecolor": colour, "hatch": "////"},
-        "unloading": {"facecolor": _UNLOADING},
-    }
+def _slot_colours(colour: str) -> dict[ResidencyState, str | tuple[float, float, float]]:
+    return {"busy": colour, "resident": tint(colour, 0.35), "loading": _LOADING, "unloading": _UNLOADING}
 
 
 def _draw_phase(
@@ -103,16 +99,22 @@ def _phase(record: RequestRecord, phase: str) -> tuple[float, float]:
     return record.granted, record.finished - record.granted
 
 
-def _gantt_legend(colours: Mapping[str, str]) -> list[Patch]:
-    styles = _slot_styles("#F0F0F0")
+def residency_legend(colours: Mapping[str, str]) -> list[Patch]:
+    """What the colours of :func:`draw_residency` mean."""
     return [
         *(Patch(facecolor=colour, label=f"{model}: busy / generating") for model, colour in colours.items()),
         *(
             Patch(facecolor=tint(colour, 0.35), label=f"{model}: resident, not in use")
             for model, colour in colours.items()
         ),
-        Patch(**styles["loading"], label="slot: loading", linewidth=0),
-        Patch(**styles["unloading"], label="slot: unloading", linewidth=0),
+        Patch(facecolor=_LOADING, label="slot: loading"),
+        Patch(facecolor=_UNLOADING, label="slot: unloading"),
+    ]
+
+
+def _gantt_legend(colours: Mapping[str, str]) -> list[Patch]:
+    return [
+        *residency_legend(colours),
         Patch(facecolor=_QUEUED, label="request: queued"),
         Patch(facecolor=_LOADING, label="request: waits for its load"),
     ]

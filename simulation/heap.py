@@ -46,8 +46,7 @@ from statemachine.refusal import refusal
 from statemachine.statistics import statistics
 
 from .driver import Replay
-from .intervals import Intervals
-from .record import RequestRecord
+from .record import RequestRecord, Residency
 from .timing import Answer, Timing
 from .workload import Workload
 
@@ -141,7 +140,7 @@ class _Run:
         self.finished = [0.0] * calls
         self.outcome = ["ok"] * calls
         self.pieces: dict[int, Iterator[float]] = {}  # of calls in a shared instance: those not begun
-        self.intervals = Intervals()
+        self.residency = Residency()
         self.loads: Counter[str] = Counter()
         self.unloads: Counter[str] = Counter()
         self.carry_out: dict[type, Callable[[Any], None]] = {
@@ -150,7 +149,7 @@ class _Run:
             StartInstance: self.start,
             StopInstance: self.stop,
             InterruptStart: lambda effect: None,  # the model ignores its end
-            AbandonStop: lambda effect: self.intervals.leave(effect.instance, self.now),
+            AbandonStop: lambda effect: self.residency.leave(effect.instance, self.now),
             Transition: self.tell,
         }
 
@@ -199,7 +198,7 @@ class _Run:
     def grant(self, effect: Grant) -> None:
         call = self.issued[effect.ticket - 1]
         self.queued[call], self.loading[call] = effect.queued, effect.loading
-        self.intervals.enter(effect.instance, self.plan.calls[call].model, "busy", self.now)
+        self.residency.enter(effect.instance, self.plan.calls[call].model, "busy", self.now)
         if self.shared:
             self.pieces[call] = iter(self.plan.answers[call].pieces)
             self.push(0.0, BEGIN, self.begin, effect.ticket)
@@ -216,7 +215,7 @@ class _Run:
     def end(self, ticket: int) -> None:
         instance = self.instance(ticket)
         if len(instance.leases) == 1:
-            self.intervals.enter(instance.id, instance.demand.model, "resident", self.now)
+            self.residency.enter(instance.id, instance.demand.model, "resident", self.now)
         self.step(Released(ticket))
         self.finish(self.issued[ticket - 1])
 
@@ -261,24 +260,24 @@ class _Run:
 
     def start(self, effect: StartInstance) -> None:
         name = effect.demand.model
-        self.intervals.enter(effect.instance, name, "loading", self.now)
+        self.residency.enter(effect.instance, name, "loading", self.now)
         self.loads[name] += 1
         self.push(self.plan.load_seconds(name, self.loads[name]), END, self.started, effect.instance)
 
     def started(self, number: int) -> None:
         instance = self.model.instances.get(number)
         if instance is not None and instance.state == "starting":
-            self.intervals.enter(number, instance.demand.model, "resident", self.now)
+            self.residency.enter(number, instance.demand.model, "resident", self.now)
         self.step(StartSucceeded(number))
 
     def stop(self, effect: StopInstance) -> None:
         name = self.model.instances[effect.instance].demand.model
-        self.intervals.enter(effect.instance, name, "unloading", self.now)
+        self.residency.enter(effect.instance, name, "unloading", self.now)
         self.unloads[name] += 1
         self.push(self.plan.unload_seconds(name, self.unloads[name]), END, self.stopped, effect.instance)
 
     def stopped(self, instance: int) -> None:
-        self.intervals.leave(instance, self.now)
+        self.residency.leave(instance, self.now)
         self.step(Stopped(instance))
 
     # ---- what is told ----
@@ -294,4 +293,4 @@ class _Run:
         measured = arrived, self.queued, self.loading, ttft, total, self.outcome
         records = tuple(map(RequestRecord, range(len(calls)), *self.plan.columns, *measured))
         makespan = max(map(add, arrived, total), default=0.0)
-        return Replay(records, self.intervals.all(makespan), statistics(self.model))
+        return Replay(records, self.residency.intervals(makespan), statistics(self.model))

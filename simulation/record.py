@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import starmap
+from operator import itemgetter
 from typing import Final, Literal, TypeAlias
 
 from statemachine.events import Transition
@@ -70,35 +72,47 @@ class Interval:
 
 
 class Residency:
-    """An observer of the manager: collects the intervals of every instance. ``origin`` is the clock's time at the replay's start."""
+    """Collects the intervals of every instance. All times are in seconds from the start of the replay.
 
-    def __init__(self, origin: float) -> None:
+    It is told of them by whoever moves the instances, or it is an observer of a manager on whose clock the replay starts at ``origin``.
+    """
+
+    def __init__(self, origin: float = 0.0) -> None:
         self._origin = origin
         self._open: dict[int, tuple[str, ResidencyState, float]] = {}
-        self._closed: list[Interval] = []
+        self._closed: list[tuple[str, ResidencyState, float, float]] = []
 
     def __call__(self, transition: Transition) -> None:
         if transition.machine != "instance" or not isinstance(transition.subject, int) or transition.demand is None:
             return
-        now = transition.time - self._origin
-        state = _STATES.get(transition.dest)
-        before = self._open.get(transition.subject)
+        state, now = _STATES.get(transition.dest), transition.time - self._origin
+        if state is None:
+            self.leave(transition.subject, now)
+        else:
+            self.enter(transition.subject, transition.demand.model, state, now)
+
+    def enter(self, instance: int, model: str, state: ResidencyState, now: float) -> None:
+        """From ``now`` on ``instance`` is in ``state``; no-op if it is already."""
+        before = self._open.get(instance)
         if before is not None:
             if before[1] == state:
-                return  # active and draining look the same
-            self._close(*self._open.pop(transition.subject), now)
-        if state is not None:
-            self._open[transition.subject] = (transition.demand.model, state, now)
+                return
+            if before[2] < now:
+                self._closed.append((*before, now))
+        self._open[instance] = (model, state, now)
+
+    def leave(self, instance: int, now: float) -> None:
+        """``instance`` is gone; no-op if it was."""
+        before = self._open.pop(instance, None)
+        if before is not None and before[2] < now:
+            self._closed.append((*before, now))
 
     def intervals(self, end: float) -> tuple[Interval, ...]:
         """All of them, in the order of their start, cut off at ``end``."""
-        last = [Interval(*row, end) for row in self._open.values()]
-        rows = (Interval(i.model, i.state, i.start, min(i.end, end)) for i in [*self._closed, *last] if i.start < end)
-        return tuple(sorted(rows, key=lambda interval: (interval.start, interval.end)))
-
-    def _close(self, model: str, state: ResidencyState, start: float, now: float) -> None:
-        if now > start:
-            self._closed.append(Interval(model, state, start, now))
+        rows = [*self._closed, *((*last, end) for last in self._open.values())]
+        rows.sort(key=itemgetter(2, 3))
+        cut = [(model, state, start, to if to < end else end) for model, state, start, to in rows if start < end]
+        return tuple(starmap(Interval, cut))
 
 
 def json_lines(records: Iterable[RequestRecord]) -> str:

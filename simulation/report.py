@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -15,7 +15,7 @@ from .plots import draw_all
 from .record import json_lines
 from .workload import Workload
 
-__all__ = ["Origin", "write_report"]
+__all__ = ["Origin", "write_page", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,16 @@ def write_report(folder: Path, workload: Workload, replay: Replay, summary: Summ
     (folder / "requests.jsonl").write_text(json_lines(replay.records), encoding="utf-8")
     (folder / "summary.json").write_text(_summary_json(workload, summary, origin), encoding="utf-8")
     pictures = draw_all(folder, replay.records, replay.intervals, summary.makespan)
-    page = folder / "index.html"
-    page.write_text(_page(workload, summary, origin, pictures), encoding="utf-8")
-    return page
+    return write_page(
+        folder,
+        title=f"Replay of {workload.name}",
+        introduction=_INTRODUCTION,
+        text=table(summary),
+        pictures=pictures,
+        method="Every call went through the real manager, engine and adapter against the mock server, on a virtual clock.",
+        origin=origin,
+        data=("requests.jsonl", "summary.json"),
+    )
 
 
 def _summary_json(workload: Workload, summary: Summary, origin: Origin) -> str:
@@ -52,24 +59,44 @@ def _summary_json(workload: Workload, summary: Summary, origin: Origin) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _page(workload: Workload, summary: Summary, origin: Origin, pictures: Mapping[str, str]) -> str:
-    settings = "\n".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in origin.settings.items()
-    )
-    figures = "\n".join(
+def write_page(
+    folder: Path,
+    *,
+    title: str,
+    introduction: str,
+    text: str,
+    pictures: Mapping[str, str],
+    method: str,
+    origin: Origin,
+    data: Sequence[str],
+) -> Path:
+    """Write ``index.html``: ``text`` as it stands, ``pictures`` (captions by file name), and links to ``data``, files beside it."""
+    rows = (f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in origin.settings.items())
+    figures = (
         f'<figure><a href="{name}"><img src="{name}" alt="{escape(caption)}"></a></figure>'
         for name, caption in pictures.items()
     )
-    assumptions = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in origin.assumptions)
-    return _PAGE.format(
-        title=escape(f"Replay of {workload.name}"),
-        table=escape(table(summary)),
-        pictures=figures,
-        settings=settings,
-        assumptions=assumptions,
+    page = folder / "index.html"
+    content = _PAGE.format(
+        title=escape(title),
+        introduction=escape(introduction),
+        text=escape(text),
+        pictures="\n".join(figures),
+        method=escape(method),
+        settings="\n".join(rows),
+        assumptions="\n".join(f"<li>{escape(sentence)}</li>" for sentence in origin.assumptions),
         command=escape(origin.command),
+        data=", ".join(f'<a href="{name}">{name}</a>' for name in data),
     )
+    page.write_text(content, encoding="utf-8")
+    return page
 
+
+_INTRODUCTION: Final = (
+    "Times are virtual seconds, counted from each request's arrival. Percentiles are nearest-rank, over the requests that succeeded."
+    " TTFT and total include queueing and loading. Time spent switching is the share of the makespan in which the slot was loading or"
+    " unloading a model, the first load included."
+)
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -86,13 +113,11 @@ th {{ text-align: left; padding-right: 2rem; font-weight: normal; color: #555; v
 </head>
 <body>
 <h1>{title}</h1>
-<p>Times are virtual seconds, counted from each request's arrival. Percentiles are nearest-rank, over the requests that succeeded.
-TTFT and total include queueing and loading. Time spent switching is the share of the makespan in which the slot was loading or unloading
-a model, the first load included.</p>
-<pre>{table}</pre>
+<p>{introduction}</p>
+<pre>{text}</pre>
 {pictures}
 <h2>How it was made</h2>
-<p>Every call went through the real manager, engine and adapter against the mock server, on a virtual clock.</p>
+<p>{method}</p>
 <table>
 {settings}
 </table>
@@ -102,7 +127,7 @@ a model, the first load included.</p>
 </ul>
 <h2>Again</h2>
 <pre>{command}</pre>
-<p>Data: <a href="requests.jsonl">requests.jsonl</a>, <a href="summary.json">summary.json</a></p>
+<p>Data: {data}</p>
 </body>
 </html>
 """

@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 
 from statemachine.errors import ConfigurationError
 
+from .bounds import SwitchTimes
 from .latency import LatencyProfile, ModelSpec
-from .workload import Call
+from .workload import Call, prompt_text
 
 __all__ = ["Answer", "FixedTiming", "ProfileTiming", "Timing"]
 
@@ -70,9 +71,17 @@ class ProfileTiming:
             return 0.0
         return self.profile.unload_seconds(self._spec(model), nth)
 
+    def least_switches(self, models: Sequence[str]) -> SwitchTimes:
+        """The shortest that a load and an unload of each of ``models`` can be, for a bound on every schedule."""
+        if self.switch_seconds is not None:
+            return SwitchTimes(dict.fromkeys(models, self.switch_seconds), dict.fromkeys(models, 0.0))
+        specs, least = [self._spec(model) for model in models], 1.0 - self.profile.jitter
+        loads = {spec.key: spec.load_seconds * least for spec in specs}
+        return SwitchTimes(loads, {spec.key: spec.unload_seconds * least for spec in specs})
+
     def answer(self, call: Call) -> Answer:
         spec = self._spec(call.model)
-        pace = self.profile.pace("answer", call.model, f"request {call.id}")  # the text that the replay sends
+        pace = self.profile.pace("answer", call.model, prompt_text(call))
         pieces = self.profile.chunks(call.output_tokens)
         return Answer(
             call.prompt_tokens * pace / spec.prefill_tokens_per_second,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from statemachine.errors import ConfigurationError
 
-__all__ = ["Call", "Workload", "clipped", "mapped", "overlaid", "scaled"]
+__all__ = ["Call", "Workload", "at_once", "clipped", "mapped", "overlaid", "prompt_text", "scaled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,16 @@ def _check(index: int, call: Call) -> None:
         raise ConfigurationError(f"{path}.after", "must name earlier calls", repr(call.after))
     if not math.isfinite(call.delay) or call.delay < 0:
         raise ConfigurationError(f"{path}.delay", "must be a finite number of seconds of at least 0", repr(call.delay))
+
+
+def prompt_text(call: Call) -> str:
+    """What a replay sends for ``call``: a text of its own, because the mock server draws the pace of an answer from it."""
+    return f"request {call.id}"
+
+
+def at_once(workload: Workload) -> Workload:
+    """The same calls as a batch: all of them come at the start, and none waits for another."""
+    return replace(workload, calls=tuple(replace(call, after=(), delay=0.0) for call in workload.calls))
 
 
 def scaled(workload: Workload, speed: float) -> Workload:

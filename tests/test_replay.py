@@ -137,6 +137,17 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
     assert requests(first) != requests(again)
 
 
+def test_the_policy_decides_who_is_served_next_and_the_report_names_it(tmp_path: Path) -> None:
+    switches = {}
+    for policy in ("fifo", "affinity:3", "gated:2"):
+        assert main(["replay", "--tickers", "4", "--policy", policy, "--out", str(tmp_path)]) == 0
+        content = json.loads((tmp_path / "summary.json").read_text())
+        assert content["settings"]["policy"] == policy
+        switches[policy] = content["summary"]["switches"]
+    assert switches["affinity:3"] < switches["fifo"]
+    assert switches["gated:2"] < switches["fifo"]
+
+
 def sessions_file(folder: Path) -> Path:
     entry = {"t": 0, "type": "n", "model": "claude-haiku", "in": 90_000, "out": 3, "hash_ids": []}
     other = entry | {"t": 50, "model": "claude-opus", "in": 30, "think_time": 40}
@@ -163,6 +174,7 @@ def test_sessions_are_mapped_to_local_models_and_their_prompts_cut(tmp_path: Pat
         (["--sessions", "2"], "sessions"),
         (["--requests", "0"], "requests"),
         (["--parallel", "0"], "parallel"),
+        (["--policy", "lottery"], "'lottery'"),
         (["--max-prompt", "0"], "max_prompt"),
         (["--max-think", "-1"], "max_think"),
         (["--max-think", "nan"], "max_think"),

@@ -1,0 +1,43 @@
+"""The policies by the names that a command line gives them: ``fifo``, ``gated``, ``gated:4``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from statemachine.errors import ConfigurationError
+from statemachine.policies import Affinity, Gated
+from statemachine.policy import Fifo, Policy, PolicyFactory
+
+__all__ = ["BASELINE", "NAMES", "policies_named", "policy_named"]
+
+BASELINE: Final = "fifo"
+
+_POLICIES: Final[dict[str, tuple[Callable[..., Policy], str | None]]] = {
+    BASELINE: (Fifo, None),
+    "gated": (Gated, "EXTRA"),
+    "affinity": (Affinity, "PASSES"),
+}
+"""Each with the name of its parameter, a count, where it has one."""
+
+NAMES: Final = ", ".join(f"{name}[:{parameter}]" if parameter else name for name, (_, parameter) in _POLICIES.items())
+"""All of them, for help and errors."""
+
+
+def policy_named(text: str) -> PolicyFactory:
+    """Makes the policy that ``text`` names. Raises ConfigurationError."""
+    name, colon, number = text.partition(":")
+    policy, parameter = _POLICIES.get(name, (None, None))
+    if policy is None or (colon and not (parameter and number.isascii() and number.isdigit())):
+        raise ConfigurationError("policy", f"must be one of {NAMES}", repr(text))
+    return partial(policy, int(number)) if colon else policy
+
+
+def policies_named(text: str) -> dict[str, PolicyFactory]:
+    """The policies of a list with commas, by their names. Raises ConfigurationError."""
+    names: Sequence[str] = [name.strip() for name in text.split(",")]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError("policies", "must name each policy once", repr(name))
+    return {name: policy_named(name) for name in names}
