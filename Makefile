@@ -34,8 +34,9 @@ types: $(STAMP)  ## mypy --strict
 
 check: lint types test  ## lint, types, tests
 
-prove: $(STAMP)  ## explore every reachable state of the checker's scenarios
+prove: $(STAMP)  ## explore every reachable state of the checker's scenarios, small and large (about two minutes)
 	$(BIN)/python -m statemachine check
+	$(BIN)/python -m statemachine check --large
 
 bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate

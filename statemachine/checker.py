@@ -2,21 +2,26 @@
 
 General: a :class:`System` is anything with an initial state, the events that may happen next, a step, and a key under which states count
 as the same. The search is breadth-first, so the first violation of a property has the fewest events that any violation
-of it can have.
+of it can have. With ``liveness`` the edges are kept, and searched for fair ways of waiting for ever (:mod:`statemachine.liveness`).
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+
+from .liveness import Graph, fair_lasso
 
 __all__ = ["Counterexample", "Outcome", "Result", "System", "Verdict", "check"]
 
 StateT = TypeVar("StateT")
 EventT = TypeVar("EventT")
+SAMPLE: Final = 2000  # states whose memory is measured
 
 
 class Verdict(Enum):
@@ -31,24 +36,29 @@ class Verdict(Enum):
 class Outcome(Generic[StateT]):
     """A step: where it leads, the key of that state, the ``always`` properties it violates, the ``sometimes`` ones it shows.
 
-    States with equal keys have equal futures, up to renaming.
+    States with equal keys have equal futures, up to renaming, and the same ``pending`` and duties. ``fired`` is what is counted
+    as covered. For liveness: ``pending`` are the ``eventually`` properties that wait for something in that state, ``kept`` has for each
+    duty there its place among the duties before the step, or :data:`statemachine.liveness.NEW`.
     """
 
     state: StateT
     key: Hashable
     violations: Sequence[str]
     shown: Sequence[str]
+    fired: Sequence[Hashable] = ()
+    pending: frozenset[str] = frozenset()
+    kept: tuple[int, ...] = ()
 
 
 class System(Protocol[StateT, EventT]):
     """What is searched."""
 
     def initial(self) -> tuple[StateT, Hashable]:
-        """Where it begins, and the key of that state."""
+        """Where it begins, with nothing pending and no duties, and the key of that state."""
         ...
 
     def events(self, state: StateT) -> Iterable[EventT]:
-        """What may happen next in ``state``."""
+        """What may happen next in ``state``; in states with equal keys the same, up to renaming, in the same order."""
         ...
 
     def step(self, state: StateT, event: EventT) -> Outcome[StateT]:
@@ -63,18 +73,32 @@ class System(Protocol[StateT, EventT]):
         """The names of all ``sometimes`` properties that are expected to be shown."""
         ...
 
+    def eventually(self) -> Sequence[str]:
+        """The names of all ``eventually`` properties."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Counterexample(Generic[StateT, EventT]):
-    """The shortest way to a violation: the events from the initial state, and the state before each."""
+    """The shortest way to a violation: the events from the initial state, and the state before each.
+
+    For an ``eventually`` property the last events, ``cycle``, can be repeated for ever (up to renaming); none: it may end there.
+    """
 
     events: tuple[EventT, ...]
     states: tuple[StateT, ...]
+    cycle: int | None = None  # how many; None: no lasso
+
+    @property
+    def prefix(self) -> tuple[EventT, ...]:
+        """The events that happen once."""
+        return self.events[: len(self.events) - (self.cycle or 0)]
 
 
 @dataclass(slots=True)
 class Result(Generic[StateT, EventT]):
-    """What a search found. ``complete`` tells whether every reachable state was expanded."""
+    """What a search found. ``complete`` tells whether every reachable state was expanded, ``bytes_per_state`` how much memory
+    each one keeps until the end (measured on a sample); ``fired`` counts what the steps fired."""
 
     states: int = 0
     edges: int = 0
@@ -85,13 +109,22 @@ class Result(Generic[StateT, EventT]):
     shown: set[str] = field(default_factory=set)
     always: tuple[str, ...] = ()
     sometimes: tuple[str, ...] = ()
+    eventually: tuple[str, ...] = ()
+    fired: Counter[Hashable] = field(default_factory=Counter)
+    bytes_per_state: int = 0
+
+    @property
+    def edges_per_second(self) -> int:
+        """With all properties, on one core."""
+        return round(self.edges / self.seconds) if self.seconds else 0
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
         """Each property's verdict."""
         unknown = Verdict.PASS if self.complete else Verdict.UNDETERMINED
         unseen = Verdict.FAIL if self.complete else Verdict.UNDETERMINED
-        verdicts = {name: Verdict.FAIL if name in self.counterexamples else unknown for name in self.always}
+        must = (*self.always, *self.eventually)
+        verdicts = {name: Verdict.FAIL if name in self.counterexamples else unknown for name in must}
         return verdicts | {name: Verdict.PASS if name in self.shown else unseen for name in self.sometimes}
 
     @property
@@ -103,17 +136,25 @@ class Result(Generic[StateT, EventT]):
 def check(
     system: System[StateT, EventT],
     *,
+    liveness: bool = False,
     most_states: int = 1_000_000,
     progress: Callable[[Result[StateT, EventT]], None] | None = None,
 ) -> Result[StateT, EventT]:
-    """Search ``system``; stop cleanly at ``most_states``. ``progress`` is called now and then. A violating step is not expanded."""
+    """Search ``system``; stop cleanly at ``most_states``. ``progress`` is called now and then. A violating step is not expanded.
+
+    Without ``liveness`` no ``eventually`` property is looked at, and none has a verdict.
+    """
     result: Result[StateT, EventT] = Result(always=tuple(system.always()), sometimes=tuple(system.sometimes()))
+    result.eventually = tuple(system.eventually()) if liveness else ()
     began = time.perf_counter()
     search = _Search(system, result)
     while search.frontier and result.states < most_states:
         search.expand_level(most_states, progress)
         result.seconds = time.perf_counter() - began
     result.complete = not search.frontier
+    search.find_lassos()
+    result.seconds = time.perf_counter() - began
+    result.bytes_per_state = search.bytes_per_state()
     return result
 
 
@@ -126,8 +167,11 @@ class _Search(Generic[StateT, EventT]):
         start, key = system.initial()
         self.states: list[StateT | None] = [start]  # forgotten once expanded
         self.came_from: list[tuple[int, EventT] | None] = [None]
-        self.seen = {key}
+        self.seen = {key: 0}
         self.frontier = [0]
+        self.graph = Graph() if result.eventually else None
+        if self.graph is not None:
+            self.graph.add_state(frozenset(), 0)
         result.states = 1
 
     def expand_level(self, most_states: int, progress: Callable[[Result[StateT, EventT]], None] | None) -> None:
@@ -148,27 +192,89 @@ class _Search(Generic[StateT, EventT]):
         assert state is not None, "a state is expanded once"
         self.states[index] = None
         for event in self.system.events(state):
-            outcome = self.system.step(state, event)
-            self.result.edges += 1
-            self.result.shown.update(outcome.shown)
-            for name in outcome.violations:
-                if name not in self.result.counterexamples:
-                    self.result.counterexamples[name] = self._counterexample(index, event)
-            if not outcome.violations and outcome.key not in self.seen:
-                self.seen.add(outcome.key)
-                self.result.states += 1
-                self.frontier.append(len(self.states))
-                self.states.append(outcome.state)
-                self.came_from.append((index, event))
+            self._take(index, event, self.system.step(state, event))
+        if self.graph is not None:
+            self.graph.end_state()
 
-    def _counterexample(self, index: int, last: EventT) -> Counterexample[StateT, EventT]:
-        events = [last]
+    def _take(self, index: int, event: EventT, outcome: Outcome[StateT]) -> None:
+        self.result.edges += 1
+        self.result.shown.update(outcome.shown)
+        self.result.fired.update(outcome.fired)
+        for name in outcome.violations:
+            if name not in self.result.counterexamples:
+                self.result.counterexamples[name] = self._counterexample(index, event)
+        target = None if outcome.violations else self._number(index, event, outcome)
+        if self.graph is not None:
+            self.graph.add_edge(target, outcome.kept)
+
+    def _number(self, index: int, event: EventT, outcome: Outcome[StateT]) -> int:
+        """The number of the state it leads to, which joins the frontier if it is new."""
+        new = len(self.states)
+        number = self.seen.setdefault(outcome.key, new)
+        if number == new:
+            self.result.states += 1
+            self.frontier.append(new)
+            self.states.append(outcome.state)
+            self.came_from.append((index, event))
+            if self.graph is not None:
+                self.graph.add_state(outcome.pending, len(outcome.kept))
+        return number
+
+    def _events_to(self, index: int) -> list[EventT]:
+        events = []
         step = self.came_from[index]
         while step is not None:
             events.append(step[1])
             step = self.came_from[step[0]]
-        events.reverse()
+        return events[::-1]
+
+    def _states_before(self, events: Sequence[EventT]) -> list[StateT]:
         states = [self.system.initial()[0]]
         for event in events[:-1]:
             states.append(self.system.step(states[-1], event).state)
-        return Counterexample(tuple(events), tuple(states))
+        return states
+
+    def _counterexample(self, index: int, last: EventT) -> Counterexample[StateT, EventT]:
+        events = [*self._events_to(index), last]
+        return Counterexample(tuple(events), tuple(self._states_before(events)))
+
+    def find_lassos(self) -> None:
+        """Look at every ``eventually`` property."""
+        if self.graph is None:
+            return
+        for name in self.result.eventually:
+            lasso = fair_lasso(self.graph, name)
+            if lasso is not None:
+                self.result.counterexamples[name] = self._lasso(*lasso)
+
+    def _lasso(self, start: int, positions: Sequence[int]) -> Counterexample[StateT, EventT]:
+        events = self._events_to(start)
+        state = self.system.initial()[0]
+        for event in events:
+            state = self.system.step(state, event).state
+        for position in positions:
+            event = list(self.system.events(state))[position]
+            state = self.system.step(state, event).state
+            events.append(event)
+        return Counterexample(tuple(events), tuple(self._states_before(events)), len(positions))
+
+    def bytes_per_state(self) -> int:
+        """What a key and the way to it take, on a sample of the states; parts that several of them share count once."""
+        every = max(1, len(self.seen) // SAMPLE)
+        sample = [(key, self.came_from[number]) for key, number in self.seen.items() if number % every == 0]
+        return _size(sample) // len(sample)
+
+
+def _size(root: object) -> int:
+    """Bytes of ``root`` and all tuples and lists below it."""
+    seen: set[int] = set()
+    todo = [root]
+    total = 0
+    while todo:
+        one = todo.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            total += sys.getsizeof(one)
+            if isinstance(one, (tuple, list)):
+                todo += one
+    return total

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from .adapter import AdapterConfig, AdapterFactory
@@ -129,7 +130,7 @@ class ProviderManagerConfig:
         check_word("on_limit", self.on_limit, ("wait", "raise"))
         check_word("on_conflict", self.on_conflict, ("wait", "raise"))
         check_word("local_scope", self.local_scope, ("all", "endpoint"))
-        check_callable("policy", self.policy, "without arguments and return a policy")
+        _check_policy(self.policy)
         if self.max_waiting is not None:
             check_count("max_waiting", self.max_waiting, least=0)
         for name in (
@@ -175,8 +176,20 @@ class ProviderManagerConfig:
     def _slot(self, provider: ProviderConfig, options: Mapping[str, Any]) -> PoolKey:
         if self.local_scope == "all":
             return SHARED_SLOT
-        url = options.get("base_url", getattr(provider.adapter, "default_base_url", None))
+        adapter = provider.adapter
+        while isinstance(adapter, partial):
+            adapter = adapter.func
+        url = options.get("base_url", getattr(adapter, "default_base_url", None))
         return ("slot", public_url(url) if isinstance(url, str) else provider.name)
+
+
+def _check_policy(factory: PolicyFactory) -> None:
+    """Make one, so that what is wrong with it shows now and not in the middle of a step."""
+    check_callable("policy", factory, "without arguments and return a policy")
+    policy = factory()
+    for name in ("bound", "arrived", "placed", "left", "choose", "snapshot", "restore"):
+        if not hasattr(policy, name):
+            raise ConfigurationError("policy", f"must return a policy, which has {name!r}", shown(policy))
 
 
 def _check_providers(providers: object) -> None:

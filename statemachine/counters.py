@@ -43,7 +43,15 @@ class Tally:
     def __init__(self) -> None:
         self.counts: dict[str, int] = dict.fromkeys((f.name for f in fields(Counters)), 0)
         self.calls: dict[str, int] = {}
+        self._started_last: dict[object, str] = {}  # signature by slot
         self.busy: dict[str, float] = {}
+
+    def started(self, slot: object | None, signature: str) -> None:
+        """An instance is started, on a local slot where one is given."""
+        self.counts["starts"] += 1
+        if slot is not None:
+            self.counts["switches"] += self._started_last.get(slot, signature) != signature
+            self._started_last[slot] = signature
 
     def granted(self, model: str) -> None:
         """One lease more on ``model``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +15,8 @@ from .runtime import RuntimeProviderConfig
 
 if TYPE_CHECKING:
     from typing import Self
+
+log = logging.getLogger(__name__)
 
 __all__ = ["AnswerStream", "Call", "ReasoningEngine", "ThreadConfigs"]
 
@@ -67,8 +70,12 @@ class Call:
         self._engine = engine
         self._prompt = prompt
         self._options = options
+        self._entered = False
 
     async def __aenter__(self) -> AnswerStream:
+        if self._entered:
+            raise RuntimeError("enter what call() returns once; call it again for another answer")
+        self._entered = True
         lease = await self._engine.acquire(self._options)
         try:
             events = lease.adapter.call(self._prompt, self._options)
@@ -81,7 +88,9 @@ class Call:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stream.close(error)
+        await (
+            self._stream.close()
+        )  # an error that leaves the block is the stream's own only if it has closed it already
 
 
 class AnswerStream:
@@ -124,12 +133,14 @@ class AnswerStream:
             return
         self._ended = True
         broken = says_broken(error)
+        if isinstance(error, AdapterError):
+            error.settled = True
         try:
             aclose = getattr(self._events, "aclose", None)
             if aclose is not None:
                 await aclose()
-        except BaseException as closing:
+        except Exception as closing:  # the answer, or what went wrong with it, matters more
             broken = broken or says_broken(closing)
-            raise
+            log.warning("closing a stream of %r failed with %s", self.lease, type(closing).__name__)
         finally:
             self.lease.release(broken)

@@ -157,11 +157,13 @@ class AdapterInstantiationError(ProviderManagerError):
 class AdapterError(ProviderManagerError):
     """A call failed. ``retryable``: the same call may succeed later. ``broken``: the instance must not be reused.
 
-    The class attributes are the defaults of each cause; either can be overridden where it is raised.
+    The class attributes are the defaults of each cause; either can be overridden where it is raised. ``settled`` is set
+    once the lease that it is about has been released accordingly: other leases, whose blocks it leaves, are not its business.
     """
 
     retryable: bool = False
     broken: bool = False
+    settled: bool = False
 
     def __init__(self, message: str, *, retryable: bool | None = None, broken: bool | None = None) -> None:
         super().__init__(message)

@@ -105,32 +105,31 @@ def normalise_base_url(url: str) -> str:
 
     A URL that cannot be parsed is its own identity. User info and query stay: they may be credentials.
     """
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return url
-    if not parts.scheme or host is None:
+    parts = _split(url)
+    if parts is None:
         return url
     user, at, _ = parts.netloc.rpartition("@")
-    return parts._replace(netloc=user + at + _authority(parts.scheme, host, port), path=_root(parts.path)).geturl()
+    netloc = user + at + _authority(parts.scheme, str(parts.hostname), parts.port)
+    return parts._replace(netloc=netloc, path=_root(parts.path)).geturl()
 
 
 def public_url(url: str) -> str:
-    """The normalised ``url`` as it may be shown: without user info, query and fragment."""
-    normal = normalise_base_url(url)
-    parts = urlsplit(normal) if _parses(normal) else SplitResult("", "", "", "", "")
-    if not parts.scheme or not parts.hostname:
+    """The normalised ``url`` as it may be shown: without user info, query and fragment. What cannot be parsed is a digest."""
+    parts = _split(url)
+    if parts is None or "@" in parts.path:
         return f"url#{short(hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest())}"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    netloc = _authority(parts.scheme, str(parts.hostname), parts.port)
+    return parts._replace(netloc=netloc, path=_root(parts.path), query="", fragment="").geturl()
 
 
-def _parses(url: str) -> bool:
+def _split(url: str) -> SplitResult | None:
+    """The parts of ``url``, if it has a scheme, a host and a valid port. An ``@`` behind these is a password cut in two."""
     try:
-        urlsplit(url)
+        parts = urlsplit(url.strip())
+        complete = parts.scheme and parts.hostname and (parts.port is None or parts.port >= 0)
     except ValueError:
-        return False
-    return True
+        return None
+    return parts if complete and "@" not in parts.fragment else None
 
 
 def _authority(scheme: str, host: str, port: int | None) -> str:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from .adapter import Adapter
 from .config import Demand
@@ -42,28 +43,26 @@ class Lessor:
         """Whether the lease is still on."""
         return ticket in self._on
 
+    @enable_ki_protection
     def release(self, ticket: int, broken: bool) -> None:
-        """The holder gives it back; no-op if it is over."""
-        if ticket in self._on:
-            self._on.remove(ticket)
-            self._report(Released(ticket, broken))
-
-    def revoke(self, ticket: int) -> None:
-        """It is over; the model knows."""
-        self._on.discard(ticket)
-
-    def dropped(self, ticket: int) -> None:
-        """The holder lost it: it was garbage-collected, in any thread and at any moment."""
+        """The holder gives it back, from any thread and at any moment; no-op if it is over."""
+        if ticket not in self._on:
+            return
         assert self._home is not None, "a lease was lent in a trio run"
         try:
             at_home = trio.lowlevel.current_trio_token() is self._home
         except RuntimeError:
             at_home = False
         if at_home:
-            self.release(ticket, broken=False)
+            self._on.remove(ticket)
+            self._report(Released(ticket, broken))
         else:
             with suppress(trio.RunFinishedError):
-                self._home.run_sync_soon(self.release, ticket, False)
+                self._home.run_sync_soon(self.release, ticket, broken)
+
+    def revoke(self, ticket: int) -> None:
+        """It is over; the model knows."""
+        self._on.discard(ticket)
 
 
 class Lease:
@@ -125,21 +124,24 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release(broken=says_broken(error))
+        self.release(broken=says_broken(error, settled=False))
 
     def __repr__(self) -> str:
         return f"<Lease of {self._demand}, {'released' if self.released else 'held'}>"
 
     def __del__(self) -> None:
         if self._lessor.holds(self._ticket):
-            self._lessor.dropped(self._ticket)
+            self._lessor.release(self._ticket, broken=False)
             warnings.warn(
                 f"a lease of {self._demand} was dropped unreleased", ResourceWarning, stacklevel=2, source=self
             )
 
 
-def says_broken(error: BaseException | None) -> bool:
-    """Whether ``error`` means that the instance must not be used again. Only an AdapterError can tell, also one in a group."""
+def says_broken(error: BaseException | None, *, settled: bool = True) -> bool:
+    """Whether ``error`` means that an instance must not be used again. Only an AdapterError can tell, also one in a group.
+
+    ``settled=False`` leaves out what a stream has settled for its own lease: it is about another instance.
+    """
     if isinstance(error, BaseExceptionGroup):
-        return any(says_broken(one) for one in error.exceptions)
-    return isinstance(error, AdapterError) and error.broken
+        return any(says_broken(one, settled=settled) for one in error.exceptions)
+    return isinstance(error, AdapterError) and error.broken and (settled or not error.settled)

@@ -38,7 +38,7 @@ from .events import (
     Transition,
     Wake,
 )
-from .lease import Lease, Lessor, says_broken
+from .lease import Lease, Lessor
 from .model import Model
 from .refusal import refusal
 from .runtime import RuntimeProviderConfig
@@ -91,6 +91,7 @@ class ProviderManager:
         self._alarm = trio.CancelScope()
         self._alarm_at = math.inf  # its deadline: to read it there costs more
         self._watch = trio.CancelScope(shield=True)
+        self._interruption: BaseException | None = None
         self._entered = False
         self._closed = trio.Event()
         self._carry_out: dict[type, Callable[[Any], None]] = {
@@ -189,6 +190,7 @@ class ProviderManager:
             else:
                 await self._close_now()
         finally:
+            self._watch.cancel()  # already done, unless a bug of ours got us here: then fail, rather than hang
             await self._nursery_context.__aexit__(None, None, None)
 
     async def _close_with_grace(self) -> None:
@@ -237,6 +239,9 @@ class ProviderManager:
                 event = self._inbox.popleft()
         finally:
             self._engaged = False
+        if self._interruption is not None:
+            interruption, self._interruption = self._interruption, None
+            raise interruption
         deadline = self._model.next_deadline
         if deadline < self._alarm_at:
             self._alarm_at = self._alarm.deadline = deadline
@@ -297,6 +302,8 @@ class ProviderManager:
                 observer(record)
             except Exception:
                 log.exception("an observer raised; the manager goes on")
+            except BaseException as error:  # it leaves when every effect has been carried out
+                self._interruption = error
 
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
         """By object, not by value: equal configurations may spell an option differently, and the adapter gets it as written."""
@@ -330,4 +337,4 @@ class Acquiring:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lease.release(broken=says_broken(error))
+        await self._lease.__aexit__(kind, error, trace)

@@ -83,12 +83,12 @@ class Model(Moves):
         if event.ticket in self.requests:
             raise ValueError(f"ticket {event.ticket} is in use")
         priority = event.priority if event.demand.pool[0] == "slot" else 0
+        pool = None if self.closing else self.pool_of(event.demand.pool)
         request = Request(event.ticket, event.demand, event.owner, event.agent, priority, now, now)
         self.requests[event.ticket] = request
-        if self.closing:
+        if pool is None:
             self._reject(request, Cause.CLOSED)
             return
-        pool = self.pool_of(event.demand.pool)
         if pool.is_slot or pool.waiting or not self._place(pool, request):  # a slot's policy is told of everybody
             self._queue_up(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
@@ -352,7 +352,8 @@ class Model(Moves):
 
     def _close_pool(self, pool: Pool) -> None:
         self._fire(POOL, pool, "close")
-        for request in list(pool.waiting.values()):
+        for ticket in sorted(pool.waiting):
+            request = pool.waiting[ticket]
             pool.dequeue(request)
             self._reject(request, Cause.CLOSED, pool)
         for instance in list(pool.instances.values()):

@@ -133,10 +133,7 @@ class Moves:
         instance.cause = min(instance.assigned)
         pool.live += 1
         pool.refile(instance)
-        self.tally.counts["starts"] += 1
-        if pool.is_slot and pool.last_signature not in (None, instance.demand.signature):
-            self.tally.counts["switches"] += 1
-        pool.last_signature = instance.demand.signature
+        self.tally.started(pool.key if pool.is_slot else None, instance.demand.signature)
         self._arm((TimerKind.START, instance.id), self.config.start_timeout)
         self._effects.append(StartInstance(instance.id, instance.demand))
 
@@ -177,7 +174,7 @@ class Moves:
         if pool.state == "open":
             if pool.held >= pool.limit:
                 self._fire(POOL, pool, "saturate")
-            elif pool.is_slot and not pool.instances and self.config.local_scope == "endpoint":
+            elif pool.is_slot and not (pool.instances or pool.waiting) and self.config.local_scope == "endpoint":
                 self._fire(POOL, pool, "close")
                 self._finish_pool(pool)
         elif pool.state == "saturated":

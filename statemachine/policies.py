@@ -82,15 +82,15 @@ class Gated:
         return Choice(self._waiting.all.first, "next turn")
 
     def snapshot(self, rank: Rank) -> Hashable:
-        line = self._waiting.of.get(self._model)
-        if self._left == 0 and (line is None or line.first > self._last):
-            return ()  # the turn is over
-        return self._model, rank(self._last), self._left
+        return (
+            self._model,
+            rank(self._last),
+            self._left,
+        )  # also when the turn seems over: an admitted joiner may come back
 
     def restore(self, memory: Hashable) -> None:
-        if memory != ():
-            assert isinstance(memory, tuple), "made by snapshot()"
-            self._model, self._last, self._left = memory
+        assert isinstance(memory, tuple), "made by snapshot()"
+        self._model, self._last, self._left = memory
 
 
 class Affinity:

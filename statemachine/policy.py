@@ -73,7 +73,7 @@ class Policy(Protocol):
         ...
 
     def choose(self) -> Choice | None:
-        """The only request that may be served now, or None. No side effects."""
+        """The only request that may be served now. No side effects. None only while an instance is there whose release ends that."""
         ...
 
     def snapshot(self, rank: Rank) -> Hashable:
@@ -156,29 +156,37 @@ class Fifo:
 
 
 class Prioritised:
-    """One policy per priority; the highest priority that has a choice to make makes it. Itself a policy."""
+    """One policy per priority; the highest priority that has a choice to make makes it. Itself a policy.
+
+    A priority whose last waiter has gone is forgotten, but for the one that was served last: its policy may remember the
+    resident model.
+    """
 
     def __init__(self, policy: PolicyFactory) -> None:
         self._policy = policy
         self._policies: dict[int, Policy] = {}
-        self._priorities: list[int] = []  # ascending
+        self._waiting: dict[int, int] = {}  # how many, by priority
+        self._priorities: list[int] = []  # those with waiters, ascending
+        self._served: int | None = None  # the priority served last
         self.bound: Final = policy().bound
 
-    def _of(self, waiter: Waiter) -> Policy:
-        policy = self._policies.get(waiter.priority)
-        if policy is None:
-            policy = self._policies[waiter.priority] = self._policy()
-            insort(self._priorities, waiter.priority)
-        return policy
-
     def arrived(self, waiter: Waiter) -> None:
-        self._of(waiter).arrived(waiter)
+        priority = waiter.priority
+        if priority not in self._waiting:
+            insort(self._priorities, priority)
+        self._waiting[priority] = self._waiting.get(priority, 0) + 1
+        self._of(priority).arrived(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        self._of(waiter).placed(waiter)
+        self._policies[waiter.priority].placed(waiter)
+        before, self._served = self._served, waiter.priority
+        self._one_less(waiter.priority)
+        if before is not None:
+            self._forget_if_over(before)
 
     def left(self, waiter: Waiter) -> None:
-        self._of(waiter).left(waiter)
+        self._policies[waiter.priority].left(waiter)
+        self._one_less(waiter.priority)
 
     def choose(self) -> Choice | None:
         for priority in reversed(self._priorities):
@@ -188,13 +196,28 @@ class Prioritised:
         return None
 
     def snapshot(self, rank: Rank) -> Hashable:
-        memories = ((priority, self._policies[priority].snapshot(rank)) for priority in self._priorities)
-        return tuple((priority, memory) for priority, memory in memories if memory != ())
+        memories = ((priority, self._policies[priority].snapshot(rank)) for priority in sorted(self._policies))
+        return self._served, tuple((priority, memory) for priority, memory in memories if memory != ())
 
     def restore(self, memory: Hashable) -> None:
         assert isinstance(memory, tuple), "made by snapshot()"
-        for priority, one in memory:
-            if priority not in self._policies:
-                self._policies[priority] = self._policy()
-                insort(self._priorities, priority)
-            self._policies[priority].restore(one)
+        self._served, memories = memory
+        for priority, one in memories:
+            self._of(priority).restore(one)
+
+    def _of(self, priority: int) -> Policy:
+        policy = self._policies.get(priority)
+        if policy is None:
+            policy = self._policies[priority] = self._policy()
+        return policy
+
+    def _one_less(self, priority: int) -> None:
+        self._waiting[priority] -= 1
+        if self._waiting[priority] == 0:
+            del self._waiting[priority]
+            self._priorities.remove(priority)
+            self._forget_if_over(priority)
+
+    def _forget_if_over(self, priority: int) -> None:
+        if priority != self._served and priority not in self._waiting:
+            self._policies.pop(priority, None)

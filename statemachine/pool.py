@@ -105,7 +105,6 @@ class Pool:
         self.waiting: dict[int, Request] = {}
         self.waiting_by_owner: dict[object, dict[int, Request]] = {}
         self.leases_by_owner: dict[object, int] = {}
-        self.last_signature: str | None = None  # of the instance started last, to tell a switch from a restart
 
     @property
     def is_slot(self) -> bool:

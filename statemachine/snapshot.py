@@ -52,7 +52,6 @@ class PoolRecord(NamedTuple):
     idle: tuple[int, ...]  # least recently used first
     loading: tuple[int, ...]
     vacating: tuple[int, ...]
-    last_signature: str | None
     policy: Hashable
 
 
@@ -96,9 +95,7 @@ def _instance(i: Instance) -> InstanceRecord:
 def _pool(p: Pool) -> PoolRecord:
     loading = tuple(id for signature in sorted(p.loading) for id in p.loading[signature])
     memory = p.policy.snapshot(lambda ticket: ticket)
-    return PoolRecord(
-        p.key, p.state, tuple(sorted(p.waiting)), tuple(p.idle), loading, tuple(p.vacating), p.last_signature, memory
-    )
+    return PoolRecord(p.key, p.state, tuple(sorted(p.waiting)), tuple(p.idle), loading, tuple(p.vacating), memory)
 
 
 def restore(model: Model, saved: Snapshot) -> None:
@@ -122,7 +119,7 @@ def restore(model: Model, saved: Snapshot) -> None:
 
 def _restore_queue(model: Model, record: PoolRecord) -> None:
     pool = model.pool_of(record.key)
-    pool.state, pool.last_signature = record.state, record.last_signature
+    pool.state = record.state
     for ticket in record.waiting:
         pool.enqueue(model.requests[ticket])
     pool.policy.restore(record.policy)

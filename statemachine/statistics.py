@@ -28,7 +28,7 @@ _SLOT_STATES: dict[str, SlotState] = {
 class ProviderStatistics:
     """One provider's live instances by state (they sum up to ``live``, at most ``limit``), and its waiting and assigned requests.
 
-    ``limit`` of a local provider is 1: the slot that it may share with others holds one instance.
+    ``limit`` of a local provider is that of one slot, 1. Where each endpoint has a slot of its own, it may have several.
     """
 
     limit: int

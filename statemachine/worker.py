@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import trio
 
-from .adapter import Adapter, AdapterConfig, AdapterFactory, StartableAdapter, StoppableAdapter
+from .adapter import Adapter, AdapterConfig, AdapterFactory
 from .config import Demand
 from .events import StartFailed, StartSucceeded, Stopped
 from .identity import copy_options
@@ -83,8 +83,8 @@ class Worker:
     async def _start(self) -> None:
         try:
             with self._starting:
-                if isinstance(self.adapter, StartableAdapter):
-                    await self.adapter.start()
+                if callable(start := getattr(self.adapter, "start", None)):
+                    await start()
         except BaseException as error:
             self._fail(error, constructed=True)
         else:
@@ -95,7 +95,9 @@ class Worker:
         self.error = error
         log.info("the start of %s failed with %s", self.demand, type(error).__name__)
         self._report(StartFailed(self._instance, constructed))
-        if not constructed and self._stop_requested.is_set():  # the start was overdue by then: there is nothing to shut down
+        if (
+            not constructed and self._stop_requested.is_set()
+        ):  # the start was overdue by then: there is nothing to shut down
             self._report(Stopped(self._instance))
         if not isinstance(error, Exception):
             raise error
@@ -104,8 +106,8 @@ class Worker:
         failed = True
         try:
             with self._stopping:
-                if isinstance(self.adapter, StoppableAdapter):
-                    await self.adapter.shutdown()
+                if callable(shutdown := getattr(self.adapter, "shutdown", None)):
+                    await shutdown()
             failed = False
         except Exception as error:
             log.warning("the shutdown of %s failed with %s", self.demand, type(error).__name__)

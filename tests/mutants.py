@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
-from statemachine.config import ProviderManagerConfig
+from statemachine.config import PoolKey
 from statemachine.events import Cancelled, Cause, Released, StartFailed, Stopped, TimerKind
 from statemachine.lifecycle import INSTANCE, REQUEST
 from statemachine.model import Model
 from statemachine.moves import Moves
+from statemachine.policy import Bound, Choice, Line, Rank, Waiter
 from statemachine.pool import Instance, Pool, Request
 
 
@@ -18,7 +19,7 @@ class Mutant(NamedTuple):
 
     name: str
     row: str
-    make: Callable[[ProviderManagerConfig], Model]
+    make: Callable[..., Model]
     scenario: str
     caught_by: str
 
@@ -189,6 +190,56 @@ class SuccessorForgotten(Model):
         super()._stopped(event)
 
 
+class Raises(Model):
+    """Takes it for granted that nobody is cancelled while a start is under way for them."""
+
+    def _cancelled(self, event: Cancelled) -> None:
+        request = self.requests[event.ticket]
+        assert request.state != "assigned"
+        super()._cancelled(event)
+
+
+class ResidentFirst:
+    """A policy without a bound: the model served last goes first for as long as anybody wants it."""
+
+    bound = Bound(passes=None, late=None)
+
+    def __init__(self) -> None:
+        self._lines: dict[str, Line] = {}
+        self._model = ""
+
+    def arrived(self, waiter: Waiter) -> None:
+        self._lines.setdefault(waiter.signature, Line()).add(waiter)
+
+    def placed(self, waiter: Waiter) -> None:
+        self._model = waiter.signature
+        self.left(waiter)
+
+    def left(self, waiter: Waiter) -> None:
+        self._lines[waiter.signature].remove(waiter)
+
+    def choose(self) -> Choice | None:
+        if line := self._lines.get(self._model):
+            return Choice(line.first, "same model")
+        oldest = [line.first for line in self._lines.values() if line]
+        return Choice(min(oldest), "oldest") if oldest else None
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return self._model
+
+    def restore(self, memory: Hashable) -> None:
+        self._model = str(memory)
+
+
+class Starves(Model):
+    """Serves the resident model for as long as anybody wants it, whatever policy was configured."""
+
+    def _new_pool(self, key: PoolKey) -> Pool:
+        pool = super()._new_pool(key)
+        pool.policy = ResidentFirst()
+        return pool
+
+
 MUTANTS = [
     Mutant("limit ignored", "D1", LimitIgnored, "api-wait", "live_instances_within_limit"),
     Mutant("new before old", "D8/S3", NewBeforeOld, "slot-wait", "one_live_instance_per_slot"),
@@ -206,4 +257,6 @@ MUTANTS = [
     Mutant("release by configuration", "D7", DoubleGrant, "slot-raise", "leases_match_requests"),
     Mutant("saturation forgotten", "contract", SaturationForgotten, "api-wait", "saturation_is_told"),
     Mutant("successor forgotten", "D10", SuccessorForgotten, "slot-wait", "every_waiter_can_be_woken"),
+    Mutant("raises", "classic", Raises, "slot-raise", "model_never_fails"),
+    Mutant("starves", "starvation", Starves, "live-fifo", "every_waiter_is_served[b]"),
 ]

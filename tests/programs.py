@@ -22,6 +22,8 @@ from statemachine import (
 )
 from statemachine.errors import ContentionError
 
+from .recorded import Recorded
+
 __all__ = ["AGENTS", "CONFIGS", "Agent", "play"]
 
 FOR_EVER = 1e6
@@ -89,7 +91,7 @@ _BEHAVIOURS = st.sampled_from(list(BEHAVIOURS))
 _SECONDS = st.sampled_from([0, 1, 2, 4])
 _OPERATIONS = st.one_of(
     st.builds(Acquire, _PROVIDERS, _BEHAVIOURS, st.sampled_from([None, 0, 1, 3]), st.integers(0, 1)),
-    st.builds(Hold, _SECONDS),
+    st.builds(Hold, st.sampled_from([0, 1, 2, 4, 20])),
     st.builds(End, st.sampled_from(["release", "twice", "broken", "drop"])),
     st.builds(Stream, _PROVIDERS, _BEHAVIOURS, st.sampled_from([None, 0, 1])),
 )
@@ -147,8 +149,12 @@ async def _do(operation: Operation, manager: ProviderManager, leases: list[Lease
 
 def _end(how: str, leases: list[Lease]) -> None:
     lease = leases.pop()
-    if how != "drop":
-        lease.release(broken=how == "broken")
+    if how == "drop":
+        return
+    if how == "broken" and not lease.released:
+        assert isinstance(lease.adapter, Recorded)
+        lease.adapter.broken_at = trio.current_time()
+    lease.release(broken=how == "broken")
     if how == "twice":
         lease.release(broken=True)  # of no effect
 
@@ -157,9 +163,11 @@ async def _request(operation: Acquire | Stream, manager: ProviderManager, leases
     config = RuntimeProviderConfig(operation.provider, operation.behaviour, BEHAVIOURS[operation.behaviour])
     if isinstance(operation, Acquire):
         leases.append(await manager.get_adapter(config, operation.timeout, priority=operation.priority))
+        _assert_unbroken(leases[-1])
         return
     options = CallOptions(provider_config=config)
     async with ReasoningEngine(manager).call([{"role": "user", "content": "one two three"}], options) as stream:
+        _assert_unbroken(stream.lease)
         taken = 0
         if operation.take == 0:
             return
@@ -167,3 +175,10 @@ async def _request(operation: Acquire | Stream, manager: ProviderManager, leases
             taken += 1
             if taken == operation.take:
                 return
+
+
+def _assert_unbroken(lease: Lease) -> None:
+    """Nobody is granted a broken instance, but one may break between a grant and the moment its holder wakes up."""
+    if not lease.released:
+        assert isinstance(lease.adapter, Recorded)
+        assert lease.adapter.broken_at in (None, trio.current_time())

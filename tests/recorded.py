@@ -64,6 +64,9 @@ class Recorded(FakeAdapter):
         self.shutdowns: list[Moment] = []
         self.down: Moment | None = None
         self.given_up = False
+        self.broken_at: float | None = (
+            None  # virtual seconds; set by its own fault, or by whoever releases it as broken
+        )
         self.open_calls = 0
         self.overlaps: list[Moment] = []
 
@@ -108,5 +111,6 @@ class Recorded(FakeAdapter):
             assert isinstance(event.data, Exception)
             raise event.data
         if self._fault == "break":
+            self.broken_at = trio.current_time()
             return StreamEvent("error", ModelEvictedError("told to break"))
         return event

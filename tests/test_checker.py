@@ -6,6 +6,7 @@ import json
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from statemachine.__main__ import main
 from statemachine.checker import Outcome, Verdict, check
 from statemachine.policies import Affinity, Gated
 from statemachine.policy import Choice, PolicyFactory, Rank, Waiter
+from statemachine.reproduction import Replay, as_pytest
 from statemachine.scenario import PASSING_WITHIN_BOUND, STANDARD, ModelSystem, Scenario
 
 from .mutants import MUTANTS, Mutant
@@ -24,17 +26,22 @@ PINNED = {
     "api-wait": (2075, 17894, 10),
     "api-raise": (146, 720, 6),
     "slot-raise": (272, 1449, 8),
-    "slot-wait": (490, 3429, 9),
-    "slot-parallel": (321, 1859, 9),
+    "slot-wait": (519, 3539, 9),
+    "slot-parallel": (346, 1954, 9),
     "slot-gated": (5770, 10075, 19),
-    "slot-gated-faults": (406, 1834, 9),
+    "slot-gated-faults": (451, 2010, 9),
     "slot-affinity": (564, 3111, 11),
+    "live-api": (617, 3934, 7),
+    "live-fifo": (267, 1706, 7),
+    "live-gated": (770, 4958, 12),
+    "live-gated-extra": (1680, 10795, 13),
+    "live-affinity": (513, 3264, 10),
 }
 
 
 @pytest.mark.parametrize("scenario", STANDARD, ids=lambda s: s.name)
 def test_every_property_holds_in_every_reachable_state(scenario: Scenario) -> None:
-    result = check(ModelSystem(scenario))
+    result = check(ModelSystem(scenario), liveness=True)
     assert result.complete
     assert {name: v for name, v in result.verdicts.items() if v is not Verdict.PASS} == {}
     assert (result.states, result.edges, result.depth) == PINNED[scenario.name]
@@ -42,9 +49,21 @@ def test_every_property_holds_in_every_reachable_state(scenario: Scenario) -> No
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
 def test_every_mutant_is_caught_by_the_property_meant_for_it(mutant: Mutant) -> None:
-    result = check(ModelSystem(SCENARIOS[mutant.scenario], mutant.make), most_states=5000)
+    result = check(ModelSystem(SCENARIOS[mutant.scenario], mutant.make), liveness=True, most_states=5000)
     assert mutant.caught_by in result.counterexamples, f"{mutant.name} survives {mutant.caught_by}"
     assert not result.passed
+    counterexample = result.counterexamples[mutant.caught_by]
+    with pytest.raises(AssertionError):
+        _run(as_pytest(mutant.scenario, mutant.caught_by, counterexample, mutant.make))
+    _run(as_pytest(mutant.scenario, mutant.caught_by, counterexample))  # the model itself does not have the fault
+
+
+def _run(source: str) -> None:
+    """Execute the only test of a reproduction."""
+    module: dict[str, Any] = {}
+    exec(source, module)
+    (test,) = (value for name, value in module.items() if name.startswith("test_"))
+    test()
 
 
 class _Exhaustive(Gated):
@@ -86,6 +105,9 @@ class _Counter:
     def sometimes(self) -> Sequence[str]:
         return ["three", "nine"]
 
+    def eventually(self) -> Sequence[str]:
+        return []
+
     def initial(self) -> tuple[int, Hashable]:
         return 0, 0
 
@@ -114,8 +136,35 @@ def test_a_bound_that_was_hit_is_no_pass() -> None:
 
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--scenario", "api-raise"]) == 0
-    assert "25 of 25 PASS" in capsys.readouterr().out
+    assert "26 of 26 PASS" in capsys.readouterr().out
     assert main(["check", "--scenario", "api-raise", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["api-raise"]["states"] == PINNED["api-raise"][0]
+    found = json.loads(capsys.readouterr().out)["api-raise"]
+    assert found["states"] == PINNED["api-raise"][0]
+    assert found["edges_per_second"] > 0
+    assert found["bytes_per_state"] > 0
     assert main(["check", "--scenario", "api-raise", "--most-states", "10"]) == 3
     assert "UNDETERMINED" in capsys.readouterr().out
+    assert main(["check", "--scenario", "large-slot-raise-2"]) == 0
+
+
+def test_the_command_prints_how_to_reproduce_a_lasso(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--scenario", "live-fifo", "--model", "tests.mutants:Starves", "--reproduce"]) == 1
+    out = capsys.readouterr().out
+    assert "and from here for ever" in out
+    with pytest.raises(AssertionError, match="the same again"):
+        _run(out[out.index("from statemachine.") :])
+
+
+def test_a_replay_refuses_what_is_not_there() -> None:
+    with pytest.raises(ValueError, match="none of api-wait"):
+        Replay("api")
+    replay = Replay("api-raise")
+    replay.ask(0)
+    replay.ask(0)
+    with pytest.raises(ValueError, match="wish 0"):
+        replay.ask(0)
+
+
+def test_memory_grows_with_what_is_kept() -> None:
+    small, large = check(_Counter()), check(ModelSystem(SCENARIOS["api-raise"]))
+    assert 0 < small.bytes_per_state < large.bytes_per_state

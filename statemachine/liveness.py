@@ -1,0 +1,196 @@
+"""Liveness: is there a way of going on for ever, fair to everybody, in which somebody waits throughout?
+
+What is assumed of the world is *weak fairness*: a duty (to release a held lease, to end a start, to end a shutdown) that lasts is done in
+the end. Nothing else has to happen: nobody has to ask, to cancel, or to time out. A state in which somebody waits and nothing is due is
+therefore a counterexample as well: there it may end.
+
+The states in which one request waits are split into strongly connected components. A component holds a fair way of going on exactly
+if each duty of one of its states can come to its end inside the component. If each can, take them oldest first, for ever.
+If one cannot, walking on from there reaches every state of the component with that duty still unfulfilled, so every state has such
+a duty, and whoever stays in the component owes it for ever. States are known up to renaming, so duties are followed
+from edge to edge, not by name.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+__all__ = ["EVERY_WAITER_IS_SERVED", "NEW", "Edge", "Eventually", "Graph", "Lasso", "components", "fair_lasso"]
+
+NEW: Final = -1
+"""In :attr:`Edge.kept`: a duty that was not there before."""
+_ENDED: Final = -1  # the place of a duty that is no more
+_NOWHERE: Final = 2**32 - 1  # the target of a step that is not gone on from, because it violates something
+
+
+@dataclass(frozen=True, slots=True)
+class Eventually:
+    """A named statement about every fair run, and the fairness that it needs."""
+
+    name: str
+    sentence: str
+    fairness: str
+    kind: Literal["eventually"] = "eventually"
+
+
+EVERY_WAITER_IS_SERVED: Final = Eventually(
+    "every_waiter_is_served",
+    "Every waiting request is in the end granted, rejected or cancelled.",
+    "weak: every holder releases in the end, and every start and every shutdown ends (well or badly)",
+)
+
+
+class Edge(NamedTuple):
+    """The ``position``-th event of a state, where it leads, and for each duty there its place among the duties before, or NEW."""
+
+    position: int
+    target: int
+    kept: tuple[int, ...]
+
+
+class Graph:
+    """Every state and edge of a search, in the order of expansion: about 8 bytes an edge."""
+
+    def __init__(self) -> None:
+        self.pending: list[frozenset[str]] = []  # of each state: what is waited for
+        self.duties = array("H")  # of each state: how many
+        self._first = array("Q", [0])
+        self._targets = array("I")
+        self._kept = array("I")
+        self._tables: list[tuple[int, ...]] = []
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
+
+    @property
+    def expanded(self) -> int:
+        """How many states have all their edges; the others are left out of account."""
+        return len(self._first) - 1
+
+    def add_state(self, pending: frozenset[str], duties: int) -> None:
+        """The next state."""
+        self.pending.append(self._sets.setdefault(pending, pending))
+        self.duties.append(duties)
+
+    def add_edge(self, target: int | None, kept: tuple[int, ...]) -> None:
+        """The next edge of the state under expansion. None: it is not gone on from there."""
+        number = self._numbers.setdefault(kept, len(self._tables))
+        if number == len(self._tables):
+            self._tables.append(kept)
+        self._targets.append(_NOWHERE if target is None else target)
+        self._kept.append(number)
+
+    def end_state(self) -> None:
+        """The state under expansion has all its edges."""
+        self._first.append(len(self._targets))
+
+    def edges(self, state: int) -> Iterator[Edge]:
+        """The edges of an expanded state."""
+        first = self._first[state]
+        for at in range(first, self._first[state + 1]):
+            if self._targets[at] != _NOWHERE:
+                yield Edge(at - first, self._targets[at], self._tables[self._kept[at]])
+
+
+class Lasso(NamedTuple):
+    """A state, and the positions of the events that lead from it back to itself and do every duty. No events: nothing is due there."""
+
+    start: int
+    positions: tuple[int, ...]
+
+
+def fair_lasso(graph: Graph, name: str) -> Lasso | None:
+    """A fair way of waiting for ``name`` for ever, begun in as few steps as possible; None if there is none."""
+    waiting = [state for state in range(graph.expanded) if name in graph.pending[state]]
+    within = set(waiting)
+
+    def successors(state: int) -> Iterator[int]:
+        return (edge.target for edge in graph.edges(state) if edge.target in within)
+
+    for component in sorted(components(waiting, successors), key=min):
+        cycle = _fair_cycle(graph, set(component), min(component))
+        if cycle is not None:
+            return Lasso(min(component), tuple(edge.position for edge in cycle))
+    return None
+
+
+def components(nodes: list[int], successors: Callable[[int], Iterator[int]]) -> Iterator[list[int]]:
+    """The strongly connected components (Tarjan's algorithm, without recursion)."""
+    number: dict[int, int] = {}
+    low: dict[int, int] = {}  # the least number known to be reachable; of a finished node: none
+    stack: list[int] = []
+    for root in nodes:
+        path = [] if root in number else [(root, successors(root))]
+        while path:
+            node, rest = path[-1]
+            if node not in number:
+                number[node] = low[node] = len(number)
+                stack.append(node)
+            for after in rest:
+                if after not in number:
+                    path.append((after, successors(after)))
+                    break
+                low[node] = min(low[node], low.get(after, number[node]))
+            else:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[node])
+                if low[node] == number[node]:
+                    yield _pop(stack, node, low)
+
+
+def _pop(stack: list[int], first: int, low: dict[int, int]) -> list[int]:
+    component: list[int] = []
+    while not component or component[-1] != first:
+        component.append(stack.pop())
+        del low[component[-1]]
+    return component
+
+
+def _fair_cycle(graph: Graph, members: set[int], start: int) -> list[Edge] | None:
+    """From ``start`` inside ``members`` until every duty of ``start`` is done, and back; None where that cannot be."""
+    cycle: list[Edge] = []
+    here, owed = start, list(range(graph.duties[start]))
+    while owed:
+        way = _way(graph, members, (here, owed[0]), lambda node: node[1] == _ENDED)
+        if way is None:
+            return None
+        cycle += way
+        here = way[-1].target
+        for edge in way:
+            owed = [edge.kept.index(duty) for duty in owed if duty in edge.kept]
+    home = _way(graph, members, (here, _ENDED), lambda node: node[0] == start)
+    assert home is not None, "the component is strongly connected"
+    return cycle + home
+
+
+_Node = tuple[int, int]  # a state, and the place of one duty in it, or _ENDED
+
+
+def _way(graph: Graph, members: set[int], start: _Node, there: Callable[[_Node], bool]) -> list[Edge] | None:
+    """The shortest way from ``start`` to ``there``."""
+    came_from: dict[_Node, tuple[_Node, Edge] | None] = {start: None}
+    queue = deque([start])
+    while queue:
+        node = queue.popleft()
+        if there(node):
+            return _back(came_from, node)
+        state, duty = node
+        for edge in graph.edges(state):
+            lasts = duty != _ENDED and duty in edge.kept
+            after = edge.target, edge.kept.index(duty) if lasts else _ENDED
+            if edge.target in members and after not in came_from:
+                came_from[after] = node, edge
+                queue.append(after)
+    return None
+
+
+def _back(came_from: dict[_Node, tuple[_Node, Edge] | None], node: _Node) -> list[Edge]:
+    way: list[Edge] = []
+    while (step := came_from[node]) is not None:
+        node, edge = step
+        way.append(edge)
+    return way[::-1]

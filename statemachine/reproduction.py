@@ -1,0 +1,117 @@
+"""A counterexample to read, and as a pytest function that fails for as long as the fault is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Final
+
+from .checker import Counterexample, Outcome
+from .events import Event, Expired
+from .model import Model
+from .scenario import LARGE, STANDARD, ModelSystem, Move, State
+
+__all__ = ["Replay", "as_lines", "as_pytest"]
+
+
+class Replay:
+    """Follows given events through a named scenario. ``outcome`` is that of the last step. Raises ValueError for an unknown name."""
+
+    def __init__(self, scenario: str, make: Callable[..., Model] = Model) -> None:
+        known = {one.name: one for one in (*STANDARD, *LARGE)}
+        if scenario not in known:
+            raise ValueError(f"scenario {scenario!r} is none of {', '.join(known)}")
+        self._system: Final = ModelSystem(known[scenario], make)
+        state, key = self._system.initial()
+        self.outcome: Outcome[State] = Outcome(state, key, [], [])
+
+    def ask(self, wish: int) -> None:
+        """The next request for the scenario's ``wish``. Raises ValueError where none is left."""
+        for move in self._system.events(self.outcome.state):
+            if move.wish == wish:
+                self.outcome = self._system.step(self.outcome.state, move)
+                return
+        raise ValueError(f"wish {wish} cannot be asked for here")
+
+    def tell(self, event: Event) -> None:
+        """``event`` happens, whether or not it can."""
+        self.outcome = self._system.step(self.outcome.state, Move(event))
+
+
+def as_lines(counterexample: Counterexample[State, Move]) -> list[str]:
+    """Each event, and under it the state that it led to."""
+    lines: list[str] = []
+    once = len(counterexample.prefix)
+    for number, event in enumerate(counterexample.events):
+        if number == once:
+            lines.append("and from here for ever, each time with new tickets and ids:")
+        lines.append(f"{number + 1}. {event}")
+        if number + 1 < len(counterexample.states):
+            lines.append(f"     {_picture(counterexample.states[number + 1])}")
+    if counterexample.cycle == 0:
+        lines.append("and then nothing more has to happen")
+    elif counterexample.cycle:
+        lines.append(f"which leads to the state before {once + 1} again")
+    return lines
+
+
+def _picture(state: State) -> str:
+    instances = [f"instance {i.id} ({i.demand.model}) {i.state}" for i in state.model.instances]
+    requests = [f"request {r.ticket} ({r.demand.model}) {r.state}" for r in state.model.requests]
+    return ", ".join(instances + requests) or "nothing is there"
+
+
+def as_pytest(
+    scenario: str, broken: str, counterexample: Counterexample[State, Move], make: Callable[..., Model] = Model
+) -> str:
+    """A test module that reproduces how ``broken``, a property, is violated. ``make`` must be a class that can be imported."""
+    once = len(counterexample.prefix)
+    body = [_statement(move) for move in counterexample.events]
+    if counterexample.cycle:
+        body.insert(once, "before = replay.outcome.key")
+    words = "".join(c if c.isalnum() else "_" for c in f"{broken}_in_{scenario}").replace("__", "_")
+    lines = [
+        *_imports(counterexample, make),
+        "",
+        "",
+        f"def test_{words}() -> None:",
+        f"    replay = Replay({scenario!r}{'' if make is Model else f', {_name(make)}'})",
+        *(f"    {line}" for line in body),
+        f"    assert {_expectation(broken, counterexample.cycle)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _expectation(broken: str, cycle: int | None) -> str:
+    if cycle is None:
+        return f"{broken!r} not in replay.outcome.violations"
+    if cycle == 0:
+        return f"{broken!r} not in replay.outcome.pending or replay.outcome.kept, 'it waits, and nothing is due'"
+    return f"{broken!r} not in replay.outcome.pending or replay.outcome.key != before, 'the same again'"
+
+
+def _statement(move: Move) -> str:
+    if move.wish is not None:
+        return f"replay.ask({move.wish})  # {move}"
+    return f"replay.tell({_code(move.event)})"
+
+
+def _code(event: Event) -> str:
+    if isinstance(event, Expired):
+        kind, subject = event.timer
+        return f"Expired((TimerKind.{kind.name}, {subject}))"
+    values = (f"{field.name}={getattr(event, field.name)!r}" for field in fields(event))
+    return f"{type(event).__name__}({', '.join(values)})"
+
+
+def _imports(counterexample: Counterexample[State, Move], make: Callable[..., Model]) -> list[str]:
+    told = {type(move.event).__name__ for move in counterexample.events if move.wish is None}
+    if "Expired" in told:
+        told.add("TimerKind")
+    lines = [f"from statemachine.events import {', '.join(sorted(told))}"] if told else []
+    lines.append("from statemachine.reproduction import Replay")
+    return lines if make is Model else [*lines, f"from {make.__module__} import {_name(make)}"]
+
+
+def _name(make: Callable[..., Model]) -> str:
+    return make.__qualname__

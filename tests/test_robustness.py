@@ -1,0 +1,218 @@
+"""What once went wrong in ways that no sentence of the contract names: bad policies, rude observers, foreign threads and errors."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from adapters import FakeAdapter, LMStudioAdapter
+from statemachine import (
+    AdapterConfig,
+    Affinity,
+    CallOptions,
+    Choice,
+    ConfigurationError,
+    Fifo,
+    Gated,
+    Message,
+    ModelEvictedError,
+    ProviderConfig,
+    ProviderManager,
+    ProviderManagerConfig,
+    ReasoningEngine,
+    RuntimeProviderConfig,
+    StreamEvent,
+    Transition,
+)
+from statemachine.events import AcquireRequested, Cancelled, Event, Released, StartFailed, StartSucceeded, Stopped
+from statemachine.identity import public_url
+from statemachine.model import Model
+from statemachine.policy import PolicyFactory, Prioritised
+from statemachine.pool import Request
+from statemachine.snapshot import restore, snapshot
+
+X, Y = RuntimeProviderConfig("local", "x"), RuntimeProviderConfig("local", "y")
+Y_FREE = RuntimeProviderConfig("other", "y")
+EVICTED = RuntimeProviderConfig("clumsy", "bad")
+HI: Sequence[Message] = [{"role": "user", "content": "hi"}]
+
+
+def config_of(**options: object) -> ProviderManagerConfig:
+    local = ProviderConfig("local", FakeAdapter, is_local=True, parallel=2)
+    return ProviderManagerConfig([local, ProviderConfig("other", FakeAdapter)], **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("policy", [partial(Affinity, -1), object, lambda: None])
+def test_a_bad_policy_is_refused_when_it_is_given(policy: PolicyFactory) -> None:
+    with pytest.raises(ConfigurationError):
+        config_of(policy=policy)
+
+
+class Rude(BaseException):
+    """Such as a KeyboardInterrupt."""
+
+
+async def test_an_observer_that_raises_anything_costs_no_effect(autojump_clock: MockClock) -> None:
+    def observer(change: Transition) -> None:
+        if change.trigger == "stop":
+            raise Rude
+
+    with pytest.raises((Rude, BaseExceptionGroup)):
+        async with ProviderManager(config_of(), observers=[observer]) as manager:
+            (await manager.get_adapter(X)).release()
+    assert manager.statistics().slots["local"].state == "vacant", "it was stopped all the same"
+
+
+async def test_an_error_of_another_instance_breaks_nobody_else(autojump_clock: MockClock) -> None:
+    providers = [*config_of().available_providers, ProviderConfig("clumsy", Clumsy)]
+    async with ProviderManager(ProviderManagerConfig(providers)) as manager:
+        engine = ReasoningEngine(manager)
+        with pytest.raises(ModelEvictedError):
+            async with manager.acquire(X), engine.call(HI, CallOptions(Y_FREE)) as outer:
+                await anext(outer)
+                async with engine.call(HI, CallOptions(EVICTED)) as inner:
+                    await anext(inner)
+        assert manager.statistics().slots["local"].state == "resident"
+        assert manager.statistics().providers["other"].idle == 1
+
+
+class Unchoosing(Fifo):
+    """Chooses nobody while it has been told to hold back."""
+
+    def choose(self) -> Choice | None:
+        return None
+
+
+async def test_a_slot_with_waiters_is_not_dropped(autojump_clock: MockClock) -> None:
+    config = config_of(policy=Unchoosing, on_conflict="wait", local_scope="endpoint")
+    async with ProviderManager(config) as manager:
+        with trio.move_on_after(1) as scope:
+            await manager.get_adapter(X)
+        assert scope.cancelled_caught
+        assert manager.statistics().providers["local"].waiting == 0
+
+
+async def test_a_lease_can_be_released_from_another_thread(autojump_clock: MockClock) -> None:
+    async with ProviderManager(config_of()) as manager:
+        lease = await manager.get_adapter(X)
+        await trio.to_thread.run_sync(lease.release)
+        await trio.lowlevel.checkpoint()
+        assert lease.released
+        assert manager.statistics().slots["local"].state == "resident"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:pa/secret@h:1234",
+        "http://me:secret#x@h:1234",
+        "http://me#secret@h:1",
+        "http://secret:x:y@",
+        "secret@h",
+    ],
+)
+def test_a_malformed_url_gives_nothing_away(url: str) -> None:
+    assert "secret" not in public_url(url)
+
+
+def test_a_priority_that_nobody_waits_in_is_forgotten() -> None:
+    policy = Prioritised(Affinity)
+    config = config_of()
+    for ticket in range(1, 500):
+        request = Request(ticket, config.resolve(X), "owner", None, ticket, 0.0, 0.0)
+        policy.arrived(request)
+        assert policy.choose() is not None
+        policy.placed(request)
+    assert len(policy.snapshot(lambda t: t)[1]) == 1  # type: ignore[index]  # a pair: the last priority, the memories
+
+
+class Clumsy:
+    """Fails to clean up behind its streams."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        self.events = [StreamEvent("error", ModelEvictedError("gone"))] if config.model_id == "bad" else []
+
+    async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
+        try:
+            for event in (*self.events, StreamEvent("end", "stop")):
+                yield event
+        finally:
+            raise OSError("close failed")
+
+
+async def test_a_failing_clean_up_hides_neither_the_answer_nor_the_error(autojump_clock: MockClock) -> None:
+    async with ProviderManager(ProviderManagerConfig([ProviderConfig("c", Clumsy)])) as manager:
+        engine = ReasoningEngine(manager)
+        async with engine.call(HI, CallOptions(RuntimeProviderConfig("c", "good"))) as stream:
+            assert [event.type async for event in stream] == ["end"]
+        with pytest.raises(ModelEvictedError):
+            async with engine.call(HI, CallOptions(RuntimeProviderConfig("c", "bad"))) as stream:
+                await anext(stream)
+
+
+async def test_a_call_is_entered_once(autojump_clock: MockClock) -> None:
+    async with ProviderManager(config_of()) as manager:
+        call = ReasoningEngine(manager).call(HI, CallOptions(X))
+        async with call:
+            with pytest.raises(RuntimeError, match="once"):
+                await call.__aenter__()
+        assert manager.statistics().slots["local"].state == "resident"
+
+
+def test_a_partial_of_an_adapter_shares_its_servers_slot() -> None:
+    one = ProviderConfig("one", LMStudioAdapter, is_local=True)
+    two = ProviderConfig("two", partial(LMStudioAdapter, transport=None), is_local=True)
+    config = ProviderManagerConfig([one, two], local_scope="endpoint")
+    pools = {config.resolve(RuntimeProviderConfig(name, "m")).pool for name in ("one", "two")}
+    assert pools == {("slot", "http://localhost:1234")}
+
+
+async def test_switches_count_the_same_whatever_the_scope(autojump_clock: MockClock) -> None:
+    for scope in ("all", "endpoint"):
+        async with ProviderManager(config_of(local_scope=scope)) as manager:
+            (await manager.get_adapter(X)).release(broken=True)
+            await trio.testing.wait_all_tasks_blocked()
+            (await manager.get_adapter(Y)).release()
+            assert manager.statistics().counters.switches == 1
+
+
+@pytest.mark.parametrize("policy", [Fifo, Gated, partial(Gated, 1), partial(Affinity, 1)])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_restored_model_goes_on_as_the_original(policy: PolicyFactory, seed: int) -> None:
+    rng = random.Random(seed)
+    config = config_of(policy=policy, on_conflict="wait")
+    demands = [config.resolve(wish) for wish in (X, Y, RuntimeProviderConfig("local", "z"))]
+    model = Model(config)
+    for ticket in range(1, 120):
+        twin = Model(config)
+        restore(twin, snapshot(model))
+        assert snapshot(twin) == snapshot(model)
+        event = _any_event(model, ticket, rng.choice(demands), rng)
+        assert twin.step(event, float(ticket)) == model.step(event, float(ticket))
+        assert snapshot(twin) == snapshot(model)
+
+
+def _any_event(model: Model, ticket: int, demand: object, rng: random.Random) -> Event:
+    events: list[Event] = []
+    for request in model.requests.values():
+        if request.state == "granted":
+            events += [Released(request.ticket), Released(request.ticket, broken=True)]
+        else:
+            events.append(Cancelled(request.ticket))
+    for instance in model.instances.values():
+        if instance.state == "starting":
+            events += [
+                StartSucceeded(instance.id),
+                StartFailed(instance.id),
+                StartFailed(instance.id, constructed=False),
+            ]
+        elif instance.state == "stopping":
+            events += [Stopped(instance.id)] * 2
+    acquire = AcquireRequested(ticket, demand, f"task {ticket}", None, rng.randrange(2))  # type: ignore[arg-type]  # a Demand
+    return rng.choice([*events, *[acquire] * max(2, len(events) // 2)])
