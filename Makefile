@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test lint types check prove bench clean
+.PHONY: help install simulate test lint types check prove attack bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ check: lint types test  ## lint, types, tests
 prove: $(STAMP)  ## explore every reachable state of the checker's scenarios, small and large (about two minutes)
 	$(BIN)/python -m statemachine check
 	$(BIN)/python -m statemachine check --large
+
+attack: $(STAMP)  ## long Hypothesis campaigns over the model and the manager
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest --timeout=0 tests/test_model_machine.py tests/test_programs.py
 
 bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate

@@ -65,8 +65,9 @@ class Moves:
             request.loading += self._now - request.since
         else:
             request.queued += self._now - request.since
+        if request.state != "new":  # only who has to wait has a deadline
+            self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
         self._fire(REQUEST, request, "grant")
-        self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
         if instance.state == "idle":
             self._fire(INSTANCE, instance, "acquire")
             self.timers.disarm((TimerKind.IDLE, instance.id))

@@ -90,6 +90,7 @@ class Pool:
 
     def __init__(self, key: PoolKey, limit: int, idle_timeout: float | None, raises: bool, policy: Policy) -> None:
         self.key = key
+        self.is_slot: Final = key[0] == "slot"
         self.limit = limit
         self.idle_timeout = idle_timeout
         self.raises = raises
@@ -105,11 +106,6 @@ class Pool:
         self.waiting: dict[int, Request] = {}
         self.waiting_by_owner: dict[object, dict[int, Request]] = {}
         self.leases_by_owner: dict[object, int] = {}
-
-    @property
-    def is_slot(self) -> bool:
-        """Whether this is a local slot."""
-        return self.key[0] == "slot"
 
     # ---- the queue ----
 
