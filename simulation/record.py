@@ -108,10 +108,11 @@ class Residency:
             self._closed.append((*before, now))
 
     def intervals(self, end: float) -> tuple[Interval, ...]:
-        """All of them, in the order of their start, cut off at ``end``."""
-        rows = [*self._closed, *((*last, end) for last in self._open.values())]
+        """All of them, in the order of their start, cut off at ``end``, without what only rounding puts before it."""
+        rows = [*self._closed, *((*begun, end) for begun in self._open.values())]
         rows.sort(key=itemgetter(2, 3))
-        cut = [(model, state, start, to if to < end else end) for model, state, start, to in rows if start < end]
+        last = end - 1e-9 * max(1.0, end)
+        cut = [(model, state, start, to if to < end else end) for model, state, start, to in rows if start < last]
         return tuple(starmap(Interval, cut))
 
 
