@@ -123,7 +123,9 @@ class _Run:
         self.plan = plan
         self.timeout = config.acquire_timeout
         self.shared = provider.parallel > 1
-        self.demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
+        demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
+        self.agents, self.names = plan.columns[:2]  # each call's
+        self.demands = [demands[name] for name in self.names]
         self.observers = observers
         self.model = Model(config, record=bool(observers))
         self.now = 0.0
@@ -192,13 +194,13 @@ class _Run:
     def issue(self, call: int) -> None:
         self.issued.append(call)
         self.arrived[call] = self.now
-        ticket, made = len(self.issued), self.plan.calls[call]
-        self.step(AcquireRequested(ticket, self.demands[made.model], ticket, made.agent, 0, self.timeout))
+        ticket = len(self.issued)
+        self.step(AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout))
 
     def grant(self, effect: Grant) -> None:
         call = self.issued[effect.ticket - 1]
         self.queued[call], self.loading[call] = effect.queued, effect.loading
-        self.residency.enter(effect.instance, self.plan.calls[call].model, "busy", self.now)
+        self.residency.enter(effect.instance, self.names[call], "busy", self.now)
         if self.shared:
             self.pieces[call] = iter(self.plan.answers[call].pieces)
             self.push(0.0, BEGIN, self.begin, effect.ticket)
@@ -291,6 +293,6 @@ class _Run:
         ttft = [None if time is None else time - since for time, since in zip(self.first_token, arrived, strict=True)]
         total = list(map(sub, self.finished, arrived))
         measured = arrived, self.queued, self.loading, ttft, total, self.outcome
-        records = tuple(map(RequestRecord, range(len(calls)), *self.plan.columns, *measured))
+        records = tuple(map(RequestRecord._make, zip(range(len(calls)), *self.plan.columns, *measured, strict=True)))
         makespan = max(map(add, arrived, total), default=0.0)
         return Replay(records, self.residency.intervals(makespan), statistics(self.model))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import starmap
 from operator import itemgetter
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from statemachine.events import Transition
 
@@ -24,8 +24,7 @@ _STATES: Final[dict[str, ResidencyState]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(NamedTuple):
     """One request. All times in seconds: ``arrived`` from the start of the replay, the others from the arrival.
 
     Queueing, loading and generating follow each other, so ``ttft`` (to the first token) and ``total`` (to the end of the answer)
@@ -118,4 +117,4 @@ class Residency:
 
 def json_lines(records: Iterable[RequestRecord]) -> str:
     """One JSON object per line, in the order of the calls."""
-    return "".join(json.dumps(asdict(record)) + "\n" for record in sorted(records, key=lambda record: record.call))
+    return "".join(json.dumps(record._asdict()) + "\n" for record in sorted(records, key=lambda record: record.call))

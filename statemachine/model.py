@@ -16,6 +16,11 @@ from typing import Any
 
 from .config import ProviderManagerConfig
 from .events import (
+    ACQUIRE,
+    GRACE,
+    IDLE,
+    START,
+    STOP,
     AbandonStop,
     AcquireRequested,
     Cancelled,
@@ -30,11 +35,10 @@ from .events import (
     StartFailed,
     StartSucceeded,
     Stopped,
-    TimerKind,
     Wake,
 )
 from .lifecycle import INSTANCE, POOL, REQUEST
-from .moves import GRACE, Moves, holder
+from .moves import Moves, holder
 from .pool import Instance, Pool, Request
 
 __all__ = ["Model"]
@@ -92,7 +96,7 @@ class Model(Moves):
         if pool.is_slot or pool.waiting or not self._place(pool, request):  # a slot's policy is told of everybody
             self._queue_up(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
-            self._arm((TimerKind.ACQUIRE, event.ticket), event.timeout)
+            self._arm(ACQUIRE, event.ticket, event.timeout)
         self._update(pool)
 
     def _queue_up(self, pool: Pool, request: Request) -> None:
@@ -143,6 +147,8 @@ class Model(Moves):
         """Somebody's broken release, or a newcomer of higher priority, may have made it so after they began to wait."""
         if not pool.is_slot:
             return  # what an owner of API leases waits for can be held by others only
+        if pool.waiting_by_owner.keys().isdisjoint(pool.leases_by_owner):
+            return
         for owner in list(pool.leases_by_owner):  # as many as one instance has leases
             for request in list(pool.waiting_by_owner.get(owner, {}).values()):
                 if self._waits_for_itself(pool, request):
@@ -157,7 +163,7 @@ class Model(Moves):
 
     def _place_in_order(self, pool: Pool) -> None:
         """Place waiting requests, in the policy's order, for as long as that goes."""
-        while pool.waiting:
+        while pool.waiting and not pool.has_nothing:
             choice = pool.policy.choose()
             if choice is None or not self._place(pool, pool.waiting[choice.ticket]):
                 return
@@ -234,7 +240,7 @@ class Model(Moves):
         waiting = request.state == "waiting"
         self._fire(REQUEST, request, trigger)
         del self.requests[request.ticket]
-        self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
+        self.timers.disarm(ACQUIRE, request.ticket)
         if waiting:
             pool.dequeue(request)
         else:
@@ -249,7 +255,7 @@ class Model(Moves):
         if instance is None or instance.state != "starting":
             return  # it was given up on
         pool = self.pools[instance.demand.pool]
-        self.timers.disarm((TimerKind.START, instance.id))
+        self.timers.disarm(START, instance.id)
         if self.closing:
             self._stop(pool, instance)
         elif instance.assigned:
@@ -273,7 +279,7 @@ class Model(Moves):
         """The failure reaches the request that caused the start; the others go back to their places in the queue."""
         pool = self.pools[instance.demand.pool]
         self.tally.counts["start_failures"] += 1
-        self.timers.disarm((TimerKind.START, instance.id))
+        self.timers.disarm(START, instance.id)
         told = instance.assigned.pop(instance.cause, None) if instance.cause is not None else None
         joined, instance.assigned = instance.assigned, {}
         if constructed:
@@ -298,7 +304,7 @@ class Model(Moves):
         """It is down, or given up on: its place goes to its successor, or to whoever is next."""
         pool = self.pools[instance.demand.pool]
         self._fire(INSTANCE, instance, "evict")
-        self.timers.disarm((TimerKind.STOP, instance.id))
+        self.timers.disarm(STOP, instance.id)
         self.tally.counts["stops"] += 1
         self.tally.counts["shutdown_failures"] += failed
         pool.live -= 1
@@ -313,19 +319,19 @@ class Model(Moves):
 
     def _expired(self, event: Expired) -> None:
         kind, subject = event.timer
-        self.timers.disarm(event.timer)  # for an Expired from outside: ``due`` has done it already
-        if kind is TimerKind.ACQUIRE:
+        self.timers.disarm(*event.timer)  # for an Expired from outside: ``due`` has done it already
+        if kind is ACQUIRE:
             self._time_out(self.requests[subject])
-        elif kind is TimerKind.IDLE:
+        elif kind is IDLE:
             instance = self.instances[subject]
             pool = self.pools[instance.demand.pool]
             self.tally.counts["evictions"] += 1
             self._stop(pool, instance)
             self._update(pool)
-        elif kind is TimerKind.START:
+        elif kind is START:
             self._effects.append(InterruptStart(subject))
             self._fail(self.instances[subject], Cause.START_OVERDUE, constructed=True)
-        elif kind is TimerKind.STOP:
+        elif kind is STOP:
             self._effects.append(AbandonStop(subject))
             self._evict(self.instances[subject], failed=True)
         else:
@@ -345,7 +351,7 @@ class Model(Moves):
             for pool in list(self.pools.values()):
                 self._close_pool(pool)
             if self.requests or any(i.state == "starting" for i in self.instances.values()):
-                self._arm(GRACE, self.config.close_grace)
+                self._arm(GRACE, 0, self.config.close_grace)
         if not event.grace:
             self._end_grace()
         self._finish()
@@ -365,7 +371,7 @@ class Model(Moves):
 
     def _end_grace(self) -> None:
         """Outstanding leases are revoked and starts interrupted; everything stops."""
-        self.timers.disarm(GRACE)
+        self.timers.disarm(GRACE, 0)
         for request in list(self.requests.values()):
             self._fire(REQUEST, request, "revoke")
             self.tally.counts["revocations"] += 1

@@ -6,11 +6,15 @@ Nothing is chosen here; :mod:`statemachine.model` decides which move is made whe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from .config import Demand, PoolKey, ProviderManagerConfig
 from .counters import Tally
 from .events import (
+    ACQUIRE,
+    GRACE,
+    IDLE,
+    START,
+    STOP,
     Cause,
     Closed,
     Effect,
@@ -18,7 +22,6 @@ from .events import (
     Reject,
     StartInstance,
     StopInstance,
-    Timer,
     TimerKind,
     Transition,
 )
@@ -27,9 +30,7 @@ from .policy import Fifo, Prioritised
 from .pool import Instance, Pool, Request
 from .timers import Timers
 
-__all__ = ["GRACE", "Moves", "holder"]
-
-GRACE: Final[Timer] = (TimerKind.GRACE, 0)
+__all__ = ["Moves", "holder"]
 
 
 class Moves:
@@ -66,11 +67,11 @@ class Moves:
         else:
             request.queued += self._now - request.since
         if request.state != "new":  # only who has to wait has a deadline
-            self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
+            self.timers.disarm(ACQUIRE, request.ticket)
         self._fire(REQUEST, request, "grant")
         if instance.state == "idle":
             self._fire(INSTANCE, instance, "acquire")
-            self.timers.disarm((TimerKind.IDLE, instance.id))
+            self.timers.disarm(IDLE, instance.id)
         request.instance = instance
         request.since = self._now
         pool.lend(instance, request)
@@ -103,7 +104,7 @@ class Moves:
         trigger = "fail" if failed is not None else "reject"
         self._fire(REQUEST, request, trigger)
         del self.requests[request.ticket]
-        self.timers.disarm((TimerKind.ACQUIRE, request.ticket))
+        self.timers.disarm(ACQUIRE, request.ticket)
         self.tally.counts["rejections"] += 1
         self._emit_reject(request, cause, pool, failed)
 
@@ -135,17 +136,17 @@ class Moves:
         pool.live += 1
         pool.refile(instance)
         self.tally.started(pool.key if pool.is_slot else None, instance.demand.signature)
-        self._arm((TimerKind.START, instance.id), self.config.start_timeout)
+        self._arm(START, instance.id, self.config.start_timeout)
         self._effects.append(StartInstance(instance.id, instance.demand))
 
     def _rest(self, pool: Pool, instance: Instance) -> None:
-        self._arm((TimerKind.IDLE, instance.id), pool.idle_timeout)
+        self._arm(IDLE, instance.id, pool.idle_timeout)
 
     def _stop(self, pool: Pool, instance: Instance, trigger: str = "stop") -> None:
         self._fire(INSTANCE, instance, trigger)
-        self.timers.disarm((TimerKind.IDLE, instance.id))
-        self.timers.disarm((TimerKind.START, instance.id))
-        self._arm((TimerKind.STOP, instance.id), self.config.shutdown_timeout)
+        self.timers.disarm(IDLE, instance.id)
+        self.timers.disarm(START, instance.id)
+        self._arm(STOP, instance.id, self.config.shutdown_timeout)
         pool.refile(instance)
         self._effects.append(StopInstance(instance.id))
 
@@ -191,7 +192,7 @@ class Moves:
                 self._finish_pool(pool)
         if not self.pools and not self.closed:
             self.closed = True
-            self.timers.disarm(GRACE)
+            self.timers.disarm(GRACE, 0)
             self._effects.append(Closed())
 
     def _finish_pool(self, pool: Pool) -> None:
@@ -200,9 +201,9 @@ class Moves:
 
     # ---- all of them ----
 
-    def _arm(self, timer: Timer, seconds: float | None) -> None:
+    def _arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
         if seconds is not None:
-            self.timers.arm(timer, self._now + seconds)
+            self.timers.arm((kind, subject), self._now + seconds)
 
     def _where(self, request: Request) -> tuple[Pool, Instance]:
         assert request.instance is not None, "a granted request has an instance"

@@ -172,16 +172,18 @@ class Prioritised:
 
     def arrived(self, waiter: Waiter) -> None:
         priority = waiter.priority
-        if priority not in self._waiting:
+        waiting = self._waiting.get(priority, 0)
+        if not waiting:
             insort(self._priorities, priority)
-        self._waiting[priority] = self._waiting.get(priority, 0) + 1
+        self._waiting[priority] = waiting + 1
         self._of(priority).arrived(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        self._policies[waiter.priority].placed(waiter)
-        before, self._served = self._served, waiter.priority
-        self._one_less(waiter.priority)
-        if before is not None:
+        priority = waiter.priority
+        self._policies[priority].placed(waiter)
+        before, self._served = self._served, priority
+        self._one_less(priority)
+        if before is not None and before != priority:
             self._forget_if_over(before)
 
     def left(self, waiter: Waiter) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from .config import Demand, PoolKey
 from .lifecycle import InstanceState, PoolState, RequestState
@@ -40,13 +39,10 @@ class Request:
         return self.demand.signature
 
 
-class Shelf(Enum):
-    """What an instance can be used for, apart from those who use it already."""
-
-    IDLE = "granted to its signature, or evicted for another"
-    SPARE = "granted to its signature: it is active with a free slot"
-    LOADING = "joined by its signature: its start is planned or under way, with a free slot"
-    VACATING = "succeeded by anybody: it is stopping and its place is promised to nobody"
+Shelf: TypeAlias = Literal["idle", "spare", "loading", "vacating"]
+"""What an instance can be used for, apart from those who use it already: an *idle* one is granted to its signature, or evicted for
+another; a *spare* one, active with a free slot, is granted to its signature; a *loading* one, whose start is planned or under way, is
+joined by its signature while it has a free slot; a *vacating* one, stopping with its place promised to nobody, is succeeded by anybody."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,14 +63,14 @@ class Instance:
     def right_shelf(self) -> Shelf | None:
         """Where it belongs, from its state."""
         state = self.state
-        if state == "idle":
-            return Shelf.IDLE
         if state == "active":
-            return Shelf.SPARE if len(self.leases) < self.demand.parallel else None
+            return "spare" if len(self.leases) < self.demand.parallel else None
+        if state == "idle":
+            return "idle"
         if state in ("absent", "starting"):
-            return Shelf.LOADING if len(self.assigned) < self.demand.parallel else None
+            return "loading" if len(self.assigned) < self.demand.parallel else None
         if state == "stopping" and self.successor is None:
-            return Shelf.VACATING
+            return "vacating"
         return None
 
     def keeps_its_place(self) -> bool:
@@ -127,6 +123,11 @@ class Pool:
         else:
             self.policy.left(request)
 
+    @property
+    def has_nothing(self) -> bool:
+        """Whether nobody could be placed now, whoever it were."""
+        return not (self.usable or self.loading or self.vacating) and self.live >= self.limit
+
     # ---- leases ----
 
     def lend(self, instance: Instance, request: Request) -> None:
@@ -152,7 +153,7 @@ class Pool:
             self.held += 1 if holds else -1
             instance.holds_place = holds
         shelf = instance.right_shelf()
-        if shelf is not instance.shelf:
+        if shelf != instance.shelf:
             self._take_down(instance)
             instance.shelf = shelf
             self._put_up(instance)
@@ -168,26 +169,26 @@ class Pool:
 
     def _put_up(self, instance: Instance) -> None:
         shelf, signature = instance.shelf, instance.demand.signature
-        if shelf is Shelf.VACATING:
+        if shelf == "vacating":
             self.vacating[instance.id] = instance
         elif shelf is not None:
-            by_signature = self.loading if shelf is Shelf.LOADING else self.usable
+            by_signature = self.loading if shelf == "loading" else self.usable
             row = by_signature.get(signature)
             if row is None:
                 row = by_signature[signature] = OrderedDict()
             row[instance.id] = instance
-            if shelf is Shelf.IDLE:
+            if shelf == "idle":
                 self.idle[instance.id] = instance
 
     def _take_down(self, instance: Instance) -> None:
         shelf, signature = instance.shelf, instance.demand.signature
-        if shelf is Shelf.VACATING:
+        if shelf == "vacating":
             del self.vacating[instance.id]
         elif shelf is not None:
-            by_signature = self.loading if shelf is Shelf.LOADING else self.usable
+            by_signature = self.loading if shelf == "loading" else self.usable
             row = by_signature[signature]
             del row[instance.id]
             if not row:
                 del by_signature[signature]
-            if shelf is Shelf.IDLE:
+            if shelf == "idle":
                 del self.idle[instance.id]

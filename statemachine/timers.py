@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from heapq import heapify, heappop, heappush
 
-from .events import Timer
+from .events import Timer, TimerKind
 
 __all__ = ["Timers"]
 
@@ -30,9 +30,11 @@ class Timers:
         if queued is None or queued > deadline:
             self._push(timer, deadline)
 
-    def disarm(self, timer: Timer) -> None:
-        """Forget the deadline of ``timer``, if it has one."""
-        self.armed.pop(timer, None)
+    def disarm(self, kind: TimerKind, subject: int) -> None:
+        """Forget the deadline of that timer, if it has one."""
+        if not self.armed:
+            return
+        self.armed.pop((kind, subject), None)
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self.armed):
             self._rebuild()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def test_the_queue_is_as_long_as_it_was() -> None:
     assert axes.get_xlim() == (0, 20)
 
 
-FAILED_AT_ONCE = replace(record(0, "a", "m", 0.0, (0.0, 0.0, 0.0)), ttft=None, outcome="AdapterInstantiationError")
+FAILED_AT_ONCE = record(0, "a", "m", 0.0, (0.0, 0.0, 0.0))._replace(ttft=None, outcome="AdapterInstantiationError")
 
 
 @pytest.mark.parametrize("records", [(FAILED_AT_ONCE,), RECORDS[:1], RECORDS])
