@@ -133,6 +133,8 @@ class AnswerStream:
             return
         self._ended = True
         broken = says_broken(error)
+        if broken:
+            self.lease.drain()  # nobody is to be granted the instance while the stream takes its time to close
         if isinstance(error, AdapterError):
             error.settled = True
         try:

@@ -22,6 +22,7 @@ __all__ = [
     "Effect",
     "Event",
     "Expired",
+    "FoundBroken",
     "Grant",
     "InterruptStart",
     "Reject",
@@ -110,6 +111,13 @@ class Released:
 
 
 @_value
+class FoundBroken:
+    """A holder has found its instance broken, and has still to clean up: no new lease from now on."""
+
+    ticket: int
+
+
+@_value
 class StartSucceeded:
     instance: int
 
@@ -150,7 +158,16 @@ class Wake:
 
 
 Event: TypeAlias = (
-    AcquireRequested | Cancelled | Released | StartSucceeded | StartFailed | Stopped | CloseRequested | Expired | Wake
+    AcquireRequested
+    | Cancelled
+    | Released
+    | FoundBroken
+    | StartSucceeded
+    | StartFailed
+    | Stopped
+    | CloseRequested
+    | Expired
+    | Wake
 )
 
 # ---- effects: what the driver has to do ----

@@ -14,7 +14,7 @@ from trio.lowlevel import enable_ki_protection
 from .adapter import Adapter
 from .config import Demand
 from .errors import AdapterError, LeaseReleasedError
-from .events import Released
+from .events import FoundBroken, Released
 
 if TYPE_CHECKING:
     from typing import Self
@@ -25,10 +25,10 @@ __all__ = ["Lease", "Lessor"]
 class Lessor:
     """Which leases are on, by ticket. It does not hold the leases themselves, so that one that is dropped can be noticed.
 
-    ``report`` takes the end of a lease to the model; it must be safe to call from a finaliser, in the middle of anything.
+    ``report`` takes what holders say to the model; it must be safe to call from a finaliser, in the middle of anything.
     """
 
-    def __init__(self, report: Callable[[Released], None]) -> None:
+    def __init__(self, report: Callable[[Released | FoundBroken], None]) -> None:
         self._report = report
         self._on: set[int] = set()
         self._home: trio.lowlevel.TrioToken | None = None
@@ -46,19 +46,27 @@ class Lessor:
     @enable_ki_protection
     def release(self, ticket: int, broken: bool) -> None:
         """The holder gives it back, from any thread and at any moment; no-op if it is over."""
-        if ticket not in self._on:
-            return
-        assert self._home is not None, "a lease was lent in a trio run"
-        try:
-            at_home = trio.lowlevel.current_trio_token() is self._home
-        except RuntimeError:
-            at_home = False
-        if at_home:
+        if ticket in self._on and self._is_at_home(self.release, ticket, broken):
             self._on.remove(ticket)
             self._report(Released(ticket, broken))
-        else:
-            with suppress(trio.RunFinishedError):
-                self._home.run_sync_soon(self.release, ticket, broken)
+
+    @enable_ki_protection
+    def drain(self, ticket: int) -> None:
+        """The holder has found the instance broken, from any thread and at any moment; no-op if the lease is over."""
+        if ticket in self._on and self._is_at_home(self.drain, ticket):
+            self._report(FoundBroken(ticket))
+
+    def _is_at_home(self, method: Callable[..., None], *arguments: object) -> bool:
+        """Whether this is where the leases were lent; if not, ``method`` will be called there."""
+        assert self._home is not None, "a lease was lent in a trio run"
+        try:
+            if trio.lowlevel.current_trio_token() is self._home:
+                return True
+        except RuntimeError:
+            pass  # no trio run at all
+        with suppress(trio.RunFinishedError):
+            self._home.run_sync_soon(method, *arguments)
+        return False
 
     def revoke(self, ticket: int) -> None:
         """It is over; the model knows."""
@@ -117,6 +125,11 @@ class Lease:
     def release(self, broken: bool = False) -> None:
         """Give the lease back; again is a no-op. ``broken``: the instance takes no new lease and stops at its last release."""
         self._lessor.release(self._ticket, broken)
+
+    def drain(self) -> None:
+        """The instance was found broken: it takes no new lease from now on, and stops at its last release. This lease goes on, for
+        its holder to clean up. No-op if the lease is over."""
+        self._lessor.drain(self._ticket)
 
     async def __aenter__(self) -> Self:
         return self

@@ -29,6 +29,7 @@ from .events import (
     Effect,
     Event,
     Expired,
+    FoundBroken,
     InterruptStart,
     Released,
     Revoke,
@@ -56,6 +57,7 @@ class Model(Moves):
             AcquireRequested: self._acquire,
             Cancelled: self._cancelled,
             Released: self._released,
+            FoundBroken: self._found_broken,
             StartSucceeded: self._start_succeeded,
             StartFailed: self._start_failed,
             Stopped: self._stopped,
@@ -218,11 +220,24 @@ class Model(Moves):
             else:
                 self._fire(INSTANCE, instance, "release")
                 self._rest(pool, instance)
-        elif broken and instance.state == "active":
-            self._fire(INSTANCE, instance, "drain")
+        elif broken:
+            self._drain(instance)
         pool.refile(instance)
         self._serve(pool)
         self._update(pool)
+
+    def _found_broken(self, event: FoundBroken) -> None:
+        request = self.requests.get(event.ticket)
+        if request is None or request.state != "granted":
+            return  # it was revoked
+        pool, instance = self._where(request)
+        self._drain(instance)
+        pool.refile(instance)
+        self._serve(pool)
+
+    def _drain(self, instance: Instance) -> None:
+        if instance.state == "active":
+            self._fire(INSTANCE, instance, "drain")
 
     def _cancelled(self, event: Cancelled) -> None:
         request = self.requests.get(event.ticket)

@@ -14,6 +14,7 @@ from statemachine.events import (
     CloseRequested,
     Effect,
     Event,
+    FoundBroken,
     Grant,
     InterruptStart,
     Reject,
@@ -118,6 +119,8 @@ class Ledger:
             self.tickets[event.ticket] = Ticket(event.demand, event.owner, until)
         elif isinstance(event, Released) and self.tickets[event.ticket].state == "granted":
             self._end_lease(event.ticket, now, broken=event.broken)
+        elif isinstance(event, FoundBroken) and self.tickets[event.ticket].state == "granted":
+            self.lives[self.tickets[event.ticket].instance or 0].broken = True
         elif isinstance(event, Cancelled):
             if self.tickets[event.ticket].state == "granted":
                 self._end_lease(event.ticket, now)

@@ -64,9 +64,8 @@ class Recorded(FakeAdapter):
         self.shutdowns: list[Moment] = []
         self.down: Moment | None = None
         self.given_up = False
-        self._breaks = False
         self.broken_at: float | None = (
-            None  # virtual seconds; set by whoever tells the manager: a stream does when it is closed
+            None  # virtual seconds; set by its own fault, or by whoever releases it as broken
         )
         self.open_calls = 0
         self.overlaps: list[Moment] = []
@@ -101,8 +100,6 @@ class Recorded(FakeAdapter):
                 await self._clean_up()
             finally:
                 self.open_calls -= 1
-                if self._breaks:
-                    self.broken_at = trio.current_time()
 
     async def _clean_up(self) -> None:
         if self._cleanup:
@@ -114,6 +111,6 @@ class Recorded(FakeAdapter):
             assert isinstance(event.data, Exception)
             raise event.data
         if self._fault == "break":
-            self._breaks = True
+            self.broken_at = trio.current_time()
             return StreamEvent("error", ModelEvictedError("told to break"))
         return event

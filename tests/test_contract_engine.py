@@ -101,6 +101,34 @@ async def test_an_error_ends_the_stream_and_says_whether_the_instance_is_broken(
                 await anext(stream)
 
 
+async def test_nobody_gets_a_broken_instance_while_its_stream_is_being_closed(autojump_clock: MockClock) -> None:
+    made: list[Any] = []
+
+    class Adapter:
+        def __init__(self) -> None:
+            made.append(self)
+
+        async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
+            try:
+                yield StreamEvent("error", ModelEvictedError("gone"))
+            finally:
+                await trio.sleep(5)
+
+    local = ProviderConfig("local", lambda config: Adapter(), is_local=True, parallel=2)
+    config = ProviderManagerConfig([local], on_conflict="wait")
+    async with ProviderManager(config) as manager, trio.open_nursery() as nursery:
+        nursery.start_soon(consume_broken, manager)
+        await trio.sleep(1)
+        async with manager.acquire(X) as lease:
+            assert lease.adapter is made[1]
+            assert trio.current_time() == 5
+
+
+async def consume_broken(manager: ProviderManager) -> None:
+    with pytest.raises(ModelEvictedError):
+        await consume(manager)
+
+
 async def test_an_error_event_without_an_error_is_an_error() -> None:
     async with local_manager(Recorder(x=Script(answer=[StreamEvent("error", "oops")]))) as manager:
         with pytest.raises(AdapterProtocolError):

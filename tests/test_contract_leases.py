@@ -233,6 +233,23 @@ async def test_a_second_broken_release_changes_nothing(autojump_clock: MockClock
         assert manager.statistics().slots["local"].state == "vacant"
 
 
+async def test_a_holder_that_finds_its_instance_broken_may_say_so_before_it_leaves(autojump_clock: MockClock) -> None:
+    recorder = Recorder()
+    async with local_manager(recorder, parallel=2, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        lease = await manager.get_adapter(X)
+        lease.drain()
+        lease.drain()
+        newcomer = await spawn(nursery, manager, X, 1)
+        assert newcomer.lease is None
+        assert lease.adapter is recorder.made[0]
+        lease.release()
+        lease.drain()  # too late to mean anything
+        await wait_all_tasks_blocked()
+        assert newcomer.lease is not None
+        assert newcomer.lease.adapter is recorder.made[1]
+        assert recorder.story("shutdown", "construct") == [("construct", "x"), ("shutdown", "x"), ("construct", "x")]
+
+
 @pytest.mark.parametrize(
     ("error", "state"),
     [

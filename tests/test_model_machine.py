@@ -21,6 +21,7 @@ from statemachine.events import (
     Cancelled,
     CloseRequested,
     Event,
+    FoundBroken,
     Released,
     StartFailed,
     StartSucceeded,
@@ -114,6 +115,11 @@ class ModelMachine(RuleBasedStateMachine):
         ticket = _one(self.ledger.of("granted"), pick)
         self.happen(Cancelled(ticket) if how == "cancelled" else Released(ticket, broken=how == "broken"))
 
+    @precondition(lambda self: self.ledger.of("granted"))
+    @rule(pick=PICK)
+    def find_it_broken(self, pick: int) -> None:
+        self.happen(FoundBroken(_one(self.ledger.of("granted"), pick)))
+
     @precondition(lambda self: self.ledger.of("pending"))
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
@@ -159,7 +165,7 @@ class ModelMachine(RuleBasedStateMachine):
     # ---- what must make no difference ----
 
     @precondition(lambda self: self.ledger.tickets)
-    @rule(pick=PICK, kind=st.integers(0, 4))
+    @rule(pick=PICK, kind=st.integers(0, 5))
     def something_late(self, pick: int, kind: int) -> None:
         """A second release, or news of what is over, planned, or was never known."""
         self.happen(Wake())
@@ -170,6 +176,7 @@ class ModelMachine(RuleBasedStateMachine):
         late: list[Event] = [
             Released(_one(ended, pick), broken=pick % 2 == 0),
             Cancelled(_one(gone, pick)),
+            FoundBroken(_one(ended, pick)),
             StartSucceeded(_one(not_starting, pick)),
             StartFailed(_one(not_starting, pick), constructed=pick % 2 == 0),
             Stopped(_one(not_stopping, pick)),
