@@ -38,11 +38,12 @@ prove: $(STAMP)  ## explore every reachable state of the checker's scenarios, sm
 	$(BIN)/python -m statemachine check
 	$(BIN)/python -m statemachine check --large
 
-attack: $(STAMP)  ## long Hypothesis campaigns over the model and the manager
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest --timeout=0 tests/test_model_machine.py tests/test_programs.py
+attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (an hour; goes on where it was interrupted)
+	$(BIN)/python -m tests.attack manager --steps 100000
+	$(BIN)/python -m tests.attack model --steps 1000000
 
 bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove what was made
-	rm -rf $(VENV) report report-compare bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) report report-compare attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -46,6 +46,7 @@ class ManagerMachine(RuleBasedStateMachine):
     """The manager in its block, agents, controlled adapters, and the pump that runs them."""
 
     pump: Pump | None = None
+    steps = 0  # of all examples
 
     @initialize(options=CONFIGS, limit=st.integers(1, 2), parallel=st.integers(1, 2))
     def enter(self, options: dict[str, Any], limit: int, parallel: int) -> None:
@@ -171,6 +172,7 @@ class ManagerMachine(RuleBasedStateMachine):
     def it_is_as_it_should_be(self) -> None:
         if self.pump is None:
             return
+        ManagerMachine.steps += 1
         self.pump.settle()
         assert complaints(self.manager) == []
         self._counts_agree()

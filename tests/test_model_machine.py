@@ -58,6 +58,8 @@ def _never_called(config: AdapterConfig) -> Adapter:
 class ModelMachine(RuleBasedStateMachine):
     """The model, its ledger, its twin, and the time."""
 
+    steps = 0  # of all examples
+
     @initialize(options=CONFIGS, limit=st.integers(1, 3), parallel=st.integers(1, 3))
     def configure(self, options: dict[str, Any], limit: int, parallel: int) -> None:
         providers = [
@@ -82,6 +84,7 @@ class ModelMachine(RuleBasedStateMachine):
 
     def happen(self, event: Event) -> None:
         """One step of everybody, and everything that must hold after it."""
+        ModelMachine.steps += 1
         expired = self.twin.step(Wake(), self.now)
         handled = self.twin.step(event, self.now)
         assert self.model.step(event, self.now) == expired + handled

@@ -1,0 +1,78 @@
+"""``python -m tests.attack``: long, resumable Hypothesis campaigns over the model and over the manager.
+
+Each round is one seed. What was done is written down after every round, so an interrupted campaign goes on where it was; a finding
+stops it, with the shrunk example and the seed. ``--steps`` are events for the model, rules for the manager.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from hypothesis import seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from .test_manager_machine import ManagerMachine
+from .test_model_machine import ModelMachine
+
+Machine: TypeAlias = type[ModelMachine] | type[ManagerMachine]
+SUBJECTS: dict[str, Machine] = {"model": ModelMachine, "manager": ManagerMachine}
+EXAMPLES_A_ROUND = 100
+ROUND = settings(max_examples=EXAMPLES_A_ROUND, stateful_step_count=100, deadline=None, print_blob=True, database=None)
+
+
+def main(arguments: list[str]) -> int:
+    """0 when the campaign is over without a finding. A finding is raised."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
+    parser.add_argument("subject", choices=SUBJECTS)
+    parser.add_argument("--steps", type=int, required=True, help="how many, those of earlier runs included")
+    parser.add_argument("--log", type=Path, default=Path("attack-results"), help="folder; default %(default)s")
+    chosen = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)  # what the manager warns of is what is being provoked
+    campaign = Campaign(SUBJECTS[chosen.subject], chosen.log / f"{chosen.subject}.json")
+    while campaign.done["steps"] < chosen.steps:
+        campaign.round()
+        print("\r" + campaign.line(chosen.steps), end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    print(campaign.line(chosen.steps))
+    return 0
+
+
+class Campaign:
+    """Rounds over one state machine, counted in ``file``."""
+
+    def __init__(self, machine: Machine, file: Path) -> None:
+        self._machine = machine
+        self._file = file
+        self.done: dict[str, Any] = {"machine": machine.__name__, "rounds": 0, "steps": 0, "seconds": 0.0}
+        if file.exists():
+            self.done = json.loads(file.read_text())
+
+    def round(self) -> None:
+        """One seed more."""
+        began, before = time.perf_counter(), self._machine.steps
+        number = self.done["rounds"]
+        try:
+            run_state_machine_as_test(seed(number)(self._machine), settings=ROUND)
+        except BaseException:
+            print(f"\nround (seed) {number} of {self._machine.__name__}:", file=sys.stderr)
+            raise
+        self.done["rounds"] = number + 1
+        self.done["steps"] += self._machine.steps - before
+        self.done["seconds"] = round(self.done["seconds"] + time.perf_counter() - began, 1)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(self.done, indent=1) + "\n")
+
+    def line(self, steps: int) -> str:
+        """How far it is."""
+        done = self.done
+        return f"{done['machine']}: {done['steps']:,} of {steps:,} steps in {done['rounds']} rounds, {done['seconds']:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
