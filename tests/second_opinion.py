@@ -1,0 +1,228 @@
+"""The specifications in ``tests/spin`` and the production model, brought to one form: who is where, and which steps lead from where to where.
+
+On one side SPIN's verifier, which prints each step that it takes; on the other the checker's search over the production model.
+Both give a set of :class:`Edge`, so that they can be compared as sets.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from statemachine.checker import Outcome, Verdict, check
+from statemachine.events import (
+    AcquireRequested,
+    Cancelled,
+    Cause,
+    CloseRequested,
+    Effect,
+    Event,
+    Expired,
+    Reject,
+    Released,
+    StartFailed,
+    StartSucceeded,
+    Stopped,
+    TimerKind,
+    Transition,
+)
+from statemachine.model import Model
+from statemachine.scenario import ModelSystem, Move, Scenario, State
+from statemachine.snapshot import InstanceRecord, Snapshot
+
+SPECIFICATIONS: Final = Path(__file__).parent / "spin"
+ABSENT: Final = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
+NONE: Final = 9  # as in requests.pml
+
+
+class Edge(NamedTuple):
+    """One step: the state before, what happened, whose requests ended how, the state after. A state reads ``phase;instances;requests``."""
+
+    before: str
+    event: str
+    ended: str
+    after: str
+
+
+def states(edges: set[Edge]) -> set[str]:
+    """Every state that a step begins or ends in."""
+    return {state for edge in edges for state in (edge.before, edge.after)}
+
+
+# ---- SPIN ----
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """A specification, compiled for one size in a directory of its own."""
+
+    program: Path
+
+    @classmethod
+    def build(cls, directory: Path, name: str, *, liveness: bool = False, **defines: int) -> Verifier:
+        """Translate and compile ``tests/spin/{name}.pml``; the steps are printed unless it is for liveness."""
+        source = SPECIFICATIONS / f"{name}.pml"
+        _run(directory, "spin", "-a", *(f"-D{key}={value}" for key, value in defines.items()), str(source))
+        kind = ["-DNFAIR=3"] if liveness else ["-DSAFETY", "-DNOCLAIM", "-DPRINTF"]
+        _run(directory, "gcc", "-O1", "-w", "-DNOREDUCE", *kind, "-o", "pan", "pan.c")
+        return cls(directory / "pan")
+
+    def edges(self) -> set[Edge]:
+        """Explore everything. Raises AssertionError if an assertion of the specification fails or the search is not complete."""
+        output = self._verify("-E")
+        assert "errors: 0" in output, f"the specification contradicts itself:\n{output}"
+        lines = (line[1:].split("|") for line in output.splitlines() if line.startswith("@"))
+        return {_edge(*line) for line in lines}
+
+    def _verify(self, *options: str) -> str:
+        output = _run(self.program.parent, str(self.program), "-n", "-m1000000", "-w20", *options)
+        assert "max search depth too small" not in output
+        return output
+
+
+def _run(directory: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _edge(before: str, event: str, ended: str, after: str) -> Edge:
+    return Edge(_read(before), event, _joined(ended.split(",")), _read(after))
+
+
+def _read(printed: str) -> str:
+    phase, instances, requests = printed.split(";")
+    return _state(phase, instances.split(","), requests.split(","))
+
+
+def _state(phase: str, instances: list[str], requests: list[str]) -> str:
+    return ";".join((phase, _joined(sorted(instances)), _joined(requests)))  # instances have no order
+
+
+def _joined(parts: list[str]) -> str:
+    return ", ".join(filter(None, parts))
+
+
+# ---- the production model ----
+
+
+class Watched(ModelSystem):
+    """A scenario as a system for the checker; every step is written down in the specifications' words.
+
+    Its models are called "0", "1" and "2".
+    """
+
+    def __init__(self, scenario: Scenario, make: Callable[..., Model] = Model) -> None:
+        self.edges: set[Edge] = set()
+        self._effects: list[Effect] = []
+        super().__init__(scenario, _overheard(make, self._effects))
+
+    def step(self, state: State, move: Move) -> Outcome[State]:
+        """One step of the production model."""
+        outcome = super().step(state, move)
+        before, after = state.model, outcome.state.model
+        edge = Edge(_projected(before), _word(move.event, before), _ended(before, self._effects), _projected(after))
+        self.edges.add(edge)
+        return outcome
+
+
+def _projected(saved: Snapshot) -> str:
+    phase = "closed" if saved.closed else saved.pools[0].state if saved.pools else "open"
+    ranks = _ranks(saved)
+    requests = [f"{ranks[r.ticket]}:{r.demand.model} {r.state}" for r in saved.requests]
+    return _state(phase, list(_instances(saved, ranks)), requests)
+
+
+def _ranks(saved: Snapshot) -> dict[int, int]:
+    return {ticket: rank for rank, ticket in enumerate(sorted(r.ticket for r in saved.requests))}
+REFUSED: Final = {cause: cause.value.replace(" ", "_") for cause in Cause} | {Cause.CLOSED: "shut"}
+ENDS: Final = {"released", "revoked", "cancelled", "timed_out"}
+
+
+def _ended(before: Snapshot, effects: list[Effect]) -> str:
+    """Whose requests ended in a step, by their ranks before it, and how."""
+    ranks = _ranks(before)
+    ended = {}
+    for effect in effects:
+        if isinstance(effect, Reject):
+            ended[effect.ticket] = f"{effect.demand.model} {REFUSED[effect.cause]}"
+        elif isinstance(effect, Transition) and effect.demand is not None and effect.dest in ENDS:
+            ended[int(effect.subject)] = f"{effect.demand.model} {effect.dest}"
+    newcomer = len(ranks)
+    return ", ".join(f"{ranks.get(ticket, newcomer)}:{how}" for ticket, how in sorted(ended.items()))
+
+
+def _overheard(make: Callable[..., Model], heard: list[Effect]) -> Callable[..., Model]:
+    """``make``, whose models leave the effects of the last step in ``heard``."""
+
+    def listened(*args: Any, **options: Any) -> Model:
+        model = make(*args, **options)
+        step = model.step
+
+        def overheard(event: Event, now: float) -> list[Effect]:
+            heard[:] = step(event, now)
+            return list(heard)
+
+        model.step = overheard  # type: ignore[method-assign]  # that is how one listens
+        return model
+
+    return listened
+
+
+def _instances(saved: Snapshot, ranks: dict[int, int]) -> Iterator[str]:
+    """Live instances: state, configuration, whom its place is promised to, who uses or awaits it, who caused its start."""
+    by_id = {instance.id: instance for instance in saved.instances}
+    for instance in saved.instances:
+        if instance.state != "absent":
+            planned = instance if instance.successor is None else by_id[instance.successor]
+            users = sum(1 << ranks[ticket] for ticket in (*planned.leases, *planned.assigned))
+            promised = NONE if planned is instance else planned.demand.model
+            causer = NONE if instance.cause not in instance.assigned else ranks[instance.cause]
+            state = "leased" if instance.state == "active" else instance.state  # "active" is a keyword of Promela
+            yield f"{state} {instance.demand.model} to {promised} for {users} by {causer}"
+
+
+def _word(event: Event, saved: Snapshot) -> str:
+    """What the specifications call ``event``."""
+    match event:
+        case AcquireRequested():
+            return "ask"
+        case Cancelled():
+            return "cancel"
+        case Released(broken=broken):
+            return "release broken" if broken else "release"
+        case StartSucceeded():
+            return "start succeeds"
+        case StartFailed(constructed=constructed):
+            return "start fails" if constructed else "construction fails"
+        case CloseRequested(grace=False) if not saved.closing:
+            return "close at once"
+        case CloseRequested(grace=True):
+            return "close"
+        case CloseRequested():
+            return EXPIRED[TimerKind.GRACE]
+        case Stopped():
+            return "down"
+        case Expired(timer=(kind, _)):
+            return EXPIRED[kind]
+        case _:
+            raise ValueError(f"the specifications have no word for {event}")
+
+
+EXPIRED: Final = {
+    TimerKind.ACQUIRE: "time out",
+    TimerKind.START: "start overdue",
+    TimerKind.STOP: "down",
+    TimerKind.IDLE: "idle time-out",
+    TimerKind.GRACE: "grace over",
+}
+
+
+def explore(scenario: Scenario, make: Callable[..., Model] = Model) -> set[Edge]:
+    """Every step of the production model in ``scenario``."""
+    watched = Watched(scenario, make)
+    assert check(watched).complete
+    return watched.edges
