@@ -68,7 +68,7 @@ class Verifier:
         source = SPECIFICATIONS / f"{name}.pml"
         _run(directory, "spin", "-a", *(f"-D{key}={value}" for key, value in defines.items()), str(source))
         kind = ["-DNFAIR=3"] if liveness else ["-DSAFETY", "-DNOCLAIM", "-DPRINTF"]
-        _run(directory, "gcc", "-O1", "-w", "-DNOREDUCE", *kind, "-o", "pan", "pan.c")
+        _run(directory, "gcc", "-O0", "-w", "-DNOREDUCE", *kind, "-o", "pan", "pan.c")
         return cls(directory / "pan")
 
     def edges(self) -> set[Edge]:
@@ -94,12 +94,12 @@ def _edge(before: str, event: str, ended: str, after: str) -> Edge:
 
 
 def _read(printed: str) -> str:
-    phase, instances, requests = printed.split(";")
-    return _state(phase, instances.split(","), requests.split(","))
+    phase, instances, requests, idle = printed.split(";")
+    return _state(phase, instances.split(","), requests.split(","), idle.split(","))
 
 
-def _state(phase: str, instances: list[str], requests: list[str]) -> str:
-    return ";".join((phase, _joined(sorted(instances)), _joined(requests)))  # instances have no order
+def _state(phase: str, instances: list[str], requests: list[str], idle: list[str]) -> str:
+    return ";".join((phase, _joined(sorted(instances)), _joined(requests), _joined(idle)))  # instances have no order
 
 
 def _joined(parts: list[str]) -> str:
@@ -133,7 +133,9 @@ def _projected(saved: Snapshot) -> str:
     phase = "closed" if saved.closed else saved.pools[0].state if saved.pools else "open"
     ranks = _ranks(saved)
     requests = [f"{ranks[r.ticket]}:{r.demand.model} {r.state}" for r in saved.requests]
-    return _state(phase, list(_instances(saved, ranks)), requests)
+    models = {instance.id: instance.demand.model for instance in saved.instances}
+    idle = [models[id] for pool in saved.pools for id in pool.idle]
+    return _state(phase, list(_instances(saved, ranks)), requests, idle)
 
 
 def _ranks(saved: Snapshot) -> dict[int, int]:

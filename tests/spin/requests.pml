@@ -23,6 +23,7 @@ hidden byte i;
 hidden byte j;
 hidden byte r;
 hidden byte oldest;
+hidden byte head;
 hidden byte users;
 hidden byte placed;
 

@@ -15,7 +15,6 @@ byte resident = NONE;  /* the configuration of the live instance */
 byte promised = NONE;  /* the configuration that is loaded when it is down */
 byte causer = NONE;    /* the request that the start under way was begun for */
 
-hidden byte head;
 hidden byte leases;
 hidden byte joined;
 
@@ -260,32 +259,21 @@ inline print_state() {
             fi
         }
         printm(slot);
-        printf(" %d to %d for %d by %d", resident, promised, users, (causer == NONE -> NONE : rank[causer]))
+        printf(" %d to %d for %d by %d,", resident, promised, users, (causer == NONE -> NONE : rank[causer]))
     :: else
     fi;
     printf(";");
-    print_requests(false)
+    print_requests(false);
+    printf(";");
+    if
+    :: slot == idle -> printf("%d,", resident)
+    :: else
+    fi
 }
 
-/* ---- who acts: a Holder and the Server have to, in the end (they are what weak fairness is about); nobody else does ---- */
+/* ---- who acts ---- */
 
-proctype Asker(byte c) {
-    do
-    :: d_step { manager == open && at[c] == new -> BEFORE; arrive(c); AFTER("ask") }
-    :: d_step { at[c] == waiting || at[c] == assigned -> BEFORE; give_up(c, cancelled); AFTER("cancel") }
-    :: d_step { at[c] == waiting || at[c] == assigned -> BEFORE; give_up(c, timed_out); AFTER("time out") }
-    :: d_step { true -> skip }
-    od
-}
-
-proctype Holder(byte c) {
-    do
-    :: d_step { at[c] == granted -> BEFORE; give_back(c, released, false); AFTER("release") }
-    :: d_step { at[c] == granted -> BEFORE; give_back(c, released, true); AFTER("release broken") }
-    od
-}
-
-proctype Server() {
+proctype Server(byte q) {
     do
     :: d_step { slot == starting -> BEFORE; start_succeeds(); AFTER("start succeeds") }
     :: d_step { slot == starting -> BEFORE; start_fails(true, start_failed); AFTER("start fails") }
@@ -295,23 +283,5 @@ proctype Server() {
     od
 }
 
-proctype Manager() {
-    do
-    :: d_step { manager == open -> BEFORE; close(); AFTER("close") }
-    :: d_step { manager == open -> BEFORE; close(); end_grace(); AFTER("close at once") }
-    :: d_step { manager == closing -> BEFORE; end_grace(); AFTER("grace over") }
-    od
-}
-
-init {
-    atomic {
-        for (j : 0 .. ASKERS - 1) {
-            run Asker(j);
-            run Holder(j)
-        }
-        run Server();
-#ifndef LIVENESS
-        run Manager()
-#endif
-    }
-}
+#define PLACES 1
+#include "actors.pml"
