@@ -1,42 +1,79 @@
-"""The specifications in ``tests/spin`` and the production model, brought to one form: who is where, and which steps lead from where to where.
-
-On one side SPIN's verifier, which prints each step that it takes; on the other the checker's search over the production model.
-Both give a set of :class:`Edge`, so that they can be compared as sets.
-"""
+"""The specifications in ``tests/spin``, explored by SPIN: sizes, and the steps by which they are compared with the model."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from statemachine.checker import Outcome, Verdict, check
-from statemachine.events import (
-    AcquireRequested,
-    Cancelled,
-    Cause,
-    CloseRequested,
-    Effect,
-    Event,
-    Expired,
-    Reject,
-    Released,
-    StartFailed,
-    StartSucceeded,
-    Stopped,
-    TimerKind,
-    Transition,
-)
-from statemachine.model import Model
-from statemachine.scenario import ModelSystem, Move, Scenario, State
-from statemachine.snapshot import InstanceRecord, Snapshot
+from adapters import FakeAdapter
+from statemachine import ProviderConfig, ProviderManagerConfig
+from statemachine.scenario import Scenario, Wish
 
 SPECIFICATIONS: Final = Path(__file__).parent / "spin"
-ABSENT: Final = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
+MISSING: Final = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
 NONE: Final = 9  # as in requests.pml
+
+
+class Size(NamedTuple):
+    """How large both sides are: askers for each configuration, and a pool's ``limit`` or a slot's ``parallel``."""
+
+    specification: str  # "pool" or "slot"
+    askers: tuple[int, ...]
+    places: int
+    raises: bool = False
+
+    def __str__(self) -> str:
+        askers = "+".join(map(str, self.askers))
+        places = f"{'limit' if self.specification == 'pool' else 'parallel'} {self.places}"
+        return f"{self.specification}, {askers}, {places}, {self.mode}"
+
+    @property
+    def mode(self) -> Literal["wait", "raise"]:
+        """What happens to a request that cannot be placed."""
+        return "raise" if self.raises else "wait"
+
+    def defines(self) -> dict[str, int]:
+        """For the specification."""
+        counts = {f"OF_{model}": count for model, count in enumerate(self.askers)}
+        return counts | {"LIMIT" if self.specification == "pool" else "PARALLEL": self.places, "RAISE": self.raises}
+
+    def scenario(self) -> Scenario:
+        """For the checker."""
+        if self.specification == "pool":
+            provider = ProviderConfig("api", FakeAdapter, limit=self.places)
+            config = ProviderManagerConfig([provider], on_limit=self.mode)
+        else:
+            provider = ProviderConfig("local", FakeAdapter, is_local=True, parallel=self.places)
+            config = ProviderManagerConfig([provider], on_conflict=self.mode)
+        wishes = (Wish(provider.name, str(m), n, timeout=1.0, renew=True) for m, n in enumerate(self.askers) if n)
+        return Scenario(str(self), config, tuple(wishes))
+
+
+SIZES: Final = (
+    Size("slot", (1, 1, 1), 1),
+    Size("slot", (2, 1), 2),
+    Size("slot", (2, 1), 1, raises=True),
+    Size("slot", (3, 1), 2, raises=True),
+    Size("pool", (1, 1, 1), 1),
+    Size("pool", (2, 1), 2),
+    Size("pool", (2, 1), 2, raises=True),
+)
+LARGE: Final = (
+    Size("slot", (2, 2, 2), 1),
+    Size("slot", (3, 2, 1), 2),
+    Size("slot", (4, 2), 3),
+    Size("slot", (3, 3, 2), 2, raises=True),
+    Size("pool", (2, 2, 1), 1),
+    Size("pool", (1, 1, 1), 2),
+    Size("pool", (2, 2), 2),
+    Size("pool", (2, 1, 1), 2),
+    Size("pool", (2, 2, 2), 2, raises=True),
+)
+"""Minutes, most of them the model's."""
 
 
 class Edge(NamedTuple):
@@ -53,178 +90,80 @@ def states(edges: set[Edge]) -> set[str]:
     return {state for edge in edges for state in (edge.before, edge.after)}
 
 
-# ---- SPIN ----
+class Answer(Enum):
+    """What a search for what is wrong has found."""
+
+    NOTHING = "errors: 0"
+    ASSERTION = "assertion violated"
+    CYCLE = "acceptance cycle"
 
 
 @dataclass(frozen=True)
 class Verifier:
-    """A specification, compiled for one size in a directory of its own."""
+    """A specification, translated and compiled in a directory of its own."""
 
-    program: Path
+    directory: Path
 
     @classmethod
-    def build(cls, directory: Path, name: str, *, liveness: bool = False, **defines: int) -> Verifier:
-        """Translate and compile ``tests/spin/{name}.pml``; the steps are printed unless it is for liveness."""
-        source = SPECIFICATIONS / f"{name}.pml"
-        _run(directory, "spin", "-a", *(f"-D{key}={value}" for key, value in defines.items()), str(source))
-        kind = ["-DNFAIR=3"] if liveness else ["-DSAFETY", "-DNOCLAIM", "-DPRINTF"]
-        _run(directory, "gcc", "-O0", "-w", "-DNOREDUCE", *kind, "-o", "pan", "pan.c")
-        return cls(directory / "pan")
+    def build(cls, directory: Path, size: Size, *, watched: int | None = None, **switches: int) -> Verifier:
+        """Without optimisation: compiling takes longer than searching. ``watched``: for liveness, the asker that must be served."""
+        defines = size.defines() | switches
+        kind = ["-DSAFETY", "-DNOCLAIM", "-DPRINTF"]
+        if watched is not None:
+            defines |= {"LIVENESS": 1, "WATCHED": watched}
+            kind = ["-DNFAIR=5"]  # enough for 26 processes
+        source = SPECIFICATIONS / f"{size.specification}.pml"
+        _run(directory, "spin", "-a", *(f"-D{name}={int(value)}" for name, value in defines.items()), str(source))
+        _run(directory, "gcc", "-w", "-DNOREDUCE", *kind, "-o", "pan", "pan.c")
+        return cls(directory)
 
     def edges(self) -> set[Edge]:
-        """Explore everything. Raises AssertionError if an assertion of the specification fails or the search is not complete."""
-        output = self._verify("-E")
-        assert "errors: 0" in output, f"the specification contradicts itself:\n{output}"
-        lines = (line[1:].split("|") for line in output.splitlines() if line.startswith("@"))
-        return {_edge(*line) for line in lines}
+        """Everything, as printed. Raises AssertionError if an assertion of the specification fails."""
+        output = self._search("-E")
+        assert _answer(output) is Answer.NOTHING, output[-2000:]
+        return {_edge(*line[1:].split("|")) for line in output.splitlines() if line.startswith("@")}
 
-    def _verify(self, *options: str) -> str:
-        output = _run(self.program.parent, str(self.program), "-n", "-m1000000", "-w20", *options)
-        assert "max search depth too small" not in output
-        return output
+    def safety(self) -> Answer:
+        """The specification's assertions."""
+        return _answer(self._search("-E"))
+
+    def liveness(self, *, fair: bool = True) -> Answer:
+        """Whether the watched asker is always served, under weak fairness or without; assertions are not looked at."""
+        return _answer(self._search("-a", "-A", *(["-f"] if fair else [])))
+
+    def _search(self, *options: str) -> str:
+        return _run(self.directory, str(self.directory / "pan"), "-n", "-m1000000", "-w20", *options)
 
 
 def _run(directory: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
-    return done.stdout
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True).stdout
+
+
+def _answer(output: str) -> Answer:
+    assert "max search depth too small" not in output
+    (answer,) = (answer for answer in Answer if answer.value in output)
+    return answer
 
 
 def _edge(before: str, event: str, ended: str, after: str) -> Edge:
-    return Edge(_read(before), event, _joined(ended.split(",")), _read(after))
+    return Edge(_read(before), event, joined(ended.split(",")), _read(after))
 
 
 def _read(printed: str) -> str:
     phase, instances, requests, idle = printed.split(";")
-    return _state(phase, instances.split(","), requests.split(","), idle.split(","))
+    return describe(phase, instances.split(","), requests.split(","), idle.split(","))
 
 
-def _state(phase: str, instances: list[str], requests: list[str], idle: list[str]) -> str:
-    return ";".join((phase, _joined(sorted(instances)), _joined(requests), _joined(idle)))  # instances have no order
+def describe(phase: str, instances: list[str], requests: list[str], idle: list[str]) -> str:
+    """A state as both sides write it."""
+    return ";".join((phase, joined(sorted(instances)), joined(requests), joined(idle)))  # instances have no order
 
 
-def _joined(parts: list[str]) -> str:
+def joined(parts: list[str]) -> str:
+    """What there is of ``parts``."""
     return ", ".join(filter(None, parts))
 
 
-# ---- the production model ----
-
-
-class Watched(ModelSystem):
-    """A scenario as a system for the checker; every step is written down in the specifications' words.
-
-    Its models are called "0", "1" and "2".
-    """
-
-    def __init__(self, scenario: Scenario, make: Callable[..., Model] = Model) -> None:
-        self.edges: set[Edge] = set()
-        self._effects: list[Effect] = []
-        super().__init__(scenario, _overheard(make, self._effects))
-
-    def step(self, state: State, move: Move) -> Outcome[State]:
-        """One step of the production model."""
-        outcome = super().step(state, move)
-        before, after = state.model, outcome.state.model
-        edge = Edge(_projected(before), _word(move.event, before), _ended(before, self._effects), _projected(after))
-        self.edges.add(edge)
-        return outcome
-
-
-def _projected(saved: Snapshot) -> str:
-    phase = "closed" if saved.closed else saved.pools[0].state if saved.pools else "open"
-    ranks = _ranks(saved)
-    requests = [f"{ranks[r.ticket]}:{r.demand.model} {r.state}" for r in saved.requests]
-    models = {instance.id: instance.demand.model for instance in saved.instances}
-    idle = [models[id] for pool in saved.pools for id in pool.idle]
-    return _state(phase, list(_instances(saved, ranks)), requests, idle)
-
-
-def _ranks(saved: Snapshot) -> dict[int, int]:
-    return {ticket: rank for rank, ticket in enumerate(sorted(r.ticket for r in saved.requests))}
-REFUSED: Final = {cause: cause.value.replace(" ", "_") for cause in Cause} | {Cause.CLOSED: "shut"}
-ENDS: Final = {"released", "revoked", "cancelled", "timed_out"}
-
-
-def _ended(before: Snapshot, effects: list[Effect]) -> str:
-    """Whose requests ended in a step, by their ranks before it, and how."""
-    ranks = _ranks(before)
-    ended = {}
-    for effect in effects:
-        if isinstance(effect, Reject):
-            ended[effect.ticket] = f"{effect.demand.model} {REFUSED[effect.cause]}"
-        elif isinstance(effect, Transition) and effect.demand is not None and effect.dest in ENDS:
-            ended[int(effect.subject)] = f"{effect.demand.model} {effect.dest}"
-    newcomer = len(ranks)
-    return ", ".join(f"{ranks.get(ticket, newcomer)}:{how}" for ticket, how in sorted(ended.items()))
-
-
-def _overheard(make: Callable[..., Model], heard: list[Effect]) -> Callable[..., Model]:
-    """``make``, whose models leave the effects of the last step in ``heard``."""
-
-    def listened(*args: Any, **options: Any) -> Model:
-        model = make(*args, **options)
-        step = model.step
-
-        def overheard(event: Event, now: float) -> list[Effect]:
-            heard[:] = step(event, now)
-            return list(heard)
-
-        model.step = overheard  # type: ignore[method-assign]  # that is how one listens
-        return model
-
-    return listened
-
-
-def _instances(saved: Snapshot, ranks: dict[int, int]) -> Iterator[str]:
-    """Live instances: state, configuration, whom its place is promised to, who uses or awaits it, who caused its start."""
-    by_id = {instance.id: instance for instance in saved.instances}
-    for instance in saved.instances:
-        if instance.state != "absent":
-            planned = instance if instance.successor is None else by_id[instance.successor]
-            users = sum(1 << ranks[ticket] for ticket in (*planned.leases, *planned.assigned))
-            promised = NONE if planned is instance else planned.demand.model
-            causer = NONE if instance.cause not in instance.assigned else ranks[instance.cause]
-            state = "leased" if instance.state == "active" else instance.state  # "active" is a keyword of Promela
-            yield f"{state} {instance.demand.model} to {promised} for {users} by {causer}"
-
-
-def _word(event: Event, saved: Snapshot) -> str:
-    """What the specifications call ``event``."""
-    match event:
-        case AcquireRequested():
-            return "ask"
-        case Cancelled():
-            return "cancel"
-        case Released(broken=broken):
-            return "release broken" if broken else "release"
-        case StartSucceeded():
-            return "start succeeds"
-        case StartFailed(constructed=constructed):
-            return "start fails" if constructed else "construction fails"
-        case CloseRequested(grace=False) if not saved.closing:
-            return "close at once"
-        case CloseRequested(grace=True):
-            return "close"
-        case CloseRequested():
-            return EXPIRED[TimerKind.GRACE]
-        case Stopped():
-            return "down"
-        case Expired(timer=(kind, _)):
-            return EXPIRED[kind]
-        case _:
-            raise ValueError(f"the specifications have no word for {event}")
-
-
-EXPIRED: Final = {
-    TimerKind.ACQUIRE: "time out",
-    TimerKind.START: "start overdue",
-    TimerKind.STOP: "down",
-    TimerKind.IDLE: "idle time-out",
-    TimerKind.GRACE: "grace over",
-}
-
-
-def explore(scenario: Scenario, make: Callable[..., Model] = Model) -> set[Edge]:
-    """Every step of the production model in ``scenario``."""
-    watched = Watched(scenario, make)
-    assert check(watched).complete
-    return watched.edges
+def row(size: Size, edges: set[Edge]) -> str:
+    """A line of the table in docs/second-opinion.md."""
+    return f"| {size} | {len(states(edges)):,} | {len(edges):,} |"

@@ -1,13 +1,12 @@
 /* The pool of an API provider, from "Pools", "Starting", "Stopping" and "Closing" of the contract: LIMIT live instances, each for
    one request at a time. RAISE (0 or 1) is on_limit. No self-deadlock, no max_waiting.
 
-   BUG plants a mistake: 1 newcomers overtake, 2 a stopping instance is granted to its own signature, 3 one instance more than the
-   limit, 4 the idle time-out stops an instance that is leased, 5 a failed start forgets who waits, 6 the most recently
-   used idle instance makes room. */
+   BUG plants a mistake: 1 newcomers overtake, 3 one instance more than the limit, 4 the idle time-out stops an instance that is
+   leased, 6 the most recently used idle instance makes room. */
 
 #include "requests.pml"
-#ifndef BUG
-#define BUG 0
+#ifndef ADOPT
+#define ADOPT 0 /* 1: whoever joins a start whose requester has gone counts as its requester, and is told if it fails */
 #endif
 #define PLACES (LIMIT + 1) /* one more than allowed, so that the limit is a rule and not a matter of memory */
 
@@ -104,7 +103,13 @@ inline try_to_place(c) {
     :: else ->
         find_start(WANT(c));
         if
-        :: found != NONE -> assign(c); place[c] = found
+        :: found != NONE ->
+            assign(c);
+            place[c] = found;
+            if
+            :: ADOPT -> causer[found] = c
+            :: else
+            fi
         :: else ->
             find_room();
             if
@@ -126,10 +131,7 @@ inline make_room(c) {
         promise(found, c)
     :: len(unused) == 0 && len(vacating) > 0 ->
         vacating?<found>;
-        if
-        :: BUG == 2 && resident[found] == WANT(c) -> grant(c); place[c] = found
-        :: else -> promise(found, c)
-        fi
+        promise(found, c)
     :: else -> placed = false
     fi
 }
@@ -141,35 +143,8 @@ inline promise(q, c) {
     promised[q] = WANT(c)
 }
 
-inline serve() {
-    do
-    :: find_oldest(waiting);
-       head = oldest;
-       placed = false;
-       if
-       :: head != NONE -> try_to_place(head)
-       :: else
-       fi;
-       if
-       :: placed
-       :: else -> break
-       fi
-    od
-}
-
-inline arrive(c) {
-    take_rank(c);
-    find_oldest(waiting);
-    placed = false;
-    if
-    :: oldest == NONE || BUG == 1 -> try_to_place(c)
-    :: else
-    fi;
-    if
-    :: placed
-    :: !placed && RAISE -> finish(c, limit)
-    :: !placed && !RAISE -> wait(c)
-    fi
+inline refuse(c) {
+    finish(c, limit)
 }
 
 /* ---- leaving ---- */
@@ -228,10 +203,7 @@ inline start_fails(q, constructed, how) {
     :: constructed -> unload(q)
     :: else -> vacate(q)
     fi;
-    if
-    :: BUG == 5
-    :: else -> serve()
-    fi;
+    serve();
     finish_if_empty()
 }
 

@@ -6,6 +6,9 @@
 #ifndef OF_2
 #define OF_2 0
 #endif
+#ifndef BUG
+#define BUG 0 /* what is planted: see slot.pml, pool.pml */
+#endif
 #define ASKERS (OF_0 + OF_1 + OF_2)
 #define NONE 9 /* no request, no configuration */
 
@@ -85,6 +88,40 @@ inline find_oldest(where) {
     }
 }
 
+/* ---- who is served: each specification says by try_to_place(c) whether there is something for c, and how it refuses c ---- */
+
+inline serve() {
+    do
+    :: find_oldest(waiting);
+       head = oldest;
+       placed = false;
+       if
+       :: head != NONE -> try_to_place(head)
+       :: else
+       fi;
+       if
+       :: placed
+       :: else -> break
+       fi
+    od
+}
+
+/* A newcomer is looked at only if nobody waits. */
+inline arrive(c) {
+    take_rank(c);
+    find_oldest(waiting);
+    placed = false;
+    if
+    :: oldest == NONE || BUG == 1 -> try_to_place(c)
+    :: else
+    fi;
+    if
+    :: placed
+    :: !placed && RAISE -> refuse(c)
+    :: !placed && !RAISE -> wait(c)
+    fi
+}
+
 /* Those who have ended leave no trace: the ranks close up, and they may ask again. */
 inline sweep() {
     for (j : 0 .. ASKERS - 1) {
@@ -116,6 +153,11 @@ inline print_requests(ended) {
     }
 }
 
+#ifdef LIVENESS /* a search for cycles visits a step more than once: nothing is printed */
+#define BEFORE skip
+#define AFTER(event) sweep(); inspect(); skip
+#else
 #define BEFORE printf("@"); print_state()
 #define AFTER(event) printf("|"); printf(event); printf("|"); print_requests(true); sweep(); \
                      inspect(); printf("|"); print_state(); printf("\n")
+#endif

@@ -5,9 +5,6 @@
    before the old is down, 4 a broken release stops an instance that others lease, 5 a failed start forgets who waits. */
 
 #include "requests.pml"
-#ifndef BUG
-#define BUG 0
-#endif
 
 mtype:life slot = vacant;
 byte live;             /* instances between the begin of their start and the end of their shutdown */
@@ -72,35 +69,10 @@ inline try_to_place(c) {
     fi
 }
 
-inline serve() {
-    do
-    :: find_oldest(waiting);
-       head = oldest;
-       placed = false;
-       if
-       :: head != NONE -> try_to_place(head)
-       :: else
-       fi;
-       if
-       :: placed
-       :: else -> break
-       fi
-    od
-}
-
-inline arrive(c) {
-    take_rank(c);
-    find_oldest(waiting);
-    placed = false;
+inline refuse(c) {
     if
-    :: oldest == NONE || BUG == 1 -> try_to_place(c)
-    :: else
-    fi;
-    if
-    :: placed
-    :: !placed && RAISE && (promised == NONE -> resident : promised) == WANT(c) -> finish(c, busy)
-    :: !placed && RAISE && (promised == NONE -> resident : promised) != WANT(c) -> finish(c, conflict)
-    :: !placed && !RAISE -> wait(c)
+    :: (promised == NONE -> resident : promised) == WANT(c) -> finish(c, busy)
+    :: else -> finish(c, conflict)
     fi
 }
 
