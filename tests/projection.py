@@ -32,7 +32,7 @@ from .second_opinion import NONE, Edge, describe, joined
 class Watched(ModelSystem):
     """A scenario as a system for the checker; every step is written down in the specifications' words.
 
-    Its models are called "0", "1" and "2".
+    Its models are called "0", "1" and "2". A step that violates a property is written down, but what follows it is not.
     """
 
     def __init__(self, scenario: Scenario, make: Callable[..., Model] = Model) -> None:

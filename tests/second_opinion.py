@@ -142,6 +142,7 @@ def _run(directory: Path, *command: str) -> str:
 def _answer(output: str) -> Answer:
     assert "max search depth too small" not in output
     (answer,) = (answer for answer in Answer if answer.value in output)
+    assert answer is not Answer.NOTHING or "Search not completed" not in output
     return answer
 
 
