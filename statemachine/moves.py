@@ -58,6 +58,8 @@ class Moves:
         request.queued += self._now - request.since
         request.since = self._now
         request.instance = instance
+        if not instance.assigned:
+            instance.cause = request.ticket  # also of a start whose requester has gone: its failure must reach somebody
         instance.assigned[request.ticket] = request
         pool.refile(instance)
 
@@ -132,7 +134,7 @@ class Moves:
 
     def _start(self, pool: Pool, instance: Instance) -> None:
         self._fire(INSTANCE, instance, "start")
-        instance.cause = min(instance.assigned)
+        instance.cause = min(instance.assigned)  # of a planned start the first may have gone
         pool.live += 1
         pool.refile(instance)
         self.tally.started(pool.key if pool.is_slot else None, instance.demand.signature)

@@ -306,6 +306,12 @@ STANDARD: Final = (
         closing=False,
     ),
     Scenario(
+        "live-api-2",
+        _api(2),
+        (Wish("api", "b", 1, renew=True), Wish("api", "b", 1, watched=True)),
+        closing=False,
+    ),
+    Scenario(
         "live-api",
         _api(1),
         (

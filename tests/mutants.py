@@ -190,6 +190,16 @@ class SuccessorForgotten(Model):
         super()._stopped(event)
 
 
+class NotAdopted(Model):
+    """Whoever joins a start whose requester has gone is not told of its failure, and joins the next one, for ever."""
+
+    def _assign(self, pool: Pool, instance: Instance, request: Request) -> None:
+        cause = instance.cause
+        super()._assign(pool, instance, request)
+        if instance.state == "starting":
+            instance.cause = cause
+
+
 class Raises(Model):
     """Takes it for granted that nobody is cancelled while a start is under way for them."""
 
@@ -258,5 +268,6 @@ MUTANTS = [
     Mutant("saturation forgotten", "contract", SaturationForgotten, "api-wait", "saturation_is_told"),
     Mutant("successor forgotten", "D10", SuccessorForgotten, "slot-wait", "every_waiter_can_be_woken"),
     Mutant("raises", "classic", Raises, "slot-raise", "model_never_fails"),
+    Mutant("not adopted", "found here", NotAdopted, "live-api-2", "every_waiter_is_served[b]"),
     Mutant("starves", "starvation", Starves, "live-fifo", "every_waiter_is_served[b]"),
 ]

@@ -170,6 +170,19 @@ async def test_a_failure_whose_cause_has_gone_is_told_to_nobody(autojump_clock: 
     assert gone.error is None
 
 
+async def test_a_start_whose_cause_has_gone_fails_for_whoever_has_joined_it_since(autojump_clock: MockClock) -> None:
+    """Else a request could join one abandoned start after the other and never be told."""
+    recorder = Recorder(x=Script(load=3, start_error=OSError("no"), unload=1))
+    async with local_manager(recorder, parallel=2) as manager, trio.open_nursery() as nursery:
+        gone = await spawn(nursery, manager, X)
+        gone.scope.cancel()
+        await trio.sleep(1)
+        told = await spawn(nursery, manager, X)
+        await trio.sleep(2.5)
+        assert isinstance(told.error, AdapterInstantiationError)
+        assert told.ended == 3
+
+
 async def test_the_slot_stays_usable_after_many_failures(autojump_clock: MockClock) -> None:
     recorder = Recorder(x=Script(start_error=OSError("no")))
     async with local_manager(recorder) as manager:

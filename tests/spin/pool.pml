@@ -2,12 +2,9 @@
    one request at a time. RAISE (0 or 1) is on_limit. No self-deadlock, no max_waiting.
 
    BUG plants a mistake: 1 newcomers overtake, 3 one instance more than the limit, 4 the idle time-out stops an instance that is
-   leased, 6 the most recently used idle instance makes room. */
+   leased, 6 the most recently used idle instance makes room, 7 nobody counts as the requester of a start that they joined. */
 
 #include "requests.pml"
-#ifndef ADOPT
-#define ADOPT 0 /* 1: whoever joins a start whose requester has gone counts as its requester, and is told if it fails */
-#endif
 #define PLACES (LIMIT + 1) /* one more than allowed, so that the limit is a rule and not a matter of memory */
 
 mtype:life life[PLACES] = vacant;
@@ -107,7 +104,7 @@ inline try_to_place(c) {
             assign(c);
             place[c] = found;
             if
-            :: ADOPT -> causer[found] = c
+            :: BUG != 7 -> causer[found] = c  /* its requester has gone, or there would be no room in it */
             :: else
             fi
         :: else ->

@@ -61,7 +61,8 @@ inline try_to_place(c) {
     :: slot == vacant -> assign(c); load(WANT(c))
     :: slot == idle && resident == WANT(c) -> grant(c); slot = leased
     :: slot == leased && resident == WANT(c) && leases < PARALLEL -> grant(c)
-    :: slot == starting && resident == WANT(c) && joined < PARALLEL -> assign(c)
+    :: slot == starting && resident == WANT(c) && joined == 0 -> assign(c); causer = c  /* its requester has gone */
+    :: slot == starting && resident == WANT(c) && joined > 0 && joined < PARALLEL -> assign(c)
     :: BUG != 3 && slot == idle && resident != WANT(c) -> assign(c); unload(); promised = WANT(c)
     :: !(BUG == 2 && resident == WANT(c)) && slot == stopping && promised == NONE -> assign(c); promised = WANT(c)
     :: slot == stopping && promised == WANT(c) && joined < PARALLEL -> assign(c)
