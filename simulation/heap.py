@@ -22,7 +22,7 @@ from itertools import count
 from operator import add, sub
 from typing import Any, Final, NoReturn, TypeAlias
 
-from statemachine import AdapterConfig, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
+from statemachine import AdapterConfig, InvariantError, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.events import (
     AbandonStop,
     AcquireRequested,
@@ -38,8 +38,8 @@ from statemachine.events import (
     Transition,
     Wake,
 )
+from statemachine.invariants import model_of
 from statemachine.manager import Observer
-from statemachine.model import Model
 from statemachine.policy import Fifo, PolicyFactory
 from statemachine.pool import Instance
 from statemachine.refusal import refusal
@@ -102,11 +102,15 @@ class HeapDriver:
 
         As in :func:`simulation.driver.replay`, a call that is refused is recorded as such, and those after it are made. A start or a
         shutdown that the model gives up on is over at that moment. Raises RuntimeError where calls are left and nothing can happen
-        any more: then the policy is at fault.
+        any more: then the policy is at fault. With ``check_invariants`` raises InvariantError.
         """
         run = _Run(self, config, observers)
         run.to_end()
         return run.result()
+
+
+def _raise(error: InvariantError) -> NoReturn:
+    raise error
 
 
 def _alone(answer: Answer) -> tuple[float, float]:
@@ -127,7 +131,7 @@ class _Run:
         self.agents, self.names = plan.columns[:2]  # each call's
         self.demands = [demands[name] for name in self.names]
         self.observers = observers
-        self.model = Model(config, record=bool(observers))
+        self.model = model_of(config, _raise, record=bool(observers))
         self.now = 0.0
         self.heap: list[_Entry] = []
         self.sequence = count()

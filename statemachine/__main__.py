@@ -14,7 +14,9 @@ from .coverage import table as coverage_table
 from .lifecycle import MACHINES, mermaid
 from .model import Model
 from .reproduction import as_lines, as_pytest
-from .scenario import LARGE, STANDARD, ModelSystem, Move, Scenario, State
+from .scenario import Move, Scenario, State
+from .scenarios import LARGE, STANDARD
+from .system import ModelSystem
 
 Found = Result[State, Move]
 

@@ -17,7 +17,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from .liveness import Graph, fair_lasso
 
-__all__ = ["Counterexample", "Outcome", "Result", "System", "Verdict", "check"]
+__all__ = ["Arrival", "Counterexample", "Outcome", "Result", "System", "Verdict", "check"]
 
 StateT = TypeVar("StateT")
 EventT = TypeVar("EventT")
@@ -33,20 +33,32 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[StateT]):
-    """A step: where it leads, the key of that state, the ``always`` properties it violates, the ``sometimes`` ones it shows.
+class Arrival(Generic[StateT]):
+    """A state: which properties of states it violates and shows, and the ``eventually`` ones for which something is still to come.
 
-    States with equal keys have equal futures, up to renaming, and the same ``pending`` and duties. ``fired`` is what is counted
-    as covered. For liveness: ``pending`` are the ``eventually`` properties that wait for something in that state, ``kept`` has for each
-    duty there its place among the duties before the step, or :data:`statemachine.liveness.NEW`.
+    All of that is the same for states with equal keys, so it is asked for once for each.
     """
 
     state: StateT
-    key: Hashable
-    violations: Sequence[str]
-    shown: Sequence[str]
-    fired: Sequence[Hashable] = ()
+    violations: Sequence[str] = ()
+    shown: Sequence[str] = ()
     pending: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[StateT]):
+    """A step: the key of the state that it leads to, how to get that state, and which properties of steps it violates and shows.
+
+    States with equal keys have equal futures, up to renaming. ``arrive`` is called where the key is new, before the next step.
+    ``fired`` is what is counted as covered. For liveness: ``kept`` has for each duty there its place among the duties
+    before the step, or :data:`statemachine.liveness.NEW`.
+    """
+
+    key: Hashable
+    arrive: Callable[[], Arrival[StateT]]
+    violations: Sequence[str] = ()
+    shown: Sequence[str] = ()
+    fired: Sequence[Hashable] = ()
     kept: tuple[int, ...] = ()
 
 
@@ -197,27 +209,35 @@ class _Search(Generic[StateT, EventT]):
             self.graph.end_state()
 
     def _take(self, index: int, event: EventT, outcome: Outcome[StateT]) -> None:
-        self.result.edges += 1
-        self.result.shown.update(outcome.shown)
-        self.result.fired.update(outcome.fired)
-        for name in outcome.violations:
-            if name not in self.result.counterexamples:
-                self.result.counterexamples[name] = self._counterexample(index, event)
-        target = None if outcome.violations else self._number(index, event, outcome)
+        result = self.result
+        result.edges += 1
+        result.shown.update(outcome.shown)
+        for one in outcome.fired:
+            result.fired[one] += 1
+        violations = outcome.violations
+        target = self.seen.get(outcome.key)
+        if target is None:
+            arrival = outcome.arrive()
+            result.shown.update(arrival.shown)
+            violations = [*violations, *arrival.violations]
+            if not violations:
+                target = self._add(outcome, arrival, (index, event))
+        for name in violations:
+            if name not in result.counterexamples:
+                result.counterexamples[name] = self._counterexample(index, event)
         if self.graph is not None:
-            self.graph.add_edge(target, outcome.kept)
+            self.graph.add_edge(None if violations else target, outcome.kept)
 
-    def _number(self, index: int, event: EventT, outcome: Outcome[StateT]) -> int:
-        """The number of the state it leads to, which joins the frontier if it is new."""
-        new = len(self.states)
-        number = self.seen.setdefault(outcome.key, new)
-        if number == new:
-            self.result.states += 1
-            self.frontier.append(new)
-            self.states.append(outcome.state)
-            self.came_from.append((index, event))
-            if self.graph is not None:
-                self.graph.add_state(outcome.pending, len(outcome.kept))
+    def _add(self, outcome: Outcome[StateT], arrival: Arrival[StateT], came_from: tuple[int, EventT]) -> int:
+        """A new state, which joins the frontier. Returns its number."""
+        number = len(self.states)
+        self.seen[outcome.key] = number
+        self.result.states += 1
+        self.frontier.append(number)
+        self.states.append(arrival.state)
+        self.came_from.append(came_from)
+        if self.graph is not None:
+            self.graph.add_state(arrival.pending, len(outcome.kept))
         return number
 
     def _events_to(self, index: int) -> list[EventT]:
@@ -231,8 +251,11 @@ class _Search(Generic[StateT, EventT]):
     def _states_before(self, events: Sequence[EventT]) -> list[StateT]:
         states = [self.system.initial()[0]]
         for event in events[:-1]:
-            states.append(self.system.step(states[-1], event).state)
+            states.append(self._after(states[-1], event))
         return states
+
+    def _after(self, state: StateT, event: EventT) -> StateT:
+        return self.system.step(state, event).arrive().state
 
     def _counterexample(self, index: int, last: EventT) -> Counterexample[StateT, EventT]:
         events = [*self._events_to(index), last]
@@ -251,10 +274,10 @@ class _Search(Generic[StateT, EventT]):
         events = self._events_to(start)
         state = self.system.initial()[0]
         for event in events:
-            state = self.system.step(state, event).state
+            state = self._after(state, event)
         for position in positions:
             event = list(self.system.events(state))[position]
-            state = self.system.step(state, event).state
+            state = self._after(state, event)
             events.append(event)
         return Counterexample(tuple(events), tuple(self._states_before(events)), len(positions))
 

@@ -107,7 +107,8 @@ class ProviderManagerConfig:
     slot; API providers are first come, first served. ``max_waiting`` bounds the requests that wait in one pool (0: nobody
     may wait). ``acquire_timeout`` bounds a request from call to grant, ``start_timeout`` and ``shutdown_timeout`` an
     adapter's start and shutdown (None: unbounded), ``close_grace`` the time that leases and starts are given when the
-    manager closes (None: as long as they need).
+    manager closes (None: as long as they need). ``check_invariants`` looks at every ``always`` property of
+    :mod:`statemachine.properties` after each step, and raises InvariantError where one does not hold: a bug of ours.
     """
 
     available_providers: Sequence[ProviderConfig]
@@ -122,6 +123,7 @@ class ProviderManagerConfig:
     start_timeout: float | None = 600
     shutdown_timeout: float | None = 30
     close_grace: float | None = 30
+    check_invariants: bool = False
 
     def __post_init__(self) -> None:
         _check_providers(self.available_providers)
@@ -131,6 +133,7 @@ class ProviderManagerConfig:
         check_word("on_conflict", self.on_conflict, ("wait", "raise"))
         check_word("local_scope", self.local_scope, ("all", "endpoint"))
         _check_policy(self.policy)
+        check_bool("check_invariants", self.check_invariants)
         if self.max_waiting is not None:
             check_count("max_waiting", self.max_waiting, least=0)
         for name in (

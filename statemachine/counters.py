@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 __all__ = ["Counters", "ModelUsage", "Tally"]
 
@@ -37,11 +38,14 @@ class Counters:
     shutdown_failures: int = 0
 
 
+_COUNTED: Final = tuple(field.name for field in fields(Counters))
+
+
 class Tally:
     """The running counts behind Counters and ModelUsage."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = dict.fromkeys((f.name for f in fields(Counters)), 0)
+        self.counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
         self.calls: dict[str, int] = {}
         self._started_last: dict[object, str] = {}  # signature by slot
         self.busy: dict[str, float] = {}

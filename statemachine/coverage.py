@@ -1,15 +1,28 @@
-"""Coverage of the machines: which of their states were reached, and which of their transitions fired."""
+"""Coverage of the machines: which states were reached, which transitions fired, which two of one subject in turn. Of decisions: a table."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
+from .decisions import Branch, branches, every_branch
 from .events import Effect, Transition
 from .lifecycle import MACHINES
+from .property import Step
 
-__all__ = ["Fired", "every_transition", "reached", "split", "table"]
+__all__ = [
+    "IMPOSSIBLE",
+    "Fired",
+    "Last",
+    "Pair",
+    "covered_by",
+    "every_pair",
+    "every_transition",
+    "reached",
+    "split",
+    "table",
+]
 
 
 class Fired(NamedTuple):
@@ -24,6 +37,35 @@ class Fired(NamedTuple):
         return f"{self.machine}: {self.source} --{self.trigger}--> {self.dest}"
 
 
+class Pair(NamedTuple):
+    """Two transitions of one subject, one after the other."""
+
+    machine: str
+    first: str
+    between: str  # the state that the first leads to
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.machine}: --{self.first}--> {self.between} --{self.second}-->"
+
+
+Last: TypeAlias = Mapping[tuple[str, Hashable], str]
+"""The trigger by which each subject of each machine has come into its present state."""
+
+
+IMPOSSIBLE: Final[Mapping[Hashable, str]] = {
+    Pair(
+        "instance", "abort", "absent", "start"
+    ): "what could not be constructed is forgotten; the next start is of another instance",
+    Branch("refuse", "waiter, conflict"): "whoever waits holds leases of that same model only",
+}
+"""What the machines and the decisions would allow by themselves, and the model never does, and why."""
+
+_ENDS: Final = {dest for m in MACHINES for row in m.table.values() for dest in row.values()} - {
+    source for m in MACHINES for row in m.table.values() for source in row
+}
+
+
 def every_transition() -> list[Fired]:
     """What the machines declare."""
     return [
@@ -34,16 +76,45 @@ def every_transition() -> list[Fired]:
     ]
 
 
-def split(effects: Iterable[Effect]) -> tuple[list[Effect], list[Fired]]:
+def every_pair() -> list[Pair]:
+    """What can follow what, as far as the machines are concerned."""
+    declared = every_transition()
+    found = [
+        Pair(one.machine, one.trigger, one.dest, other.trigger)
+        for one in declared
+        for other in declared
+        if other.machine == one.machine and other.source == one.dest
+    ]
+    return list(dict.fromkeys(found))
+
+
+def split(effects: Iterable[Effect]) -> tuple[list[Effect], list[Transition]]:
     """A recording model's effects: those that the driver carries out, and what fired."""
     work: list[Effect] = []
-    fired: list[Fired] = []
+    fired: list[Transition] = []
     for effect in effects:
         if isinstance(effect, Transition):
-            fired.append(Fired(effect.machine, effect.trigger, effect.source, effect.dest))
+            fired.append(effect)
         else:
             work.append(effect)
     return work, fired
+
+
+def covered_by(step: Step, fired: Sequence[Transition], last: Last) -> tuple[Last, list[Hashable]]:
+    """What was last of each subject when these had ``fired`` in ``step``, and all that they cover."""
+    covered: list[Hashable] = [*branches(step, fired)]
+    if not fired:
+        return last, covered
+    latest = dict(last)
+    for one in fired:
+        covered.append(Fired(one.machine, one.trigger, one.source, one.dest))
+        subject = one.machine, one.subject
+        before = latest.pop(subject, None)
+        if before is not None:
+            covered.append(Pair(one.machine, before, one.source, one.trigger))
+        if one.dest not in _ENDS:
+            latest[subject] = one.trigger
+    return latest, covered
 
 
 def reached(fired: Iterable[Hashable], machine: str) -> set[str]:
@@ -53,12 +124,31 @@ def reached(fired: Iterable[Hashable], machine: str) -> set[str]:
 
 
 def table(fired: Counter[Hashable]) -> str:
-    """States and transitions of each machine, how often the rarest transition fired, and those that never did."""
-    lines = [f"{'machine':<16}{'states reached':>16}{'transitions fired':>20}  rarest"]
+    """Of each machine the states reached, the transitions and pairs fired, and the rarest transition; of each decision its outcomes; and
+    everything that was never seen, with the reason where it cannot be."""
+    lines = [f"{'machine':<10}{'states':>10}{'transitions':>13}{'pairs':>10}  rarest transition"]
     for machine in MACHINES:
         declared = [one for one in every_transition() if one.machine == machine.kind]
-        states = f"{len(reached(fired, machine.kind))} of {len(machine.states)}"
-        done = f"{sum(one in fired for one in declared)} of {len(declared)}"
         rarest = min(declared, key=lambda one: fired[one])
-        lines.append(f"{machine.kind:<16}{states:>16}{done:>20}  {rarest} ({fired[rarest]} times)")
-    return "\n".join(lines + [f"    never fired: {one}" for one in every_transition() if one not in fired])
+        states = f"{len(reached(fired, machine.kind))} of {len(machine.states)}"
+        together = _share([one for one in every_pair() if one.machine == machine.kind], fired)
+        lines.append(
+            f"{machine.kind:<10}{states:>10}{_share(declared, fired):>13}{together:>10}  {rarest} ({fired[rarest]} times)"
+        )
+    lines += ["", f"{'decision':<10}{'outcomes':>10}  rarest outcome"]
+    for decision in dict.fromkeys(branch.decision for branch in every_branch()):
+        branches = [branch for branch in every_branch() if branch.decision == decision]
+        least = min(branches, key=lambda one: fired[one])
+        lines.append(f"{decision:<10}{_share(branches, fired):>10}  {least.outcome} ({fired[least]} times)")
+    return "\n".join([*lines, "", *_unseen(fired)])
+
+
+def _share(declared: Sequence[Hashable], fired: Counter[Hashable]) -> str:
+    return f"{sum(one in fired for one in declared)} of {len(declared)}"
+
+
+def _unseen(fired: Counter[Hashable]) -> Iterator[str]:
+    everything: list[Hashable] = [*every_transition(), *every_pair(), *every_branch()]
+    for one in everything:
+        if one not in fired:
+            yield f"never: {one}" + (f" (impossible: {IMPOSSIBLE[one]})" if one in IMPOSSIBLE else "")

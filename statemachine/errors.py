@@ -15,6 +15,7 @@
     │   └── LocalInstanceBusyError
     ├── ThreadStoreError              the file of thread configurations cannot be used
     ├── AdapterInstantiationError     the adapter's fault: it could not be constructed or started
+    ├── InvariantError                a bug of ours, found by check_invariants
     └── AdapterError                  the adapter's fault, while it was used
         ├── AdapterConnectError       nobody answers, or the connection was lost
         ├── AdapterTimeoutError       the server took too long
@@ -28,7 +29,7 @@
         ├── ModelEvictedError         the server dropped the model, perhaps in mid-answer
         └── AdapterBusyError          the server has no capacity just now
 
-A bug of ours shows as ``transitions.MachineError`` (an illegal trigger) or ``AssertionError``, and is
+Any other bug of ours shows as ``transitions.MachineError`` (an illegal trigger) or ``AssertionError``, and is
 not part of this tree. No message holds an option's value: options may be credentials.
 """
 
@@ -47,6 +48,7 @@ __all__ = [
     "ConfigurationError",
     "ContentionError",
     "ContextLengthError",
+    "InvariantError",
     "LeaseReleasedError",
     "LocalInstanceBusyError",
     "LocalProviderConflictError",
@@ -152,6 +154,21 @@ class AdapterInstantiationError(ProviderManagerError):
     def __init__(self, message: str, *, requested: str) -> None:
         super().__init__(message)
         self.requested = requested
+
+
+class InvariantError(ProviderManagerError, AssertionError):
+    """A bug of ours: after a change of the model, one of its properties does not hold. Nothing the manager says can be relied on any more.
+
+    ``property`` is its name and ``sentence`` what it says; ``change`` counts the events and expired deadlines up to the one that
+    broke it, ``event``.
+    """
+
+    def __init__(self, property: str, sentence: str, change: int, event: str) -> None:
+        super().__init__(f"{property} does not hold after change {change}, {event}: {sentence}")
+        self.property = property
+        self.sentence = sentence
+        self.change = change
+        self.event = event
 
 
 class AdapterError(ProviderManagerError):

@@ -16,32 +16,14 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["EVERY_WAITER_IS_SERVED", "NEW", "Edge", "Eventually", "Graph", "Lasso", "components", "fair_lasso"]
+__all__ = ["NEW", "Edge", "Graph", "Lasso", "components", "fair_lasso"]
 
 NEW: Final = -1
 """In :attr:`Edge.kept`: a duty that was not there before."""
 _ENDED: Final = -1  # the place of a duty that is no more
 _NOWHERE: Final = 2**32 - 1  # the target of a step that is not gone on from, because it violates something
-
-
-@dataclass(frozen=True, slots=True)
-class Eventually:
-    """A named statement about every fair run, and the fairness that it needs."""
-
-    name: str
-    sentence: str
-    fairness: str
-    kind: Literal["eventually"] = "eventually"
-
-
-EVERY_WAITER_IS_SERVED: Final = Eventually(
-    "every_waiter_is_served",
-    "Every waiting request is in the end granted, rejected or cancelled.",
-    "weak: every holder releases in the end, and every start and every shutdown ends (well or badly)",
-)
 
 
 class Edge(NamedTuple):

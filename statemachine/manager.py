@@ -38,8 +38,8 @@ from .events import (
     Transition,
     Wake,
 )
+from .invariants import model_of
 from .lease import Lease, Lessor
-from .model import Model
 from .refusal import refusal
 from .runtime import RuntimeProviderConfig
 from .statistics import Statistics, statistics
@@ -80,7 +80,7 @@ class ProviderManager:
             check_callable(f"observers[{index}]", observer, "with one Transition")
         self.config = config
         self._observers = tuple(observers)
-        self._model = Model(config, record=bool(observers))
+        self._model = model_of(config, self._interrupt, record=bool(observers))
         self._inbox: deque[Event] = deque()
         self._engaged = False  # the model is being stepped or read
         self._tickets = count(1)
@@ -192,10 +192,11 @@ class ProviderManager:
         finally:
             self._watch.cancel()  # already done, unless a bug of ours got us here: then fail, rather than hang
             await self._nursery_context.__aexit__(None, None, None)
+        self._raise_interruption()
 
     async def _close_with_grace(self) -> None:
-        self._dispatch(CloseRequested())
         try:
+            self._dispatch(CloseRequested())
             await self._closed.wait()
         except BaseException:
             await self._close_now()
@@ -203,7 +204,7 @@ class ProviderManager:
 
     async def _close_now(self) -> None:
         with trio.CancelScope(shield=True):
-            self._dispatch(CloseRequested(grace=False))
+            self._settle(CloseRequested(grace=False))
             await self._closed.wait()
 
     async def _watch_deadlines(self) -> None:
@@ -223,8 +224,14 @@ class ProviderManager:
 
     # ---- between trio and the model ----
 
-    @enable_ki_protection
     def _dispatch(self, event: Event) -> None:
+        """As :meth:`_settle`, and then raise what an observer, or a property that does not hold, wants raised."""
+        self._settle(event)
+        if not self._engaged:
+            self._raise_interruption()
+
+    @enable_ki_protection
+    def _settle(self, event: Event) -> None:
         """Step the model and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
         if self._engaged:
             self._inbox.append(event)
@@ -239,12 +246,18 @@ class ProviderManager:
                 event = self._inbox.popleft()
         finally:
             self._engaged = False
-        if self._interruption is not None:
-            interruption, self._interruption = self._interruption, None
-            raise interruption
         deadline = self._model.next_deadline
         if deadline < self._alarm_at:
             self._alarm_at = self._alarm.deadline = deadline
+
+    def _interrupt(self, error: BaseException) -> None:
+        """``error`` leaves when every effect of the step has been carried out."""
+        self._interruption = error
+
+    def _raise_interruption(self) -> None:
+        if self._interruption is not None:
+            interruption, self._interruption = self._interruption, None
+            raise interruption
 
     def _undisturbed(self, read: Callable[[], Statistics]) -> Statistics:
         """Read the model while a lease that the garbage collector finds in the meantime has to wait."""
@@ -261,7 +274,7 @@ class ProviderManager:
     async def _park(self, ticket: int) -> Lease | Exception:
         def abort(_: object) -> trio.lowlevel.Abort:
             del self._askers[ticket]
-            self._dispatch(Cancelled(ticket))
+            self._settle(Cancelled(ticket))  # trio lets nothing be raised in here: the next step does
             return trio.lowlevel.Abort.SUCCEEDED
 
         answer: Lease | Exception = await trio.lowlevel.wait_task_rescheduled(abort)
@@ -302,8 +315,8 @@ class ProviderManager:
                 observer(record)
             except Exception:
                 log.exception("an observer raised; the manager goes on")
-            except BaseException as error:  # it leaves when every effect has been carried out
-                self._interruption = error
+            except BaseException as error:
+                self._interrupt(error)
 
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
         """By object, not by value: equal configurations may spell an option differently, and the adapter gets it as written."""

@@ -7,14 +7,18 @@ placed, step by step.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 from .policy import Bound
 from .pool import Pool, Request
-from .properties import Step, placed
+from .property import Step, placed
 
-__all__ = ["Account", "Passing", "after"]
+__all__ = ["Account", "Passed", "Passing", "after"]
+
+
+Passed: TypeAlias = tuple[int, int, tuple[tuple[str, int, int], ...]]
+"""A :class:`Passing` with ranks in place of tickets."""
 
 
 class Late(NamedTuple):
@@ -37,28 +41,33 @@ class Passing(NamedTuple):
         too_often = bound.passes is not None and self.passes > bound.passes
         return not too_often and (bound.late is None or all(late.times <= bound.late for late in self.late))
 
-    def canonical(self, tickets: Sequence[int]) -> Hashable:
+    def canonical(self, tickets: Sequence[int]) -> Passed:
         """Tickets renamed to their ranks among ``tickets``, which are sorted."""
         late = tuple((one.signature, bisect_right(tickets, one.known), one.times) for one in self.late)
         return bisect_right(tickets, self.ticket), self.passes, late
 
 
 Account = tuple[Passing, ...]
-"""Every waiter of every local slot."""
+"""Every waiter of every local slot whose policy passes somebody over."""
 
 
 def after(account: Account, step: Step) -> Account:
-    """The account after ``step``. Only what a slot's policy bounds is counted."""
+    """The account after ``step``. Only what a slot's policy bounds is counted, and where nobody may be passed over at all, the property
+    ``no_overtaking`` says everything."""
+    pools = [
+        pool for pool in step.after.pools.values() if pool.waiting and pool.is_slot and pool.policy.bound.passes != 0
+    ]
+    if not pools:
+        return ()
     known = {waiter.ticket: waiter for waiter in account}
     arrivals = sorted(placed(step), key=lambda request: request.ticket)
-    youngest = max(step.after.requests, default=0)
+    youngest = max(step.after.requests)
     waiters: list[Passing] = []
-    for pool in step.after.pools.values():
-        if pool.is_slot:
-            here = [request for request in arrivals if request.demand.pool == pool.key]
-            for ticket in sorted(pool.waiting):
-                waiter = known.get(ticket)
-                waiters.append(Passing(ticket) if waiter is None else _passed(waiter, pool, here, youngest))
+    for pool in pools:
+        here = [request for request in arrivals if request.demand.pool == pool.key]
+        for ticket in sorted(pool.waiting):
+            waiter = known.get(ticket)
+            waiters.append(Passing(ticket) if waiter is None else _passed(waiter, pool, here, youngest))
     return tuple(waiters)
 
 

@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Final
 
-from .checker import Counterexample, Outcome
+from .checker import Counterexample
 from .events import Event, Expired
 from .model import Model
-from .scenario import LARGE, STANDARD, ModelSystem, Move, State
+from .scenario import Move, State
+from .scenarios import LARGE, STANDARD
+from .system import ModelSystem
 
 __all__ = ["Replay", "as_lines", "as_pytest"]
 
 
 class Replay:
-    """Follows given events through a named scenario. ``outcome`` is that of the last step. Raises ValueError for an unknown name."""
+    """Follows given events through a named scenario. What is told of it is that of its last step. Raises ValueError for an unknown name."""
 
     def __init__(self, scenario: str, make: Callable[..., Model] = Model) -> None:
         known = {one.name: one for one in (*STANDARD, *LARGE)}
         if scenario not in known:
             raise ValueError(f"scenario {scenario!r} is none of {', '.join(known)}")
         self._system: Final = ModelSystem(known[scenario], make)
-        state, key = self._system.initial()
-        self.outcome: Outcome[State] = Outcome(state, key, [], [])
+        self.state, self.key = self._system.initial()
+        self.violations: Sequence[str] = ()
+        self.pending: frozenset[str] = frozenset()
+        self.kept: tuple[int, ...] = ()
 
     def ask(self, wish: int) -> None:
         """The next request for the scenario's ``wish``. Raises ValueError where none is left."""
-        for move in self._system.events(self.outcome.state):
+        for move in self._system.events(self.state):
             if move.wish == wish:
-                self.outcome = self._system.step(self.outcome.state, move)
+                self._take(move)
                 return
         raise ValueError(f"wish {wish} cannot be asked for here")
 
     def tell(self, event: Event) -> None:
         """``event`` happens, whether or not it can."""
-        self.outcome = self._system.step(self.outcome.state, Move(event))
+        self._take(Move(event))
+
+    def _take(self, move: Move) -> None:
+        outcome = self._system.step(self.state, move)
+        arrival = outcome.arrive()
+        self.state, self.key, self.kept, self.pending = arrival.state, outcome.key, outcome.kept, arrival.pending
+        self.violations = [*outcome.violations, *arrival.violations]
 
 
 def as_lines(counterexample: Counterexample[State, Move]) -> list[str]:
@@ -68,7 +78,7 @@ def as_pytest(
     once = len(counterexample.prefix)
     body = [_statement(move) for move in counterexample.events]
     if counterexample.cycle:
-        body.insert(once, "before = replay.outcome.key")
+        body.insert(once, "before = replay.key")
     words = "".join(c if c.isalnum() else "_" for c in f"{broken}_in_{scenario}").replace("__", "_")
     lines = [
         *_imports(counterexample, make),
@@ -84,10 +94,10 @@ def as_pytest(
 
 def _expectation(broken: str, cycle: int | None) -> str:
     if cycle is None:
-        return f"{broken!r} not in replay.outcome.violations"
+        return f"{broken!r} not in replay.violations"
     if cycle == 0:
-        return f"{broken!r} not in replay.outcome.pending or replay.outcome.kept, 'it waits, and nothing is due'"
-    return f"{broken!r} not in replay.outcome.pending or replay.outcome.key != before, 'the same again'"
+        return f"{broken!r} not in replay.pending or replay.kept, 'it waits, and nothing is due'"
+    return f"{broken!r} not in replay.pending or replay.key != before, 'the same again'"
 
 
 def _statement(move: Move) -> str:

@@ -1,36 +1,33 @@
-"""The model's state as a value: to compare, to hash, to go back to.
-
-:func:`snapshot` is exact: restored, the model goes on as if nothing had happened (what it has counted aside).
-:func:`canonical` keeps only what decides the future up to renaming: tickets, ids and owners become ranks, times are left out. Two
-models with the same canonical state allow the same behaviour if any armed deadline may expire next, which is how the checker sees time.
+"""The model's state as a value: to compare, to hash, to go back to. It is exact: restored, the model goes on as if nothing had happened
+(what it has counted aside).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from .config import Demand, PoolKey
-from .events import Timer, TimerKind
+from .events import Timer
 from .lifecycle import InstanceState, PoolState, RequestState
 from .model import Model
-from .policy import Rank
 from .pool import Instance, Pool, Request
+from .timers import Timers
 
-__all__ = ["Snapshot", "canonical", "restore", "snapshot"]
+__all__ = ["Snapshot", "restore", "snapshot"]
 
 
 class RequestRecord(NamedTuple):
+    """Which instance it has is said there."""
+
     ticket: int
     demand: Demand
     owner: object
     agent: str | None
     priority: int
-    state: RequestState
-    instance: int | None
     arrived: float
     since: float
+    state: RequestState
     queued: float
     loading: float
 
@@ -81,9 +78,8 @@ def snapshot(model: Model) -> Snapshot:
 
 
 def _request(r: Request) -> RequestRecord:
-    instance = None if r.instance is None else r.instance.id
     return RequestRecord(
-        r.ticket, r.demand, r.owner, r.agent, r.priority, r.state, instance, r.arrived, r.since, r.queued, r.loading
+        r.ticket, r.demand, r.owner, r.agent, r.priority, r.arrived, r.since, r.state, r.queued, r.loading
     )
 
 
@@ -99,14 +95,14 @@ def _pool(p: Pool) -> PoolRecord:
 
 
 def restore(model: Model, saved: Snapshot) -> None:
-    """Put ``model``, which is new and has the same configuration, into the state ``saved``."""
+    """Put ``model``, which has the same configuration, into the state ``saved``; nothing of the state that it was in is left."""
+    _empty(model)
     model.closing, model.closed, model.next_instance = saved.closing, saved.closed, saved.next_instance
-    for r in saved.requests:
-        model.requests[r.ticket] = Request(
-            r.ticket, r.demand, r.owner, r.agent, r.priority, r.arrived, r.since, r.state, None, r.queued, r.loading
-        )
+    requests, instances = model.requests, model.instances
+    for ticket, demand, owner, agent, priority, arrived, since, state, queued, loading in saved.requests:
+        requests[ticket] = Request(ticket, demand, owner, agent, priority, arrived, since, state, None, queued, loading)
     for i in saved.instances:
-        model.instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause)
+        instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause)
     for p in saved.pools:
         _restore_queue(model, p)
     for i in saved.instances:
@@ -115,6 +111,18 @@ def restore(model: Model, saved: Snapshot) -> None:
         _restore_shelves(model.pools[p.key], p)
     for timer, deadline in saved.timers:
         model.timers.arm(timer, deadline)
+
+
+def _empty(model: Model) -> None:
+    """Forget everything, and leave no cycle of references behind: a search does this for every edge."""
+    for request in model.requests.values():
+        request.instance = None
+    for instance in model.instances.values():
+        instance.predecessor = instance.successor = None
+    model.requests.clear()
+    model.instances.clear()
+    model.pools.clear()
+    model.timers = Timers()
 
 
 def _restore_queue(model: Model, record: PoolRecord) -> None:
@@ -144,55 +152,3 @@ def _restore_instance(model: Model, record: InstanceRecord) -> None:
 def _restore_shelves(pool: Pool, record: PoolRecord) -> None:
     for id in (*record.idle, *record.loading, *record.vacating, *pool.instances):  # the first three keep their order
         pool.refile(pool.instances[id])
-
-
-def canonical(model: Model) -> Hashable:
-    """What decides the future of ``model``, up to the names of tickets, instances and owners, and apart from times."""
-    tickets = _ranks(model.requests)
-    ids = _ranks(model.instances)
-    owners: dict[object, int] = {}
-    requests = tuple(
-        (
-            r.demand.signature,
-            owners.setdefault(r.owner, len(owners)),
-            r.priority,
-            r.state,
-            None if r.instance is None else ids[r.instance.id],
-            (TimerKind.ACQUIRE, r.ticket) in model.timers.armed,
-        )
-        for r in (model.requests[ticket] for ticket in tickets)
-    )
-    instances = tuple(
-        (
-            i.demand.signature,
-            i.state,
-            tuple(sorted(tickets[t] for t in i.leases)),
-            tuple(tickets[t] for t in i.assigned),
-            tickets.get(i.cause) if i.cause is not None and i.state == "starting" else None,
-            None if i.successor is None else ids[i.successor.id],
-        )
-        for i in model.instances.values()
-    )
-    current = list(tickets)
-    pools = tuple(
-        _canonical_pool(model.pools[key], ids, lambda ticket: bisect_right(current, ticket))
-        for key in sorted(model.pools)
-    )
-    grace = (TimerKind.GRACE, 0) in model.timers.armed
-    return model.closing, model.closed, grace, requests, instances, pools
-
-
-def _canonical_pool(p: Pool, ids: Mapping[int, int], rank: Rank) -> Hashable:
-    loading = tuple(ids[id] for signature in sorted(p.loading) for id in p.loading[signature])
-    return (
-        p.key,
-        p.state,
-        tuple(ids[i] for i in p.idle),
-        loading,
-        tuple(ids[i] for i in p.vacating),
-        p.policy.snapshot(rank),
-    )
-
-
-def _ranks(names: Iterable[int]) -> dict[int, int]:
-    return {name: rank for rank, name in enumerate(sorted(names))}

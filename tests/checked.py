@@ -1,46 +1,28 @@
-"""The production model, with every named property looked at after every change: each expired deadline, and each event, by itself."""
+"""The production model, with every named property looked at after every change, and complaints noted instead of raised."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from statemachine import InvariantError, ProviderManager, ProviderManagerConfig
+from statemachine.invariants import CheckedModel
 
-from statemachine import ProviderManager, ProviderManagerConfig
-from statemachine.events import Event, Expired
-from statemachine.model import Model
-from statemachine.properties import Step, picture, violated
-
-__all__ = ["CheckedModel", "checked", "complaints"]
+__all__ = ["NotingModel", "checked", "complaints"]
 
 
-class CheckedModel(Model):
-    """A Model that notes what it violates. It never raises by itself: a driver that is cut short in mid-step would only show more."""
+class NotingModel(CheckedModel):
+    """A CheckedModel that notes what it violates first."""
 
     def __init__(self, config: ProviderManagerConfig, *, record: bool = False) -> None:
-        super().__init__(config, record=record)
-        self.complaints: list[str] = []
-        self._handlers = {kind: partial(self._watched, handler) for kind, handler in self._handlers.items()}
-
-    def _expired(self, event: Expired) -> None:
-        # A step expires what is due by calling this; a handler for an Expired event is watched by _handlers already.
-        self._watched(super()._expired, event)
-
-    def _watched(self, handler: Callable[[Any], None], event: Event) -> None:
-        before = picture(self)
-        first = len(self._effects)
-        handler(event)
-        step = Step(before, event, self._effects[first:], self)
-        self.complaints += [f"{p.name} after {event}: {p.sentence}" for p in violated(step)]
+        self.complaints: list[InvariantError] = []
+        super().__init__(config, self.complaints.append, record=record)
 
 
 def checked(manager: ProviderManager) -> ProviderManager:
     """``manager``, not entered yet, with its model replaced by one that is checked."""
-    manager._model = CheckedModel(manager.config, record=bool(manager._observers))
+    manager._model = NotingModel(manager.config, record=bool(manager._observers))
     return manager
 
 
-def complaints(manager: ProviderManager) -> list[str]:
-    """What the checked model of ``manager`` has violated so far."""
-    assert isinstance(manager._model, CheckedModel)
+def complaints(manager: ProviderManager) -> list[InvariantError]:
+    """What the checked model of ``manager`` has violated."""
+    assert isinstance(manager._model, NotingModel)
     return manager._model.complaints

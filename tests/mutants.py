@@ -13,6 +13,21 @@ from statemachine.moves import Moves
 from statemachine.policy import Bound, Choice, Line, Rank, Waiter
 from statemachine.pool import Instance, Pool, Request
 
+from .mutants_more import (
+    DrainingIsLent,
+    GrantsTwice,
+    KeepsIdleTimer,
+    LiesAboutItsBound,
+    Miscounts,
+    NeverCloses,
+    Overcrowded,
+    ReleasesAnotherLease,
+    SaysItIsClosed,
+    StartsTwice,
+    WaitsWhileClosing,
+    WrongModel,
+)
+
 
 class Mutant(NamedTuple):
     """A wrong model, the scenario that shows it, and the property that it violates. ``row`` is the known defect it stands for."""
@@ -50,9 +65,16 @@ class NewBeforeOld(Model):
 class LostWakeUp(Model):
     """A failed start does not serve the next waiter."""
 
+    _asleep = False
+
     def _start_failed(self, event: StartFailed) -> None:
-        self._serve = lambda pool: None  # type: ignore[method-assign]  # that is the mutation
+        self._asleep = True
         super()._start_failed(event)
+        self._asleep = False
+
+    def _serve(self, pool: Pool) -> None:
+        if not self._asleep:
+            super()._serve(pool)
 
 
 class LeakedSlot(Model):
@@ -269,5 +291,17 @@ MUTANTS = [
     Mutant("successor forgotten", "D10", SuccessorForgotten, "slot-wait", "every_waiter_can_be_woken"),
     Mutant("raises", "classic", Raises, "slot-raise", "model_never_fails"),
     Mutant("not adopted", "found here", NotAdopted, "live-api-2", "every_waiter_is_served[b]"),
+    Mutant("overcrowded", "D1", Overcrowded, "slot-raise", "leases_within_parallel"),
+    Mutant("draining is lent", "D9", DrainingIsLent, "slot-raise", "draining_takes_no_lease"),
+    Mutant("wrong model", "S8", WrongModel, "slot-wait", "leases_have_their_signature"),
+    Mutant("grants twice", "classic", GrantsTwice, "api-raise", "no_double_grant"),
+    Mutant("starts twice", "S2", StartsTwice, "api-raise", "started_once"),
+    Mutant("releases another lease", "D7", ReleasesAnotherLease, "api-raise", "release_is_idempotent"),
+    Mutant("waits while closing", "D13", WaitsWhileClosing, "api-wait", "closing_admits_nobody"),
+    Mutant("says it is closed", "D2", SaysItIsClosed, "api-raise", "nothing_lives_after_close"),
+    Mutant("never closes", "D16", NeverCloses, "api-raise", "close_ends"),
+    Mutant("keeps idle timer", "D11", KeepsIdleTimer, "api-raise", "deadlines_match_states"),
+    Mutant("miscounts", "D12", Miscounts, "api-wait", "books_are_right"),
+    Mutant("lies about its bound", "contract", LiesAboutItsBound, "slot-gated", "passing_within_bound"),
     Mutant("starves", "starvation", Starves, "live-fifo", "every_waiter_is_served[b]"),
 ]

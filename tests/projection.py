@@ -14,6 +14,7 @@ from statemachine.events import (
     Effect,
     Event,
     Expired,
+    FoundBroken,
     Reject,
     Released,
     StartFailed,
@@ -23,8 +24,9 @@ from statemachine.events import (
     Transition,
 )
 from statemachine.model import Model
-from statemachine.scenario import ModelSystem, Move, Scenario, State
+from statemachine.scenario import Move, Scenario, State
 from statemachine.snapshot import Snapshot
+from statemachine.system import ModelSystem
 
 from .second_opinion import NONE, Edge, describe, joined
 
@@ -38,16 +40,34 @@ class Watched(ModelSystem):
     def __init__(self, scenario: Scenario, make: Callable[..., Model] = Model) -> None:
         self.edges: set[Edge] = set()
         self._effects: list[Effect] = []
-        super().__init__(scenario, _overheard(make, self._effects))
+        super().__init__(scenario, _overheard(make, self._effects), symmetric=False)
+
+    def events(self, state: State) -> Iterator[Move]:
+        """Those that the specifications have a word for."""
+        return (move for move in super().events(state) if _is_specified(move.event, state.model))
 
     def step(self, state: State, move: Move) -> Outcome[State]:
         """One step of the production model."""
         self._effects.clear()
         outcome = super().step(state, move)
-        before, after = state.model, outcome.state.model
+        before, after = state.model, outcome.arrive().state.model
         edge = Edge(_projected(before), _word(move.event, before), _ended(before, self._effects), _projected(after))
         self.edges.add(edge)
         return outcome
+
+
+def _is_specified(event: Event, saved: Snapshot) -> bool:
+    """Not what comes too late: a call while the manager closes, a release of what is over, a cancel of what was granted."""
+    states = {request.ticket: request.state for request in saved.requests}
+    match event:
+        case AcquireRequested():
+            return not saved.closing
+        case Released(ticket=ticket):
+            return ticket in states
+        case Cancelled(ticket=ticket):
+            return states[ticket] != "granted"
+        case _:
+            return True
 
 
 def _projected(saved: Snapshot) -> str:
@@ -121,6 +141,8 @@ def _word(event: Event, saved: Snapshot) -> str:
             return "cancel"
         case Released(broken=broken):
             return "release broken" if broken else "release"
+        case FoundBroken():
+            return "found broken"
         case StartSucceeded():
             return "start succeeds"
         case StartFailed(constructed=constructed):

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from adapters import FakeAdapter
 from statemachine import ProviderConfig, ProviderManagerConfig
+from statemachine.policy import Fifo
 from statemachine.scenario import Scenario, Wish
 
 SPECIFICATIONS: Final = Path(__file__).parent / "spin"
@@ -48,7 +49,7 @@ class Size(NamedTuple):
             config = ProviderManagerConfig([provider], on_limit=self.mode)
         else:
             provider = ProviderConfig("local", FakeAdapter, is_local=True, parallel=self.places)
-            config = ProviderManagerConfig([provider], on_conflict=self.mode)
+            config = ProviderManagerConfig([provider], on_conflict=self.mode, policy=Fifo)
         wishes = (Wish(provider.name, str(m), n, timeout=1.0, renew=True) for m, n in enumerate(self.askers) if n)
         return Scenario(str(self), config, tuple(wishes))
 

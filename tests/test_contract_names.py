@@ -135,6 +135,7 @@ def test_provider_manager_config() -> None:
         "start_timeout": 600,
         "shutdown_timeout": 30,
         "close_grace": 30,
+        "check_invariants": False,
     }
     assert list(defaults(ProviderManagerConfig).items()) == list(expected.items())
 

@@ -19,13 +19,23 @@ FLOORS: dict[str, list[set[str]]] = {
         {"events", "timers", "counters", "pool", "moves", "model"},
         {
             "snapshot",
-            "properties",
             "statistics",
+            "property",
+            "always",
+            "waiting",
+            "properties",
+            "invariants",
+        },
+        {
             "checker",
-            "scenario",
-            "passing",
             "liveness",
+            "passing",
+            "decisions",
             "coverage",
+            "canonical",
+            "scenario",
+            "system",
+            "scenarios",
             "reproduction",
         },
         {"worker", "lease", "refusal", "manager"},
@@ -34,7 +44,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
 }
 PACKAGES = ["statemachine", "adapters", "simulation", "benchmarks"]  # likewise
-PURE = {name for floor in FLOORS["statemachine"][:4] for name in floor} | {"snapshot", "properties", "statistics"}
+PURE = {name for floor in FLOORS["statemachine"][:5] for name in floor}
 IMPURE = {"trio", "time", "datetime", "random", "logging", "asyncio", "threading", "socket", "os", "httpx", "secrets"}
 
 

@@ -31,7 +31,7 @@ from statemachine.events import (
 from statemachine.model import Model
 from statemachine.snapshot import restore, snapshot
 
-from .checked import CheckedModel
+from .checked import NotingModel
 from .ledger import Ledger, Times
 
 UNKNOWN = 10_000
@@ -68,7 +68,7 @@ class ModelMachine(RuleBasedStateMachine):
             ProviderConfig("other", _never_called, is_local=True),
         ]
         self.config = ProviderManagerConfig(providers, **options)
-        self.model = CheckedModel(self.config)
+        self.model = NotingModel(self.config)
         self.twin = Model(self.config)
         self.ledger = Ledger(
             Times(

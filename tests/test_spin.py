@@ -15,7 +15,8 @@ import pytest
 
 from statemachine.checker import Verdict, check
 from statemachine.model import Model
-from statemachine.scenario import ModelSystem, Wish
+from statemachine.scenario import Wish
+from statemachine.system import ModelSystem
 
 from .mutants import MUTANTS, Mutant, NotAdopted
 from .projection import explore

@@ -14,6 +14,7 @@ proctype Holder(byte c) {
     do
     :: d_step { at[c] == granted -> BEFORE; give_back(c, released, false); AFTER("release") }
     :: d_step { at[c] == granted -> BEFORE; give_back(c, released, true); AFTER("release broken") }
+    :: d_step { at[c] == granted -> BEFORE; find_broken(c); AFTER("found broken") }
     od
 }
 

@@ -151,10 +151,15 @@ inline give_back(c, how, broken) {
     found = place[c];
     place[c] = NONE;
     if
-    :: broken || manager != open -> unload(found)
+    :: broken || life[found] == draining || manager != open -> unload(found)
     :: else -> life[found] = idle; unused!found
     fi;
     serve()
+}
+
+inline find_broken(c) {
+    found = place[c];
+    life[found] = draining
 }
 
 inline give_up(c, how) {
@@ -259,7 +264,7 @@ inline end_grace() {
     }
     for (p : 0 .. PLACES - 1) {
         if
-        :: life[p] == starting || life[p] == leased -> unload(p)
+        :: life[p] == starting || life[p] == leased || life[p] == draining -> unload(p)
         :: else
         fi
     }
@@ -285,14 +290,14 @@ inline inspect() {
             if
             :: place[i] == p ->
                 users++;
-                assert((at[i] == granted) == (life[p] == leased));
+                assert((at[i] == granted) == (life[p] == leased || life[p] == draining));
                 assert((at[i] == assigned) == (life[p] == starting || life[p] == stopping));
                 assert(WANT(i) == (life[p] == stopping -> promised[p] : resident[p]))
             :: else
             fi
         }
         assert(users <= 1);
-        assert(life[p] != leased || users == 1);
+        assert((life[p] != leased && life[p] != draining) || users == 1);
         assert((life[p] == stopping && users == 1) == (promised[p] != NONE));
         held = held + (life[p] != vacant)
     }
@@ -307,7 +312,7 @@ inline inspect() {
 inline print_state() {
     held = 0;
     for (p : 0 .. PLACES - 1) {
-        held = held + (life[p] == starting || life[p] == leased || promised[p] != NONE)
+        held = held + (life[p] == starting || life[p] == leased || life[p] == draining || promised[p] != NONE)
     }
     if
     :: manager == open && held >= LIMIT -> printf("saturated")

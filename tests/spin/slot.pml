@@ -92,6 +92,13 @@ inline give_back(c, how, broken) {
     serve()
 }
 
+inline find_broken(c) {
+    if
+    :: slot == leased -> slot = draining
+    :: else
+    fi
+}
+
 inline give_up(c, how) {
     finish(c, how);
     if

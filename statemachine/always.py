@@ -1,0 +1,241 @@
+"""What is always so of leases, starts, shutdowns, closing and the books; what concerns waiting is in :mod:`statemachine.waiting`.
+
+Written from the definitions, not from the model's own shortcuts.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .events import (
+    Cancelled,
+    Closed,
+    Expired,
+    Grant,
+    Reject,
+    Released,
+    Revoke,
+    StartFailed,
+    StartInstance,
+    StopInstance,
+    TimerKind,
+)
+from .model import Model
+from .pool import Pool
+from .property import Step, always_of_states, always_of_steps, live, picture
+
+__all__: list[str] = []
+
+# ---- capacity ----
+
+
+@always_of_states("A local slot has at most one live instance, across every start and every shutdown.")
+def one_live_instance_per_slot(model: Model) -> bool:
+    return all(live(pool) <= 1 for pool in model.pools.values() if pool.is_slot)
+
+
+@always_of_states("A provider never has more live instances than its limit, whatever their configurations.")
+def live_instances_within_limit(model: Model) -> bool:
+    return all(live(pool) <= pool.limit for pool in model.pools.values())
+
+
+@always_of_states("An instance has at most `parallel` leases, and at most `parallel` requests join its start.")
+def leases_within_parallel(model: Model) -> bool:
+    return all(max(len(i.leases), len(i.assigned)) <= i.demand.parallel for i in model.instances.values())
+
+
+# ---- leases ----
+
+
+@always_of_steps("A request is granted at most once, and not after it has ended.")
+def no_double_grant(step: Step) -> bool:
+    granted = [effect.ticket for effect in step.effects if isinstance(effect, Grant)]
+    if not granted:
+        return True
+    twice = len(granted) > len(set(granted)) or any(step.before.requests.get(t) == "granted" for t in granted)
+    return not twice and all(t in step.after.requests for t in granted)
+
+
+@always_of_steps("The release of a lease that is over changes nothing.")
+def release_is_idempotent(step: Step) -> bool:
+    event = step.event
+    if not isinstance(event, Released) or step.before.requests.get(event.ticket) == "granted":
+        return True
+    return not step.effects and picture(step.after) == step.before
+
+
+@always_of_states(
+    "Every granted request has its lease on exactly the instance it was granted, and nobody else has one."
+)
+def leases_match_requests(model: Model) -> bool:
+    held = {ticket: i for i in model.instances.values() for ticket in i.leases}
+    granted = {r.ticket: r.instance for r in model.requests.values() if r.state == "granted"}
+    return held == granted and sum(len(i.leases) for i in model.instances.values()) == len(held)
+
+
+@always_of_states("Leases are on active and draining instances only, and each of these has one.")
+def only_active_instances_are_leased(model: Model) -> bool:
+    return all(bool(i.leases) == (i.state in ("active", "draining")) for i in model.instances.values())
+
+
+@always_of_steps("Whoever is granted an instance gets an active one, which was not draining.")
+def draining_takes_no_lease(step: Step) -> bool:
+    before, after = step.before.instances, step.after.instances
+    granted = [e.instance for e in step.effects if isinstance(e, Grant)]
+    return not granted or all(before.get(i) != "draining" and after[i].state == "active" for i in granted)
+
+
+@always_of_states("Every lease is for the signature that was asked for.")
+def leases_have_their_signature(model: Model) -> bool:
+    used = ((i, r) for i in model.instances.values() for r in (*i.leases.values(), *i.assigned.values()))
+    return all(i.demand.signature == r.signature for i, r in used)
+
+
+# ---- starting and stopping ----
+
+
+@always_of_steps("An instance is started once, before anything else happens to it.")
+def started_once(step: Step) -> bool:
+    started = [e.instance for e in step.effects if isinstance(e, StartInstance)]
+    if not started:
+        return True
+    twice = len(started) > len(set(started))
+    return not twice and all(step.before.instances.get(i, "absent") == "absent" for i in started)
+
+
+@always_of_steps(
+    "A started instance is told to stop exactly once, and is gone only after that (or if nothing was constructed)."
+)
+def stopped_once(step: Step) -> bool:
+    before, after = step.before.instances, step.after.instances
+    told = [e.instance for e in step.effects if isinstance(e, StopInstance)]
+    if len(told) > len(set(told)) or any(before.get(number) == "stopping" for number in told):
+        return False
+    for number, instance in after.items():
+        if instance.state == "stopping" and before.get(number) != "stopping" and number not in told:
+            return False
+    aborted = step.event.instance if isinstance(step.event, StartFailed) and not step.event.constructed else None
+    for number, state in before.items():
+        if number not in after and state not in ("stopping", "absent") and number != aborted and number not in told:
+            return False
+    return True
+
+
+@always_of_states("No instance is shut down while it is leased.")
+def no_shutdown_of_a_leased_instance(model: Model) -> bool:
+    return all(not i.leases for i in model.instances.values() if i.state == "stopping")
+
+
+# ---- leaving and closing ----
+
+
+@always_of_steps("A request that was cancelled, timed out, rejected or revoked leaves no trace.")
+def the_departed_leave_no_trace(step: Step) -> bool:
+    event = step.event
+    gone = [e.ticket for e in step.effects if isinstance(e, (Reject, Revoke))]
+    if isinstance(event, Cancelled):
+        gone.append(event.ticket)
+    elif isinstance(event, Expired) and event.timer[0] is TimerKind.ACQUIRE:
+        gone.append(event.timer[1])
+    return all(_no_trace(step.after, ticket) for ticket in gone)
+
+
+@always_of_steps("While the manager closes, nobody waits and nothing new is started or granted.")
+def closing_admits_nobody(step: Step) -> bool:
+    if not step.after.closing:
+        return True
+    if any(r.state != "granted" for r in step.after.requests.values()):
+        return False
+    return not any(isinstance(e, (Grant, StartInstance)) for e in step.effects)
+
+
+@always_of_steps("After close nothing lives: no pool, instance, request or deadline; and close is told once.")
+def nothing_lives_after_close(step: Step) -> bool:
+    model = step.after
+    told = sum(isinstance(e, Closed) for e in step.effects)
+    if told > 1 or (told and not model.closed):
+        return False
+    return not model.closed or not (model.pools or model.instances or model.requests or model.timers.armed)
+
+
+# ---- the books ----
+
+_SUBJECT_STATES: Final = {
+    TimerKind.ACQUIRE: ("waiting", "assigned"),
+    TimerKind.START: ("starting",),
+    TimerKind.STOP: ("stopping",),
+    TimerKind.IDLE: ("idle",),
+}
+
+
+@always_of_steps(
+    "A deadline is armed only for what it can end, and every start, shutdown and idleness that is bounded has one."
+)
+def deadlines_match_states(step: Step) -> bool:
+    model, armed = step.after, step.after.timers.armed
+    for kind, number in armed:
+        if kind is TimerKind.GRACE:
+            continue
+        subject = model.requests.get(number) if kind is TimerKind.ACQUIRE else model.instances.get(number)
+        if subject is None or subject.state not in _SUBJECT_STATES[kind]:
+            return False
+    for instance in model.instances.values():
+        state = instance.state
+        if state == "starting":
+            missing = model.config.start_timeout is not None and (TimerKind.START, instance.id) not in armed
+        elif state == "stopping":
+            missing = model.config.shutdown_timeout is not None and (TimerKind.STOP, instance.id) not in armed
+        elif state == "idle":
+            bounded = model.pools[instance.demand.pool].idle_timeout is not None
+            missing = bounded and (TimerKind.IDLE, instance.id) not in armed
+        else:
+            missing = False
+        if missing:
+            return False
+    return True
+
+
+@always_of_states("A pool is saturated exactly when no place could be given to a new signature.")
+def saturation_is_told(model: Model) -> bool:
+    pools = [pool for pool in model.pools.values() if pool.state in ("open", "saturated")]
+    return all((pool.state == "saturated") == (pool.held >= pool.limit) for pool in pools)
+
+
+@always_of_steps(
+    "What is kept twice agrees: queues with requests, counts and shelves with the instances they are about."
+)
+def books_are_right(step: Step) -> bool:
+    model = step.after
+    queued = 0
+    for pool in model.pools.values():
+        if not (_counts_are_right(pool) and _queue_is_right(pool, model)):
+            return False
+        queued += len(pool.waiting)
+    return queued == sum([request.state == "waiting" for request in model.requests.values()])
+
+
+def _counts_are_right(pool: Pool) -> bool:
+    held = leases = standing = 0
+    for instance in pool.instances.values():
+        shelf = instance.right_shelf()
+        if instance.shelf != shelf:
+            return False
+        if shelf is not None:
+            standing += 2 if shelf == "idle" else 1  # those that are idle are usable, too
+        held += instance.keeps_its_place()
+        leases += len(instance.leases)
+    rows = [pool.idle, pool.vacating, *pool.usable.values(), *pool.loading.values()]
+    counted = pool.live, pool.held, sum(pool.leases_by_owner.values()), sum(map(len, rows))
+    return counted == (live(pool), held, leases, standing)
+
+
+def _queue_is_right(pool: Pool, model: Model) -> bool:
+    return all(r.state == "waiting" and model.requests.get(ticket) is r for ticket, r in pool.waiting.items())
+
+
+def _no_trace(model: Model, ticket: int) -> bool:
+    if ticket in model.requests or (TimerKind.ACQUIRE, ticket) in model.timers.armed:
+        return False
+    if any(ticket in pool.waiting for pool in model.pools.values()):
+        return False
+    return not any(ticket in i.leases or ticket in i.assigned for i in model.instances.values())

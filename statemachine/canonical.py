@@ -1,0 +1,130 @@
+"""A state's canonical form: what decides its future, whatever things are called. States with equal forms are explored once.
+
+Tickets and instances become ranks; times are left out, because any armed deadline may expire next. The names that are left are those of
+configurations and of wishes, which stand for the tasks that make them. Where renaming configurations and tasks maps the scenario's
+wishes onto themselves, they are interchangeable, and the least of all such renamings of a state is its form.
+
+A form is always the state itself under other names, so equal forms mean equal futures, whatever a policy remembers; and as it is the
+least of all, states that differ by a renaming have equal forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from functools import lru_cache
+from itertools import permutations, product
+from typing import Any, Final, NamedTuple
+
+from .events import GRACE, TimerKind
+from .model import Model
+from .passing import Passed
+
+__all__ = ["Kind", "Names", "Symmetry", "structure"]
+
+
+class Names(NamedTuple):
+    """All of a state that mentions a configuration (by its signature) or a wish (by its index)."""
+
+    instances: tuple[str, ...]
+    requests: tuple[int, ...]  # whose wish each is
+    memories: tuple[Hashable, ...]  # each pool's policy's
+    left: tuple[int, ...]  # of each wish
+    account: tuple[Passed, ...]
+
+
+class Kind(NamedTuple):
+    """What a wish is for and who makes it, which may be renamed, and all else about it, which may not."""
+
+    pool: Hashable
+    signature: str
+    owner: str | None
+    rest: Hashable
+
+
+class _Renaming(NamedTuple):
+    signatures: dict[str, str]
+    wishes: tuple[int, ...]  # of each wish: which one takes its place
+
+    def of(self, names: Names) -> Names:
+        """``names``, renamed."""
+        left = [0] * len(names.left)
+        for wish, number in zip(self.wishes, names.left, strict=True):
+            left[wish] = number
+        return Names(
+            tuple([self.signatures[signature] for signature in names.instances]),
+            tuple([self.wishes[wish] for wish in names.requests]),
+            self._of_memory(names.memories),
+            tuple(left),
+            tuple([(rank, passes, self._of_late(late)) for rank, passes, late in names.account]),
+        )
+
+    def _of_memory(self, memory: Any) -> Any:
+        """A policy remembers integers and names only, in tuples."""
+        if isinstance(memory, tuple):
+            return tuple([self._of_memory(part) for part in memory])
+        return self.signatures.get(memory, memory) if isinstance(memory, str) else memory
+
+    def _of_late(self, late: Sequence[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
+        return tuple(sorted([(self.signatures[signature], known, times) for signature, known, times in late]))
+
+
+class Symmetry:
+    """All renamings of configurations (each within its pool) and of tasks that map ``wishes`` onto themselves."""
+
+    def __init__(self, wishes: Sequence[Kind]) -> None:
+        self.renamings: Final = [r for r in _all_renamings(wishes) if r is not None]
+        self.least: Final = lru_cache(1 << 16)(self._least)
+
+    def _least(self, names: Names) -> Names:
+        # The same places hold the same kind of thing in all of them, so they can be compared.
+        return min(renaming.of(names) for renaming in self.renamings)
+
+
+def _all_renamings(wishes: Sequence[Kind]) -> Iterator[_Renaming | None]:
+    pools = {wish.pool: sorted({w.signature for w in wishes if w.pool == wish.pool}) for wish in wishes}
+    owners = sorted({wish.owner for wish in wishes if wish.owner is not None})
+    for rows in product(*(permutations(row) for row in pools.values())):
+        signatures = {
+            old: new
+            for row, renamed in zip(pools.values(), rows, strict=True)
+            for old, new in zip(row, renamed, strict=True)
+        }
+        for renamed_owners in permutations(owners):
+            tasks = dict(zip(owners, renamed_owners, strict=True))
+            yield _renaming(wishes, signatures, tasks)
+
+
+def _renaming(wishes: Sequence[Kind], signatures: dict[str, str], tasks: dict[str, str]) -> _Renaming | None:
+    """None where the wishes are others afterwards."""
+    places: list[int] = []
+    for wish in wishes:
+        owner = None if wish.owner is None else tasks[wish.owner]
+        renamed = wish._replace(signature=signatures[wish.signature], owner=owner)
+        place = next((n for n, other in enumerate(wishes) if other == renamed and n not in places), None)
+        if place is None:
+            return None
+        places.append(place)
+    return _Renaming(signatures, tuple(places))
+
+
+def structure(model: Model) -> Hashable:
+    """All of ``model`` but its names, in the order in which :class:`Names` has them."""
+    armed = model.timers.armed
+    tickets = {ticket: rank for rank, ticket in enumerate(model.requests)}  # both are kept in the order of their making
+    ids = {number: rank for rank, number in enumerate(model.instances)}
+    parts: list[Hashable] = [model.closing, model.closed, (GRACE, 0) in armed]
+    for ticket, request in model.requests.items():
+        instance = request.instance
+        rank = None if instance is None else ids[instance.id]
+        parts += request.state, rank, (TimerKind.ACQUIRE, ticket) in armed
+    for one in model.instances.values():
+        leases = [tickets[ticket] for ticket in one.leases]
+        cause = tickets.get(one.cause) if one.cause is not None and one.state == "starting" else None
+        successor = None if one.successor is None else ids[one.successor.id]
+        parts += one.state, tuple(sorted(leases)), tuple([tickets[t] for t in one.assigned]), cause, successor
+    for key in sorted(model.pools):
+        pool = model.pools[key]
+        loading = sorted([tuple([ids[number] for number in row]) for row in pool.loading.values()])
+        idle, vacating = [ids[number] for number in pool.idle], [ids[number] for number in pool.vacating]
+        parts += key, pool.state, tuple(idle), tuple(loading), tuple(vacating)
+    return tuple(parts)

@@ -1,0 +1,157 @@
+"""The scenarios that are checked: the standard ones on every run, the large ones to prove more."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from .adapter import Adapter, AdapterConfig
+from .config import ProviderConfig, ProviderManagerConfig
+from .policies import Affinity, Gated
+from .policy import Fifo, PolicyFactory
+from .scenario import Scenario, Wish
+from .system import SOMEBODY_PASSED_OVER
+
+__all__ = ["LARGE", "STANDARD"]
+
+TIMEOUT: Final = 1.0  # any number: time does not pass
+
+
+def _never_called(config: AdapterConfig) -> Adapter:
+    raise AssertionError("the checker runs no adapter")
+
+
+def _local(**options: Any) -> ProviderManagerConfig:
+    parallel = options.pop("parallel", 1)
+    return ProviderManagerConfig([ProviderConfig("local", _never_called, is_local=True, parallel=parallel)], **options)
+
+
+def _api(limit: int, **options: Any) -> ProviderManagerConfig:
+    return ProviderManagerConfig([ProviderConfig("api", _never_called, limit=limit)], **options)
+
+
+def _live(name: str, policy: PolicyFactory) -> Scenario:
+    """Three tasks that never stop asking, and a request for the model that is asked for less."""
+    wishes = Wish("local", "a", 2, renew=True), Wish("local", "b", 1, renew=True), Wish("local", "b", 1, watched=True)
+    config = _local(on_conflict="wait", policy=policy)
+    return Scenario(name, config, wishes, ("succession", "failure_with_waiters"), closing=False)
+
+
+STANDARD: Final = (
+    Scenario(
+        "api-wait",
+        _api(2),
+        (Wish("api", "a", 2, timeout=TIMEOUT), Wish("api", "b", 1), Wish("api", "c", 1)),
+        (
+            "saturation",
+            "eviction_for_room",
+            "failure_with_waiters",
+            "switch",
+            "cancel_between_grant_and_delivery",
+            "close",
+        ),
+    ),
+    Scenario(
+        "api-raise", _api(1, on_limit="raise"), (Wish("api", "a", 2), Wish("api", "b", 2)), ("contention", "close")
+    ),
+    Scenario(
+        "slot-raise",
+        _local(parallel=2),
+        (Wish("local", "a", 3), Wish("local", "b", 2)),
+        ("contention", "eviction_for_room", "succession", "close"),
+    ),
+    Scenario(
+        "slot-wait",
+        _local(on_conflict="wait"),
+        (Wish("local", "a", 2, timeout=TIMEOUT), Wish("local", "b", 1, priority=1), Wish("local", "c", 1)),
+        ("saturation", "failure_with_waiters", "switch", "cancel_between_grant_and_delivery", "close"),
+    ),
+    Scenario(
+        "slot-parallel",
+        _local(on_conflict="wait", parallel=2),
+        (Wish("local", "a", 2, owner="t"), Wish("local", "a", 1), Wish("local", "b", 1, priority=1)),
+        ("contention", "succession", "close"),
+    ),
+    Scenario(
+        "slot-gated",
+        _local(on_conflict="wait", policy=Gated),
+        (Wish("local", "a", 4), Wish("local", "b", 2), Wish("local", "c", 1)),
+        ("succession", SOMEBODY_PASSED_OVER),
+        faults=False,
+        closing=False,
+    ),
+    Scenario(
+        "slot-gated-faults",
+        _local(on_conflict="wait", policy=partial(Gated, 1), parallel=2),
+        (Wish("local", "a", 2), Wish("local", "b", 2)),
+        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        closing=False,
+    ),
+    Scenario(
+        "slot-affinity",
+        _local(on_conflict="wait", policy=partial(Affinity, 1)),
+        (Wish("local", "a", 3), Wish("local", "b", 2)),
+        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        closing=False,
+    ),
+    Scenario(
+        "live-api",
+        _api(1),
+        (
+            Wish("api", "a", 1, renew=True),
+            Wish("api", "b", 1, renew=True),
+            Wish("api", "a", 1, watched=True),
+            Wish("api", "b", 1, watched=True),
+        ),
+        ("succession", "failure_with_waiters"),
+        closing=False,
+    ),
+    Scenario(
+        "live-api-2",
+        _api(2),
+        (Wish("api", "b", 1, renew=True), Wish("api", "b", 1, watched=True)),
+        closing=False,
+    ),
+    Scenario(
+        "history-api",
+        _api(1, max_waiting=1),
+        (Wish("api", "a", 2, timeout=TIMEOUT), Wish("api", "b", 1)),
+        ("saturation", "switch", "cancel_between_grant_and_delivery", "close"),
+        history=True,
+    ),
+    Scenario(
+        "history-slot",
+        _local(on_conflict="wait", parallel=2),
+        (Wish("local", "a", 2, timeout=TIMEOUT), Wish("local", "a", 1, priority=1), Wish("local", "b", 1, priority=1)),
+        ("failure_with_waiters", "succession", "cancel_between_grant_and_delivery", "close"),
+        history=True,
+    ),
+    Scenario("history-drain", _local(parallel=3), (Wish("local", "a", 3),), ("saturation", "close"), history=True),
+    _live("live-fifo", Fifo),
+    _live("live-gated", Gated),
+    _live("live-gated-extra", partial(Gated, 1)),
+    _live("live-affinity", partial(Affinity, 1)),
+)
+"""Small enough to be explored whole in seconds; their state counts are pinned in the tests."""
+
+
+def _large(name: str, config: ProviderManagerConfig, shows: tuple[str, ...], times: tuple[int, int, int]) -> Scenario:
+    """Three configurations, so many requests for each at once, without end."""
+    provider = config.available_providers[0].name
+    a, b, c = (Wish(provider, model, n, renew=True) for model, n in zip("abc", times, strict=True))
+    return Scenario(name, config, (a._replace(timeout=TIMEOUT), b, c), shows)
+
+
+LARGE: Final = (
+    _large("large-api", _api(2), ("saturation", "eviction_for_room", "succession", "close"), (2, 2, 2)),
+    _large("large-slot-raise", _local(), ("contention", "eviction_for_room", "close"), (3, 3, 2)),
+    _large("large-slot-raise-2", _local(parallel=2), ("contention", "eviction_for_room", "close"), (3, 3, 2)),
+    _large("large-slot-wait", _local(on_conflict="wait"), ("failure_with_waiters", "succession", "close"), (3, 3, 2)),
+    _large(
+        "large-slot-wait-2",
+        _local(on_conflict="wait", parallel=2),
+        ("failure_with_waiters", "succession", "close"),
+        (3, 3, 2),
+    ),
+)
+"""Requests without end, faults and close at any moment; at most six requests at once on the API pool, eight on a slot."""

@@ -1,0 +1,262 @@
+"""A scenario as a system to be searched: the production model itself, its requests, and everything that may happen to them.
+
+Time is abstract: no deadline passes by itself, but any armed one may be the next to expire, whenever. That allows more than any real clock
+does, so what holds here holds for every choice of time-outs and delays.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from .canonical import Kind, Names, Symmetry, structure
+from .checker import Arrival, Outcome
+from .coverage import Last, covered_by, split
+from .events import (
+    AcquireRequested,
+    Cancelled,
+    CloseRequested,
+    Event,
+    Expired,
+    FoundBroken,
+    Released,
+    StartFailed,
+    StartSucceeded,
+    Stopped,
+)
+from .liveness import NEW
+from .model import Model
+from .passing import Account, after
+from .properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
+from .property import Step, of_states, of_steps, picture
+from .runtime import RuntimeProviderConfig
+from .scenario import Move, Scenario, State
+from .snapshot import Snapshot, restore, snapshot
+
+__all__ = ["ModelSystem"]
+
+PASSING_WITHIN_BOUND: Final = "passing_within_bound"  # always: nobody is passed over more often than the policy says
+MODEL_NEVER_FAILS: Final = "model_never_fails"  # always: no event makes the model raise an exception
+SOMEBODY_PASSED_OVER: Final = "somebody_is_passed_over"  # sometimes
+OVER: Final = 0  # a ticket that is over, or never was: the model cannot tell
+
+_OF_STEPS: Final = of_steps(ALWAYS)
+_OF_STATES: Final = of_states(ALWAYS)
+
+
+class ModelSystem:
+    """A scenario as a system for :func:`statemachine.checker.check`. ``make`` lets a mutant take the model's place.
+
+    Unless ``symmetric``, configurations are told apart; requests of one wish never are.
+    """
+
+    def __init__(self, scenario: Scenario, make: Callable[..., Model] = Model, *, symmetric: bool = True) -> None:
+        if any(wish.watched and (wish.renew or wish.times != 1) for wish in scenario.wishes):
+            raise ValueError(f"{scenario.name}: a watched wish is for a single request that is not renewed")
+        self.scenario: Final = scenario
+        self._model: Final = make(scenario.config, record=True)  # it is put into the state that is to be stepped
+        self._nothing: Final = snapshot(self._model)
+        resolve = scenario.config.resolve
+        self._demands: Final = [resolve(RuntimeProviderConfig(wish.provider, wish.model)) for wish in scenario.wishes]
+        self._watched: Final = {
+            index: f"{every_waiter_is_served.name}[{wish.model}]"
+            for index, wish in enumerate(scenario.wishes)
+            if wish.watched
+        }
+        expected = [p for p in SOMETIMES if p.name in scenario.shows]
+        self._shown_by_steps: Final = of_steps(expected)
+        self._shown_by_states: Final = of_states(expected)
+        self._to_come: Final = of_states([close_ends] if scenario.closing else [])
+        self._symmetry: Final = Symmetry(self._kinds(symmetric and not self._watched))
+        self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
+        self._before = picture(self._model)
+        self._due: list[_Duty] = []
+
+    def _kinds(self, interchangeable: bool) -> list[Kind]:
+        """Who is watched is watched by name: then nothing is interchangeable."""
+        fixed = [None if interchangeable else index for index in range(len(self._demands))]
+        return [
+            Kind(demand.pool, demand.signature, wish.owner, (fixed[index], wish._replace(model="", owner=None)))
+            for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True))
+        ]
+
+    def always(self) -> Sequence[str]:
+        """The names of all properties that must hold."""
+        return [*(p.name for p in ALWAYS), PASSING_WITHIN_BOUND, MODEL_NEVER_FAILS]
+
+    def sometimes(self) -> Sequence[str]:
+        """The names of those that the scenario is expected to show."""
+        return self.scenario.shows
+
+    def eventually(self) -> Sequence[str]:
+        """One name for each watched wish: that every waiter is served, whichever request it is. And that close ends."""
+        return [*self._watched.values(), *(name for name, _ in self._to_come)]
+
+    def initial(self) -> tuple[State, Hashable]:
+        """Nothing managed, every wish to come."""
+        model = self._model
+        restore(model, self._nothing)
+        state = State(self._nothing, tuple(wish.times for wish in self.scenario.wishes))
+        return state, self._key(model, state.left, (), (), {})
+
+    # ---- steps ----
+
+    def step(self, state: State, move: Move) -> Outcome[State]:
+        """One step of the model, looked at through every property."""
+        model = self._model
+        restore(model, state.model)
+        if state is not self._stepped:
+            self._stepped, self._before, self._due = state, picture(model), _duties(model)
+        try:
+            effects, fired = split(model.step(move.event, 0.0))
+        except Exception:  # whatever it is, no driver could go on
+            return Outcome(MODEL_NEVER_FAILS, partial(_nowhere, state), [MODEL_NEVER_FAILS])
+        step = Step(self._before, move.event, effects, model)
+        left, wishes = self._asked(state, move, model)
+        account = after(state.account, step)
+        violations = [name for name, holds in _OF_STEPS if not holds(step)]
+        if account and not _within_bounds(model, account):
+            violations.append(PASSING_WITHIN_BOUND)
+        shown = [name for name, holds in self._shown_by_steps if holds(step)]
+        if any(waiter.passes or waiter.late for waiter in account):
+            shown.append(SOMEBODY_PASSED_OVER)
+        last, covered = covered_by(step, fired, state.last)
+        kept = _what_became_of(self._due, _duties(model)) if self._watched or model.closing else ()
+        issued = state.issued + (move.wish is not None)
+        arrive = partial(self._arrive, model, left, account, issued, wishes, last)
+        return Outcome(self._key(model, left, account, wishes, last), arrive, violations, shown, covered, kept)
+
+    def _asked(self, state: State, move: Move, model: Model) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """What is left to be asked for, and whose wish each request is, after ``move``. While it closes, nothing more is asked for."""
+        wishes = state.wishes
+        if move.wish is None and len(model.requests) == len(wishes):
+            return state.left, wishes
+        left = list(state.left)
+        if move.wish is not None and not state.model.closing:
+            left[move.wish] -= 1
+            wishes = (*wishes, (state.issued + 1, move.wish))
+        for ticket, wish in wishes:
+            left[wish] += ticket not in model.requests and self.scenario.wishes[wish].renew
+        return tuple(left), tuple([one for one in wishes if one[0] in model.requests])
+
+    def _key(
+        self, model: Model, left: tuple[int, ...], account: Account, wishes: tuple[tuple[int, int], ...], last: Last
+    ) -> Hashable:
+        tickets = list(model.requests)
+        names = Names(
+            tuple([i.demand.signature for i in model.instances.values()]),
+            tuple([wish for _, wish in wishes]),
+            tuple(
+                [model.pools[key].policy.snapshot(lambda t: bisect_right(tickets, t)) for key in sorted(model.pools)]
+            ),
+            left,
+            tuple([waiter.canonical(tickets) for waiter in account]),
+        )
+        return (
+            structure(model),
+            self._symmetry.least(names),
+            self._history(model, last) if self.scenario.history else (),
+        )
+
+    def _history(self, model: Model, last: Last) -> Hashable:
+        """How each pool, instance and request came into its state."""
+        subjects = ("pool", sorted(model.pools)), ("instance", model.instances), ("request", model.requests)
+        return tuple([last.get((machine, subject)) for machine, every in subjects for subject in every])
+
+    def _arrive(
+        self,
+        model: Model,
+        left: tuple[int, ...],
+        account: Account,
+        issued: int,
+        wishes: tuple[tuple[int, int], ...],
+        last: Last,
+    ) -> Arrival[State]:
+        """The state that a step has led to, looked at through every property of states."""
+        violations = [name for name, holds in _OF_STATES if not holds(model)]
+        shown = [name for name, holds in self._shown_by_states if holds(model)]
+        state = State(snapshot(model), left, account, issued, wishes, last)
+        return Arrival(state, violations, shown, self._pending(model, dict(wishes)))
+
+    def _pending(self, model: Model, wishes: dict[int, int]) -> frozenset[str]:
+        """The ``eventually`` properties that something has to come about for."""
+        pending = {name for name, holds in self._to_come if not holds(model)}
+        if self._watched:
+            waiting = (wishes[r.ticket] for r in model.requests.values() if r.state in ("waiting", "assigned"))
+            pending.update(self._watched[wish] for wish in waiting if wish in self._watched)
+        return frozenset(pending)
+
+    # ---- what may come next ----
+
+    def events(self, state: State) -> Iterator[Move]:
+        """Every event that may come next."""
+        saved = state.model
+        if not saved.closed:
+            yield from self._acquires(state)
+            if self.scenario.closing:
+                if not saved.closing:
+                    yield Move(CloseRequested())
+                yield Move(CloseRequested(grace=False))
+        yield from map(Move, self._of_requests(saved))
+        yield from map(Move, self._of_instances(saved))
+        if self.scenario.faults:
+            yield Move(Released(OVER))
+            yield from (Move(Expired(timer)) for timer, _ in saved.timers)
+
+    def _acquires(self, state: State) -> Iterator[Move]:
+        ticket = state.issued + 1
+        for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
+            owner = wish.owner or f"task {ticket}"
+            if state.left[index] and not _is_busy(state.model, owner):
+                yield Move(AcquireRequested(ticket, demand, owner, None, wish.priority, wish.timeout), index)
+
+    def _of_requests(self, saved: Snapshot) -> Iterator[Event]:
+        for request in saved.requests:
+            if request.state == "granted":
+                yield Released(request.ticket)
+                if self.scenario.faults:
+                    yield Released(request.ticket, broken=True)
+                    yield FoundBroken(request.ticket)
+            if self.scenario.faults:
+                yield Cancelled(request.ticket)
+
+    def _of_instances(self, saved: Snapshot) -> Iterator[Event]:
+        for instance in saved.instances:
+            if instance.state == "starting":
+                yield StartSucceeded(instance.id)
+                if self.scenario.faults:
+                    yield StartFailed(instance.id)
+                    yield StartFailed(instance.id, constructed=False)
+            elif instance.state == "stopping":
+                yield Stopped(instance.id)
+                if self.scenario.faults:
+                    yield Stopped(instance.id, failed=True)
+
+
+def _nowhere(state: State) -> Arrival[State]:
+    return Arrival(state)
+
+
+def _is_busy(saved: Snapshot, owner: str) -> bool:
+    """A task makes one call at a time."""
+    return any(r.owner == owner and r.state in ("waiting", "assigned") for r in saved.requests)
+
+
+def _within_bounds(model: Model, account: Account) -> bool:
+    """Whether every policy has kept its bound."""
+    return all(w.within(model.pools[model.requests[w.ticket].demand.pool].policy.bound) for w in account)
+
+
+_Duty = tuple[str, int]
+
+
+def _duties(model: Model) -> list[_Duty]:
+    """What has to come to its end: leases, starts and shutdowns; the same order in equal states."""
+    leases = [("granted", r.ticket) for r in model.requests.values() if r.state == "granted"]
+    return leases + [(i.state, i.id) for i in model.instances.values() if i.state in ("starting", "stopping")]
+
+
+def _what_became_of(before: list[_Duty], now: list[_Duty]) -> tuple[int, ...]:
+    return tuple([before.index(duty) if duty in before else NEW for duty in now])

@@ -1,0 +1,99 @@
+"""What is always so of those who wait: the rest of the ``always`` properties, likewise from the definitions."""
+
+from __future__ import annotations
+
+from .events import Cause, Reject
+from .model import Model
+from .pool import Instance, Pool, Request
+from .property import Step, always_of_states, always_of_steps, live, placed
+
+__all__: list[str] = []
+
+
+@always_of_states("No request waits while the one that is to be served next could be served.")
+def work_conservation(model: Model) -> bool:
+    return not any(_could_serve(pool) for pool in model.pools.values() if pool.waiting)
+
+
+@always_of_steps(
+    "No request is placed while one of higher priority, or under first come, first served an older one, waits."
+)
+def no_overtaking(step: Step) -> bool:
+    for request in placed(step):
+        pool = step.after.pools[request.demand.pool]
+        by_age = pool.policy.bound.passes == 0
+        waited = (w for w in pool.waiting.values() if step.before.requests.get(w.ticket) == "waiting")
+        if any(_precedes(w, request, by_age) for w in waited):
+            return False
+    return True
+
+
+@always_of_states("Where waiting is switched off, nobody waits.")
+def raise_never_waits(model: Model) -> bool:
+    return not any(pool.waiting for pool in model.pools.values() if pool.raises)
+
+
+@always_of_states(
+    "Whoever waits, waits for something that will happen: a release, or the end of a start or a shutdown."
+)
+def every_waiter_can_be_woken(model: Model) -> bool:
+    for request in model.requests.values():
+        if request.state == "assigned" and not _will_start(request):
+            return False
+        if request.state == "waiting" and model.pools[request.demand.pool].held == 0:
+            return False
+    return True
+
+
+@always_of_states("Nobody waits for a lease of one's own to end.")
+def nobody_waits_for_oneself(model: Model) -> bool:
+    for pool in model.pools.values():
+        for request in pool.waiting.values():
+            own = [i for i in pool.instances.values() if any(r.owner == request.owner for r in i.leases.values())]
+            if len(own) >= pool.limit and not any(_may_free_a_slot_for(request, i) for i in own):
+                return False
+    return True
+
+
+@always_of_steps("A failed start is told to the request that caused it, and to nobody else.")
+def failures_reach_their_cause(step: Step) -> bool:
+    causes = (Cause.START_FAILED, Cause.START_OVERDUE)
+    failures = [e for e in step.effects if isinstance(e, Reject) and e.cause in causes]
+    return not failures or (
+        len(failures) == 1 and all(step.before.requests.get(e.ticket) == "assigned" for e in failures)
+    )
+
+
+def _could_serve(pool: Pool) -> bool:
+    choice = pool.policy.choose()
+    if choice is None:
+        return False
+    wanted = pool.waiting[choice.ticket].signature
+    return live(pool) < pool.limit or any(_could_take(i, wanted) for i in pool.instances.values())
+
+
+def _could_take(i: Instance, wanted: str) -> bool:
+    if i.state == "idle" or (i.state == "stopping" and i.successor is None):
+        return True
+    if i.demand.signature != wanted:
+        return False
+    used = len(i.leases) if i.state == "active" else len(i.assigned)
+    return i.state in ("active", "starting", "absent") and used < i.demand.parallel
+
+
+def _precedes(a: Request, b: Request, by_age: bool) -> bool:
+    return a.priority > b.priority or (by_age and a.priority == b.priority and a.ticket < b.ticket)
+
+
+def _will_start(request: Request) -> bool:
+    instance = request.instance
+    if instance is None or request.ticket not in instance.assigned:
+        return False
+    leaving = instance.predecessor
+    planned = instance.state == "absent" and leaving is not None and leaving.state == "stopping"
+    return instance.state == "starting" or (planned and leaving is not None and leaving.successor is instance)
+
+
+def _may_free_a_slot_for(request: Request, i: Instance) -> bool:
+    own = sum(r.owner == request.owner for r in i.leases.values())
+    return i.demand.signature == request.signature and i.state != "draining" and own < i.demand.parallel
