@@ -28,9 +28,9 @@ from statemachine.events import (
     Wake,
 )
 from statemachine.model import Model
+from statemachine.proof.checked import checked
 from statemachine.snapshot import restore, snapshot
 
-from .checked import CheckedModel
 from .ledger import Ledger, Times
 
 UNKNOWN = 10_000
@@ -65,7 +65,8 @@ class ModelMachine(RuleBasedStateMachine):
             ProviderConfig("other", _never_called, is_local=True),
         ]
         self.config = ProviderManagerConfig(providers, **options)
-        self.model = CheckedModel(self.config)
+        self.model = Model(self.config)
+        self.complaints = checked(self.model)
         self.twin = Model(self.config)
         self.ledger = Ledger(
             Times(
@@ -88,7 +89,7 @@ class ModelMachine(RuleBasedStateMachine):
         self.ledger.write(Wake(), expired, self.now)
         assert self.now < self.ledger.next_deadline(), "something is overdue"
         self.ledger.write(event, handled, self.now)
-        assert self.model.complaints == []
+        assert self.complaints == []
         assert self.model.next_deadline <= self.ledger.next_deadline(), "it would wake up too late"
 
     # ---- what requesters do ----

@@ -30,11 +30,11 @@ from __future__ import annotations
 
 from .cancelling import Cancelling, sweep
 from .exhaustive import Exhaustive, FewDeviations
-from .explore import Failure, Report, ScheduleError, explore, replay
-from .running import Deviation, Program, Run, Schedule, run, watch
+from .explore import Failure, Report, explore, replay
+from .running import Deviation, Program, Run, Schedule, ScheduleError, run, watch
 from .selftest import why_not
-from .strategies import PCT, RandomWalk, Strategy
-from .switch import seeded
+from .strategies import PCT, RandomWalk, Strategy, Walk
+from .switch import is_ready, seeded
 from .tape import NATURAL, Tape
 
 __all__ = [
@@ -53,7 +53,9 @@ __all__ = [
     "ScheduleError",
     "Strategy",
     "Tape",
+    "Walk",
     "explore",
+    "is_ready",
     "replay",
     "run",
     "seeded",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .running import Run
 from .strategies import Schedules
 from .tape import NATURAL, Tape
@@ -35,7 +37,7 @@ class Exhaustive:
             schedule = _Branching(stack.pop(), self.states)
             done: Run = yield schedule
             runs += 1
-            truncated = truncated or not done.controlled or done.outcome == "livelock" or schedule.passed_by(done)
+            truncated = truncated or done.seed is not None or done.outcome == "livelock" or schedule.passed_by(done)
             stack += schedule.branches
         self.complete = not truncated
 
@@ -43,23 +45,19 @@ class Exhaustive:
 class _Branching:
     """A tape, and the natural order after it, where every alternative is written down."""
 
-    def __init__(self, tape: Tape, seen: set[int]) -> None:
+    def __init__(self, tape: Tape, seen: set[int] | None) -> None:
         self._tape = tape
         self._last = max((step for step, _ in tape), default=0)
         self._seen = seen
-        self._state: int | None = None
         self._been_here = False
+        self.look: Callable[[], int | None] = lambda: None  # set by the run
         self._choices = 0
         self.branches: list[Tape] = []
 
-    def see(self, state: int) -> None:
-        self._state = state
-
     def choose(self, step: int, ready: tuple[int, ...]) -> int:
         self._choices += 1
-        state, self._state = self._state, None
         if step > self._last and not self._been_here:
-            if state is not None:
+            if self._seen is not None and (state := self.look()) is not None:
                 self._been_here = state in self._seen
                 self._seen.add(state)
             if not self._been_here:
@@ -88,10 +86,10 @@ class FewDeviations:
             for tape in generation:
                 if runs == self._most_runs:
                     return
-                schedule = _Branching(tape, set())
+                schedule = _Branching(tape, None)
                 done: Run = yield schedule
                 runs += 1
-                truncated = truncated or not done.controlled or done.outcome == "livelock" or schedule.passed_by(done)
+                truncated = truncated or done.seed is not None or done.outcome == "livelock" or schedule.passed_by(done)
                 branches += schedule.branches
             generation = branches
         self.complete = not truncated

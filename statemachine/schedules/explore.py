@@ -7,16 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .naming import line
-from .running import Program, Run, Schedule, run
+from .running import Program, Run, Schedule, ScheduleError, leaves, run
 from .shrink import shrunk
-from .strategies import RandomWalk, Strategy
-from .tape import Tape
+from .strategies import RandomWalk, Strategy, named
 
-__all__ = ["Failure", "Report", "ScheduleError", "explore", "replay"]
-
-
-class ScheduleError(AssertionError):
-    """A schedule was found that the program does not survive."""
+__all__ = ["Failure", "Report", "explore", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +31,12 @@ class Failure:
     @property
     def line(self) -> str:
         """The command that reproduces it in a fresh process."""
-        return line(self.program, self.run.tape)
+        return line(self.program, self.run.name)
 
     def __str__(self) -> str:
         return "\n".join(
             [
-                describe(self.run),
-                *(f"  {deviation}" for deviation in self.run.deviations),
+                str(self.run),
                 f"found by run {self.at_run}, with {len(self.found.tape)} deviations; shrunk to {len(self.run.tape)}",
                 *(
                     []
@@ -111,7 +105,7 @@ def explore(
         done = run(program, schedule, most_steps=most_steps)
         runs, steps = runs + 1, steps + done.steps
         tapes.add(hash(done.tape))
-        controlled = controlled and done.controlled
+        controlled = controlled and done.seed is None
         if progress is not None:
             progress(runs)
         if done.outcome != "passed":
@@ -134,41 +128,26 @@ def explore(
 
 
 def replay(program: Program, schedule: Schedule | str, *, most_steps: int = 10_000) -> Run:
-    """Run ``program`` once, under a schedule or the text of a tape. ``most_steps`` as in :func:`explore`."""
-    return run(program, Tape.parse(schedule) if isinstance(schedule, str) else schedule, most_steps=most_steps)
-
-
-def describe(done: Run) -> str:
-    """What became of a run, in a line."""
-    if done.outcome in ("error", "violation"):
-        return f"{done.outcome}: {' and '.join(map(_say, _leaves(done.error)))}"
-    return f"{done.outcome}: {', '.join(done.stuck)}" if done.stuck else done.outcome
+    """Run ``program`` once, under a schedule or one that was printed. ``most_steps`` as in :func:`explore`. Raises ValueError."""
+    return run(program, named(schedule) if isinstance(schedule, str) else schedule, most_steps=most_steps)
 
 
 def _failure(program: Program, found: Run, at_run: int, most_steps: int) -> Failure:
     kind = _kind(found)
 
-    def attempt(tape: Tape) -> Run | None:
-        again = run(program, tape, most_steps=most_steps)
-        return again if _kind(again) == kind else None
+    def attempt(schedule: Schedule) -> Run:
+        return run(program, schedule, most_steps=most_steps)
 
-    again = attempt(found.tape)
-    if again is None:
-        return Failure(program, found, found, at_run, reproducible=False)
-    return Failure(program, found, shrunk(again, attempt), at_run, reproducible=True)
+    def fails(again: Run) -> bool:
+        return _kind(again) == kind
+
+    again = attempt(named(found.name))
+    reproducible = fails(again)
+    if reproducible and found.seed is None:
+        again = shrunk(again, attempt, fails)
+    return Failure(program, found, again if reproducible else found, at_run, reproducible)
 
 
 def _kind(done: Run) -> object:
     """Runs fail in the same way if they end in the same way, with errors of the same classes."""
-    return done.outcome, frozenset(type(error) for error in _leaves(done.error))
-
-
-def _leaves(error: BaseException | None) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for one in error.exceptions for leaf in _leaves(one)]
-    return [] if error is None else [error]
-
-
-def _say(error: BaseException) -> str:
-    said = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+    return done.outcome, frozenset(type(error) for error in leaves(done.error))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
 from enum import Enum
+from operator import itemgetter
+from types import FrameType
 
 import trio
 from outcome import Error, Value
@@ -20,11 +22,13 @@ def fingerprint(tasks: Iterable[trio.lowlevel.Task], ready: Collection[trio.lowl
 
 
 def _task(task: trio.lowlevel.Task, ready: bool) -> Hashable:
-    frames = tuple(
-        (frame.f_code, frame.f_lasti, tuple((name, _plain(value)) for name, value in frame.f_locals.items()))
-        for frame, _ in task.iter_await_frames()
-    )
+    frames = tuple((frame.f_code, frame.f_lasti, _locals(frame)) for frame, _ in task.iter_await_frames())
     return ready, _heard(message(task)), frames
+
+
+def _locals(frame: FrameType) -> Hashable:
+    """In the order of their names: theirs depends on when somebody has looked before."""
+    return tuple((name, _plain(value)) for name, value in sorted(frame.f_locals.items(), key=itemgetter(0)))
 
 
 def _heard(sent: object) -> Hashable:

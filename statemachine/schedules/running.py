@@ -14,10 +14,10 @@ import trio.testing
 
 from .fingerprint import fingerprint
 from .selftest import why_not
-from .switch import chosen_by, interrupt, seeded
+from .switch import chosen_by, interrupt, reseeded
 from .tape import Tape
 
-__all__ = ["Deviation", "Ended", "Outcome", "Program", "Run", "Schedule", "run", "watch"]
+__all__ = ["Deviation", "Ended", "Outcome", "Program", "Run", "Schedule", "ScheduleError", "leaves", "run", "watch"]
 
 Program: TypeAlias = Callable[[], Awaitable[object]]
 Outcome: TypeAlias = Literal["passed", "error", "violation", "deadlock", "livelock"]
@@ -27,7 +27,7 @@ _IDLE_PASSES: Final = 3  # a message from another thread may be on its way
 
 
 class Schedule(Protocol):
-    """Decides who runs. A schedule is used for one run; one with a ``see`` method is shown the state at every choice, before it chooses."""
+    """Decides who runs, for one run. A schedule with an attribute ``look`` gets a function there, which returns the state at a choice."""
 
     def choose(self, step: int, ready: tuple[int, ...]) -> int:
         """Which of the ``ready`` tasks runs as the run's ``step``-th step, as an index.
@@ -35,6 +35,10 @@ class Schedule(Protocol):
         Tasks go by number, in the order in which they were made, the program's own being 0. ``ready``, of two at least, is
         in the natural order, so that 0 is whose turn it is. An index that is too large means the last.
         """
+
+
+class ScheduleError(AssertionError):
+    """A program did not survive a schedule."""
 
 
 class Ended(BaseException):
@@ -60,7 +64,7 @@ class Run:
 
     ``error``: what the program raised (``error``) or what its check raised (``violation``). ``stuck``: the tasks that wait for each other
     (``deadlock``) or that never end (``livelock``). ``steps``: of all tasks of the program. ``choices``: how many of them had two tasks
-    to choose from. ``controlled``: whether trio let the schedule decide.
+    to choose from. ``seed``: None, unless this trio could only be seeded, and this is the seed.
     """
 
     outcome: Outcome
@@ -69,12 +73,27 @@ class Run:
     deviations: tuple[Deviation, ...]
     steps: int
     choices: int
-    controlled: bool
+    seed: str | None
 
     @property
     def tape(self) -> Tape:
         """With which the run can be repeated."""
         return Tape((d.step, d.offset) for d in self.deviations)
+
+    @property
+    def name(self) -> str:
+        """The tape, or the seed where there is no tape, as text."""
+        return str(self.tape) if self.seed is None else f"seed:{self.seed}"
+
+    def raise_if_failed(self) -> None:
+        """Raises ScheduleError, from what the program raised, unless the run has passed."""
+        if self.outcome != "passed":
+            raise ScheduleError(str(self)) from self.error
+
+    def __str__(self) -> str:
+        """What became of it, and the deviations, a line each."""
+        what = " and ".join(map(_say, leaves(self.error))) or ", ".join(self.stuck)
+        return "\n".join([f"{self.outcome}: {what}" if what else self.outcome, *(f"  {d}" for d in self.deviations)])
 
 
 def run(
@@ -120,6 +139,18 @@ def watch(*, check: Callable[[], object] | None = None, state: Callable[[], obje
 _running: trio.lowlevel.RunVar[_Control] = trio.lowlevel.RunVar("schedules")
 
 
+def leaves(error: BaseException | None) -> list[BaseException]:
+    """The errors of a group and of the groups in it, or the one error, if any."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in leaves(one)]
+    return [] if error is None else [error]
+
+
+def _say(error: BaseException) -> str:
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+
+
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
     enabled = gc.isenabled()
@@ -137,7 +168,7 @@ def _controlled(control: _Control) -> AbstractContextManager[None]:
         return chosen_by(control.choose)
     control.controlled = False
     warnings.warn(f"schedules are only seeded, not controlled: {reason}", RuntimeWarning, stacklevel=4)
-    return seeded(hash(getattr(control.schedule, "seed", 0)))
+    return reseeded(control.seed)
 
 
 class _Control(trio.abc.Instrument):
@@ -150,8 +181,8 @@ class _Control(trio.abc.Instrument):
         self.outcome: Outcome = "passed"
         self.error: BaseException | None = None
         self.controlled = True
+        self.seed = str(getattr(schedule, "seed", 0))
         self._most_steps = most_steps
-        self._see = getattr(schedule, "see", None)
         self._stuck: tuple[str, ...] = ()
         self._deviations: list[Deviation] = []
         self._steps = 0
@@ -161,6 +192,8 @@ class _Control(trio.abc.Instrument):
         self._made = 0
         self._queue: dict[trio.lowlevel.Task, None] = {}  # who is ready, in the natural order
         self._ran: trio.lowlevel.Task | None = None
+        if hasattr(schedule, "look"):
+            schedule.look = self._look
 
     async def main(self, program: Program) -> None:
         """The program's main task."""
@@ -170,14 +203,18 @@ class _Control(trio.abc.Instrument):
 
     def result(self) -> Run:
         deviations = tuple(self._deviations)
-        return Run(
-            self.outcome, self.error, self._stuck, deviations, self._steps, self._choices, controlled=self.controlled
-        )
+        seed = None if self.controlled else self.seed
+        return Run(self.outcome, self.error, self._stuck, deviations, self._steps, self._choices, seed)
 
     # ---- who is next ----
 
     def choose(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task:
-        """One of the tasks that are ready: trio's own at once, the program's as the schedule says."""
+        """One of the tasks that are ready: trio's own at once, the program's as the schedule says.
+
+        Raises RuntimeError, which ends the run and leaves tasks behind, if tasks will not end that were told to.
+        """
+        if self._steps > self._most_steps + _STEPS_TO_END:
+            raise RuntimeError("the tasks of a run that is over do not end")
         for task in batch:
             if task not in self._tasks:
                 return task
@@ -186,24 +223,27 @@ class _Control(trio.abc.Instrument):
             arrived.remove(self._ran)
             arrived.append(self._ran)
         self._queue.update(dict.fromkeys(arrived))
-        self._ran = self._next(list(self._queue))
-        del self._queue[self._ran]
+        ready = list(self._queue)
+        offset = self._offset(ready)
+        self._ran = ready[offset]
+        self._queue = dict.fromkeys(ready[offset + 1 :] + ready[:offset])  # who was passed over goes to the back
         return self._ran
 
-    def _next(self, ready: list[trio.lowlevel.Task]) -> trio.lowlevel.Task:
+    def _offset(self, ready: list[trio.lowlevel.Task]) -> int:
         step = self._steps + 1
         if len(ready) == 1 or self.outcome != "passed":
-            return ready[0]
+            return 0
         self._choices += 1
         if step > self._most_steps // 2:
-            return ready[0]
-        if self._see is not None and self.state is not None:
-            self._see(fingerprint(self._tasks, set(ready), self.state()))
+            return 0
         numbers = tuple(self._tasks[task] for task in ready)
         offset = min(self.schedule.choose(step, numbers), len(ready) - 1)
         if offset:
             self._deviations.append(Deviation(step, offset, self._name(ready[offset]), self._name(ready[0])))
-        return ready[offset]
+        return offset
+
+    def _look(self) -> int | None:
+        return None if self.state is None else fingerprint(self._tasks, self._queue, self.state())
 
     def _name(self, task: trio.lowlevel.Task) -> str:
         return f"{task.name.rpartition('.')[2]} #{self._tasks[task]}"
@@ -226,8 +266,6 @@ class _Control(trio.abc.Instrument):
         if task not in self._tasks:
             return
         self._steps += 1
-        if self._steps > self._most_steps + _STEPS_TO_END:
-            raise RuntimeError("a task that would not end")
         if self._steps > self._most_steps:
             self._end("livelock", list(self._tasks))
         if self.outcome != "passed":

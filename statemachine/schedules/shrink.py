@@ -2,63 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from .running import Run
+from .exhaustive import FewDeviations
+from .running import Run, Schedule
 from .tape import Tape
 
 __all__ = ["shrunk"]
 
 
-def shrunk(failing: Run, attempt: Callable[[Tape], Run | None], most_runs: int = 2000) -> Run:
-    """``attempt`` runs a tape and returns the run if it fails in the same way.
+def shrunk(
+    failing: Run, attempt: Callable[[Schedule], Run], fails: Callable[[Run], bool], most_runs: int = 2000
+) -> Run:
+    """``attempt`` runs a schedule; ``fails`` says whether a run fails in the same way.
 
-    Deviations are left out, in ever smaller groups, until none can be; then each goes to the nearest task and the earliest step that
-    will do. No tape is tried twice, and no more than ``most_runs`` are.
+    Deviations are left out, in ever smaller groups, until none can be; then everything with fewer is tried, the fewest first; then each
+    goes to the nearest task and the earliest step that will do. About ``most_runs`` runs at most.
     """
-    tried: set[Tape] = set()
+    return _Shrinker(failing, attempt, fails, most_runs).run()
 
-    def better(tape: Tape) -> bool:
-        nonlocal failing
-        if tape in tried or len(tried) >= most_runs:
+
+class _Shrinker:
+    def __init__(
+        self, failing: Run, attempt: Callable[[Schedule], Run], fails: Callable[[Run], bool], most_runs: int
+    ) -> None:
+        self._best = failing
+        self._attempt = attempt
+        self._fails = fails
+        self._left = most_runs
+
+    def run(self) -> Run:
+        self._leave_out()
+        self._search_for_fewer()
+        while any(self._better(tape) for tape in self._moved(self._best.tape)):
+            pass
+        return self._best
+
+    def _better(self, tape: Tape) -> bool:
+        if self._left <= 0:
             return False
-        tried.add(tape)
-        run = attempt(tape)
-        if run is None or _size(run.tape) >= _size(failing.tape):
+        self._left -= 1
+        run = self._attempt(tape)
+        if not self._fails(run) or _size(run.tape) >= _size(self._best.tape):
             return False
-        failing = run
+        self._best = run
         return True
 
-    while _leave_out(lambda: failing, better) or _move(lambda: failing, better):
-        pass
-    return failing
+    def _leave_out(self) -> None:
+        group = len(self._best.tape)
+        while group:
+            start = 0
+            while start < len(self._best.tape):
+                deviations = list(self._best.tape)
+                if not self._better(Tape(deviations[:start] + deviations[start + group :])):
+                    start += group
+            group //= 2
+
+    def _search_for_fewer(self) -> None:
+        """Half of what is left is spent on it: there may be too many."""
+        schedules = FewDeviations(len(self._best.tape) - 1, self._left // 2).schedules()
+        schedule = next(schedules, None)
+        while schedule is not None:
+            self._left -= 1
+            run = self._attempt(schedule)
+            if self._fails(run):
+                self._best = run
+                return
+            try:
+                schedule = schedules.send(run)
+            except StopIteration:
+                return
+
+    @staticmethod
+    def _moved(tape: Tape) -> Iterator[Tape]:
+        for step, offset in tape:
+            others = [one for one in tape if one[0] != step]
+            for moved in (
+                *((step, nearer) for nearer in range(1, offset)),
+                *((sooner, 1) for sooner in range(1, step)),
+            ):
+                yield Tape([*others, moved])
 
 
 def _size(tape: Tape) -> tuple[int, int, int]:
     """How many deviations, by how many places, and how late."""
     return len(tape), sum(offset for _, offset in tape), sum(step for step, _ in tape)
-
-
-def _leave_out(failing: Callable[[], Run], better: Callable[[Tape], bool]) -> bool:
-    left_out = False
-    group = len(failing().tape)
-    while group:
-        start = 0
-        while start < len(failing().tape):
-            deviations = list(failing().tape)
-            if better(Tape(deviations[:start] + deviations[start + group :])):
-                left_out = True
-            else:
-                start += group
-        group //= 2
-    return left_out
-
-
-def _move(failing: Callable[[], Run], better: Callable[[Tape], bool]) -> bool:
-    for step, offset in failing().tape:
-        others = [one for one in failing().tape if one[0] != step]
-        nearer = ((step, fewer) for fewer in range(1, offset))
-        earlier = ((sooner, 1) for sooner in range(1, step))
-        if any(better(Tape([*others, moved])) for moved in (*nearer, *earlier)):
-            return True
-    return False

@@ -11,9 +11,9 @@ from collections.abc import Generator
 from typing import Protocol, TypeAlias
 
 from .running import Run, Schedule
-from .tape import NATURAL
+from .tape import NATURAL, Tape
 
-__all__ = ["PCT", "RandomWalk", "Schedules", "Strategy"]
+__all__ = ["PCT", "RandomWalk", "Schedules", "Strategy", "Walk", "named"]
 
 Schedules: TypeAlias = Generator[Schedule, Run, None]
 
@@ -39,16 +39,24 @@ class RandomWalk:
     def schedules(self) -> Schedules:
         yield NATURAL
         for number in range(1, self._runs):
-            yield _Walk(f"{self._seed}/{number}")
+            yield Walk(f"{self._seed}/{number}")
 
 
-class _Walk:
+class Walk:
+    """A random walk: the one schedule that belongs to ``seed``."""
+
     def __init__(self, seed: str) -> None:
         self.seed = seed
         self._random = random.Random(seed)
 
     def choose(self, step: int, ready: tuple[int, ...]) -> int:
         return int(self._random.random() * len(ready))
+
+
+def named(text: str) -> Schedule:
+    """The schedule that is printed as ``text``: a tape such as ``17+1,40+2``, or ``seed:0/1``. Raises ValueError."""
+    seed = text.removeprefix("seed:")
+    return Tape.parse(text) if seed == text else Walk(seed)
 
 
 class PCT:

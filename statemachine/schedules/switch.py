@@ -22,14 +22,13 @@ import trio
 from outcome import Error, Outcome
 from trio._core import _run
 
-__all__ = ["Chooser", "chosen_by", "interrupt", "message", "seeded"]
+__all__ = ["Chooser", "chosen_by", "interrupt", "is_ready", "message", "reseeded", "seeded"]
 
 Chooser: TypeAlias = Callable[[list[trio.lowlevel.Task]], trio.lowlevel.Task]
-"""Of the tasks that are ready, at least one, in the order in which they were made, returns the one that runs now. It must not raise."""
+"""Returns one of the tasks that are ready, at least one and in the order in which they were made. What it raises ends the run."""
 
 _INTERNALS: Final[dict[str, Any]] = vars(_run)
 _RANDOM, _SORTED = "_r", "_ALLOW_DETERMINISTIC_SCHEDULING"
-_HASHED: Final[tuple[type, ...]] = (_run.Task, _run.CancelStatus)
 _one_at_a_time: Final = threading.Lock()
 
 
@@ -59,6 +58,21 @@ def seeded(seed: int | None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def reseeded(seed: int | str) -> Iterator[None]:
+    """In here trio's own random object is seeded. Of use with a trio that is too different for anything else; at worst of no effect."""
+    usual = _INTERNALS.get(_RANDOM)
+    if not isinstance(usual, random.Random):
+        yield
+        return
+    state = usual.getstate()
+    usual.seed(seed)
+    try:
+        yield
+    finally:
+        usual.setstate(state)
+
+
 def interrupt(task: trio.lowlevel.Task, error: BaseException) -> bool:
     """Let ``task`` go on with ``error`` instead of what it waits for, even if shielded. False if it has not begun, or is running."""
 
@@ -74,6 +88,11 @@ def interrupt(task: trio.lowlevel.Task, error: BaseException) -> bool:
     return False
 
 
+def is_ready(task: trio.lowlevel.Task) -> bool:
+    """Whether ``task``, which is not the one that is running, will go on as soon as it is its turn."""
+    return task._next_send_fn is not None
+
+
 def message(task: trio.lowlevel.Task) -> object:
     """What a task that is ready will go on with: an ``outcome.Outcome``, or None at its very beginning."""
     return task._next_send
@@ -87,6 +106,7 @@ def _taken_over(order: Callable[[list[trio.lowlevel.Task]], None]) -> Iterator[N
     if not _one_at_a_time.acquire(blocking=False):
         raise RuntimeError("one run at a time can have its schedule controlled, in one thread of the process")
     here = threading.get_ident()
+    hashed: tuple[type, ...] = (_run.Task, _run.CancelStatus)
     known: _Numbered = {}
     numbers = count()
     number_or_address = _numbering(known, numbers, here, id)
@@ -95,13 +115,13 @@ def _taken_over(order: Callable[[list[trio.lowlevel.Task]], None]) -> Iterator[N
     try:
         _INTERNALS[_RANDOM], _INTERNALS[_SORTED] = _Orderly(order, here, before[0]), True
         _INTERNALS["id"] = number_or_address
-        for kind in _HASHED:
+        for kind in hashed:
             setattr(kind, "__hash__", number_or_hash)  # noqa: B010  # a type checker would refuse the assignment
         yield
     finally:
         _INTERNALS[_RANDOM], _INTERNALS[_SORTED] = before
         _INTERNALS.pop("id", None)
-        for kind in _HASHED:
+        for kind in hashed:
             if "__hash__" in vars(kind):
                 delattr(kind, "__hash__")
         _one_at_a_time.release()

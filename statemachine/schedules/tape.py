@@ -1,8 +1,8 @@
 """A schedule as a value: where it leaves the natural order.
 
-The *natural order* is first come, first served, one step of one task at a time. A tape says at which steps somebody else goes first: the
-deviation ``(step, offset)`` runs, as the ``step``-th step of the run, the task that is ``offset`` places behind the one whose turn it
-is. In a tape's text the two stand as ``step+offset``: ``17+1,40+2``.
+The *natural order* is first come, first served, one step of one task at a time. A tape says at which steps somebody is delayed: the
+deviation ``(step, offset)`` sends, before the ``step``-th step of the run, the ``offset`` tasks whose turn it would have been to the
+back of the queue. In a tape's text the two stand as ``step+offset``: ``17+1,40+2``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Tape:
         return cls((int(m[1]), int(m[2])) for m in matches if m)
 
     def choose(self, step: int, ready: tuple[int, ...]) -> int:
-        """As a schedule. A deviation by more places than there are takes the last."""
+        """As a schedule. A deviation by more tasks than there are leaves the last."""
         return self._offsets.get(step, 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
