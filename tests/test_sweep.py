@@ -22,8 +22,8 @@ def test_every_checkpoint_is_swept() -> None:
 
         run(main, NATURAL, instruments=[cancelling]).raise_if_failed()
 
-    assert sweep(attempt) == 4  # before it begins, and at each sleep
-    assert reached == [0, *range(1), *range(2), *range(3), *range(3)]
+    assert sweep(attempt) == 5  # before it begins, at each sleep, and when a task of trio's own has begun
+    assert reached == [0, 0, *range(1), *range(2), *range(3), *range(3)]
 
 
 def test_a_swallowed_cancellation_fails() -> None:

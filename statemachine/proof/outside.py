@@ -13,7 +13,6 @@ from typing import Any
 
 import trio
 
-from ..config import ProviderManagerConfig
 from ..errors import AdapterInstantiationError, ContentionError, ManagerClosedError
 from ..lease import Lease
 from ..manager import ProviderManager
@@ -42,11 +41,6 @@ class Outside:
         self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
         self._get_adapter = manager.get_adapter
         manager.get_adapter = self._asked  # type: ignore[method-assign]
-
-    @property
-    def config(self) -> ProviderManagerConfig:
-        """The manager's."""
-        return self.manager.config
 
     async def _asked(self, *arguments: Any, **named: Any) -> Lease:
         task = trio.lowlevel.current_task()

@@ -16,8 +16,9 @@ __all__ = ["Cancelling", "sweep"]
 class Cancelling(trio.abc.Instrument):
     """Counts what happens while the task under test is in :meth:`scope`, and cancels it at chosen counts.
 
-    As an instrument of the run it counts the steps of all tasks; anybody may call :meth:`count` instead. ``first`` cancels the inner of two
-    scopes, ``second`` the outer one, while the task unwinds from the first. Count 0 is before it begins.
+    As an instrument of the run it counts the steps of all tasks, trio's own as well; anybody may call :meth:`count` instead.
+    ``first`` cancels the inner of two scopes, ``second`` the outer one, while the task unwinds from the first. Count 0 is before
+    it begins.
     """
 
     def __init__(self, first: int, second: int | None = None) -> None:

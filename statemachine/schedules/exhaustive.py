@@ -28,6 +28,8 @@ class Exhaustive:
         self._most_runs = most_runs
 
     def schedules(self) -> Schedules:
+        self.complete = False
+        self.states.clear()
         stack = [NATURAL]
         runs = 0
         truncated = False
@@ -78,6 +80,7 @@ class FewDeviations:
         self._most_runs = most_runs
 
     def schedules(self) -> Schedules:
+        self.complete = False
         generation = [NATURAL]
         runs = 0
         truncated = False
