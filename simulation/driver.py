@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
 import trio
-from trio._core import _run
 from trio.testing import MockClock
 
 from adapters import LMStudioAdapter
@@ -27,6 +25,7 @@ from statemachine import (
 from statemachine.engine import AnswerStream
 from statemachine.manager import Observer
 from statemachine.policy import Fifo, PolicyFactory
+from statemachine.schedules import seeded
 
 from .latency import LatencyProfile, ModelSpec
 from .lmstudio_chat import PROMPT_TOKENS_HEADER
@@ -69,34 +68,21 @@ def replay_in_virtual_time(
     workload: Workload,
     served: Served,
     *,
-    seed: int,
+    seed: int | None,
     finished: Callable[[], None],
     observers: Sequence[Observer] = (),
 ) -> Replay:
-    """Run :func:`replay` to its end on a clock that jumps over all waiting. The same arguments give the same records."""
+    """Run :func:`replay` to its end on a clock that jumps over all waiting. The same arguments give the same records.
+
+    ``seed`` decides in what order tasks run that are ready at the same moment; None: in the order in which they were made.
+    """
 
     async def main() -> Replay:
         async with served() as config:
             return await replay(workload, config, finished=finished, observers=observers)
 
-    with _scheduled_by(seed):
+    with seeded(seed):
         return trio.run(main, clock=MockClock(autojump_threshold=0))
-
-
-@contextmanager
-def _scheduled_by(seed: int) -> Iterator[None]:
-    """trio runs the tasks that are ready at one moment in a random order. Let it sort them first, and draw from a seed.
-
-    This is the switch that trio's own Hypothesis plugin and pytest-trio use; trio has no public one.
-    """
-    state, sorts = _run._r.getstate(), _run._ALLOW_DETERMINISTIC_SCHEDULING
-    _run._r.setstate(random.Random(seed).getstate())
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # declared Final, and set from outside all the same
-    try:
-        yield
-    finally:
-        _run._r.setstate(state)
-        _run._ALLOW_DETERMINISTIC_SCHEDULING = sorts  # type: ignore[misc]  # as above
 
 
 async def replay(

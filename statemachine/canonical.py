@@ -10,6 +10,7 @@ least of all, states that differ by a renaming have equal forms.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from itertools import permutations, product
@@ -19,7 +20,7 @@ from .events import GRACE, TimerKind
 from .model import Model
 from .passing import Passed
 
-__all__ = ["Kind", "Names", "Symmetry", "structure"]
+__all__ = ["Kind", "Names", "Symmetry", "memories", "named", "structure"]
 
 
 class Names(NamedTuple):
@@ -128,3 +129,15 @@ def structure(model: Model) -> Hashable:
         idle, vacating = [ids[number] for number in pool.idle], [ids[number] for number in pool.vacating]
         parts += key, pool.state, tuple(idle), tuple(loading), tuple(vacating)
     return tuple(parts)
+
+
+def memories(model: Model) -> tuple[Hashable, ...]:
+    """What each pool's policy remembers, tickets renamed to their ranks."""
+    tickets = list(model.requests)
+    return tuple([model.pools[key].policy.snapshot(lambda t: bisect_right(tickets, t)) for key in sorted(model.pools)])
+
+
+def named(model: Model) -> Hashable:
+    """All of ``model`` that decides its future, apart from owners and times; tickets and ids are renamed to their ranks."""
+    wanted = tuple([(r.demand.signature, r.priority) for r in model.requests.values()])
+    return structure(model), tuple([i.demand.signature for i in model.instances.values()]), wanted, memories(model)

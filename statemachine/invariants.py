@@ -8,48 +8,54 @@ from typing import Any, TypeAlias
 
 from .config import ProviderManagerConfig
 from .errors import InvariantError
-from .events import Event, Expired
+from .events import Event
 from .model import Model
 from .properties import violated
 from .property import Step, picture
 
-__all__ = ["CheckedModel", "Report", "model_of"]
+__all__ = ["Report", "complaints_of", "model_of", "watch"]
 
 Report: TypeAlias = Callable[[InvariantError], None]
 
 
 def model_of(config: ProviderManagerConfig, report: Report, *, record: bool = False) -> Model:
-    """The model for ``config``: one that ``report`` is told of if ``check_invariants`` is on, and otherwise no more than the model."""
-    return CheckedModel(config, report, record=record) if config.check_invariants else Model(config, record=record)
+    """The model for ``config``; if ``check_invariants`` is on, ``report`` is told."""
+    model = Model(config, record=record)
+    if config.check_invariants:
+        watch(model, report)
+    return model
 
 
-class CheckedModel(Model):
-    """A Model that looks at itself: after each expired deadline, and after each event. That takes several times as long as the step.
+def complaints_of(model: Model) -> list[InvariantError]:
+    """From now on ``model``, which is new, writes the first property that it violates into the list that is returned."""
+    complaints: list[InvariantError] = []
+    watch(model, complaints.append)
+    return complaints
+
+
+def watch(model: Model, report: Report) -> None:
+    """From now on ``model``, which is new, looks at itself after each expired deadline and each event: several times the price of a step.
 
     ``report`` is called with the first property that does not hold; what comes after that is not looked at. It is called in mid-step, so
     whoever wants the step's effects carried out must not raise in it.
     """
+    changes = 0
+    broken = False
 
-    def __init__(self, config: ProviderManagerConfig, report: Report, *, record: bool = False) -> None:
-        super().__init__(config, record=record)
-        self._report = report
-        self._changes = 0
-        self._broken = False
-        self._handlers = {kind: partial(self._watched, handler) for kind, handler in self._handlers.items()}
-
-    def _expired(self, event: Expired) -> None:
-        # A step expires what is due by calling this; only an Expired event from outside comes through _handlers.
-        self._watched(super()._expired, event)
-
-    def _watched(self, handler: Callable[[Any], None], event: Event) -> None:
-        if self._broken:
+    def watched(handler: Callable[[Any], None], event: Event) -> None:
+        nonlocal changes, broken
+        if broken:
             handler(event)
             return
-        before = picture(self)
-        first = len(self._effects)
+        before = picture(model)
+        first = len(model._effects)
         handler(event)
-        self._changes += 1
-        for broken in violated(Step(before, event, self._effects[first:], self)):
-            self._broken = True
-            self._report(InvariantError(broken.name, broken.sentence, self._changes, str(event)))
+        changes += 1
+        for violation in violated(Step(before, event, model._effects[first:], model)):
+            broken = True
+            report(InvariantError(violation.name, violation.sentence, changes, str(event)))
             return
+
+    model._handlers = {kind: partial(watched, handler) for kind, handler in model._handlers.items()}
+    # a step expires what is due by calling this; an Expired event from outside comes through the handlers
+    model._expired = partial(watched, model._expired)  # type: ignore[method-assign]

@@ -6,12 +6,11 @@ does, so what holds here holds for every choice of time-outs and delays.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from .canonical import Kind, Names, Symmetry, structure
+from .canonical import Kind, Names, Symmetry, memories, structure
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
 from .events import (
@@ -148,9 +147,7 @@ class ModelSystem:
         names = Names(
             tuple([i.demand.signature for i in model.instances.values()]),
             tuple([wish for _, wish in wishes]),
-            tuple(
-                [model.pools[key].policy.snapshot(lambda t: bisect_right(tickets, t)) for key in sorted(model.pools)]
-            ),
+            memories(model),
             left,
             tuple([waiter.canonical(tickets) for waiter in account]),
         )

@@ -10,7 +10,6 @@ from simulation.heap import HeapDriver, one_slot
 from simulation.timing import FixedTiming
 from simulation.workload import Call, Workload
 from statemachine import InvariantError, ProviderConfig, ProviderManager, ProviderManagerConfig, invariants
-from statemachine.invariants import CheckedModel
 from statemachine.model import Model
 from tests.recording import Recorder, Script, want
 
@@ -22,7 +21,7 @@ X, Y, Z = (want("local", model) for model in "xyz")
 
 def the_model_is(monkeypatch: pytest.MonkeyPatch, mutant: type[Model]) -> None:
     """From now on ``check_invariants`` checks ``mutant``."""
-    monkeypatch.setattr(invariants, "CheckedModel", type("CheckedMutant", (CheckedModel, mutant), {}))
+    monkeypatch.setattr(invariants, "Model", mutant)
 
 
 def manager_of(**options: object) -> ProviderManager:
@@ -112,10 +111,13 @@ async def test_a_sound_manager_never_complains(autojump_clock: MockClock) -> Non
     assert (counters.grants, counters.cancellations, counters.stops) == (4, 1, 4)
 
 
-def test_switched_off_it_is_the_plain_model() -> None:
-    config = one_slot()
-    assert type(ProviderManager(config)._model) is Model
-    assert type(invariants.model_of(config, _unused)) is Model
+def test_switched_off_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def watch(model: Model, report: object) -> None:
+        raise AssertionError("watched")
+
+    monkeypatch.setattr(invariants, "watch", watch)
+    ProviderManager(one_slot())
+    invariants.model_of(one_slot(), _unused)
 
 
 def _unused(error: InvariantError) -> None:

@@ -28,10 +28,10 @@ from statemachine.events import (
     Stopped,
     Wake,
 )
+from statemachine.invariants import complaints_of
 from statemachine.model import Model
 from statemachine.snapshot import restore, snapshot
 
-from .checked import NotingModel
 from .ledger import Ledger, Times
 
 UNKNOWN = 10_000
@@ -68,7 +68,8 @@ class ModelMachine(RuleBasedStateMachine):
             ProviderConfig("other", _never_called, is_local=True),
         ]
         self.config = ProviderManagerConfig(providers, **options)
-        self.model = NotingModel(self.config)
+        self.model = Model(self.config)
+        self.complaints = complaints_of(self.model)
         self.twin = Model(self.config)
         self.ledger = Ledger(
             Times(
@@ -92,7 +93,7 @@ class ModelMachine(RuleBasedStateMachine):
         self.ledger.write(Wake(), expired, self.now)
         assert self.now < self.ledger.next_deadline(), "something is overdue"
         self.ledger.write(event, handled, self.now)
-        assert self.model.complaints == []
+        assert self.complaints == []
         assert self.model.next_deadline <= self.ledger.next_deadline(), "it would wake up too late"
 
     # ---- what requesters do ----

@@ -1,13 +1,8 @@
-"""Generated programs of agents against the real manager, in virtual time, with adapters that are slow, fail and hang.
-
-What is held against them afterwards is what the adapters saw: it does not depend on what the manager believes.
-"""
+"""Generated programs of agents against the real manager under explored schedules, with adapters that are slow, fail and hang."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Literal
+from functools import partial
 
 import pytest
 import trio
@@ -24,133 +19,100 @@ from statemachine import (
     RuntimeProviderConfig,
 )
 from statemachine.adapter import Adapter
+from statemachine.invariants import complaints_of
+from statemachine.proof.agents import BEHAVIOURS, Acquire, Agent, End, Hold, Stream
+from statemachine.proof.drawn import SMALL, drawn, small
+from statemachine.proof.layers import cancellation, every_schedule, some_schedules
+from statemachine.proof.life import Life, live
+from statemachine.schedules import NATURAL, PCT, Exhaustive, RandomWalk, Tape, explore, run
 
-from .checked import checked, complaints
-from .programs import AGENTS, CONFIGS, Agent, play
-from .recorded import Book, Recorded
-from .sweep import run
+from .manager_mutants import MANAGER_MUTANTS, LeakedSlot, LostWakeUp, UnshieldedShutdown
 
-SHUTDOWN_TIMEOUT = 5
-GRACE = 3
-End = Literal["leave", "raise", "cancel"]
+pytestmark = pytest.mark.filterwarnings("ignore:a lease of .* was dropped unreleased:ResourceWarning")
 
-
-class EndedError(Exception):
-    """The body's own exception."""
-
-
-@pytest.mark.filterwarnings("ignore:a lease of .* was dropped unreleased:ResourceWarning")
-@settings(max_examples=8 * settings().max_examples)
-@given(
-    options=CONFIGS,
-    parallel=st.integers(1, 3),
-    agents=AGENTS,
-    lasts=st.sampled_from([None, None, 2, 5, 9]),
-    end=st.sampled_from(["leave", "leave", "raise", "cancel"]),
-    seed=st.integers(0, 1000),
+_PROVIDERS = st.sampled_from(["api", "local", "other"])
+_BEHAVIOURS = st.sampled_from(list(BEHAVIOURS))
+_OPERATIONS = st.one_of(
+    st.builds(Acquire, _PROVIDERS, _BEHAVIOURS, st.sampled_from([None, 0, 1, 3]), st.integers(0, 1)),
+    st.builds(Hold, st.sampled_from([0, 1, 2, 4, 20])),
+    st.builds(End, st.sampled_from(["release", "twice", "broken", "drop"])),
+    st.builds(Stream, _PROVIDERS, _BEHAVIOURS, st.sampled_from([None, 0, 1])),
 )
-def test_whatever_agents_do_no_instance_and_no_lease_is_lost(
-    options: dict[str, Any], parallel: int, agents: list[Agent], lasts: float | None, end: End, seed: int
+_AGENTS = st.builds(
+    Agent,
+    st.sampled_from([0, 1, 2, 4]),
+    st.sampled_from([None, None, 0, 1, 3, 6]),
+    st.lists(_OPERATIONS, min_size=1, max_size=6).map(tuple),
+)
+_OPTIONS = st.fixed_dictionaries(
+    {
+        "max_parallel_api_instances_per_provider": st.integers(1, 3),
+        "api_instance_idle_timeout_seconds": st.sampled_from([None, 2]),
+        "on_limit": st.sampled_from(["wait", "raise"]),
+        "on_conflict": st.sampled_from(["wait", "raise"]),
+        "local_scope": st.sampled_from(["all", "endpoint"]),
+        "max_waiting": st.sampled_from([None, 0, 2]),
+        "acquire_timeout": st.just(40),  # bounds waits across pools in opposite orders, as nothing else does
+        "start_timeout": st.sampled_from([8, 20]),
+    }
+)
+_LIVES = st.builds(
+    Life,
+    agents=st.lists(_AGENTS, min_size=1, max_size=5).map(tuple),
+    lasts=st.sampled_from([None, None, 2, 5, 9]),
+    ends=st.sampled_from(["leave", "leave", "raise", "cancel"]),
+    parallel=st.integers(1, 3),
+    options=_OPTIONS,
+)
+_TAPES = st.dictionaries(st.integers(1, 80), st.integers(1, 4), max_size=20).map(lambda drawn: Tape(drawn.items()))
+
+
+@settings(max_examples=4 * settings().max_examples)
+@given(life=_LIVES, tape=_TAPES)
+def test_whatever_agents_do_no_instance_and_no_lease_is_lost(life: Life, tape: Tape) -> None:
+    run(lambda: live(life), tape).raise_if_failed()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_programs_survive_every_schedule(name: str) -> None:
+    report = explore(partial(small, name), Exhaustive())
+    report.raise_if_failed()
+    assert report.complete
+    assert report.runs > 40
+
+
+@pytest.mark.parametrize("strategy", [RandomWalk(60, 7), PCT(60, 7)], ids=["random", "PCT"])
+@pytest.mark.parametrize("seed", [0, 8, 17])
+def test_larger_programs_survive_many_schedules(seed: int, strategy: RandomWalk | PCT) -> None:
+    report = explore(partial(drawn, seed), strategy)
+    report.raise_if_failed()
+    assert report.schedules > 30
+
+
+# ---- wrong managers ----
+
+
+@pytest.mark.parametrize("mutant", MANAGER_MUTANTS, ids=lambda m: m.__name__)
+def test_every_wrong_manager_is_caught(mutant: type[ProviderManager]) -> None:
+    """By some layer, the quickest first. What it leaves behind is its own fault."""
+    findings = (layer(mutant) for layer in (partial(some_schedules, programs=20), every_schedule, cancellation))
+    assert any(findings)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "name"),
+    [(UnshieldedShutdown, "a cancelled close"), (LostWakeUp, "a hand-off"), (LeakedSlot, "a cancelled start")],
+)
+def test_a_wrong_manager_is_caught_by_a_short_tape_that_catches_it_again(
+    mutant: type[ProviderManager], name: str
 ) -> None:
-    book = Book()
-    providers = [
-        ProviderConfig("api", book.adapter),
-        ProviderConfig("local", book.adapter, is_local=True, parallel=parallel),
-        ProviderConfig("other", book.adapter, is_local=True),
-    ]
-    config = ProviderManagerConfig(providers, shutdown_timeout=SHUTDOWN_TIMEOUT, close_grace=GRACE, **options)
-    manager = checked(ProviderManager(config))
-    left_and_closed: list[float] = []
-
-    async def body(crew_is_done: trio.Event) -> None:
-        """Until ``lasts`` seconds are over, or until the agents are done (None)."""
-        async with manager:
-            if lasts is None:
-                await crew_is_done.wait()
-                await _assert_it_rests_and_still_grants(manager)
-            else:
-                await trio.sleep(lasts)
-            left_and_closed.append(trio.current_time())
-            if end == "raise":
-                raise EndedError
-            if end == "cancel":
-                scope.cancel()
-                await trio.lowlevel.checkpoint()
-
-    async def crew(done: trio.Event) -> None:
-        async with trio.open_nursery() as nursery:
-            for agent in agents:
-                nursery.start_soon(play, agent, manager)
-        done.set()
-
-    scope = trio.CancelScope()
-
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            done = trio.Event()
-            with scope, suppress(EndedError):  # bare, not in a group
-                nursery.start_soon(crew, done)
-                await body(done)
-            left_and_closed.append(trio.current_time())
-
-    run(main, seed)
-    left, closed = left_and_closed
-    grace = GRACE if end == "leave" else 0
-    assert closed <= left + grace + SHUTDOWN_TIMEOUT
-    assert complaints(manager) == []
-    _assert_nothing_is_left(manager)
-    assert book.not_shut_down_once() == []
-    _assert_calls_were_left_alone(book, revoked_from=left + grace)
-    pools: dict[str, list[Recorded]] = {}
-    for adapter in book.adapters:
-        pools.setdefault(_pool(adapter.config.provider_name, config.local_scope), []).append(adapter)
-    for name, adapters in pools.items():
-        _assert_never_more_than(config.max_parallel_api_instances_per_provider if name == "api" else 1, adapters)
-
-
-async def _assert_it_rests_and_still_grants(manager: ProviderManager) -> None:
-    """The agents have gone: nothing is left of them but idle instances, and starts that outlive their requesters for a while."""
-    await trio.lowlevel.checkpoint()  # a lease that was dropped a moment ago is gone only now
-    for p in manager.statistics().providers.values():
-        assert (p.waiting, p.assigned, p.active, p.draining) == (0, 0, 0, 0)
-    await trio.sleep(30)
-    for p in manager.statistics().providers.values():
-        assert p.live == p.idle
-    if manager.config.api_instance_idle_timeout_seconds is not None:
-        assert manager.statistics().providers["api"].live == 0
-    for provider in manager.available_providers:
-        lease = await manager.get_adapter(RuntimeProviderConfig(provider, "fresh"), timeout=SHUTDOWN_TIMEOUT + 1)
-        lease.release()
-
-
-def _pool(provider: str, scope: str) -> str:
-    return "slot" if provider != "api" and scope == "all" else provider
-
-
-def _assert_nothing_is_left(manager: ProviderManager) -> None:
-    statistics = manager.statistics()
-    for p in statistics.providers.values():
-        assert (p.live, p.waiting, p.assigned) == (0, 0, 0)
-    assert all(s.state == "vacant" and not (s.leases or s.waiting) for s in statistics.slots.values())
-    assert statistics.counters.stops <= statistics.counters.starts
-
-
-def _assert_calls_were_left_alone(book: Book, revoked_from: float) -> None:
-    """No call overlaps a shutdown, unless its lease was revoked when the grace was over."""
-    for adapter in book.adapters:
-        assert all(moment.time >= revoked_from for moment in adapter.overlaps)
-
-
-def _assert_never_more_than(limit: int, adapters: Sequence[Recorded]) -> None:
-    """At the birth of each, fewer than ``limit`` others are up. One that was given up on no longer counts from that very time on."""
-    for new in adapters:
-        up = [a for a in adapters if a.born.number < new.born.number and not _was_down(a, new)]
-        assert len(up) < limit
-
-
-def _was_down(old: Recorded, new: Recorded) -> bool:
-    assert old.down is not None
-    return old.down.number < new.born.number or (old.given_up and old.down.time <= new.born.time)
+    program = partial(small, name, f"{mutant.__module__}:{mutant.__qualname__}")
+    failure = explore(program, RandomWalk(400)).failure
+    assert failure is not None
+    assert failure.reproducible
+    assert len(failure.run.tape) <= 3
+    assert run(program, failure.run.tape).deviations == failure.run.deviations
+    assert explore(partial(small, name), RandomWalk(10)).failure is None
 
 
 def test_a_construction_that_fails_only_after_its_start_was_given_up_on() -> None:
@@ -164,12 +126,13 @@ def test_a_construction_that_fails_only_after_its_start_was_given_up_on() -> Non
 
     async def main() -> None:
         config = ProviderManagerConfig([ProviderConfig("api", factory)], start_timeout=1, shutdown_timeout=5)
-        manager = checked(ProviderManager(config))
+        manager = ProviderManager(config)
+        complaints = complaints_of(manager._model)
         async with manager:
             with pytest.raises(AdapterInstantiationError):
                 await manager.get_adapter(RuntimeProviderConfig("api", "m"))
             await trio.sleep(10)
             assert manager.statistics().providers["api"].live == 0
-        assert complaints(manager) == []
+        assert complaints == []
 
-    run(main)
+    run(main, NATURAL).raise_if_failed()

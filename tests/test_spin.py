@@ -32,11 +32,16 @@ LONG = [
 ]
 SLOT, RAISING_SLOT = Size("slot", (2, 1), 2), Size("slot", (2, 1), 1, raises=True)
 POOL, SINGLE, PAIR = Size("pool", (1, 1, 1), 1), Size("pool", (2, 1), 1), Size("pool", (2, 1), 2)
+# what is wrong in deadlines, owners, counts, repeated effects, or about what is over: none of it is projected
 INVISIBLE = {
     "timer kept",
+    "keeps idle timer",
     "waits for itself",
+    "miscounts",
+    "starts twice",
     "stopped twice",
-}  # deadlines, owners and repeated effects are not projected
+    "releases another lease",
+}
 
 
 @cache

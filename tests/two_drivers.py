@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import pytest
-from trio._core import _run as trio_run
 
 from simulation.driver import Replay, Served, mock_lm_studio, replay_in_virtual_time
 from simulation.heap import HeapDriver, one_slot
@@ -46,21 +44,13 @@ def spread(count: int, seed: int) -> Workload:
     return Workload("spread", tuple(calls))
 
 
-class InOrder(random.Random):
-    """For trio: tasks that are ready at the same moment run in the order in which they were made."""
-
-    def shuffle(self, x: MutableSequence[Any]) -> None:
-        x.reverse()  # it has just been sorted, and is taken from its end
-
-
 def through_the_manager(
     workload: Workload, served: Served, *, seed: int = 0, in_order: bool = True
 ) -> tuple[Replay, list[Transition]]:
     log: list[Transition] = []
-    with pytest.MonkeyPatch.context() as patch:
-        if in_order:
-            patch.setattr(trio_run, "_r", InOrder())
-        replay = replay_in_virtual_time(workload, served, seed=seed, finished=lambda: None, observers=[log.append])
+    replay = replay_in_virtual_time(
+        workload, served, seed=None if in_order else seed, finished=lambda: None, observers=[log.append]
+    )
     return replay, _until_the_last_answer(log)
 
 

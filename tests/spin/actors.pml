@@ -6,6 +6,7 @@ proctype Asker(byte c) {
     :: d_step { manager == open && at[c] == new -> BEFORE; arrive(c); AFTER("ask") }
     :: d_step { at[c] == waiting || at[c] == assigned -> BEFORE; give_up(c, cancelled); AFTER("cancel") }
     :: d_step { at[c] == waiting || at[c] == assigned -> BEFORE; give_up(c, timed_out); AFTER("time out") }
+    :: d_step { at[c] == granted -> BEFORE; find_broken(c); AFTER("found broken") }
     :: d_step { true -> skip }
     od
 }
@@ -14,7 +15,6 @@ proctype Holder(byte c) {
     do
     :: d_step { at[c] == granted -> BEFORE; give_back(c, released, false); AFTER("release") }
     :: d_step { at[c] == granted -> BEFORE; give_back(c, released, true); AFTER("release broken") }
-    :: d_step { at[c] == granted -> BEFORE; find_broken(c); AFTER("found broken") }
     od
 }
 

@@ -1,24 +1,21 @@
-"""A small managed world for tests in virtual time: one API instance, one local slot for two leases, adapters that write things down."""
+"""A small managed world in virtual time: one API instance, one local slot for two leases, and everything that is seen of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import trio
 
-from statemachine import (
-    CallOptions,
-    ManagerClosedError,
-    Observer,
-    ProviderConfig,
-    ProviderManager,
-    ProviderManagerConfig,
-    ReasoningEngine,
-    RuntimeProviderConfig,
-)
-
-from .checked import checked, complaints
+from ..call import CallOptions
+from ..config import ProviderConfig, ProviderManagerConfig
+from ..engine import ReasoningEngine
+from ..errors import ManagerClosedError
+from ..manager import ProviderManager
+from ..runtime import RuntimeProviderConfig
+from ..schedules import watch
+from .expect import expect, expect_error
+from .life import MakeManager
+from .outside import Outside
 from .recorded import Book
 
 __all__ = ["FOR_EVER", "GRACE", "SHUTDOWN_TIMEOUT", "World", "wish"]
@@ -29,14 +26,14 @@ GRACE = 20
 
 
 def wish(model: str = "m", provider: str = "api", **options: Any) -> RuntimeProviderConfig:
-    """A configuration; the options are those of :class:`tests.recorded.Recorded`."""
+    """A configuration; the options are those of :class:`Recorded`."""
     return RuntimeProviderConfig(provider, model, options)
 
 
 class World:
-    """A manager with one API instance and one local slot for two leases, and what its adapters saw."""
+    """Made in a running program: from then on, every step is checked."""
 
-    def __init__(self, *observers: Observer) -> None:
+    def __init__(self, make: MakeManager = ProviderManager) -> None:
         self.book = Book()
         providers = [
             ProviderConfig("api", self.book.adapter, limit=1),
@@ -45,11 +42,14 @@ class World:
         config = ProviderManagerConfig(
             providers, on_conflict="wait", start_timeout=50, shutdown_timeout=SHUTDOWN_TIMEOUT, close_grace=GRACE
         )
-        self.manager = checked(ProviderManager(config, observers=observers))
+        self.manager = make(config)
+        self.outside = Outside(self.manager, self.book)
         self.engine = ReasoningEngine(self.manager)
         self.entered = trio.Event()  # or will not be any more
+        watch(check=self.outside.check, state=self.outside.state)
 
     async def use(self, config: RuntimeProviderConfig, seconds: float) -> None:
+        """Hold a lease for so long."""
         async with self.manager.acquire(config):
             await trio.sleep(seconds)
 
@@ -64,24 +64,18 @@ class World:
                     if taken == take:
                         return
             except BaseException:
-                assert stream.lease.released  # at once, not only where the block is left
+                expect(stream.lease.released, "a stream that raised has kept its lease until its block was left")
                 raise
-            assert stream.lease.released
+            expect(stream.lease.released, "a stream that was read to its end has kept its lease")
 
-    def assert_nobody_is_served(self) -> None:
-        for p in self.manager.statistics().providers.values():
-            assert (p.waiting, p.assigned, p.active, p.draining) == (0, 0, 0, 0)
-        assert all(s.leases == 0 for s in self.manager.statistics().slots.values())
-
-    async def assert_it_still_grants(self) -> None:
+    async def check_it_still_grants(self) -> None:
+        """No slot is lost."""
         for provider in ("api", "local"):
             async with self.manager.acquire(wish("fresh", provider), timeout=100):
                 pass
 
-    async def assert_it_is_over(self) -> None:
-        assert complaints(self.manager) == []
-        assert self.book.not_shut_down_once() == []
-        self.assert_nobody_is_served()
-        assert all(p.live == 0 for p in self.manager.statistics().providers.values())
-        with pytest.raises(ManagerClosedError):
+    async def check_it_is_over(self) -> None:
+        """Nothing is left of a manager that has closed, and it says so."""
+        self.outside.check_nothing_is_left()
+        with expect_error(ManagerClosedError):
             await self.manager.get_adapter(wish())

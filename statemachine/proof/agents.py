@@ -1,4 +1,4 @@
-"""Generated programs of concurrent agents: what an agent does, as values that Hypothesis can draw, shrink and print."""
+"""What one agent does with a manager, as values: they can be drawn, shrunk and printed."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import trio
-from hypothesis import strategies as st
 
-from statemachine import (
+from ..call import CallOptions
+from ..engine import ReasoningEngine
+from ..errors import (
     AdapterError,
     AdapterInstantiationError,
-    CallOptions,
-    Lease,
+    ContentionError,
     LeaseReleasedError,
     ManagerClosedError,
-    ProviderManager,
-    ReasoningEngine,
-    RuntimeProviderConfig,
 )
-from statemachine.errors import ContentionError
-
+from ..lease import Lease
+from ..manager import ProviderManager
+from ..runtime import RuntimeProviderConfig
+from .expect import expect
 from .recorded import Recorded
 
-__all__ = ["AGENTS", "CONFIGS", "Agent", "play"]
+__all__ = ["BEHAVIOURS", "Acquire", "Agent", "End", "Hold", "Operation", "Stream", "cancel", "play"]
 
 FOR_EVER = 1e6
 BEHAVIOURS: dict[str, dict[str, Any]] = {
@@ -37,7 +36,7 @@ BEHAVIOURS: dict[str, dict[str, Any]] = {
     "stream fails": {"token_seconds": 1, "fail_after": 1},
     "stream breaks": {"token_seconds": 1, "fail_after": 1, "fault": "break", "cleanup_seconds": 1},
     "stream is cut": {"fail_after": 2, "fault": "truncate", "cleanup_seconds": 1, "cleanup_shielded": True},
-    "construction fails": {"token_seconds": -1},
+    "construction fails": {"fail_construction": True},
 }
 
 
@@ -86,47 +85,17 @@ class Agent:
     operations: tuple[Operation, ...]
 
 
-_PROVIDERS = st.sampled_from(["api", "local", "other"])
-_BEHAVIOURS = st.sampled_from(list(BEHAVIOURS))
-_SECONDS = st.sampled_from([0, 1, 2, 4])
-_OPERATIONS = st.one_of(
-    st.builds(Acquire, _PROVIDERS, _BEHAVIOURS, st.sampled_from([None, 0, 1, 3]), st.integers(0, 1)),
-    st.builds(Hold, st.sampled_from([0, 1, 2, 4, 20])),
-    st.builds(End, st.sampled_from(["release", "twice", "broken", "drop"])),
-    st.builds(Stream, _PROVIDERS, _BEHAVIOURS, st.sampled_from([None, 0, 1])),
-)
-AGENTS = st.lists(
-    st.builds(
-        Agent,
-        _SECONDS,
-        st.sampled_from([None, None, 1, 3, 6]),
-        st.lists(_OPERATIONS, min_size=1, max_size=6).map(tuple),
-    ),
-    min_size=1,
-    max_size=5,
-)
-CONFIGS = st.fixed_dictionaries(
-    {
-        "max_parallel_api_instances_per_provider": st.integers(1, 3),
-        "api_instance_idle_timeout_seconds": st.sampled_from([None, 2]),
-        "on_limit": st.sampled_from(["wait", "raise"]),
-        "on_conflict": st.sampled_from(["wait", "raise"]),
-        "local_scope": st.sampled_from(["all", "endpoint"]),
-        "max_waiting": st.sampled_from([None, 0, 2]),
-        "acquire_timeout": st.just(40),  # bounds waits across pools in opposite orders, as nothing else does
-        "start_timeout": st.sampled_from([8, 20]),
-    }
-)
-
-
 # LeaseReleasedError: granted, and revoked by the close of the same instant before the engine looked at the lease.
 _EXPECTED = (ContentionError, AdapterInstantiationError, AdapterError, ManagerClosedError, LeaseReleasedError)
 
 
-async def play(agent: Agent, manager: ProviderManager) -> None:
-    """Do what ``agent`` does; refusals and the faults that were ordered are part of it, anything else is raised."""
+async def play(agent: Agent, manager: ProviderManager, scope: trio.CancelScope) -> None:
+    """Do what ``agent`` does; refusals and the faults that were ordered are part of it, anything else is raised.
+
+    Cancelled through ``scope``, by :func:`cancel`: a task of its own, so that a schedule can put it anywhere.
+    """
     await trio.sleep(agent.begins)
-    with trio.move_on_after(float("inf") if agent.cancelled_after is None else agent.cancelled_after):
+    with scope:
         leases: list[Lease] = []
         try:
             for operation in agent.operations:
@@ -134,6 +103,12 @@ async def play(agent: Agent, manager: ProviderManager) -> None:
         finally:
             for lease in leases:
                 lease.release()
+
+
+async def cancel(agent: Agent, scope: trio.CancelScope) -> None:
+    """Cancel ``agent`` when its time has come."""
+    await trio.sleep(agent.begins + (agent.cancelled_after or 0))
+    scope.cancel()
 
 
 async def _do(operation: Operation, manager: ProviderManager, leases: list[Lease]) -> None:
@@ -152,8 +127,7 @@ def _end(how: str, leases: list[Lease]) -> None:
     if how == "drop":
         return
     if how == "broken" and not lease.released:
-        assert isinstance(lease.adapter, Recorded)
-        lease.adapter.broken_at = trio.current_time()
+        _recorded(lease).broken_at = trio.current_time()
     lease.release(broken=how == "broken")
     if how == "twice":
         lease.release(broken=True)  # of no effect
@@ -163,11 +137,11 @@ async def _request(operation: Acquire | Stream, manager: ProviderManager, leases
     config = RuntimeProviderConfig(operation.provider, operation.behaviour, BEHAVIOURS[operation.behaviour])
     if isinstance(operation, Acquire):
         leases.append(await manager.get_adapter(config, operation.timeout, priority=operation.priority))
-        _assert_unbroken(leases[-1])
+        _expect_unbroken(leases[-1])
         return
     options = CallOptions(provider_config=config)
     async with ReasoningEngine(manager).call([{"role": "user", "content": "one two three"}], options) as stream:
-        _assert_unbroken(stream.lease)
+        _expect_unbroken(stream.lease)
         taken = 0
         if operation.take == 0:
             return
@@ -177,8 +151,15 @@ async def _request(operation: Acquire | Stream, manager: ProviderManager, leases
                 return
 
 
-def _assert_unbroken(lease: Lease) -> None:
+def _expect_unbroken(lease: Lease) -> None:
     """Nobody is granted a broken instance, but one may break between a grant and the moment its holder wakes up."""
     if not lease.released:
-        assert isinstance(lease.adapter, Recorded)
-        assert lease.adapter.broken_at in (None, trio.current_time())
+        broken_at = _recorded(lease).broken_at
+        expect(broken_at in (None, trio.current_time()), "a broken instance was granted", lease)
+
+
+def _recorded(lease: Lease) -> Recorded:
+    adapter = lease.adapter
+    if not isinstance(adapter, Recorded):
+        raise TypeError("agents play with recorded adapters")
+    return adapter

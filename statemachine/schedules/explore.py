@@ -1,0 +1,153 @@
+"""The entry points: look for a schedule that a program does not survive, and run it again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .naming import line
+from .running import Program, Run, Schedule, ScheduleError, leaves, run
+from .shrink import shrunk
+from .strategies import RandomWalk, Strategy, named
+
+__all__ = ["Failure", "Report", "explore", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A schedule that the program does not survive. ``found`` is the run in which it was found, ``run`` its shrunk form.
+
+    ``at_run``: the number of the run that found it, from 1. ``reproducible``: False if the same schedule did not fail again: something
+    decides that is not under control, such as a thread, the clock of the machine or an address.
+    """
+
+    program: Program = field(repr=False)
+    found: Run
+    run: Run
+    at_run: int
+    reproducible: bool
+
+    @property
+    def line(self) -> str:
+        """The command that reproduces it in a fresh process."""
+        return line(self.program, self.run.name)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                str(self.run),
+                f"found by run {self.at_run}, with {len(self.found.tape)} deviations; shrunk to {len(self.run.tape)}",
+                *(
+                    []
+                    if self.reproducible
+                    else ["the same schedule did not fail again: something is not under control"]
+                ),
+                f"reproduce: {self.line}",
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an exploration has found.
+
+    ``complete``: whether the strategy has tried all that it promises; without a failure that is a proof within its bounds, and anything
+    else is a sample. ``schedules``: how many different ones there were among the ``runs``. ``states``: how many an exhaustive search told
+    apart. ``controlled``: False where this version of trio could only be seeded.
+    """
+
+    runs: int
+    steps: int
+    seconds: float
+    schedules: int
+    states: int
+    complete: bool
+    controlled: bool
+    failure: Failure | None
+
+    def raise_if_failed(self) -> None:
+        """Raises ScheduleError from what the program raised."""
+        if self.failure is not None:
+            raise ScheduleError(str(self.failure)) from self.failure.run.error
+
+    def __str__(self) -> str:
+        rate = f"{self.runs / self.seconds:,.0f} runs/s" if self.seconds else ""
+        kind = "complete" if self.complete else "a sample"
+        counted = f"{self.runs} runs ({kind}), {self.schedules} different schedules, {self.steps} steps, {rate}"
+        return counted if self.failure is None else f"{self.failure}\n{counted}"
+
+
+def explore(
+    program: Program,
+    strategy: Strategy | None = None,
+    *,
+    most_steps: int = 10_000,
+    most_seconds: float = float("inf"),
+    progress: Callable[[int], object] | None = None,
+) -> Report:
+    """Run ``program`` under one schedule after the other until one fails: it raises, its check does, or it would never end.
+
+    ``program`` is an async function without arguments that makes everything it uses, so that runs do not influence each other; see
+    :func:`watch` for what it can have looked at after every step. ``strategy``: by default 1,000 random schedules.
+    ``most_steps``: more are a livelock. ``most_seconds``: of real time; no run is begun after that. ``progress`` is called with the number
+    of each run. A failure is run again and shrunk.
+    """
+    strategy = strategy or RandomWalk()
+    began = time.perf_counter()
+    tapes: set[int] = set()
+    runs = steps = 0
+    controlled = True
+    failure: Failure | None = None
+    schedules = strategy.schedules()
+    schedule = next(schedules, None)
+    while schedule is not None and time.perf_counter() - began < most_seconds:
+        done = run(program, schedule, most_steps=most_steps)
+        runs, steps = runs + 1, steps + done.steps
+        tapes.add(hash(done.tape))
+        controlled = controlled and done.seed is None
+        if progress is not None:
+            progress(runs)
+        if done.outcome != "passed":
+            failure = _failure(program, done, runs, most_steps)
+            break
+        try:
+            schedule = schedules.send(done)
+        except StopIteration:
+            break
+    return Report(
+        runs=runs,
+        steps=steps,
+        seconds=time.perf_counter() - began,
+        schedules=len(tapes),
+        states=len(getattr(strategy, "states", ())),
+        complete=strategy.complete,
+        controlled=controlled,
+        failure=failure,
+    )
+
+
+def replay(program: Program, schedule: Schedule | str, *, most_steps: int = 10_000) -> Run:
+    """Run ``program`` once, under a schedule or one that was printed. ``most_steps`` as in :func:`explore`. Raises ValueError."""
+    return run(program, named(schedule) if isinstance(schedule, str) else schedule, most_steps=most_steps)
+
+
+def _failure(program: Program, found: Run, at_run: int, most_steps: int) -> Failure:
+    kind = _kind(found)
+
+    def attempt(schedule: Schedule) -> Run:
+        return run(program, schedule, most_steps=most_steps)
+
+    def fails(again: Run) -> bool:
+        return _kind(again) == kind
+
+    again = attempt(named(found.name))
+    reproducible = fails(again)
+    if reproducible and found.seed is None:
+        again = shrunk(again, attempt, fails)
+    return Failure(program, found, again if reproducible else found, at_run, reproducible)
+
+
+def _kind(done: Run) -> object:
+    """Runs fail in the same way if they end in the same way, with errors of the same classes."""
+    return done.outcome, frozenset(type(error) for error in leaves(done.error))
