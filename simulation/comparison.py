@@ -15,11 +15,10 @@ from statemachine.policy import Fifo, PolicyFactory
 from .bounds import SwitchTimes, batch, exact_makespan, lower_bound_makespan
 from .driver import Replay
 from .heap import HeapDriver, one_slot
-from .latency import LatencyProfile, ModelSpec
 from .metrics import percentile, summarise
 from .policy_names import BASELINE
 from .record import RequestRecord
-from .timing import ProfileTiming
+from .timing import BoundedTiming
 from .workload import Workload
 
 __all__ = ["RATIOS", "Comparison", "Limit", "Numbers", "PolicyRun", "Spread", "compare", "jain", "ratios", "spread"]
@@ -80,16 +79,18 @@ def compare(
     workload: Workload,
     policies: Mapping[str, PolicyFactory],
     load_times: Sequence[float | None],
-    models: Sequence[ModelSpec],
-    profile: LatencyProfile,
+    timing_at: Callable[[float | None], BoundedTiming],
     *,
     finished: Callable[[], None],
 ) -> list[Comparison]:
-    """Run ``workload`` under each policy at each load time; ``finished`` is called after each run. Raises ConfigurationError."""
-    free, service = _free_run(workload, models, profile)
+    """Run ``workload`` under each policy at each load time, with what is ``timing_at`` it.
+
+    ``finished`` is called after each run. Raises ConfigurationError.
+    """
+    free, service = _free_run(workload, timing_at(0.0))
     comparisons = []
     for load_time in load_times:
-        timing = ProfileTiming(models, profile, switch_seconds=load_time)
+        timing = timing_at(load_time)
         limit = _limit(workload, service, timing.least_switches(workload.models), fixed=load_time is not None)
         heap = HeapDriver(workload, timing)
         runs = []
@@ -100,11 +101,8 @@ def compare(
     return comparisons
 
 
-def _free_run(
-    workload: Workload, models: Sequence[ModelSpec], profile: LatencyProfile
-) -> tuple[PolicyRun, dict[int, float]]:
+def _free_run(workload: Workload, timing: BoundedTiming) -> tuple[PolicyRun, dict[int, float]]:
     """The run at no switch cost, and how long each call takes when its model is loaded and free, in seconds."""
-    timing = ProfileTiming(models, profile, switch_seconds=0.0)
     heap = HeapDriver(workload, timing)
     service = {call: seconds for call, (_, seconds) in enumerate(heap.alone)}
     limit = _limit(workload, service, timing.least_switches(workload.models), fixed=True)
