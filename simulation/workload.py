@@ -93,9 +93,13 @@ def scaled(workload: Workload, speed: float) -> Workload:
 
 
 def clipped(workload: Workload, prompt_tokens: int) -> Workload:
-    """The same calls with longer prompts cut to ``prompt_tokens``. Raises ConfigurationError."""
-    calls = tuple(replace(call, prompt_tokens=min(call.prompt_tokens, prompt_tokens)) for call in workload.calls)
-    return replace(workload, calls=calls)
+    """The same calls with longer prompts cut to ``prompt_tokens``, the cached part of them first. Raises ConfigurationError."""
+    return replace(workload, calls=tuple(_clipped(call, prompt_tokens) for call in workload.calls))
+
+
+def _clipped(call: Call, tokens: int) -> Call:
+    read = min(call.prompt_tokens, tokens)
+    return replace(call, prompt_tokens=read, cached_tokens=min(call.cached_tokens, tokens - read))
 
 
 def mapped(workload: Workload, models: Mapping[str, str]) -> Workload:

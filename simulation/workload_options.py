@@ -121,7 +121,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _cut(workload: Workload, tokens: int) -> Workload:
-    cut = sum(call.prompt_tokens > tokens for call in workload.calls)
+    cut = sum(call.prompt_tokens + call.cached_tokens > tokens for call in workload.calls)
     sentences = (
         [f"{cut} of {len(workload.calls)} prompts were longer than {tokens} tokens, and cut to that."] if cut else []
     )

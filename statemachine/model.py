@@ -250,6 +250,7 @@ class Model(Moves):
             return  # it was given up on
         pool = self.pools[instance.demand.pool]
         self.timers.disarm((TimerKind.START, instance.id))
+        pool.policy.loaded(instance.demand.signature)
         if self.closing:
             self._stop(pool, instance)
         elif instance.assigned:
@@ -274,6 +275,7 @@ class Model(Moves):
         pool = self.pools[instance.demand.pool]
         self.tally.counts["start_failures"] += 1
         self.timers.disarm((TimerKind.START, instance.id))
+        pool.policy.loaded(instance.demand.signature)
         told = instance.assigned.pop(instance.cause, None) if instance.cause is not None else None
         joined, instance.assigned = instance.assigned, {}
         if constructed:

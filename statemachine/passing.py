@@ -18,11 +18,17 @@ __all__ = ["Account", "Passing", "after"]
 
 
 class Late(NamedTuple):
-    """What one other model did to a waiter: ``known`` is the youngest ticket at its first pass, ``times`` its passes by younger ones."""
+    """What one other model did to a waiter: ``known`` is the youngest ticket when the first of those that passed it over got its lease
+    (None: that is to come), ``times`` its passes by younger ones."""
 
     signature: str
-    known: int
+    known: int | None
     times: int
+
+    def canonical(self, tickets: Sequence[int]) -> Hashable:
+        """The ticket renamed to its rank among ``tickets``, which are sorted."""
+        known = None if self.known is None else bisect_right(tickets, self.known)
+        return self.signature, known, self.times
 
 
 class Passing(NamedTuple):
@@ -39,7 +45,7 @@ class Passing(NamedTuple):
 
     def canonical(self, tickets: Sequence[int]) -> Hashable:
         """Tickets renamed to their ranks among ``tickets``, which are sorted."""
-        late = tuple((one.signature, bisect_right(tickets, one.known), one.times) for one in self.late)
+        late = tuple(one.canonical(tickets) for one in self.late)
         return bisect_right(tickets, self.ticket), self.passes, late
 
 
@@ -70,6 +76,11 @@ def _passed(waiter: Passing, pool: Pool, arrivals: list[Request], youngest: int)
     if bound.late is not None:
         for rival in passing:
             if rival.signature != me.signature:
-                first = late.setdefault(rival.signature, Late(rival.signature, youngest, 0))
-                late[rival.signature] = first._replace(times=first.times + (rival.ticket > first.known))
+                one = late.setdefault(rival.signature, Late(rival.signature, None, 0))
+                is_late = one.known is not None and rival.ticket > one.known
+                late[rival.signature] = one._replace(times=one.times + is_late)
+        served = {instance.demand.signature for instance in pool.instances.values() if instance.state == "active"}
+        for one in list(late.values()):
+            if one.known is None and one.signature in served:
+                late[one.signature] = one._replace(known=youngest)
     return Passing(waiter.ticket, passes, tuple(sorted(late.values())))

@@ -28,6 +28,10 @@ class Waiter(Protocol):
     def agent(self) -> str | None: ...
     @property
     def priority(self) -> int: ...
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it was placed where an instance is still to be loaded."""
+        ...
 
 
 class Choice(NamedTuple):
@@ -44,7 +48,7 @@ class Bound(NamedTuple):
     """What a policy promises to each waiter, among those of its priority; None: nothing. The checker proves it.
 
     ``passes``: at most so many younger requests are placed before it. ``late``: of each other model, at most so many requests
-    are placed before it that arrived after the first younger one of that model had been; so whoever may still pass it
+    are placed before it that arrived after the first younger one of that model had got its lease; so whoever may still pass it
     over is known from then on, newcomers can add no more than this, and it cannot starve.
     """
 
@@ -70,6 +74,10 @@ class Policy(Protocol):
 
     def left(self, waiter: Waiter) -> None:
         """``waiter`` leaves the queue otherwise: cancelled, timed out or rejected."""
+        ...
+
+    def loaded(self, signature: str) -> None:
+        """The load of an instance of ``signature`` has ended, well or badly."""
         ...
 
     def choose(self) -> Choice | None:
@@ -145,6 +153,9 @@ class Fifo:
     def left(self, waiter: Waiter) -> None:
         self._line.remove(waiter)
 
+    def loaded(self, signature: str) -> None:
+        pass
+
     def choose(self) -> Choice | None:
         return Choice(self._line.first, "oldest") if self._line else None
 
@@ -187,6 +198,10 @@ class Prioritised:
     def left(self, waiter: Waiter) -> None:
         self._policies[waiter.priority].left(waiter)
         self._one_less(waiter.priority)
+
+    def loaded(self, signature: str) -> None:
+        for policy in self._policies.values():
+            policy.loaded(signature)
 
     def choose(self) -> Choice | None:
         for priority in reversed(self._priorities):

@@ -39,6 +39,11 @@ class Request:
         """The identity of the instance it needs."""
         return self.demand.signature
 
+    @property
+    def is_assigned(self) -> bool:
+        """Whether a start, or the shutdown before it, is under way for it."""
+        return self.state == "assigned"
+
 
 class Shelf(Enum):
     """What an instance can be used for, apart from those who use it already."""

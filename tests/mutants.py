@@ -218,6 +218,9 @@ class ResidentFirst:
     def left(self, waiter: Waiter) -> None:
         self._lines[waiter.signature].remove(waiter)
 
+    def loaded(self, signature: str) -> None:
+        pass
+
     def choose(self) -> Choice | None:
         if line := self._lines.get(self._model):
             return Choice(line.first, "same model")

@@ -28,13 +28,13 @@ PINNED = {
     "slot-raise": (272, 1449, 8),
     "slot-wait": (519, 3539, 9),
     "slot-parallel": (346, 1954, 9),
-    "slot-gated": (5770, 10075, 19),
-    "slot-gated-faults": (451, 2010, 9),
+    "slot-gated": (9743, 16547, 19),
+    "slot-gated-faults": (505, 2232, 9),
     "slot-affinity": (564, 3111, 11),
     "live-api": (617, 3934, 7),
     "live-fifo": (267, 1706, 7),
-    "live-gated": (770, 4958, 12),
-    "live-gated-extra": (1680, 10795, 13),
+    "live-gated": (1492, 9846, 14),
+    "live-gated-extra": (2722, 17809, 20),
     "live-affinity": (513, 3264, 10),
 }
 
@@ -70,11 +70,11 @@ class _Exhaustive(Gated):
     """Says that it is gated, and serves one model for as long as anybody wants it."""
 
     def choose(self) -> Choice | None:
-        line = self._waiting.of.get(self._model)
+        line = self._lines.get(self._model)
         return super().choose() if line is None else Choice(line.first, "same model")
 
     def snapshot(self, rank: Rank) -> Hashable:
-        return self._model, rank(self._last), self._left
+        return self._model, self._open, rank(self._last), self._left
 
 
 class _Forgetful(Affinity):
