@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from statemachine.policies import Affinity, Gated
+from statemachine.policies import Affinity, CostAware, Gated
 from statemachine.policy import Fifo, PolicyFactory, Prioritised
 
 from .measure import Comparison, compare, timed
@@ -17,7 +17,12 @@ __all__ = ["POLICIES", "growth_of_policy"]
 FEW, MANY = 10, 10_000
 MODELS: Final = "abcdefg"
 
-POLICIES: Final[dict[str, PolicyFactory]] = {"fifo": Fifo, "gated": Gated, "affinity": partial(Affinity, 16)}
+POLICIES: Final[dict[str, PolicyFactory]] = {
+    "fifo": Fifo,
+    "gated": Gated,
+    "affinity": partial(Affinity, 16),
+    "cost_aware": CostAware,
+}
 
 
 @dataclass(frozen=True, slots=True)

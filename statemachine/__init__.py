@@ -40,8 +40,8 @@ from .errors import (
 from .events import Transition
 from .lease import Lease
 from .manager import Observer, ProviderManager
-from .policies import Affinity, Gated
-from .policy import Bound, Choice, Fifo, Policy
+from .policies import Affinity, CostAware, Gated
+from .policy import BasePolicy, Bound, Choice, Fifo, Policy
 from .runtime import RuntimeProviderConfig
 from .statistics import Statistics
 from .thread_record import SecretRef
@@ -64,12 +64,14 @@ __all__ = [
     "AgentFactory",
     "AnswerStream",
     "AuthenticationError",
+    "BasePolicy",
     "Bound",
     "CallOptions",
     "Choice",
     "ConfigurationError",
     "ContentionError",
     "ContextLengthError",
+    "CostAware",
     "Fifo",
     "Gated",
     "InstanceConfig",

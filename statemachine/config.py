@@ -188,7 +188,7 @@ def _check_policy(factory: PolicyFactory) -> None:
     """Make one, so that what is wrong with it shows now and not in the middle of a step."""
     check_callable("policy", factory, "without arguments and return a policy")
     policy = factory()
-    for name in ("bound", "arrived", "placed", "left", "loaded", "choose", "snapshot", "restore"):
+    for name in ("bound", "arrived", "placed", "left", "loaded", "served", "choose", "snapshot", "restore"):
         if not hasattr(policy, name):
             raise ConfigurationError("policy", f"must return a policy, which has {name!r}", shown(policy))
 

@@ -11,9 +11,9 @@ from heapq import heappop, heappush
 from typing import Final
 
 from .checks import check_count
-from .policy import Bound, Choice, Line, Rank, Waiter
+from .policy import BasePolicy, Bound, Choice, Line, Rank, Waiter
 
-__all__ = ["Affinity", "Gated"]
+__all__ = ["Affinity", "CostAware", "Gated"]
 
 
 class _ByModel:
@@ -35,7 +35,7 @@ class _ByModel:
             del self.of[waiter.signature]
 
 
-class Gated:
+class Gated(BasePolicy):
     """Whoever waits for a model when it has been loaded is admitted; whoever comes later waits for its next gate.
 
     The next gate opens for the oldest waiter of another model, if there is one. ``extra`` newcomers for the model that has the turn are
@@ -51,7 +51,7 @@ class Gated:
     def __init__(self, extra: int = 0) -> None:
         check_count("extra", extra, least=0)
         self.bound: Final = Bound(passes=None, late=extra)
-        self._extra: Final = extra
+        self._extra = extra
         self._lines: dict[str, Line] = {}
         self._model = ""  # whose turn it is
         self._others: list[tuple[int, str]] = []  # heap of the other lines' oldest tickets; what is on top is true
@@ -85,7 +85,7 @@ class Gated:
             heappush(self._others, (line.first, waiter.signature))
         self._look()
 
-    def loaded(self, signature: str) -> None:
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
         if signature == self._model:
             self._close_gate()
 
@@ -108,12 +108,17 @@ class Gated:
         self._model, self._open, self._last, self._left = memory
         self._rebuild()
 
+    @property
+    def extra(self) -> int:
+        """How many newcomers are let in, if a turn begins now."""
+        return self._extra
+
     def _give_turn(self, waiter: Waiter) -> None:
         before = self._lines.get(self._model)
         if before is not None:
             heappush(self._others, (before.first, self._model))
         self._model, self._open = waiter.signature, waiter.is_assigned
-        self._last, self._left = self._lines[waiter.signature].last, self._extra
+        self._last, self._left = self._lines[waiter.signature].last, self.extra
         self._look()
 
     def _close_gate(self) -> None:
@@ -136,7 +141,7 @@ class Gated:
         return model != self._model and line is not None and line.first == ticket
 
 
-class Affinity:
+class Affinity(BasePolicy):
     """The model that was served last goes first, until the oldest waiter has been passed over ``passes`` times.
 
     Bound: ``passes``. A request that passes over some waiter passes over the oldest one too, so nobody is passed over more
@@ -165,9 +170,6 @@ class Affinity:
         while self._ahead and not (everyone and self._ahead[0] > everyone.first):
             heappop(self._ahead)
 
-    def loaded(self, signature: str) -> None:
-        pass
-
     def choose(self) -> Choice | None:
         if not self._waiting.all:
             return None
@@ -183,3 +185,41 @@ class Affinity:
         assert isinstance(memory, tuple), "made by snapshot()"
         self._model, ahead = memory
         self._ahead = list(ahead)  # sorted, and so a heap
+
+
+class CostAware(Gated):
+    """Gated, with as many newcomers let in as a switch is worth by what it has seen of switches and answers. An experiment.
+
+    While a switch takes no longer than an answer, nobody is let in; twice as long: one; four times: two; and ``most`` at most. How
+    long they take is remembered as two levels, powers of two of a millisecond, which move by one at a time towards what is seen: a
+    single odd one changes little. It never idles for a request that has not come. Bound: ``late`` is ``most``. Raises ConfigurationError.
+    """
+
+    def __init__(self, most: int = 4) -> None:
+        super().__init__(most)
+        self._switch = self._answer = 0
+
+    @property
+    def extra(self) -> int:
+        return min(self._extra, (1 << max(0, self._switch - self._answer)) // 2)
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        super().loaded(signature, milliseconds)
+        if milliseconds is not None:
+            self._switch = _towards(self._switch, milliseconds)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        self._answer = _towards(self._answer, milliseconds)
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return super().snapshot(rank), self._switch, self._answer
+
+    def restore(self, memory: Hashable) -> None:
+        assert isinstance(memory, tuple), "made by snapshot()"
+        gate, self._switch, self._answer = memory
+        super().restore(gate)
+
+
+def _towards(level: int, milliseconds: int) -> int:
+    seen = milliseconds.bit_length()
+    return level + (seen > level) - (seen < level)

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Bound", "Choice", "Fifo", "Line", "Policy", "PolicyFactory", "Prioritised", "Rank", "Waiter"]
+__all__ = ["BasePolicy", "Bound", "Choice", "Fifo", "Line", "Policy", "PolicyFactory", "Prioritised", "Rank", "Waiter"]
 
 
 class Waiter(Protocol):
@@ -76,8 +76,15 @@ class Policy(Protocol):
         """``waiter`` leaves the queue otherwise: cancelled, timed out or rejected."""
         ...
 
-    def loaded(self, signature: str) -> None:
-        """The load of an instance of ``signature`` has ended, well or badly."""
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        """The load of an instance of ``signature`` has ended, well or badly.
+
+        ``milliseconds``: from the moment that somebody was placed there, so with the shutdown before it; None: they have all gone.
+        """
+        ...
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        """The lease of ``waiter`` has ended, after so long."""
         ...
 
     def choose(self) -> Choice | None:
@@ -136,7 +143,23 @@ class Line:
         return self._tickets[self.first]
 
 
-class Fifo:
+class BasePolicy:
+    """What a policy need not write itself: this one learns nothing, and remembers nothing but its waiters."""
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        pass
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        pass
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return ()
+
+    def restore(self, memory: Hashable) -> None:
+        pass
+
+
+class Fifo(BasePolicy):
     """First come, first served. Nobody is ever passed over; a slot switches whenever the next request is for another model."""
 
     bound: Final = Bound(passes=0, late=0)
@@ -153,17 +176,8 @@ class Fifo:
     def left(self, waiter: Waiter) -> None:
         self._line.remove(waiter)
 
-    def loaded(self, signature: str) -> None:
-        pass
-
     def choose(self) -> Choice | None:
         return Choice(self._line.first, "oldest") if self._line else None
-
-    def snapshot(self, rank: Rank) -> Hashable:
-        return ()
-
-    def restore(self, memory: Hashable) -> None:
-        pass
 
 
 class Prioritised:
@@ -199,9 +213,13 @@ class Prioritised:
         self._policies[waiter.priority].left(waiter)
         self._one_less(waiter.priority)
 
-    def loaded(self, signature: str) -> None:
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
         for policy in self._policies.values():
-            policy.loaded(signature)
+            policy.loaded(signature, milliseconds)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        if waiter.priority in self._policies:
+            self._policies[waiter.priority].served(waiter, milliseconds)
 
     def choose(self) -> Choice | None:
         for priority in reversed(self._priorities):

@@ -10,7 +10,7 @@ from statemachine.events import Cancelled, Cause, Released, StartFailed, Stopped
 from statemachine.lifecycle import INSTANCE, REQUEST
 from statemachine.model import Model
 from statemachine.moves import Moves
-from statemachine.policy import Bound, Choice, Line, Rank, Waiter
+from statemachine.policy import BasePolicy, Bound, Choice, Line, Rank, Waiter
 from statemachine.pool import Instance, Pool, Request
 
 
@@ -199,7 +199,7 @@ class Raises(Model):
         super()._cancelled(event)
 
 
-class ResidentFirst:
+class ResidentFirst(BasePolicy):
     """A policy without a bound: the model served last goes first for as long as anybody wants it."""
 
     bound = Bound(passes=None, late=None)
@@ -217,9 +217,6 @@ class ResidentFirst:
 
     def left(self, waiter: Waiter) -> None:
         self._lines[waiter.signature].remove(waiter)
-
-    def loaded(self, signature: str) -> None:
-        pass
 
     def choose(self) -> Choice | None:
         if line := self._lines.get(self._model):

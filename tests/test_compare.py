@@ -65,7 +65,7 @@ def test_an_unknown_policy_is_named(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         policy_named(name)
     assert str(caught.value).count(repr(name)) == 1
-    assert "fifo, gated[:EXTRA], affinity[:PASSES]" in str(caught.value)
+    assert "fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST]" in str(caught.value)
 
 
 # ---- numbers ----
@@ -269,7 +269,10 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--policies", "fifo,lottery"], "must be one of fifo, gated[:EXTRA], affinity[:PASSES]; got 'lottery'"),
+        (
+            ["--policies", "fifo,lottery"],
+            "must be one of fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST]; got 'lottery'",
+        ),
         (["--policies", "gated,gated"], "must name each policy once; got 'gated'"),
         (["--policies", ""], "got ''"),
         (["--load-time", "6,fast"], "must be numbers of seconds with commas; got '6,fast'"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from statemachine import policies
 from statemachine import policy as policy_module
-from statemachine.policies import Affinity, Gated
+from statemachine.policies import Affinity, CostAware, Gated
 from statemachine.policy import Fifo, Policy, PolicyFactory, Prioritised
 
 
@@ -45,11 +45,12 @@ class Slot:
         self.resident = ""
         self.loading: Asked | None = None
         self.busy: Asked | None = None
+        self.loads_take = 0  # milliseconds; an answer takes a second
 
-    def tell(self, event: str, what: object) -> None:
-        getattr(self.policy, event)(what)
+    def tell(self, event: str, *what: object) -> None:
+        getattr(self.policy, event)(*what)
         if self.oracle is not None:
-            getattr(self.oracle, event)(what)
+            getattr(self.oracle, event)(*what)
 
     def arrive(self, signature: str, agent: str | None = None, priority: int = 0) -> None:
         self.tickets += 1
@@ -68,10 +69,11 @@ class Slot:
         """A load or an answer ends."""
         if self.loading is not None:
             served, self.loading = self.loading, None
-            self.tell("loaded", served.signature)
+            self.tell("loaded", served.signature, self.loads_take)
             self.resident = served.signature
             self.serve(served)
         elif self.busy is not None:
+            self.tell("served", self.busy, 1000)
             self.busy = None
         self.place()
 
@@ -79,7 +81,7 @@ class Slot:
         """A load fails, and whoever was placed there comes back, as if somebody else had caused it."""
         if self.loading is not None:
             back, self.loading = self.loading, None
-            self.tell("loaded", back.signature)
+            self.tell("loaded", back.signature, None)
             back.is_assigned = False
             self.waiting[back.ticket] = back
             self.tell("arrived", back)
@@ -144,6 +146,7 @@ POLICIES: dict[str, PolicyFactory] = {
     "gated:2": partial(Gated, 2),
     "affinity:0": partial(Affinity, 0),
     "affinity:3": partial(Affinity, 3),
+    "cost_aware": CostAware,
 }
 
 
@@ -167,7 +170,10 @@ class Naive:
         self.model = waiter.signature
         self.left(waiter)
 
-    def loaded(self, signature: str) -> None:
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        pass
+
+    def served(self, waiter: Asked, milliseconds: int) -> None:
         pass
 
     def of(self, *, model: bool) -> list[int]:
@@ -201,7 +207,7 @@ class NaiveGated(Naive):
             self.gate_is_open = False
         self.left(waiter)
 
-    def loaded(self, signature: str) -> None:
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
         if signature == self.model:
             self.gate_is_open = False
 
@@ -217,17 +223,17 @@ class NaiveAffinity(Naive):
     def __init__(self, passes: int) -> None:
         super().__init__()
         self.most = passes
-        self.served: list[int] = []
+        self.gone: list[int] = []
 
     def placed(self, waiter: Asked) -> None:
         super().placed(waiter)
-        self.served.append(waiter.ticket)
+        self.gone.append(waiter.ticket)
 
     def choose(self) -> int | None:
         oldest, mine = min(self.waiters, default=None), self.of(model=True)
         if oldest is None or not mine:
             return oldest
-        return oldest if sum(t > oldest for t in self.served) >= self.most else mine[0]
+        return oldest if sum(t > oldest for t in self.gone) >= self.most else mine[0]
 
 
 ORACLES: dict[str, Callable[[], Naive]] = {
@@ -236,6 +242,7 @@ ORACLES: dict[str, Callable[[], Naive]] = {
     "gated:2": partial(NaiveGated, 2),
     "affinity:0": partial(NaiveAffinity, 0),
     "affinity:3": partial(NaiveAffinity, 3),
+    "cost_aware": partial(NaiveGated, 0),
 }
 
 
@@ -256,6 +263,26 @@ def test_a_policy_with_priorities(name: str, events: list[tuple[Any, ...]], prio
     for (event, *arguments), priority in zip(events, priorities, strict=False):
         more = {"priority": priority} if event == "arrive" else {}
         getattr(slot, event)(*arguments, **more)
+    while slot.waiting:
+        slot.go_on()
+
+
+@pytest.mark.parametrize(("loads_take", "extra"), [(0, 0), (1000, 0), (2000, 1), (4000, 2), (8000, 4), (60_000, 4)])
+@given(events=EVENTS)
+def test_what_a_switch_costs_decides_how_many_are_let_in(
+    loads_take: int, extra: int, events: list[tuple[Any, ...]]
+) -> None:
+    slot = Slot(partial(CostAware, 4))
+    slot.loads_take = loads_take
+    for _ in range(20):  # it learns, one level at a time
+        for model in "ab":
+            slot.arrive(model)
+        while slot.busy or slot.loading:
+            slot.go_on()
+    assert isinstance(slot.policy, CostAware)
+    assert slot.policy.extra == extra
+    for event, *arguments in events:
+        getattr(slot, event)(*arguments)
     while slot.waiting:
         slot.go_on()
 
