@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from statemachine.fair import Fair
 from statemachine.policies import Affinity, CostAware, Gated
 from statemachine.policy import Fifo, PolicyFactory, Prioritised
 
@@ -16,12 +17,14 @@ __all__ = ["POLICIES", "growth_of_policy"]
 
 FEW, MANY = 10, 10_000
 MODELS: Final = "abcdefg"
+AGENTS: Final = 6
 
 POLICIES: Final[dict[str, PolicyFactory]] = {
     "fifo": Fifo,
     "gated": Gated,
     "affinity": partial(Affinity, 16),
     "cost_aware": CostAware,
+    "fair": Fair,
 }
 
 
@@ -35,7 +38,7 @@ class _Waiter:
 
 
 def growth_of_policy(make: PolicyFactory, rounds: int, operations: int = 5000) -> Comparison:
-    """Seconds per hand-off (a choice, a departure, an arrival) with many waiters of mixed models, against few."""
+    """Seconds per hand-off (a choice, a departure, the end of a lease, an arrival) with many waiters of mixed models, against few."""
     return compare(_hand_offs(make, MANY, operations), _hand_offs(make, FEW, operations), rounds)
 
 
@@ -47,14 +50,16 @@ def _hand_offs(make: PolicyFactory, waiters: int, operations: int) -> Callable[[
     def arrive() -> None:
         nonlocal ticket
         ticket += 1
-        waiting[ticket] = _Waiter(ticket, MODELS[ticket % len(MODELS)])
+        waiting[ticket] = _Waiter(ticket, MODELS[ticket % len(MODELS)], f"agent {ticket % AGENTS}")
         policy.arrived(waiting[ticket])
 
     def work() -> None:
         for _ in range(operations):
             choice = policy.choose()
             assert choice is not None, "somebody waits"
-            policy.placed(waiting.pop(choice.ticket))
+            waiter = waiting.pop(choice.ticket)
+            policy.placed(waiter)
+            policy.served(waiter, 1000)
             arrive()
 
     for _ in range(waiters):

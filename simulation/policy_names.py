@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from statemachine.errors import ConfigurationError
+from statemachine.fair import Fair
 from statemachine.policies import Affinity, CostAware, Gated
 from statemachine.policy import Fifo, Policy, PolicyFactory
 
@@ -19,6 +20,7 @@ _POLICIES: Final[dict[str, tuple[Callable[..., Policy], str | None]]] = {
     "gated": (Gated, "EXTRA"),
     "affinity": (Affinity, "PASSES"),
     "cost_aware": (CostAware, "MOST"),
+    "fair": (Fair, "EXTRA"),
 }
 """Each with the name of its parameter, a count, where it has one."""
 

@@ -17,8 +17,12 @@ from .study_numbers import MEASURES, Cell, ratio
 
 __all__ = ["draw_study"]
 
-_SPREAD: Final = f"Latencies as ratios to {BASELINE}, over all cells (box: quartiles, whiskers: 5 % and 95 %)"
-_TRADE: Final = f"Makespan against the tail, medians by number of sessions, as ratios to {BASELINE}"
+_SPREAD: Final = (
+    f"Latencies as ratios to {BASELINE}, over all cells, up to 1.8 (box: quartiles, whiskers: 5 % and 95 %)"
+)
+_TRADE: Final = (
+    f"Makespan against the tail, as ratios to {BASELINE}: a curve's marks are the medians of 6, 12, ... sessions"
+)
 _FREE: Final = "no switch cost"
 
 
@@ -78,7 +82,7 @@ def _trade_offs(cells: Sequence[Cell]) -> Figure:
             points = [tuple(_median(group, name, measure) for measure in ("makespan", "p99")) for group in groups]
             colour = "#777777" if name == _FREE else PALETTE[index % len(PALETTE)]
             curves += axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name, markersize=4)
-            for size, point in zip(sizes, points, strict=True):
+            for size, point in zip(sizes, points, strict=True) if index == 0 else ():
                 axes.annotate(str(size), point, textcoords="offset points", xytext=(4, 3), fontsize="x-small")
         axes.axhline(1, color="black", linewidth=1)
         axes.set_xlabel("makespan")

@@ -38,6 +38,7 @@ from .errors import (
     UnknownProviderError,
 )
 from .events import Transition
+from .fair import Fair
 from .lease import Lease
 from .manager import Observer, ProviderManager
 from .policies import Affinity, CostAware, Gated
@@ -72,6 +73,7 @@ __all__ = [
     "ContentionError",
     "ContextLengthError",
     "CostAware",
+    "Fair",
     "Fifo",
     "Gated",
     "InstanceConfig",

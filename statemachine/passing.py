@@ -18,7 +18,7 @@ __all__ = ["Account", "Passing", "after"]
 
 
 class Late(NamedTuple):
-    """What one other model did to a waiter: ``known`` is the youngest ticket when the first of those that passed it over got its lease
+    """What one model did to a waiter: ``known`` is the youngest ticket when the first of those that passed it over got its lease
     (None: that is to come), ``times`` its passes by younger ones."""
 
     signature: str
@@ -32,7 +32,7 @@ class Late(NamedTuple):
 
 
 class Passing(NamedTuple):
-    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each other model."""
+    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each model."""
 
     ticket: int
     passes: int = 0
@@ -75,10 +75,9 @@ def _passed(waiter: Passing, pool: Pool, arrivals: list[Request], youngest: int)
     late = {one.signature: one for one in waiter.late}
     if bound.late is not None:
         for rival in passing:
-            if rival.signature != me.signature:
-                one = late.setdefault(rival.signature, Late(rival.signature, None, 0))
-                is_late = one.known is not None and rival.ticket > one.known
-                late[rival.signature] = one._replace(times=one.times + is_late)
+            one = late.setdefault(rival.signature, Late(rival.signature, None, 0))
+            is_late = one.known is not None and rival.ticket > one.known
+            late[rival.signature] = one._replace(times=one.times + is_late)
         served = {instance.demand.signature for instance in pool.instances.values() if instance.state == "active"}
         for one in list(late.values()):
             if one.known is None and one.signature in served:

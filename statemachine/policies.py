@@ -92,7 +92,7 @@ class Gated(BasePolicy):
     def choose(self) -> Choice | None:
         line = self._lines.get(self._model)
         if line is not None and (self._open or line.first <= self._last):
-            return Choice(line.first, "admitted")
+            return self._next_admitted(line)
         if line is not None and self._left > 0:
             return Choice(line.first, "let in")
         if self._others:
@@ -112,6 +112,9 @@ class Gated(BasePolicy):
     def extra(self) -> int:
         """How many newcomers are let in, if a turn begins now."""
         return self._extra
+
+    def _next_admitted(self, line: Line) -> Choice:
+        return Choice(line.first, "admitted")
 
     def _give_turn(self, waiter: Waiter) -> None:
         before = self._lines.get(self._model)

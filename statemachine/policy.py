@@ -47,7 +47,7 @@ Rank: TypeAlias = Callable[[int], int]
 class Bound(NamedTuple):
     """What a policy promises to each waiter, among those of its priority; None: nothing. The checker proves it.
 
-    ``passes``: at most so many younger requests are placed before it. ``late``: of each other model, at most so many requests
+    ``passes``: at most so many younger requests are placed before it. ``late``: of each model, at most so many requests
     are placed before it that arrived after the first younger one of that model had got its lease; so whoever may still pass it
     over is known from then on, newcomers can add no more than this, and it cannot starve.
     """

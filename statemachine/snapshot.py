@@ -155,6 +155,7 @@ def canonical(model: Model) -> Hashable:
         (
             r.demand.signature,
             owners.setdefault(r.owner, len(owners)),
+            r.agent,
             r.priority,
             r.state,
             None if r.instance is None else ids[r.instance.id],

@@ -65,7 +65,7 @@ def test_an_unknown_policy_is_named(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         policy_named(name)
     assert str(caught.value).count(repr(name)) == 1
-    assert "fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST]" in str(caught.value)
+    assert "fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]" in str(caught.value)
 
 
 # ---- numbers ----
@@ -271,7 +271,7 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
     [
         (
             ["--policies", "fifo,lottery"],
-            "must be one of fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST]; got 'lottery'",
+            "must be one of fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]; got 'lottery'",
         ),
         (["--policies", "gated,gated"], "must name each policy once; got 'gated'"),
         (["--policies", ""], "got ''"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from statemachine import policies
 from statemachine import policy as policy_module
+from statemachine.fair import Fair
 from statemachine.policies import Affinity, CostAware, Gated
 from statemachine.policy import Fifo, Policy, PolicyFactory, Prioritised
 
@@ -73,7 +74,7 @@ class Slot:
             self.resident = served.signature
             self.serve(served)
         elif self.busy is not None:
-            self.tell("served", self.busy, 1000)
+            self.tell("served", self.busy, 1000 * (1 + self.busy.ticket % 3 if self.busy.agent else 1))
             self.busy = None
         self.place()
 
@@ -134,7 +135,7 @@ class Slot:
 
 EVENTS = st.lists(
     st.one_of(
-        st.tuples(st.just("arrive"), st.sampled_from("aaabbc")),
+        st.tuples(st.just("arrive"), st.sampled_from("aaabbc"), st.sampled_from(["x", "y", None])),
         st.tuples(st.just("leave"), st.integers(0, 9)),
         st.tuples(st.sampled_from(["go_on", "go_on", "go_on", "fail", "restart"])),
     ),
@@ -147,6 +148,8 @@ POLICIES: dict[str, PolicyFactory] = {
     "affinity:0": partial(Affinity, 0),
     "affinity:3": partial(Affinity, 3),
     "cost_aware": CostAware,
+    "fair": partial(Fair, 0, 2000),
+    "fair:1": partial(Fair, 1, 1000),
 }
 
 
@@ -219,6 +222,31 @@ class NaiveGated(Naive):
         return min(others or mine, default=None)
 
 
+class NaiveFair(NaiveGated):
+    """Every agent's time, in full, less what whoever waits has had at least."""
+
+    def __init__(self, extra: int, quantum: int) -> None:
+        super().__init__(extra)
+        self.quantum = quantum
+        self.times: dict[str, int] = {}
+
+    def served(self, waiter: Asked, milliseconds: int) -> None:
+        self.times[waiter.agent or ""] = self.times.get(waiter.agent or "", 0) + milliseconds
+
+    def round_of(self, ticket: int) -> int:
+        return self.times.get(self.waiters[ticket].agent or "", 0) // self.quantum
+
+    def placed(self, waiter: Asked) -> None:
+        if not (waiter.signature == self.model and (waiter.ticket in self.admitted or self.left_over > 0)):
+            least = min(self.round_of(ticket) for ticket in self.waiters) * self.quantum
+            self.times = {agent: max(0, time - least) for agent, time in self.times.items()}
+        super().placed(waiter)
+
+    def choose(self) -> int | None:
+        admitted = [t for t in self.of(model=True) if t in self.admitted]
+        return min(admitted, key=lambda t: (self.round_of(t), t)) if admitted else super().choose()
+
+
 class NaiveAffinity(Naive):
     def __init__(self, passes: int) -> None:
         super().__init__()
@@ -243,6 +271,8 @@ ORACLES: dict[str, Callable[[], Naive]] = {
     "affinity:0": partial(NaiveAffinity, 0),
     "affinity:3": partial(NaiveAffinity, 3),
     "cost_aware": partial(NaiveGated, 0),
+    "fair": partial(NaiveFair, 0, 2000),
+    "fair:1": partial(NaiveFair, 1, 1000),
 }
 
 
@@ -273,7 +303,7 @@ def test_what_a_switch_costs_decides_how_many_are_let_in(
     loads_take: int, extra: int, events: list[tuple[Any, ...]]
 ) -> None:
     slot = Slot(partial(CostAware, 4))
-    slot.loads_take = loads_take
+    slot.loads_take = loads_take  # an answer without an agent takes a second
     for _ in range(20):  # it learns, one level at a time
         for model in "ab":
             slot.arrive(model)
@@ -296,6 +326,18 @@ def test_what_is_admitted() -> None:
         if slot.busy is not None and slot.busy is not before:
             order.append(slot.busy.ticket)
     assert order == [1, 3, 4, 2, 6, 5]
+
+
+def test_the_agent_that_was_served_least_goes_first() -> None:
+    """All of x are older than all of y. Answers take 3 s (x), 2 and 3 (y), 1 and 2 (x), 1 (y)."""
+    slot, order = Slot(partial(Fair, 0, 1000)), ""
+    slot.arrive("b")
+    for agent in "xxxxxyyy":
+        slot.arrive("a", agent)
+    while slot.waiting or slot.loading:
+        slot.go_on()
+        order += (slot.busy and slot.busy.agent) or ""
+    assert order == "xyyxxyxx"
 
 
 # ---- cost ----
