@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -60,7 +61,8 @@ def cells_of(setting: Setting, trace: Path, *, jobs: int, finished: Callable[[],
     """Run everything over ``jobs`` processes; ``finished`` is called after each workload. Raises ConfigurationError, TraceError."""
     sessions = list(weka_sessions(trace, max_think=setting.max_think, requests=setting.requests))
     cells: list[Cell] = []
-    with ProcessPoolExecutor(jobs, initializer=_prepare, initargs=(setting, sessions)) as pool:
+    spawn = get_context("spawn")  # a fork would copy what other threads hold
+    with ProcessPoolExecutor(jobs, spawn, _prepare, (setting, sessions)) as pool:
         for found in pool.map(_run_task, tasks_of(setting)):
             cells += found
             finished()
