@@ -29,9 +29,7 @@ class Fair(Gated):
         self._quantum: Final = quantum
         self._agents: dict[str, dict[str, Line]] = {}  # by model and agent
         self._served: dict[str, int] = {}  # milliseconds, by agent, above the round that is being served
-        self._batch: list[
-            tuple[int, int, str]
-        ] = []  # heap: round, oldest admitted ticket, agent; what is on top is true
+        self._batch: list[tuple[int, int, str]] = []  # heap: round, oldest ticket, agent; what is on top is true
 
     def arrived(self, waiter: Waiter) -> None:
         super().arrived(waiter)
