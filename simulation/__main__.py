@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from . import compare, replay, serve
+from . import compare, replay, serve, study
 
 __all__ = ["main"]
 
@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "compare": compare,
     "replay": replay,
     "serve": serve,
+    "study": study,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from adapters.options import check_seconds
 from statemachine.checks import check_count
@@ -17,8 +17,16 @@ from .latency import DEFAULT_MODELS
 from .policy_names import BASELINE, NAMES, policies_named
 from .progress import progress
 from .report import Origin
+from .timing import BoundedTiming, MeasuredTiming, ProfileTiming
 from .workload import Workload, at_once
-from .workload_options import add_workload_options, command_line, make_profile, make_workload, workload_settings
+from .workload_options import (
+    add_workload_options,
+    command_line,
+    is_of_sessions,
+    make_profile,
+    make_workload,
+    workload_settings,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -63,7 +71,11 @@ def _compare(args: argparse.Namespace) -> int:
     workload, models = _workload(args, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be had
     by_seed = _by_seed(args, workload, policies, load_times)
-    settings = {**workload_settings(args, workload, models), "slot": "one model at a time, 1 request at once"}
+    settings = {
+        **workload_settings(args, workload, models),
+        "slot": "one model at a time, 1 request at once",
+        "latencies": "measured of one server" if is_of_sessions(args) else "the mock server's",
+    }
     origin = Origin(command_line("compare", add_arguments, args), settings, workload.assumptions)
     compared = Compared(workload, by_seed, origin)
     print(tables(compared))
@@ -82,13 +94,20 @@ def _by_seed(
     with progress(args.seeds * len(load_times) * len(policies), "runs") as finished:
         for seed in range(args.seed, args.seed + args.seeds):
             drawn = workload if seed == args.seed else _workload(args, seed)[0]
-            by_seed.append(compare(drawn, policies, load_times, DEFAULT_MODELS, make_profile(seed), finished=finished))
+            by_seed.append(compare(drawn, policies, load_times, _timing_at(args, seed), finished=finished))
     return by_seed
 
 
 def _workload(args: argparse.Namespace, seed: int) -> tuple[Workload, dict[str, str]]:
     workload, models = make_workload(args, seed=seed)
     return (at_once(workload) if args.at_once else workload), models
+
+
+def _timing_at(args: argparse.Namespace, seed: int) -> Callable[[float | None], BoundedTiming]:
+    """How long things take at each load time; None: at each model's own."""
+    if is_of_sessions(args):
+        return lambda load_time: MeasuredTiming() if load_time is None else MeasuredTiming(load_time)
+    return lambda load_time: ProfileTiming(DEFAULT_MODELS, make_profile(seed), load_time)
 
 
 def _load_times(text: str | None) -> list[float | None]:

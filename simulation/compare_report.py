@@ -14,7 +14,7 @@ from .policy_names import BASELINE
 from .report import Origin, write_page
 from .workload import Workload
 
-__all__ = ["COLUMNS", "Compared", "tables", "write_comparison"]
+__all__ = ["COLUMNS", "Compared", "aligned", "tables", "write_comparison"]
 
 COLUMNS: Final = {
     "makespan": ("makespan", ".1f"),
@@ -57,7 +57,7 @@ def _table(comparison: Comparison) -> str:
         for run in (*comparison.runs, comparison.free)
     ]
     title = f"{load_title(comparison.load_time)}, {_limit_text(comparison.limit)}"
-    return "\n".join([title, *_aligned([["policy", *(heading for heading, _ in COLUMNS.values())], *rows])])
+    return "\n".join([title, *aligned([["policy", *(heading for heading, _ in COLUMNS.values())], *rows])])
 
 
 def _limit_text(limit: Limit) -> str:
@@ -68,14 +68,14 @@ def _ratio_table(comparisons: Sequence[Comparison]) -> str:
     measures = (*RATIOS, "gap left")
     rows = [[name, *(_spread_text(spreads[m]) for m in measures)] for name, spreads in ratios(comparisons).items()]
     title = f"{load_title(comparisons[0].load_time)}, ratios to {BASELINE} over {len(comparisons)} seeds: median / p90 / worst"
-    return "\n".join([title, *_aligned([["policy", *measures], *rows])])
+    return "\n".join([title, *aligned([["policy", *measures], *rows])])
 
 
 def _spread_text(spread: Spread | None) -> str:
     return "-" if spread is None else f"{spread.median:.2f} / {spread.p90:.2f} / {spread.worst:.2f}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """The first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

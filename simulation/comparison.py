@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
+from statemachine import ProviderManagerConfig
 from statemachine.errors import ConfigurationError
 from statemachine.policy import Fifo, PolicyFactory
 
-from .bounds import SwitchTimes, batch, exact_makespan, lower_bound_makespan
+from .bounds import batch, critical_path, exact_makespan, lower_bound_makespan
 from .driver import Replay
 from .heap import HeapDriver, one_slot
-from .latency import LatencyProfile, ModelSpec
 from .metrics import percentile, summarise
 from .policy_names import BASELINE
 from .record import RequestRecord
-from .timing import ProfileTiming
+from .timing import BoundedTiming
 from .workload import Workload
 
 __all__ = ["RATIOS", "Comparison", "Limit", "Numbers", "PolicyRun", "Spread", "compare", "jain", "ratios", "spread"]
@@ -80,47 +80,57 @@ def compare(
     workload: Workload,
     policies: Mapping[str, PolicyFactory],
     load_times: Sequence[float | None],
-    models: Sequence[ModelSpec],
-    profile: LatencyProfile,
+    timing_at: Callable[[float | None], BoundedTiming],
     *,
+    parallel: int = 1,
     finished: Callable[[], None],
 ) -> list[Comparison]:
-    """Run ``workload`` under each policy at each load time; ``finished`` is called after each run. Raises ConfigurationError."""
-    free, service = _free_run(workload, models, profile)
+    """Run ``workload`` under each policy at each load time, with what is ``timing_at`` it, on a slot for ``parallel`` requests at once.
+
+    ``finished`` is called after each run. Raises ConfigurationError.
+    """
+    free, service = _free_run(workload, timing_at(0.0), parallel)
     comparisons = []
     for load_time in load_times:
-        timing = ProfileTiming(models, profile, switch_seconds=load_time)
-        limit = _limit(workload, service, timing.least_switches(workload.models), fixed=load_time is not None)
+        timing = timing_at(load_time)
+        limit = _limit(workload, service, timing, parallel, fixed=load_time is not None)
         heap = HeapDriver(workload, timing)
         runs = []
         for name, policy in policies.items():
-            runs.append(_run(name, heap, policy, limit, service))
+            runs.append(_run(name, heap, one_slot(policy, parallel=parallel), limit, service))
             finished()
         comparisons.append(Comparison(load_time, limit, free, tuple(runs)))
     return comparisons
 
 
-def _free_run(
-    workload: Workload, models: Sequence[ModelSpec], profile: LatencyProfile
-) -> tuple[PolicyRun, dict[int, float]]:
+def _free_run(workload: Workload, timing: BoundedTiming, parallel: int) -> tuple[PolicyRun, dict[int, float]]:
     """The run at no switch cost, and how long each call takes when its model is loaded and free, in seconds."""
-    timing = ProfileTiming(models, profile, switch_seconds=0.0)
     heap = HeapDriver(workload, timing)
     service = {call: seconds for call, (_, seconds) in enumerate(heap.alone)}
-    limit = _limit(workload, service, timing.least_switches(workload.models), fixed=True)
-    return _run("no switch cost", heap, Fifo, limit, service), service
+    limit = _limit(workload, service, timing, parallel, fixed=True)
+    return _run("no switch cost", heap, one_slot(Fifo, parallel=parallel), limit, service), service
 
 
-def _limit(workload: Workload, service: Mapping[int, float], times: SwitchTimes, *, fixed: bool) -> Limit:
-    """Exact where all calls come at once, switches always take as long (``fixed``), and the batch is small enough."""
+def _limit(
+    workload: Workload, service: Mapping[int, float], timing: BoundedTiming, parallel: int, *, fixed: bool
+) -> Limit:
+    """Exact where all calls come at once, switches always take as long (``fixed``), and the batch is small enough.
+
+    Several at once: no chain of calls is faster than its calls alone, and that is all we know.
+    """
+    times = timing.least_switches(workload.models)
+    if parallel > 1:
+        return Limit(critical_path(workload, service, times), exact=False)
     try:
         return Limit(exact_makespan(batch(workload, service), times), exact=fixed)
     except ConfigurationError:
         return Limit(lower_bound_makespan(workload, service, times), exact=False)
 
 
-def _run(name: str, heap: HeapDriver, policy: PolicyFactory, limit: Limit, service: Mapping[int, float]) -> PolicyRun:
-    replay = heap.replay(one_slot(policy))
+def _run(
+    name: str, heap: HeapDriver, config: ProviderManagerConfig, limit: Limit, service: Mapping[int, float]
+) -> PolicyRun:
+    replay = heap.replay(config)
     return PolicyRun(name, _numbers(replay, limit, service), _waits(replay.records), replay)
 
 

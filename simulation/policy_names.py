@@ -7,7 +7,8 @@ from functools import partial
 from typing import Final
 
 from statemachine.errors import ConfigurationError
-from statemachine.policies import Affinity, Gated
+from statemachine.fair import Fair
+from statemachine.policies import Affinity, CostAware, Gated
 from statemachine.policy import Fifo, Policy, PolicyFactory
 
 __all__ = ["BASELINE", "NAMES", "policies_named", "policy_named"]
@@ -18,6 +19,8 @@ _POLICIES: Final[dict[str, tuple[Callable[..., Policy], str | None]]] = {
     BASELINE: (Fifo, None),
     "gated": (Gated, "EXTRA"),
     "affinity": (Affinity, "PASSES"),
+    "cost_aware": (CostAware, "MOST"),
+    "fair": (Fair, "EXTRA"),
 }
 """Each with the name of its parameter, a count, where it has one."""
 

@@ -7,8 +7,8 @@ sub-agents' run, so only what is left of it after the last of them is taken. Thi
 sessions open over night.
 
 ``hash_ids`` name the blocks of ``block_size`` tokens that a prompt consists of. An agent sends its whole history again and again, which
-servers keep in a prompt cache: what has to be read of a prompt is what follows the blocks that it shares with the agent's
-prompt before it to the same model.
+servers keep in a prompt cache: what has to be read of a prompt is what follows the blocks with which an earlier prompt of
+the session to the same model begins as well.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import islice
 from lzma import LZMAError
 from pathlib import Path
 from typing import IO, Any, Final
@@ -91,8 +91,8 @@ def read_weka_session(session: Any, name: str, *, max_think: float, requests: in
     assumptions = (
         f"Pauses of a session are cut to at most {max_think:g} s.",
         "A sub-agent starts after the request that precedes it; the parent's next request waits for it.",
-        "Of a session's prompt is read what differs from the agent's prompt before it: the server's prompt cache has the rest,"
-        " and does not lose it when models are switched.",
+        "Of a prompt is read what no earlier prompt of its session to the same model begins with: the server's prompt cache has the"
+        " rest, for every session, and does not lose it when models are switched.",
     )
     return Workload(agent, tuple(islice(reader.calls, requests)), assumptions)
 
@@ -109,7 +109,6 @@ class _Conversation:
     answered: float = 0.0  # when the last request was
     sub_agents_ended: float | None = None  # when those since the last request had ended
     sub_agents_last: list[int] = field(default_factory=list)  # their last calls
-    prompts: dict[str, list[Any]] = field(default_factory=dict)  # the last one to each model, in blocks
 
 
 class _SessionReader:
@@ -119,6 +118,7 @@ class _SessionReader:
         self.calls: list[Call] = []
         self._max_think = max_think
         self._block_size = block_size
+        self._caches: dict[str, _PromptCache] = {}  # by model
 
     def read(self, conversation: _Conversation, entries: Sequence[Any], path: str) -> list[int]:
         """Add the calls of ``entries``. Returns what whoever continues must wait for."""
@@ -152,9 +152,12 @@ class _SessionReader:
         pause = self._pause(conversation, thinking if ended is None else start - ended)
         after = tuple(sorted({*conversation.after, *conversation.sub_agents_last}))
         model = text_at(entry, "model", place)
-        unread = self._unread(conversation, model, entry, place)
+        prompt = count_at(entry, "in", place)
+        known = self._caches.setdefault(model, _PromptCache()).known(_blocks(entry, place))
+        unread = max(1, prompt - known * self._block_size)
         output = max(1, count_at(entry, "out", place))  # 0: the call was aborted
-        call = Call(len(self.calls), conversation.agent, model, unread, output, after, pause)
+        cached = max(0, prompt - unread)
+        call = Call(len(self.calls), conversation.agent, model, unread, output, after, pause, cached)
         self.calls.append(call)
         conversation.after = [call.id]
         conversation.sub_agents_last, conversation.sub_agents_ended = [], None
@@ -163,10 +166,25 @@ class _SessionReader:
     def _pause(self, conversation: _Conversation, seconds: float) -> float:
         return min(max(0.0, seconds), self._max_think) if conversation.begun else conversation.delay
 
-    def _unread(self, conversation: _Conversation, model: str, entry: Any, place: str) -> int:
-        """How many tokens of the prompt are not in the prompt cache, at least 1."""
-        blocks = list_at(entry, "hash_ids", place)
-        before = conversation.prompts.get(model, [])
-        conversation.prompts[model] = blocks
-        known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, blocks, strict=False)))
-        return max(1, count_at(entry, "in", place) - known * self._block_size)
+
+def _blocks(entry: Any, place: str) -> list[int]:
+    blocks = list_at(entry, "hash_ids", place)
+    if not all(isinstance(block, int) for block in blocks):
+        raise TraceError(f"{place}.hash_ids", "must hold integers only", "others")
+    return blocks
+
+
+class _PromptCache:
+    """Every prompt so far, as a tree of blocks: from a node, which is a number, each block leads to another."""
+
+    def __init__(self) -> None:
+        self._edges: dict[tuple[int, int], int] = {}
+
+    def known(self, blocks: Sequence[int]) -> int:
+        """How many of the first ``blocks`` some earlier prompt begins with. Keeps this one."""
+        node = known = 0
+        for block in blocks:
+            new = len(self._edges) + 1
+            node = self._edges.setdefault((node, block), new)
+            known += node != new
+        return known

@@ -21,7 +21,7 @@ __all__ = ["Call", "Workload", "at_once", "clipped", "mapped", "overlaid", "prom
 class Call:
     """One call of a model. ``delay`` is in seconds; both token counts are at least 1.
 
-    ``prompt_tokens`` is what the server has to read, so without what it finds in a prompt cache.
+    ``prompt_tokens`` is what the server has to read, so without the ``cached_tokens`` that it finds in a prompt cache.
     """
 
     id: int
@@ -31,6 +31,7 @@ class Call:
     output_tokens: int
     after: tuple[int, ...] = ()
     delay: float = 0.0
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def _check(index: int, call: Call) -> None:
     for name, tokens in (("prompt_tokens", call.prompt_tokens), ("output_tokens", call.output_tokens)):
         if tokens < 1:
             raise ConfigurationError(f"{path}.{name}", "must be at least 1", repr(tokens))
+    if call.cached_tokens < 0:
+        raise ConfigurationError(f"{path}.cached_tokens", "must be at least 0", repr(call.cached_tokens))
     if any(not 0 <= earlier < index for earlier in call.after):
         raise ConfigurationError(f"{path}.after", "must name earlier calls", repr(call.after))
     if not math.isfinite(call.delay) or call.delay < 0:
@@ -90,9 +93,13 @@ def scaled(workload: Workload, speed: float) -> Workload:
 
 
 def clipped(workload: Workload, prompt_tokens: int) -> Workload:
-    """The same calls with longer prompts cut to ``prompt_tokens``. Raises ConfigurationError."""
-    calls = tuple(replace(call, prompt_tokens=min(call.prompt_tokens, prompt_tokens)) for call in workload.calls)
-    return replace(workload, calls=calls)
+    """The same calls with longer prompts cut to ``prompt_tokens``, the cached part of them first. Raises ConfigurationError."""
+    return replace(workload, calls=tuple(_clipped(call, prompt_tokens) for call in workload.calls))
+
+
+def _clipped(call: Call, tokens: int) -> Call:
+    read = min(call.prompt_tokens, tokens)
+    return replace(call, prompt_tokens=read, cached_tokens=min(call.cached_tokens, tokens - read))
 
 
 def mapped(workload: Workload, models: Mapping[str, str]) -> Workload:

@@ -20,7 +20,14 @@ from .trading_graph import trading_graph
 from .weka import weka_sessions
 from .workload import Workload, clipped, mapped, scaled
 
-__all__ = ["add_workload_options", "command_line", "make_profile", "make_workload", "workload_settings"]
+__all__ = [
+    "add_workload_options",
+    "command_line",
+    "is_of_sessions",
+    "make_profile",
+    "make_workload",
+    "workload_settings",
+]
 
 QUICK, DEEP = "qwen3.5-4b", "openai/gpt-oss-20b"
 LOCAL_MODELS: Final = tuple(model.key for model in sorted(DEFAULT_MODELS, key=lambda model: model.size_bytes))
@@ -55,7 +62,7 @@ def make_workload(args: argparse.Namespace, *, seed: int) -> tuple[Workload, dic
     models: dict[str, str] = {}
     if args.trace is None:
         workload = trading_graph(QUICK, DEEP, tickers=args.tickers, seed=seed)
-    elif args.trace.suffix == ".csv":
+    elif not is_of_sessions(args):
         workload = read_azure(args.trace, AZURE_WEIGHTS, agents=args.sessions, requests=args.requests, seed=seed)
     else:
         sessions = weka_sessions(args.trace, max_think=args.max_think, requests=args.requests)
@@ -67,6 +74,11 @@ def make_workload(args: argparse.Namespace, *, seed: int) -> tuple[Workload, dic
     if not workload.calls:
         raise ConfigurationError("trace", "must hold at least one request", "none")
     return _cut(scaled(workload, args.speed), args.max_prompt), models
+
+
+def is_of_sessions(args: argparse.Namespace) -> bool:
+    """Whether the workload is made of recorded sessions."""
+    return args.trace is not None and args.trace.suffix != ".csv"
 
 
 def make_profile(seed: int) -> LatencyProfile:
@@ -109,7 +121,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _cut(workload: Workload, tokens: int) -> Workload:
-    cut = sum(call.prompt_tokens > tokens for call in workload.calls)
+    cut = sum(call.prompt_tokens + call.cached_tokens > tokens for call in workload.calls)
     sentences = (
         [f"{cut} of {len(workload.calls)} prompts were longer than {tokens} tokens, and cut to that."] if cut else []
     )

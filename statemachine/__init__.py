@@ -39,10 +39,11 @@ from .errors import (
     UnknownProviderError,
 )
 from .events import Transition
+from .fair import Fair
 from .lease import Lease
 from .manager import Observer, ProviderManager
-from .policies import Affinity, Gated
-from .policy import Bound, Choice, Fifo, Policy
+from .policies import Affinity, CostAware, Gated
+from .policy import BasePolicy, Bound, Choice, Fifo, Policy
 from .runtime import RuntimeProviderConfig
 from .statistics import Statistics
 from .thread_record import SecretRef
@@ -65,12 +66,15 @@ __all__ = [
     "AgentFactory",
     "AnswerStream",
     "AuthenticationError",
+    "BasePolicy",
     "Bound",
     "CallOptions",
     "Choice",
     "ConfigurationError",
     "ContentionError",
     "ContextLengthError",
+    "CostAware",
+    "Fair",
     "Fifo",
     "Gated",
     "InstanceConfig",

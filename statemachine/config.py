@@ -14,7 +14,8 @@ from .adapter import AdapterConfig, AdapterFactory
 from .checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
 from .errors import ConfigurationError, UnknownProviderError
 from .identity import copy_options, public_url, short
-from .policy import Fifo, PolicyFactory
+from .policies import Gated
+from .policy import PolicyFactory
 from .runtime import RuntimeProviderConfig
 
 __all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfig", "Unset"]
@@ -104,11 +105,12 @@ class ProviderManagerConfig:
     ``on_limit``: a saturated API provider lets requests ``"wait"`` or makes them ``"raise"`` ProviderLimitError.
     ``on_conflict``: the same for local slots (LocalProviderConflictError, LocalInstanceBusyError). ``local_scope``:
     ``"all"`` local providers share one slot, or there is one slot per ``"endpoint"``. ``policy`` makes the queue of a local
-    slot; API providers are first come, first served. ``max_waiting`` bounds the requests that wait in one pool (0: nobody
-    may wait). ``acquire_timeout`` bounds a request from call to grant, ``start_timeout`` and ``shutdown_timeout`` an
-    adapter's start and shutdown (None: unbounded), ``close_grace`` the time that leases and starts are given when the
-    manager closes (None: as long as they need). ``check_invariants`` looks at every ``always`` property of
-    :mod:`statemachine.properties` after each step, and raises InvariantError where one does not hold: a bug of ours.
+    slot, by default one that serves a model's requests together and starves nobody; API providers are first come, first
+    served. ``max_waiting`` bounds the requests that wait in one pool (0: nobody may wait). ``acquire_timeout`` bounds a
+    request from call to grant, ``start_timeout`` and ``shutdown_timeout`` an adapter's start and shutdown (None: unbounded),
+    ``close_grace`` the time that leases and starts are given when the manager closes (None: as long as they need).
+    ``check_invariants`` looks at every ``always`` property of :mod:`statemachine.properties` after each step, and raises
+    InvariantError where one does not hold: a bug of ours.
     """
 
     available_providers: Sequence[ProviderConfig]
@@ -117,7 +119,7 @@ class ProviderManagerConfig:
     on_limit: Literal["wait", "raise"] = "wait"
     on_conflict: Literal["wait", "raise"] = "raise"
     local_scope: Literal["all", "endpoint"] = "all"
-    policy: PolicyFactory = Fifo
+    policy: PolicyFactory = Gated
     max_waiting: int | None = None
     acquire_timeout: float | None = None
     start_timeout: float | None = 600
@@ -190,7 +192,7 @@ def _check_policy(factory: PolicyFactory) -> None:
     """Make one, so that what is wrong with it shows now and not in the middle of a step."""
     check_callable("policy", factory, "without arguments and return a policy")
     policy = factory()
-    for name in ("bound", "arrived", "placed", "left", "choose", "snapshot", "restore"):
+    for name in ("bound", "arrived", "placed", "left", "loaded", "served", "choose", "snapshot", "restore"):
         if not hasattr(policy, name):
             raise ConfigurationError("policy", f"must return a policy, which has {name!r}", shown(policy))
 

@@ -213,7 +213,9 @@ class Model(Moves):
         pool, instance = self._where(request)
         del self.requests[request.ticket]
         pool.take_back(instance, request)
-        self.tally.held(request.demand.model, self._now - request.since)
+        held = self._now - request.since
+        self.tally.held(request.demand.model, held)
+        pool.policy.served(request, round(1000 * held))
         if not instance.leases:
             if broken or self.closing or instance.state == "draining":
                 self._stop(pool, instance)
@@ -271,6 +273,7 @@ class Model(Moves):
             return  # it was given up on
         pool = self.pools[instance.demand.pool]
         self.timers.disarm(START, instance.id)
+        self._tell_of_load(pool, instance)
         if self.closing:
             self._stop(pool, instance)
         elif instance.assigned:
@@ -295,6 +298,7 @@ class Model(Moves):
         pool = self.pools[instance.demand.pool]
         self.tally.counts["start_failures"] += 1
         self.timers.disarm(START, instance.id)
+        self._tell_of_load(pool, instance)
         told = instance.assigned.pop(instance.cause, None) if instance.cause is not None else None
         joined, instance.assigned = instance.assigned, {}
         if constructed:
@@ -309,6 +313,11 @@ class Model(Moves):
             self._requeue(pool, request)
         self._serve(pool)
         self._update(pool)
+
+    def _tell_of_load(self, pool: Pool, instance: Instance) -> None:
+        since = min((request.since for request in instance.assigned.values()), default=None)
+        milliseconds = None if since is None else round(1000 * (self._now - since))
+        pool.policy.loaded(instance.demand.signature, milliseconds)
 
     def _stopped(self, event: Stopped) -> None:
         instance = self.instances.get(event.instance)

@@ -22,15 +22,21 @@ Passed: TypeAlias = tuple[int, int, tuple[tuple[str, int, int], ...]]
 
 
 class Late(NamedTuple):
-    """What one other model did to a waiter: ``known`` is the youngest ticket at its first pass, ``times`` its passes by younger ones."""
+    """What one model did to a waiter: ``known`` is the youngest ticket when the first of those that passed it over got its lease
+    (None: that is to come), ``times`` its passes by younger ones."""
 
     signature: str
-    known: int
+    known: int | None
     times: int
+
+    def canonical(self, tickets: Sequence[int]) -> tuple[str, int, int]:
+        """The ticket renamed to its rank among ``tickets``, which are sorted; -1: to come."""
+        known = -1 if self.known is None else bisect_right(tickets, self.known)
+        return self.signature, known, self.times
 
 
 class Passing(NamedTuple):
-    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each other model."""
+    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each model."""
 
     ticket: int
     passes: int = 0
@@ -43,7 +49,7 @@ class Passing(NamedTuple):
 
     def canonical(self, tickets: Sequence[int]) -> Passed:
         """Tickets renamed to their ranks among ``tickets``, which are sorted."""
-        late = tuple((one.signature, bisect_right(tickets, one.known), one.times) for one in self.late)
+        late = tuple(one.canonical(tickets) for one in self.late)
         return bisect_right(tickets, self.ticket), self.passes, late
 
 
@@ -78,7 +84,11 @@ def _passed(waiter: Passing, pool: Pool, arrivals: list[Request], youngest: int)
     late = {one.signature: one for one in waiter.late}
     if bound.late is not None:
         for rival in passing:
-            if rival.signature != me.signature:
-                first = late.setdefault(rival.signature, Late(rival.signature, youngest, 0))
-                late[rival.signature] = first._replace(times=first.times + (rival.ticket > first.known))
+            one = late.setdefault(rival.signature, Late(rival.signature, None, 0))
+            is_late = one.known is not None and rival.ticket > one.known
+            late[rival.signature] = one._replace(times=one.times + is_late)
+        served = {instance.demand.signature for instance in pool.instances.values() if instance.state == "active"}
+        for one in list(late.values()):
+            if one.known is None and one.signature in served:
+                late[one.signature] = one._replace(known=youngest)
     return Passing(waiter.ticket, passes, tuple(sorted(late.values())))

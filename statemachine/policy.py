@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Bound", "Choice", "Fifo", "Line", "Policy", "PolicyFactory", "Prioritised", "Rank", "Waiter"]
+__all__ = ["BasePolicy", "Bound", "Choice", "Fifo", "Line", "Policy", "PolicyFactory", "Prioritised", "Rank", "Waiter"]
 
 
 class Waiter(Protocol):
@@ -28,6 +28,10 @@ class Waiter(Protocol):
     def agent(self) -> str | None: ...
     @property
     def priority(self) -> int: ...
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it was placed where an instance is still to be loaded."""
+        ...
 
 
 class Choice(NamedTuple):
@@ -43,8 +47,8 @@ Rank: TypeAlias = Callable[[int], int]
 class Bound(NamedTuple):
     """What a policy promises to each waiter, among those of its priority; None: nothing. The checker proves it.
 
-    ``passes``: at most so many younger requests are placed before it. ``late``: of each other model, at most so many requests
-    are placed before it that arrived after the first younger one of that model had been; so whoever may still pass it
+    ``passes``: at most so many younger requests are placed before it. ``late``: of each model, at most so many requests
+    are placed before it that arrived after the first younger one of that model had got its lease; so whoever may still pass it
     over is known from then on, newcomers can add no more than this, and it cannot starve.
     """
 
@@ -70,6 +74,17 @@ class Policy(Protocol):
 
     def left(self, waiter: Waiter) -> None:
         """``waiter`` leaves the queue otherwise: cancelled, timed out or rejected."""
+        ...
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        """The load of an instance of ``signature`` has ended, well or badly.
+
+        ``milliseconds``: from the moment that somebody was placed there, so with the shutdown before it; None: they have all gone.
+        """
+        ...
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        """The lease of ``waiter`` has ended, after so long."""
         ...
 
     def choose(self) -> Choice | None:
@@ -128,7 +143,23 @@ class Line:
         return self._tickets[self.first]
 
 
-class Fifo:
+class BasePolicy:
+    """What a policy need not write itself: this one learns nothing, and remembers nothing but its waiters."""
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        pass
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        pass
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return ()
+
+    def restore(self, memory: Hashable) -> None:
+        pass
+
+
+class Fifo(BasePolicy):
     """First come, first served. Nobody is ever passed over; a slot switches whenever the next request is for another model."""
 
     bound: Final = Bound(passes=0, late=0)
@@ -147,12 +178,6 @@ class Fifo:
 
     def choose(self) -> Choice | None:
         return Choice(self._line.first, "oldest") if self._line else None
-
-    def snapshot(self, rank: Rank) -> Hashable:
-        return ()
-
-    def restore(self, memory: Hashable) -> None:
-        pass
 
 
 class Prioritised:
@@ -189,6 +214,14 @@ class Prioritised:
     def left(self, waiter: Waiter) -> None:
         self._policies[waiter.priority].left(waiter)
         self._one_less(waiter.priority)
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        for policy in self._policies.values():
+            policy.loaded(signature, milliseconds)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        if waiter.priority in self._policies:
+            self._policies[waiter.priority].served(waiter, milliseconds)
 
     def choose(self) -> Choice | None:
         for priority in reversed(self._priorities):

@@ -38,6 +38,11 @@ class Request:
         """The identity of the instance it needs."""
         return self.demand.signature
 
+    @property
+    def is_assigned(self) -> bool:
+        """Whether a start, or the shutdown before it, is under way for it."""
+        return self.state == "assigned"
+
 
 Shelf: TypeAlias = Literal["idle", "spare", "loading", "vacating"]
 """What an instance can be used for, apart from those who use it already: an *idle* one is granted to its signature, or evicted for

@@ -30,6 +30,7 @@ class Wish(NamedTuple):
     timeout: float | None = None
     renew: bool = False
     watched: bool = False
+    agent: str | None = None
 
 
 @dataclass(frozen=True)

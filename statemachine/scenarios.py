@@ -21,9 +21,9 @@ def _never_called(config: AdapterConfig) -> Adapter:
     raise AssertionError("the checker runs no adapter")
 
 
-def _local(**options: Any) -> ProviderManagerConfig:
-    parallel = options.pop("parallel", 1)
-    return ProviderManagerConfig([ProviderConfig("local", _never_called, is_local=True, parallel=parallel)], **options)
+def _local(*, parallel: int = 1, policy: PolicyFactory = Fifo, **options: Any) -> ProviderManagerConfig:
+    provider = ProviderConfig("local", _never_called, is_local=True, parallel=parallel)
+    return ProviderManagerConfig([provider], policy=policy, **options)
 
 
 def _api(limit: int, **options: Any) -> ProviderManagerConfig:

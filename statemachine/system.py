@@ -207,7 +207,7 @@ class ModelSystem:
         for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
             owner = wish.owner or f"task {ticket}"
             if state.left[index] and not _is_busy(state.model, owner):
-                yield Move(AcquireRequested(ticket, demand, owner, None, wish.priority, wish.timeout), index)
+                yield Move(AcquireRequested(ticket, demand, owner, wish.agent, wish.priority, wish.timeout), index)
 
     def _of_requests(self, saved: Snapshot) -> Iterator[Event]:
         for request in saved.requests:

@@ -10,7 +10,7 @@ from statemachine.events import Cancelled, Cause, Released, StartFailed, Stopped
 from statemachine.lifecycle import INSTANCE, REQUEST
 from statemachine.model import Model
 from statemachine.moves import Moves
-from statemachine.policy import Bound, Choice, Line, Rank, Waiter
+from statemachine.policy import BasePolicy, Bound, Choice, Line, Rank, Waiter
 from statemachine.pool import Instance, Pool, Request
 
 from .mutants_more import (
@@ -231,7 +231,7 @@ class Raises(Model):
         super()._cancelled(event)
 
 
-class ResidentFirst:
+class ResidentFirst(BasePolicy):
     """A policy without a bound: the model served last goes first for as long as anybody wants it."""
 
     bound = Bound(passes=None, late=None)

@@ -134,7 +134,7 @@ class _SaysGated(Gated):
     """Serves one model for as long as anybody wants it."""
 
     def choose(self) -> Choice | None:
-        line = self._waiting.of.get(self._model)
+        line = self._lines.get(self._model)
         return super().choose() if line is None else Choice(line.first, "same model")
 
 

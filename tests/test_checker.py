@@ -12,11 +12,13 @@ import pytest
 
 from statemachine.__main__ import main
 from statemachine.checker import Arrival, Outcome, Verdict, check
-from statemachine.policies import Affinity
-from statemachine.policy import Waiter
+from statemachine.fair import Fair
+from statemachine.policies import Affinity, CostAware, Gated
+from statemachine.policy import Choice, PolicyFactory, Rank, Waiter
 from statemachine.properties import EVENTUALLY, SOMETIMES
 from statemachine.reproduction import Replay, as_pytest
-from statemachine.scenario import Scenario
+from statemachine.runtime import RuntimeProviderConfig
+from statemachine.scenario import Scenario, Wish
 from statemachine.scenarios import STANDARD
 from statemachine.system import PASSING_WITHIN_BOUND, ModelSystem
 
@@ -83,6 +85,17 @@ def _run(source: str) -> None:
     exec(source, module)
     (test,) = (value for name, value in module.items() if name.startswith("test_"))
     test()
+
+
+class _Exhaustive(Gated):
+    """Says that it is gated, and serves one model for as long as anybody wants it."""
+
+    def choose(self) -> Choice | None:
+        line = self._lines.get(self._model)
+        return super().choose() if line is None else Choice(line.first, "same model")
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return self._model, self._open, rank(self._last), self._left
 
 
 class _Forgetful(Affinity):
@@ -171,3 +184,46 @@ def test_a_replay_refuses_what_is_not_there() -> None:
 def test_memory_grows_with_what_is_kept() -> None:
     small, large = check(_Counter()), check(ModelSystem(SCENARIOS["api-raise"]))
     assert 0 < small.bytes_per_state < large.bytes_per_state
+
+
+class _Seen(CostAware):
+    """Learns that one model is slow to load and quick to answer, and the other the reverse: low and high, in every order."""
+
+    slow = RuntimeProviderConfig("local", "a")
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._slow = STANDARD[-1].config.resolve(self.slow).signature
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        super().loaded(signature, int(signature == self._slow))
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        super().served(waiter, int(waiter.signature != self._slow))
+
+
+class _SeenFair(Fair):
+    """Learns that the answers of one agent are long, and those of the other take no time."""
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        super().served(waiter, int(waiter.agent == "x"))
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+@pytest.mark.parametrize(
+    "policy",
+    [partial(Gated, 1), partial(Affinity, 1), _Seen, partial(_SeenFair, 1, 1)],
+    ids=["gated", "affinity", "cost_aware", "fair"],
+)
+def test_bounds_hold_whatever_fails_and_with_several_at_once(policy: PolicyFactory, parallel: int) -> None:
+    config = SCENARIOS["slot-gated-faults"].config
+    provider = replace(config.available_providers[0], parallel=parallel)
+    scenario = replace(
+        SCENARIOS["slot-gated-faults"],
+        config=replace(config, available_providers=[provider], policy=policy),
+        wishes=(Wish("local", "a", 1, agent="x"), Wish("local", "a", 1, agent="y"), Wish("local", "b", 2, agent="x")),
+        shows=("failure_with_waiters",),
+    )
+    result = check(ModelSystem(scenario))
+    assert result.complete
+    assert {name: v for name, v in result.verdicts.items() if v is not Verdict.PASS} == {}

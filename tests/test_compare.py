@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from simulation.compare_report import COLUMNS
 from simulation.comparison import RATIOS, Comparison, Spread, compare, jain, ratios, spread
 from simulation.latency import DEFAULT_MODELS, LatencyProfile
 from simulation.policy_names import policies_named, policy_named
+from simulation.timing import ProfileTiming
 from simulation.trading_graph import trading_graph
 from simulation.workload import Call, Workload, at_once
 from statemachine import ConfigurationError
@@ -29,7 +32,11 @@ ALL = policies_named("fifo,gated,gated:3,affinity,affinity:2")
 
 def compared(workload: Workload, *load_times: float | None, names: str = "fifo,gated,affinity:2") -> list[Comparison]:
     profile = LatencyProfile(seed=1, tokens_per_chunk=64)
-    return compare(workload, policies_named(names), load_times, DEFAULT_MODELS, profile, finished=lambda: None)
+    return compare(workload, policies_named(names), load_times, timings(profile), finished=lambda: None)
+
+
+def timings(profile: LatencyProfile) -> Callable[[float | None], ProfileTiming]:
+    return partial(ProfileTiming, DEFAULT_MODELS, profile)
 
 
 def batch_of(turns: str) -> Workload:
@@ -58,7 +65,7 @@ def test_an_unknown_policy_is_named(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         policy_named(name)
     assert str(caught.value).count(repr(name)) == 1
-    assert "fifo, gated[:EXTRA], affinity[:PASSES]" in str(caught.value)
+    assert "fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]" in str(caught.value)
 
 
 # ---- numbers ----
@@ -66,7 +73,7 @@ def test_an_unknown_policy_is_named(name: str) -> None:
 
 def test_the_numbers_of_a_batch_that_one_can_add_up() -> None:
     workload, names = batch_of("qqdqdd"), policies_named("fifo,gated")
-    (comparison,) = compare(workload, names, [10.0], DEFAULT_MODELS, EXACT, finished=lambda: None)
+    (comparison,) = compare(workload, names, [10.0], timings(EXACT), finished=lambda: None)
     assert comparison.limit.exact
     assert comparison.limit.makespan == pytest.approx(2 * 10 + 6 * 2)  # two loads
     fifo, gated = comparison.runs
@@ -92,7 +99,7 @@ def test_no_policy_beats_the_limit(load_time: float | None, seed: int, batch: bo
     workload = trading_graph(QUICK, DEEP, tickers=3, seed=seed)
     workload = at_once(workload) if batch else workload
     profile = LatencyProfile(seed=seed, tokens_per_chunk=64)
-    (comparison,) = compare(workload, ALL, [load_time], DEFAULT_MODELS, profile, finished=lambda: None)
+    (comparison,) = compare(workload, ALL, [load_time], timings(profile), finished=lambda: None)
     assert comparison.limit.exact == (batch and load_time is not None)
     assert [run.policy for run in comparison.runs] == list(ALL)
     for run in (*comparison.runs, comparison.free):
@@ -262,7 +269,10 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--policies", "fifo,lottery"], "must be one of fifo, gated[:EXTRA], affinity[:PASSES]; got 'lottery'"),
+        (
+            ["--policies", "fifo,lottery"],
+            "must be one of fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]; got 'lottery'",
+        ),
         (["--policies", "gated,gated"], "must name each policy once; got 'gated'"),
         (["--policies", ""], "got ''"),
         (["--load-time", "6,fast"], "must be numbers of seconds with commas; got '6,fast'"),

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from statemachine import ConfigurationError, ProviderConfig, ProviderManager, ProviderManagerConfig, Transition
+from statemachine import ConfigurationError, Fifo, ProviderConfig, ProviderManager, ProviderManagerConfig, Transition
 from statemachine.lifecycle import MACHINES
 from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
 
@@ -139,7 +139,7 @@ def following(transitions: list[Transition]) -> bool:
 async def test_observers_see_every_change_in_order(autojump_clock: MockClock) -> None:
     seen: list[Transition] = []
     recorder = Recorder(x=Script(load=1, unload=2), y=Script(load=1, start_error=OSError("no")))
-    config = ProviderManagerConfig([ProviderConfig("local", recorder, is_local=True)], on_conflict="wait")
+    config = ProviderManagerConfig([ProviderConfig("local", recorder, is_local=True)], on_conflict="wait", policy=Fifo)
     async with ProviderManager(config, observers=[seen.append]) as manager, trio.open_nursery() as nursery:
         for wanted in (X, Y, X):
             await spawn(nursery, manager, wanted, 1)

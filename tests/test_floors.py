@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, list[set[str]]] = {
     "statemachine": [
         {"errors", "policy"},
-        {"identity", "checks", "runtime", "call", "adapter", "config", "policies"},
+        {"identity", "checks", "runtime", "call", "adapter", "config", "policies", "fair"},
         {"lifecycle"},
         {"events", "timers", "counters", "pool", "moves", "model"},
         {

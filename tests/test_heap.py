@@ -11,7 +11,7 @@ from simulation.driver import Replay
 from simulation.heap import HeapDriver, one_slot
 from simulation.latency import DEFAULT_MODELS
 from simulation.metrics import summarise
-from simulation.timing import FixedTiming, ProfileTiming
+from simulation.timing import FixedTiming, MeasuredTiming, ProfileTiming
 from simulation.workload import Call, Workload
 from statemachine import ConfigurationError
 from statemachine.policy import Choice, Fifo, Waiter
@@ -42,6 +42,15 @@ def test_given_service_times() -> None:
     first, second = HeapDriver(at_once(2), timing).replay(one_slot()).records
     assert (first.ttft, first.total) == (5.0, 5.0)
     assert (second.queued_seconds, second.loading_seconds, second.total) == (5.0, 2.0, 8.0)
+
+
+def test_measured_times() -> None:
+    """The fit, for a call that has 2128 tokens read and 98,000 in the cache, and makes 100."""
+    call = Call(0, "a", SMALL, 2128, 100, cached_tokens=100_000 - 2128)
+    (record,) = HeapDriver(Workload("w", (call,)), MeasuredTiming(6.0)).replay(one_slot()).records
+    token = 0.00863 + 0.0079
+    assert record.ttft == pytest.approx(6 + 0.66 + 1 + token)
+    assert record.total == pytest.approx(6 + 0.66 + 1 + 100 * token)
 
 
 class _Newest(Fifo):
@@ -112,3 +121,5 @@ def test_bad_input_is_named() -> None:
         FixedTiming([], switch_seconds=math.nan)
     with pytest.raises(ConfigurationError, match=r"switch_seconds.*inf"):
         ProfileTiming(MODELS, profile(), switch_seconds=math.inf)
+    with pytest.raises(ConfigurationError, match="switch_seconds"):
+        MeasuredTiming(-1.0)

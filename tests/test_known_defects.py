@@ -14,6 +14,7 @@ from statemachine import (
     AdapterInstantiationError,
     CallOptions,
     ConfigurationError,
+    Fifo,
     ManagerClosedError,
     ProviderConfig,
     ProviderManager,
@@ -113,7 +114,7 @@ async def test_d07_release_is_idempotent_and_bound_to_its_lease(autojump_clock: 
 
 async def test_d08_one_owner_of_the_local_slot_across_every_await(autojump_clock: MockClock) -> None:
     recorder = Recorder(x=Script(1, 3), y=Script(1, 3), z=Script(1, 3))
-    async with local_manager(recorder, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+    async with local_manager(recorder, on_conflict="wait", policy=Fifo) as manager, trio.open_nursery() as nursery:
         await spawn(nursery, manager, X)
         await trio.sleep(2)
         switches = [await spawn(nursery, manager, config, 1) for config in (Y, Z, Y)]

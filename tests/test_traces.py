@@ -65,10 +65,13 @@ def test_only_what_is_not_in_the_prompt_cache_is_read() -> None:
         prompt(200, 1, 2, 9),  # the history was rewritten
         prompt(200, 1, 2, 9, model="other"),
         prompt(192, 1, 2, 9),  # nothing new
-        subagent(0, "a", 1, prompt(200, 1, 2, 9)),
+        subagent(0, "a", 1, prompt(200, 1, 2, 9)),  # of the same session
+        prompt(300, 1, 2, 4, 9),  # 9 is known only as what follows other blocks
     )
-    workload = read_weka_session(session(*requests), "f", max_think=1)
-    assert [call.prompt_tokens for call in workload.calls] == [200, 330 - 3 * 64, 200 - 2 * 64, 200, 1, 200]
+    calls = read_weka_session(session(*requests), "f", max_think=1).calls
+    cached = [0, 3 * 64, 2 * 64, 0, 191, 3 * 64, 2 * 64]
+    assert [call.cached_tokens for call in calls] == cached
+    assert [call.prompt_tokens + call.cached_tokens for call in calls] == [200, 330, 200, 200, 192, 200, 300]
 
 
 def test_neighbouring_sub_agents_run_side_by_side_and_the_parent_waits_for_them() -> None:
@@ -132,6 +135,7 @@ def without(entry: dict[str, Any], key: str) -> dict[str, Any]:
         (without(request(2), "t"), "requests[1].t"),
         (without(request(2), "hash_ids"), "requests[1].hash_ids"),
         (request(2, hash_ids="1 2"), "requests[1].hash_ids"),
+        (request(2, hash_ids=[[]]), "requests[1].hash_ids"),
         (request(2, model=""), "requests[1].model"),
         (request(2, type="x"), "requests[1].type"),
         (request(2) | {"in": -1}, "requests[1].in"),

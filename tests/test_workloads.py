@@ -29,6 +29,7 @@ def chain(agent: str, delays: Iterable[float]) -> Workload:
         (Call(0, "a", "m", 1, 1, after=(-1,)), "calls[0].after"),
         (Call(0, "a", "m", 1, 1, delay=-1), "calls[0].delay"),
         (Call(0, "a", "m", 1, 1, delay=math.nan), "calls[0].delay"),
+        (Call(0, "a", "m", 1, 1, cached_tokens=-1), "calls[0].cached_tokens"),
     ],
 )
 def test_a_call_that_makes_no_sense_is_refused(call: Call, field: str) -> None:

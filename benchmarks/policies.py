@@ -1,0 +1,67 @@
+"""What a policy costs per decision, with few and with many waiters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from statemachine.fair import Fair
+from statemachine.policies import Affinity, CostAware, Gated
+from statemachine.policy import Fifo, PolicyFactory, Prioritised
+
+from .measure import Comparison, compare, timed
+
+__all__ = ["POLICIES", "growth_of_policy"]
+
+FEW, MANY = 10, 10_000
+MODELS: Final = "abcdefg"
+AGENTS: Final = 6
+
+POLICIES: Final[dict[str, PolicyFactory]] = {
+    "fifo": Fifo,
+    "gated": Gated,
+    "affinity": partial(Affinity, 16),
+    "cost_aware": CostAware,
+    "fair": Fair,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    ticket: int
+    signature: str
+    agent: str | None = None
+    priority: int = 0
+    is_assigned: bool = False
+
+
+def growth_of_policy(make: PolicyFactory, rounds: int, operations: int = 5000) -> Comparison:
+    """Seconds per hand-off (a choice, a departure, the end of a lease, an arrival) with many waiters of mixed models, against few."""
+    return compare(_hand_offs(make, MANY, operations), _hand_offs(make, FEW, operations), rounds)
+
+
+def _hand_offs(make: PolicyFactory, waiters: int, operations: int) -> Callable[[], float]:
+    policy = Prioritised(make)  # as in the model
+    waiting: dict[int, _Waiter] = {}
+    ticket = 0
+
+    def arrive() -> None:
+        nonlocal ticket
+        ticket += 1
+        waiting[ticket] = _Waiter(ticket, MODELS[ticket % len(MODELS)], f"agent {ticket % AGENTS}")
+        policy.arrived(waiting[ticket])
+
+    def work() -> None:
+        for _ in range(operations):
+            choice = policy.choose()
+            assert choice is not None, "somebody waits"
+            waiter = waiting.pop(choice.ticket)
+            policy.placed(waiter)
+            policy.served(waiter, 1000)
+            arrive()
+
+    for _ in range(waiters):
+        arrive()
+    return lambda: timed(work, operations)
