@@ -19,8 +19,9 @@ from .events import TimerKind
 from .model import Model
 from .moves import GRACE
 from .passing import Passed
+from .pool import Instance, Request
 
-__all__ = ["Kind", "Names", "Symmetry", "structure"]
+__all__ = ["Kind", "Names", "Symmetry", "instances_of", "requests_of", "structure"]
 
 
 class Names(NamedTuple):
@@ -108,17 +109,29 @@ def _renaming(wishes: Sequence[Kind], signatures: dict[str, str], tasks: dict[st
     return _Renaming(signatures, tuple(places))
 
 
+def requests_of(model: Model) -> list[Request]:
+    """By pool, as what one pool does is nothing to another, and then by age."""
+    requests = list(model.requests.values())  # in the order of their making
+    return requests if len(model.pools) < 2 else sorted(requests, key=lambda request: request.demand.pool)
+
+
+def instances_of(model: Model) -> list[Instance]:
+    """Likewise."""
+    instances = list(model.instances.values())
+    return instances if len(model.pools) < 2 else sorted(instances, key=lambda instance: instance.demand.pool)
+
+
 def structure(model: Model) -> Hashable:
     """All of ``model`` but its names, in the order in which :class:`Names` has them."""
     armed = model.timers.armed
-    tickets = {ticket: rank for rank, ticket in enumerate(model.requests)}  # both are kept in the order of their making
-    ids = {number: rank for rank, number in enumerate(model.instances)}
+    requests, instances = requests_of(model), instances_of(model)
+    tickets = {request.ticket: rank for rank, request in enumerate(requests)}
+    ids = {instance.id: rank for rank, instance in enumerate(instances)}
     parts: list[Hashable] = [model.closing, model.closed, GRACE in armed]
-    for ticket, request in model.requests.items():
-        instance = request.instance
-        rank = None if instance is None else ids[instance.id]
-        parts += request.state, rank, (TimerKind.ACQUIRE, ticket) in armed
-    for one in model.instances.values():
+    for request in requests:
+        rank = None if request.instance is None else ids[request.instance.id]
+        parts += request.state, rank, (TimerKind.ACQUIRE, request.ticket) in armed
+    for one in instances:
         leases = [tickets[ticket] for ticket in one.leases]
         cause = tickets.get(one.cause) if one.cause is not None and one.state == "starting" else None
         successor = None if one.successor is None else ids[one.successor.id]

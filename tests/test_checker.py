@@ -146,7 +146,36 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str])
     assert found["bytes_per_state"] > 0
     assert main(["check", "--scenario", "api-raise", "--most-states", "10"]) == 3
     assert "UNDETERMINED" in capsys.readouterr().out
+    assert main(["check", "--scenario", "api-raise", "--most-memory", "1"]) == 3
+    assert "UNDETERMINED" in capsys.readouterr().out
     assert main(["check", "--scenario", "large-slot-raise-2"]) == 0
+
+
+def test_several_scenarios_at_a_time_are_reported_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each in a process of its own; a counterexample is brought home."""
+    chosen = [
+        "check",
+        "--scenario",
+        "api-raise",
+        "--scenario",
+        "history-drain",
+        "--json",
+        "--model",
+        "tests.mutants:StoppedTwiceModel",
+    ]
+    assert main(chosen) == 1
+    alone = _without_times(capsys.readouterr().out)
+    assert main([*chosen, "--jobs", "2"]) == 1
+    assert _without_times(capsys.readouterr().out) == alone
+    assert list(alone) == ["api-raise", "history-drain"]
+    assert alone["api-raise"]["counterexamples"]["stopped_once"]["events"]
+
+
+def _without_times(printed: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(printed)
+    for one in found.values():
+        del one["seconds"], one["edges_per_second"]
+    return found
 
 
 def test_the_command_prints_how_to_reproduce_a_lasso(capsys: pytest.CaptureFixture[str]) -> None:
