@@ -135,10 +135,11 @@ def _endless(name: str, config: ProviderManagerConfig, times: int, shows: tuple[
     return Scenario(name, config, tuple(Wish(provider, m, times, timeout=TIMEOUT, renew=True) for m in "abc"), shows)
 
 
-def _waits(name: str, config: ProviderManagerConfig, shows: tuple[str, ...]) -> Scenario:
-    """Three configurations, five tasks that never stop asking, and for each configuration one request that has to be served."""
+def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]) -> Scenario:
+    """Three configurations, for each so many tasks that never stop asking, and one request that has to be served."""
     provider = config.available_providers[0].name
-    renewed = tuple(Wish(provider, model, n, renew=True) for model, n in (("a", 2), ("b", 2), ("c", 1)))
+    renewed = tuple(Wish(provider, model, n, renew=True) for model, n in zip("abc", times, strict=True))
+    shows = ("failure_with_waiters", "switch")
     return Scenario(name, config, (*renewed, Wish(provider, "c", 1, watched=True)), shows, closing=False)
 
 
@@ -165,6 +166,7 @@ COMPONENTS: Final = (
 """What ``side-by-side`` is made of: it has as many states as the product of these, so neither pool is anything to the other."""
 
 LARGE: Final = (
+    _waits("large-live-api", _api(2), (2, 1, 1)),
     _endless("large-api", _api(2), 2, ("saturation", "eviction_for_room", "switch", "close")),
     _endless("large-slot-wait", _local(on_conflict="wait"), 3, ("failure_with_waiters", "switch", "close")),
     _endless(
@@ -172,11 +174,10 @@ LARGE: Final = (
     ),
     _endless("large-slot-raise", _local(), 3, ("contention", "eviction_for_room", "close")),
     _endless("large-slot-raise-2", _local(parallel=2), 3, ("contention", "eviction_for_room", "close")),
-    _waits("large-live-api", _api(2), ("failure_with_waiters", "switch")),
-    _waits("large-live-slot", _local(on_conflict="wait"), ("failure_with_waiters", "switch")),
-    _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), ("failure_with_waiters", "switch")),
+    _waits("large-live-slot", _local(on_conflict="wait"), (2, 2, 1)),
+    _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
     *COMPONENTS,
     _side_by_side(),
 )
-"""Each component by itself, nine requests at once for three configurations, without end, with every fault and close at any moment;
-waiting under fairness; and two pools side by side."""
+"""The longest first. Each component by itself, for three configurations, with every fault and close at any moment: requests without end, at
+most nine at once on a slot and six on an API pool. Waiting under fairness. And two pools side by side."""
