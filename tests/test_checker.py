@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 
 from statemachine.__main__ import main
+from statemachine.campaign import explore
 from statemachine.checker import Arrival, Outcome, Verdict, check
 from statemachine.policies import Affinity
 from statemachine.policy import Waiter
 from statemachine.properties import EVENTUALLY, SOMETIMES
 from statemachine.reproduction import Replay, as_pytest
 from statemachine.scenario import Scenario
-from statemachine.scenarios import STANDARD
+from statemachine.scenarios import LARGE, STANDARD
 from statemachine.system import PASSING_WITHIN_BOUND, ModelSystem
 
 from .mutants import MUTANTS, Mutant
@@ -44,6 +46,30 @@ PINNED = {
     "live-gated-extra": (1680, 13354, 13),
     "live-affinity": (513, 4048, 10),
 }
+
+
+PINNED_LARGE = {
+    "large-live-api": (23215, 283450, 12),
+    "large-api": (5795, 113223, 12),
+    "large-slot-wait": (7013, 157826, 11),
+    "large-slot-wait-2": (8116, 184033, 11),
+    "large-slot-raise": (16, 139, 4),
+    "large-slot-raise-2": (25, 261, 5),
+    "large-live-slot": (4909, 49466, 9),
+    "large-live-slot-2": (5556, 57014, 9),
+    "component-api": (20, 96, 5),
+    "component-slot": (20, 94, 5),
+    "side-by-side": (400, 3400, 10),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(os.environ.get("CHECKER") != "large", reason="minutes: CHECKER=large")
+def test_every_property_holds_in_the_large_scenarios() -> None:
+    reports = explore([s.name for s in LARGE], jobs=os.cpu_count() or 1, most_states=100_000, most_bytes=4 << 30)
+    assert {r.scenario: (r.states, r.edges, r.depth) for r in reports} == PINNED_LARGE
+    assert {verdict for r in reports for verdict in r.verdicts.values()} == {Verdict.PASS}
 
 
 @pytest.mark.parametrize("scenario", STANDARD, ids=lambda s: s.name)
