@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import pkgutil
 import sys
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
-from .checker import Result, Verdict, check
-from .coverage import table as coverage_table
+from .campaign import explore
+from .checker import Verdict
 from .lifecycle import MACHINES, mermaid
-from .model import Model
-from .reproduction import as_lines, as_pytest
-from .scenario import Move, Scenario, State
+from .report import as_json, as_table, as_tests
+from .scenario import Scenario
 from .scenarios import LARGE, STANDARD
-from .system import ModelSystem
-
-Found = Result[State, Move]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     search.add_argument(
         "--most-states", type=int, default=1_000_000, help="stop there, undetermined (default %(default)s)"
     )
+    search.add_argument(
+        "--most-memory",
+        type=int,
+        default=4096,
+        metavar="MB",
+        help="stop there, likewise (each process; default %(default)s)",
+    )
+    search.add_argument("--jobs", type=int, default=1, help="how many scenarios at a time (default %(default)s)")
     search.add_argument("--json", action="store_true", help="print the results as JSON")
     search.add_argument("--large", action="store_true", help="the large scenarios instead: minutes")
     search.add_argument("--reproduce", action="store_true", help="print counterexamples as pytest functions as well")
@@ -53,69 +55,20 @@ def _check(options: argparse.Namespace) -> int:
     chosen: Sequence[Scenario] = LARGE if options.large else STANDARD
     if options.scenario:
         chosen = tuple(s for s in (*STANDARD, *LARGE) if s.name in options.scenario)
-    make: Callable[..., Model] = pkgutil.resolve_name(options.model) if options.model else Model
-    found: dict[str, Found] = {}
-    for scenario in chosen:
-        progress = _progress(scenario) if sys.stderr.isatty() else None
-        system = ModelSystem(scenario, make)
-        found[scenario.name] = check(system, liveness=True, most_states=options.most_states, progress=progress)
-    if options.json:
-        print(json.dumps({name: _as_json(name, r, make) for name, r in found.items()}, indent=2))
-    else:
-        print(_table(found))
-        print(*_tests(found, make) if options.reproduce else (), sep="\n", end="")
-    verdicts = {verdict for result in found.values() for verdict in result.verdicts.values()}
-    return 1 if Verdict.FAIL in verdicts else 3 if Verdict.UNDETERMINED in verdicts else 0
-
-
-def _progress(scenario: Scenario) -> Callable[[Found], None]:
-    def tell(result: Found) -> None:
-        print(f"\r{scenario.name}: {result.states} states, depth {result.depth}", end="\033[K", file=sys.stderr)
-
-    return tell
-
-
-def _as_json(scenario: str, result: Found, make: Callable[..., Model]) -> dict[str, object]:
-    return {
-        "states": result.states,
-        "edges": result.edges,
-        "depth": result.depth,
-        "seconds": round(result.seconds, 3),
-        "edges_per_second": result.edges_per_second,
-        "bytes_per_state": result.bytes_per_state,
-        "verdicts": {name: verdict.value for name, verdict in result.verdicts.items()},
-        "fired": {str(one): times for one, times in sorted(result.fired.items(), key=str)},
-        "counterexamples": {
-            name: {"events": list(map(str, c.events)), "cycle": c.cycle, "pytest": as_pytest(scenario, name, c, make)}
-            for name, c in result.counterexamples.items()
-        },
-    }
-
-
-def _table(found: dict[str, Found]) -> str:
-    head = (
-        f"{'scenario':<18}{'states':>9}{'edges':>10}{'depth':>7}{'seconds':>9}{'edges/s':>9}{'B/state':>9}  properties"
+    reports = explore(
+        [scenario.name for scenario in chosen],
+        jobs=options.jobs,
+        make=options.model,
+        most_states=options.most_states,
+        most_bytes=options.most_memory << 20,
     )
-    lines = [head]
-    fired: Counter[Hashable] = Counter()
-    for name, r in found.items():
-        fired += r.fired
-        passed = sum(v is Verdict.PASS for v in r.verdicts.values())
-        counts = f"{r.states:>9}{r.edges:>10}{r.depth:>7}{r.seconds:>9.1f}{r.edges_per_second:>9}{r.bytes_per_state:>9}"
-        lines.append(f"{name:<18}{counts}  {passed} of {len(r.verdicts)} PASS")
-        lines += [f"    {verdict.value} {p}" for p, verdict in r.verdicts.items() if verdict is not Verdict.PASS]
-        for p, counterexample in r.counterexamples.items():
-            lines.append(f"    {p} is violated by:")
-            lines += [f"      {line}" for line in as_lines(counterexample)]
-    return "\n".join([*lines, "", coverage_table(fired)])
-
-
-def _tests(found: dict[str, Found], make: Callable[..., Model]) -> list[str]:
-    return [
-        f"\n# {name}: {p}\n{as_pytest(name, p, counterexample, make)}"
-        for name, r in found.items()
-        for p, counterexample in r.counterexamples.items()
-    ]
+    if options.json:
+        print(json.dumps({report.scenario: as_json(report) for report in reports}, indent=2))
+    else:
+        print(as_table(reports))
+        print(as_tests(reports) if options.reproduce else "", end="")
+    verdicts = {verdict for report in reports for verdict in report.verdicts.values()}
+    return 1 if Verdict.FAIL in verdicts else 3 if Verdict.UNDETERMINED in verdicts else 0
 
 
 if __name__ == "__main__":

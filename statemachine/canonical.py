@@ -16,11 +16,13 @@ from functools import lru_cache
 from itertools import permutations, product
 from typing import Any, Final, NamedTuple
 
+from .config import PoolKey
 from .events import GRACE, TimerKind
 from .model import Model
 from .passing import Passed
+from .pool import Instance, Request
 
-__all__ = ["Kind", "Names", "Symmetry", "memories", "named", "structure"]
+__all__ = ["Kind", "Names", "Symmetry", "instances_of", "memories", "named", "requests_of", "structure"]
 
 
 class Names(NamedTuple):
@@ -108,17 +110,29 @@ def _renaming(wishes: Sequence[Kind], signatures: dict[str, str], tasks: dict[st
     return _Renaming(signatures, tuple(places))
 
 
+def requests_of(model: Model) -> list[Request]:
+    """By pool, as what one pool does is nothing to another, and then by age."""
+    requests = list(model.requests.values())  # in the order of their making
+    return requests if len(model.pools) < 2 else sorted(requests, key=lambda request: request.demand.pool)
+
+
+def instances_of(model: Model) -> list[Instance]:
+    """Likewise."""
+    instances = list(model.instances.values())
+    return instances if len(model.pools) < 2 else sorted(instances, key=lambda instance: instance.demand.pool)
+
+
 def structure(model: Model) -> Hashable:
     """All of ``model`` but its names, in the order in which :class:`Names` has them."""
     armed = model.timers.armed
-    tickets = {ticket: rank for rank, ticket in enumerate(model.requests)}  # both are kept in the order of their making
-    ids = {number: rank for rank, number in enumerate(model.instances)}
+    requests, instances = requests_of(model), instances_of(model)
+    tickets = {request.ticket: rank for rank, request in enumerate(requests)}
+    ids = {instance.id: rank for rank, instance in enumerate(instances)}
     parts: list[Hashable] = [model.closing, model.closed, (GRACE, 0) in armed]
-    for ticket, request in model.requests.items():
-        instance = request.instance
-        rank = None if instance is None else ids[instance.id]
-        parts += request.state, rank, (TimerKind.ACQUIRE, ticket) in armed
-    for one in model.instances.values():
+    for request in requests:
+        rank = None if request.instance is None else ids[request.instance.id]
+        parts += request.state, rank, (TimerKind.ACQUIRE, request.ticket) in armed
+    for one in instances:
         leases = [tickets[ticket] for ticket in one.leases]
         cause = tickets.get(one.cause) if one.cause is not None and one.state == "starting" else None
         successor = None if one.successor is None else ids[one.successor.id]
@@ -132,12 +146,17 @@ def structure(model: Model) -> Hashable:
 
 
 def memories(model: Model) -> tuple[Hashable, ...]:
-    """What each pool's policy remembers, tickets renamed to their ranks."""
-    tickets = list(model.requests)
-    return tuple([model.pools[key].policy.snapshot(lambda t: bisect_right(tickets, t)) for key in sorted(model.pools)])
+    """What each pool's policy remembers, tickets renamed to their ranks among the pool's own."""
+    return tuple([_memory(model, key) for key in sorted(model.pools)])
+
+
+def _memory(model: Model, key: PoolKey) -> Hashable:
+    tickets = [request.ticket for request in model.requests.values() if request.demand.pool == key]
+    return model.pools[key].policy.snapshot(lambda ticket: bisect_right(tickets, ticket))
 
 
 def named(model: Model) -> Hashable:
     """All of ``model`` that decides its future, apart from owners and times; tickets and ids are renamed to their ranks."""
-    wanted = tuple([(r.demand.signature, r.priority) for r in model.requests.values()])
-    return structure(model), tuple([i.demand.signature for i in model.instances.values()]), wanted, memories(model)
+    signatures = tuple([instance.demand.signature for instance in instances_of(model)])
+    wanted = tuple([(r.demand.signature, r.agent, r.priority) for r in requests_of(model)])
+    return structure(model), signatures, wanted, memories(model)

@@ -115,7 +115,8 @@ class Result(Generic[StateT, EventT]):
     states: int = 0
     edges: int = 0
     depth: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # on the clock
+    work_seconds: float = 0.0  # of the processor's time
     complete: bool = False
     counterexamples: dict[str, Counterexample[StateT, EventT]] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
@@ -127,8 +128,8 @@ class Result(Generic[StateT, EventT]):
 
     @property
     def edges_per_second(self) -> int:
-        """With all properties, on one core."""
-        return round(self.edges / self.seconds) if self.seconds else 0
+        """With all properties, on one core, which may have other work to do."""
+        return round(self.edges / self.work_seconds) if self.work_seconds else 0
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -150,22 +151,22 @@ def check(
     *,
     liveness: bool = False,
     most_states: int = 1_000_000,
-    progress: Callable[[Result[StateT, EventT]], None] | None = None,
+    watch: Callable[[Result[StateT, EventT]], bool] = lambda result: True,
 ) -> Result[StateT, EventT]:
-    """Search ``system``; stop cleanly at ``most_states``. ``progress`` is called now and then. A violating step is not expanded.
+    """Search ``system``; stop cleanly at ``most_states``, or when ``watch``, which is called now and then, returns False. A violating
+    step is not gone on from.
 
     Without ``liveness`` no ``eventually`` property is looked at, and none has a verdict.
     """
     result: Result[StateT, EventT] = Result(always=tuple(system.always()), sometimes=tuple(system.sometimes()))
     result.eventually = tuple(system.eventually()) if liveness else ()
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     search = _Search(system, result)
-    while search.frontier and result.states < most_states:
-        search.expand_level(most_states, progress)
-        result.seconds = time.perf_counter() - began
+    while search.frontier and search.expand_level(lambda: result.states < most_states and watch(result)):
+        pass
     result.complete = not search.frontier
     search.find_lassos()
-    result.seconds = time.perf_counter() - began
+    result.seconds, result.work_seconds = time.perf_counter() - began, time.process_time() - worked
     result.bytes_per_state = search.bytes_per_state()
     return result
 
@@ -186,18 +187,17 @@ class _Search(Generic[StateT, EventT]):
             self.graph.add_state(frozenset(), 0)
         result.states = 1
 
-    def expand_level(self, most_states: int, progress: Callable[[Result[StateT, EventT]], None] | None) -> None:
-        """Expand every state of the frontier, which becomes the next level."""
+    def expand_level(self, go_on: Callable[[], bool]) -> bool:
+        """Expand every state of the frontier, which becomes the next level. False where it was not to ``go_on``."""
         frontier, self.frontier = self.frontier, []
         for position, index in enumerate(frontier):
-            if self.result.states >= most_states:
+            if position % 100 == 0 and not go_on():
                 self.frontier += frontier[position:]
-                return
+                return False
             self._expand(index)
-            if progress is not None and position % 1000 == 0:
-                progress(self.result)
         if self.frontier:
             self.result.depth += 1
+        return True
 
     def _expand(self, index: int) -> None:
         state = self.states[index]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 from .config import ProviderManagerConfig
@@ -54,10 +53,10 @@ class State(NamedTuple):
 
     model: Snapshot
     left: tuple[int, ...]
-    account: Account = ()
-    issued: int = 0
-    wishes: tuple[tuple[int, int], ...] = ()  # ticket and wish, by ticket
-    last: Last = MappingProxyType({})
+    account: Account
+    issued: int
+    wishes: tuple[tuple[int, int], ...]  # ticket and wish, by ticket
+    last: Last
 
 
 class Move(NamedTuple):

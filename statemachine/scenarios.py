@@ -12,7 +12,7 @@ from .policy import Fifo, PolicyFactory
 from .scenario import Scenario, Wish
 from .system import SOMEBODY_PASSED_OVER
 
-__all__ = ["LARGE", "STANDARD"]
+__all__ = ["COMPONENTS", "LARGE", "STANDARD"]
 
 TIMEOUT: Final = 1.0  # any number: time does not pass
 
@@ -135,23 +135,55 @@ STANDARD: Final = (
 """Small enough to be explored whole in seconds; their state counts are pinned in the tests."""
 
 
-def _large(name: str, config: ProviderManagerConfig, shows: tuple[str, ...], times: tuple[int, int, int]) -> Scenario:
-    """Three configurations, so many requests for each at once, without end."""
+def _endless(name: str, config: ProviderManagerConfig, times: int, shows: tuple[str, ...]) -> Scenario:
+    """Three configurations, so many requests for each at once, without end; any of them may be timed out."""
     provider = config.available_providers[0].name
-    a, b, c = (Wish(provider, model, n, renew=True) for model, n in zip("abc", times, strict=True))
-    return Scenario(name, config, (a._replace(timeout=TIMEOUT), b, c), shows)
+    return Scenario(name, config, tuple(Wish(provider, m, times, timeout=TIMEOUT, renew=True) for m in "abc"), shows)
 
 
-LARGE: Final = (
-    _large("large-api", _api(2), ("saturation", "eviction_for_room", "succession", "close"), (2, 2, 2)),
-    _large("large-slot-raise", _local(), ("contention", "eviction_for_room", "close"), (3, 3, 2)),
-    _large("large-slot-raise-2", _local(parallel=2), ("contention", "eviction_for_room", "close"), (3, 3, 2)),
-    _large("large-slot-wait", _local(on_conflict="wait"), ("failure_with_waiters", "succession", "close"), (3, 3, 2)),
-    _large(
-        "large-slot-wait-2",
-        _local(on_conflict="wait", parallel=2),
-        ("failure_with_waiters", "succession", "close"),
-        (3, 3, 2),
+def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]) -> Scenario:
+    """Three configurations, for each so many tasks that never stop asking, and one request that has to be served."""
+    provider = config.available_providers[0].name
+    renewed = tuple(Wish(provider, model, n, renew=True) for model, n in zip("abc", times, strict=True))
+    shows = ("failure_with_waiters", "switch")
+    return Scenario(name, config, (*renewed, Wish(provider, "c", 1, watched=True)), shows, closing=False)
+
+
+def _side_by_side() -> Scenario:
+    """An API pool and a local slot in one model."""
+    providers = [*_api(1).available_providers, *_local().available_providers]
+    config = ProviderManagerConfig(providers, on_conflict="wait")
+    wishes = tuple(wish for component in COMPONENTS for wish in component.wishes)
+    return Scenario("side-by-side", config, wishes, ("saturation", "eviction_for_room", "switch"), closing=False)
+
+
+COMPONENTS: Final = (
+    Scenario(
+        "component-api", _api(1), (Wish("api", "a", 1), Wish("api", "b", 1)), ("eviction_for_room",), closing=False
+    ),
+    Scenario(
+        "component-slot",
+        _local(on_conflict="wait"),
+        (Wish("local", "a", 1), Wish("local", "b", 1)),
+        ("eviction_for_room",),
+        closing=False,
     ),
 )
-"""Requests without end, faults and close at any moment; at most six requests at once on the API pool, eight on a slot."""
+"""What ``side-by-side`` is made of: it has as many states as the product of these, so neither pool is anything to the other."""
+
+LARGE: Final = (
+    _waits("large-live-api", _api(2), (2, 1, 1)),
+    _endless("large-api", _api(2), 2, ("saturation", "eviction_for_room", "switch", "close")),
+    _endless("large-slot-wait", _local(on_conflict="wait"), 3, ("failure_with_waiters", "switch", "close")),
+    _endless(
+        "large-slot-wait-2", _local(on_conflict="wait", parallel=2), 3, ("failure_with_waiters", "switch", "close")
+    ),
+    _endless("large-slot-raise", _local(), 3, ("contention", "eviction_for_room", "close")),
+    _endless("large-slot-raise-2", _local(parallel=2), 3, ("contention", "eviction_for_room", "close")),
+    _waits("large-live-slot", _local(on_conflict="wait"), (2, 2, 1)),
+    _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
+    *COMPONENTS,
+    _side_by_side(),
+)
+"""The longest first. Each component by itself, for three configurations, with every fault and close at any moment: requests without end, at
+most nine at once on a slot and six on an API pool. Waiting under fairness. And two pools side by side."""

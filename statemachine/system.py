@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from .canonical import Kind, Names, Symmetry, memories, structure
+from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
 from .events import (
@@ -54,6 +54,10 @@ class ModelSystem:
     def __init__(self, scenario: Scenario, make: Callable[..., Model] = Model, *, symmetric: bool = True) -> None:
         if any(wish.watched and (wish.renew or wish.times != 1) for wish in scenario.wishes):
             raise ValueError(f"{scenario.name}: a watched wish is for a single request that is not renewed")
+        if (scenario.closing or any(wish.watched for wish in scenario.wishes)) and len(
+            scenario.config.available_providers
+        ) > 1:
+            raise ValueError(f"{scenario.name}: what comes about in the end is followed in one pool only")
         self.scenario: Final = scenario
         self._model: Final = make(scenario.config, record=True)  # it is put into the state that is to be stepped
         self._nothing: Final = snapshot(self._model)
@@ -97,7 +101,7 @@ class ModelSystem:
         """Nothing managed, every wish to come."""
         model = self._model
         restore(model, self._nothing)
-        state = State(self._nothing, tuple(wish.times for wish in self.scenario.wishes))
+        state = State(self._nothing, tuple(wish.times for wish in self.scenario.wishes), (), 0, (), {})
         return state, self._key(model, state.left, (), (), {})
 
     # ---- steps ----
@@ -143,13 +147,14 @@ class ModelSystem:
     def _key(
         self, model: Model, left: tuple[int, ...], account: Account, wishes: tuple[tuple[int, int], ...], last: Last
     ) -> Hashable:
-        tickets = list(model.requests)
+        requests, whose = requests_of(model), dict(wishes)
+        tickets = {key: [r.ticket for r in requests if r.demand.pool == key] for key in sorted(model.pools)}
         names = Names(
-            tuple([i.demand.signature for i in model.instances.values()]),
-            tuple([wish for _, wish in wishes]),
+            tuple([instance.demand.signature for instance in instances_of(model)]),
+            tuple([whose[request.ticket] for request in requests]),
             memories(model),
             left,
-            tuple([waiter.canonical(tickets) for waiter in account]),
+            tuple([waiter.canonical(tickets[model.requests[waiter.ticket].demand.pool]) for waiter in account]),
         )
         return (
             structure(model),

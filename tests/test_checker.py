@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from statemachine.__main__ import main
+from statemachine.campaign import explore
 from statemachine.checker import Arrival, Outcome, Verdict, check
 from statemachine.fair import Fair
 from statemachine.policies import Affinity, CostAware, Gated
@@ -19,7 +21,7 @@ from statemachine.properties import EVENTUALLY, SOMETIMES
 from statemachine.reproduction import Replay, as_pytest
 from statemachine.runtime import RuntimeProviderConfig
 from statemachine.scenario import Scenario, Wish
-from statemachine.scenarios import STANDARD
+from statemachine.scenarios import LARGE, STANDARD
 from statemachine.system import PASSING_WITHIN_BOUND, ModelSystem
 
 from .mutants import MUTANTS, Mutant
@@ -34,8 +36,8 @@ PINNED = {
     "slot-raise": (306, 2462, 8),
     "slot-wait": (622, 5527, 9),
     "slot-parallel": (517, 4394, 9),
-    "slot-gated": (5770, 10075, 19),
-    "slot-gated-faults": (271, 1825, 10),
+    "slot-gated": (9743, 16547, 19),
+    "slot-gated-faults": (307, 2115, 10),
     "slot-affinity": (608, 4378, 11),
     "live-api": (617, 4853, 8),
     "live-api-2": (144, 1189, 9),
@@ -43,10 +45,34 @@ PINNED = {
     "history-slot": (1047, 9571, 10),
     "history-drain": (83, 624, 7),
     "live-fifo": (267, 2103, 7),
-    "live-gated": (796, 6352, 13),
-    "live-gated-extra": (1681, 13403, 17),
+    "live-gated": (1217, 9750, 13),
+    "live-gated-extra": (2206, 17733, 16),
     "live-affinity": (506, 4011, 10),
 }
+
+
+PINNED_LARGE = {
+    "large-live-api": (23215, 283450, 12),
+    "large-api": (5795, 113223, 12),
+    "large-slot-wait": (7013, 157826, 11),
+    "large-slot-wait-2": (8116, 184033, 11),
+    "large-slot-raise": (16, 139, 4),
+    "large-slot-raise-2": (25, 261, 5),
+    "large-live-slot": (4909, 49466, 9),
+    "large-live-slot-2": (5556, 57014, 9),
+    "component-api": (20, 96, 5),
+    "component-slot": (20, 94, 5),
+    "side-by-side": (400, 3400, 10),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(os.environ.get("CHECKER") != "large", reason="minutes: CHECKER=large")
+def test_every_property_holds_in_the_large_scenarios() -> None:
+    reports = explore([s.name for s in LARGE], jobs=os.cpu_count() or 1, most_states=100_000, most_bytes=4 << 30)
+    assert {r.scenario: (r.states, r.edges, r.depth) for r in reports} == PINNED_LARGE
+    assert {verdict for r in reports for verdict in r.verdicts.values()} == {Verdict.PASS}
 
 
 @pytest.mark.parametrize("scenario", STANDARD, ids=lambda s: s.name)
@@ -160,7 +186,36 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str])
     assert found["bytes_per_state"] > 0
     assert main(["check", "--scenario", "api-raise", "--most-states", "10"]) == 3
     assert "UNDETERMINED" in capsys.readouterr().out
+    assert main(["check", "--scenario", "api-raise", "--most-memory", "1"]) == 3
+    assert "UNDETERMINED" in capsys.readouterr().out
     assert main(["check", "--scenario", "large-slot-raise-2"]) == 0
+
+
+def test_several_scenarios_at_a_time_are_reported_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each in a process of its own; a counterexample is brought home."""
+    chosen = [
+        "check",
+        "--scenario",
+        "api-raise",
+        "--scenario",
+        "history-drain",
+        "--json",
+        "--model",
+        "tests.mutants:StoppedTwiceModel",
+    ]
+    assert main(chosen) == 1
+    alone = _without_times(capsys.readouterr().out)
+    assert main([*chosen, "--jobs", "2"]) == 1
+    assert _without_times(capsys.readouterr().out) == alone
+    assert list(alone) == ["api-raise", "history-drain"]
+    assert alone["api-raise"]["counterexamples"]["stopped_once"]["events"]
+
+
+def _without_times(printed: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(printed)
+    for one in found.values():
+        del one["seconds"], one["edges_per_second"]
+    return found
 
 
 def test_the_command_prints_how_to_reproduce_a_lasso(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,8 @@ FLOORS: dict[str, list[set[str]]] = {
             "system",
             "scenarios",
             "reproduction",
+            "report",
+            "campaign",
         },
         {"worker", "lease", "refusal", "manager"},
         {"engine", "secrecy", "thread_record", "thread_store", "threads", "agent"},

@@ -1,0 +1,62 @@
+"""Many scenarios, several at a time, each with bounded memory and with progress on a terminal."""
+
+from __future__ import annotations
+
+import gc
+import pkgutil
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import Final
+
+from .checker import Result, check
+from .model import Model
+from .report import Report, report_of
+from .scenario import Move, State
+from .scenarios import LARGE, STANDARD
+from .system import ModelSystem
+
+__all__ = ["explore"]
+
+GARBAGE: Final = 100_000  # objects until cycles are looked for: a search leaves hardly any
+
+
+def explore(
+    scenarios: Sequence[str], *, jobs: int = 1, make: str | None = None, most_states: int, most_bytes: int
+) -> list[Report]:
+    """A report of each of ``scenarios``, in their order. ``make`` is the name of the model, ``"module:class"``, where it is a mutant.
+
+    ``most_bytes`` is what one process may use. With several ``jobs`` each scenario has a process of its own, and so memory of its own.
+    """
+    search = partial(_search, make=make, most_states=most_states, most_bytes=most_bytes)
+    if jobs == 1:
+        return [search(name) for name in scenarios]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
+        return list(processes.map(search, scenarios))
+
+
+def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -> Report:
+    """Explore one scenario, with the model called ``make``."""
+    (scenario,) = (s for s in (*STANDARD, *LARGE) if s.name == name)
+    gc.set_threshold(GARBAGE)
+    model: Callable[..., Model] = pkgutil.resolve_name(make) if make else Model
+    watch = partial(_watch, name, most_bytes, sys.stderr.isatty())
+    return report_of(
+        name, check(ModelSystem(scenario, model), liveness=True, most_states=most_states, watch=watch), model
+    )
+
+
+def _watch(name: str, most_bytes: int, terminal: bool, result: Result[State, Move]) -> bool:
+    """Tell how far the search has come; whether there is memory to go on."""
+    if terminal:
+        print(f"\r{name}: {result.states} states, depth {result.depth}", end="\033[K", file=sys.stderr)
+    return _peak_bytes() < most_bytes
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has ever had in use."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
