@@ -11,6 +11,7 @@ from simulation.timing import FixedTiming
 from simulation.workload import Call, Workload
 from statemachine import InvariantError, ProviderConfig, ProviderManager, ProviderManagerConfig, invariants
 from statemachine.model import Model
+from statemachine.policy import Fifo
 from tests.recording import Recorder, Script, want
 
 from .mutants import DoubleGrant, NewBeforeOld, NewcomerFirst, SaturationForgotten
@@ -27,7 +28,7 @@ def the_model_is(monkeypatch: pytest.MonkeyPatch, mutant: type[Model]) -> None:
 def manager_of(**options: object) -> ProviderManager:
     recorder = Recorder(x=Script(load=1, unload=1), y=Script(load=1, unload=1), z=Script(load=1, unload=1))
     local = ProviderConfig("local", recorder, is_local=True)
-    config = ProviderManagerConfig([local], on_conflict="wait", check_invariants=True, **options)  # type: ignore[arg-type]
+    config = ProviderManagerConfig([local], on_conflict="wait", policy=Fifo, check_invariants=True, **options)  # type: ignore[arg-type]
     return ProviderManager(config)
 
 
