@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test lint types check prove attack bench clean
+.PHONY: help install simulate test lint types check prove attack study bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,16 +34,20 @@ types: $(STAMP)  ## mypy --strict
 
 check: lint types test  ## lint, types, tests
 
-prove: $(STAMP)  ## explore every reachable state of the checker's scenarios, small and large (about two minutes)
+prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinion, every wrong model and manager (about ten minutes)
 	$(BIN)/python -m statemachine check
-	$(BIN)/python -m statemachine check --large
+	$(BIN)/python -m statemachine check --large --jobs 2
+	SECOND_OPINION=large $(BIN)/python -m pytest --timeout=0 -s tests/test_spin.py
 
 attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (an hour; goes on where it was interrupted)
 	$(BIN)/python -m tests.attack manager --steps 100000
 	$(BIN)/python -m tests.attack model --steps 1000000
 
+study: $(STAMP)  ## measure every policy on many workloads; TRACE=sessions.tar.xz adds coding-agent sessions to the trading graph
+	$(BIN)/python -m simulation study $(if $(TRACE),--trace $(TRACE))
+
 bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove what was made
-	rm -rf $(VENV) report report-compare attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) report report-compare report-study attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -24,6 +24,7 @@ from statemachine.scenario import Scenario, Wish
 from statemachine.scenarios import LARGE, STANDARD
 from statemachine.system import PASSING_WITHIN_BOUND, ModelSystem
 
+from .explored import explored
 from .mutants import MUTANTS, Mutant
 from .mutants_more import RefusesEverybody
 
@@ -77,7 +78,7 @@ def test_every_property_holds_in_the_large_scenarios() -> None:
 
 @pytest.mark.parametrize("scenario", STANDARD, ids=lambda s: s.name)
 def test_every_property_holds_in_every_reachable_state(scenario: Scenario) -> None:
-    result = check(ModelSystem(scenario), liveness=True)
+    result = explored(scenario)
     assert result.complete
     assert {name: v for name, v in result.verdicts.items() if v is not Verdict.PASS} == {}
     assert (result.states, result.edges, result.depth) == PINNED[scenario.name]

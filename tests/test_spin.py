@@ -39,6 +39,7 @@ INVISIBLE = {
     "waits for itself",
     "miscounts",
     "starts twice",
+    "grants twice",
     "stopped twice",
     "releases another lease",
 }
