@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 from statemachine.checker import Result, check
-from statemachine.scenario import Move, Scenario, State
+from statemachine.scenario import Move, State
+from statemachine.scenarios import STANDARD
 from statemachine.system import ModelSystem
 
 __all__ = ["explored"]
 
 
 @cache
-def explored(scenario: Scenario) -> Result[State, Move]:
-    """Everything that can be reached in ``scenario``, with liveness."""
+def explored(name: str) -> Result[State, Move]:
+    """Everything that can be reached in the scenario of that name, with liveness."""
+    (scenario,) = (scenario for scenario in STANDARD if scenario.name == name)
     return check(ModelSystem(scenario), liveness=True)

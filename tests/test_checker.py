@@ -78,7 +78,7 @@ def test_every_property_holds_in_the_large_scenarios() -> None:
 
 @pytest.mark.parametrize("scenario", STANDARD, ids=lambda s: s.name)
 def test_every_property_holds_in_every_reachable_state(scenario: Scenario) -> None:
-    result = explored(scenario)
+    result = explored(scenario.name)
     assert result.complete
     assert {name: v for name, v in result.verdicts.items() if v is not Verdict.PASS} == {}
     assert (result.states, result.edges, result.depth) == PINNED[scenario.name]
