@@ -1,0 +1,47 @@
+"""What is mutated, and the tests that have to notice: stage by stage, the quick ones first."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+__all__ = ["SUBJECTS", "Tests"]
+
+Tests: TypeAlias = tuple[str, ...]
+"""What pytest is told to run."""
+
+
+def _tests(*names: str) -> Tests:
+    return tuple(f"tests/test_{name}.py" if "::" not in name else f"tests/test_{name}" for name in names)
+
+
+def _scenarios(*names: str) -> Tests:
+    return tuple(f"checker.py::test_every_property_holds_in_every_reachable_state[{name}]" for name in names)
+
+
+_SMALL = _tests(*_scenarios("api-raise", "slot-raise", "slot-parallel", "slot-gated-faults"))
+_ATTACK = _tests("model_machine", *_scenarios("slot-affinity", "live-fifo"))
+_CONTRACT = _tests(
+    *(
+        f"contract_{part}"
+        for part in ("names", "pools", "slots", "waiting", "starting", "stopping", "closing", "leases")
+    ),
+    "known_defects",
+)
+_MANAGER = _tests("contract_engine", "contract_configuration", "contract_secrets", "agent", "robustness")
+_SCHEDULES = _tests("programs", "sweep", "cancellation")
+
+_PURE = (
+    _ATTACK,
+    _CONTRACT,
+    _tests("robustness"),
+)  # what breaks the model makes the manager hang: so the model alone goes first
+_DRIVER = (_CONTRACT, _MANAGER, _SCHEDULES)
+
+SUBJECTS: dict[str, tuple[Tests, ...]] = {
+    "lifecycle": (_tests("lifecycle"), _SMALL, *_PURE),
+    **dict.fromkeys(("pool", "model", "moves"), (_SMALL, *_PURE)),
+    **dict.fromkeys(("policy", "policies"), (_tests("policies"), _SMALL, *_PURE)),
+    "timers": (_tests("timers"), *_PURE),
+    "counters": _PURE,
+    **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), _DRIVER),
+}

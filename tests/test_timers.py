@@ -1,0 +1,80 @@
+"""The deadlines, against a plain table: any order of arming, disarming and expiring."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from statemachine.events import IDLE, Timer, TimerKind
+from statemachine.timers import Timers
+
+KINDS = st.sampled_from(list(TimerKind))
+SUBJECTS = st.integers(0, 3)
+TIMES = st.integers(0, 6).map(float)  # few, so that they tie
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("arm"), KINDS, SUBJECTS, TIMES),
+        st.tuples(st.just("disarm"), KINDS, SUBJECTS),
+        st.tuples(st.just("due"), TIMES),
+    ),
+    max_size=40,
+)
+
+
+@given(steps=STEPS)
+def test_any_history_agrees_with_a_table(steps: list[tuple[object, ...]]) -> None:
+    timers = Timers()
+    table: dict[Timer, float] = {}
+    for step in steps:
+        match step:
+            case "arm", TimerKind() as kind, int(subject), float(deadline):
+                timers.arm((kind, subject), deadline)
+                table[kind, subject] = deadline
+            case "disarm", TimerKind() as kind, int(subject):
+                timers.disarm(kind, subject)
+                table.pop((kind, subject), None)
+            case "due", float(now):
+                _expire(timers, table, now)
+        assert timers.armed == table
+        assert timers.next_deadline <= min(table.values(), default=float("inf")), "it may be early, never late"
+    _expire(timers, table, 10.0)
+    assert not table
+
+
+def _expire(timers: Timers, table: dict[Timer, float], now: float) -> None:
+    """All that is due, in the order of deadline, kind and subject."""
+    while (timer := timers.due(now)) is not None:
+        deadline, first = min((deadline, timer) for timer, deadline in table.items())
+        assert (timer, True) == (first, deadline <= now)
+        del table[timer]
+        assert timers.next_deadline <= min(table.values(), default=float("inf"))
+    assert not any(deadline <= now for deadline in table.values())
+    assert timers.next_deadline > now, "or its driver would wake up for ever"
+
+
+def test_moving_deadlines_and_forgotten_ones_keep_no_memory() -> None:
+    timers = Timers()
+    for moved in range(20):  # as many instances, whose idle time begins anew with every lease
+        timers.arm((IDLE, moved), 1e6)
+    before = _size(timers)
+    for now in range(20_000):
+        timers.arm((IDLE, now % 20), 1e6 + now)
+        timers.arm((IDLE, 100 + now), float(now + 500))
+        timers.disarm(IDLE, 100 + now)
+    assert _size(timers) < before + 10_000  # bytes; one entry for each would take millions
+    assert timers.armed.keys() == {(IDLE, subject) for subject in range(20)}
+
+
+def _size(timers: Timers) -> int:
+    """What would be freed with ``timers``, in bytes."""
+    tracemalloc.start()
+    copy = Timers()
+    before = tracemalloc.get_traced_memory()[0]
+    copy.__dict__.update(
+        {name: value.copy() if hasattr(value, "copy") else value for name, value in vars(timers).items()}
+    )
+    size = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    return size
