@@ -385,5 +385,8 @@ def _books_are_right(pool: Pool) -> bool:
         and all(i.shelf is i.right_shelf() for i in instances)
         and shelved == {i.id for i in instances if i.right_shelf() is not None}
         and sum(pool.leases_by_owner.values()) == sum(len(i.leases) for i in instances)
+        and sum(map(len, pool.waiting_by_owner.values())) == len(pool.waiting)
+        and all(pool.leases_by_owner.values())  # who has none is not kept
+        and all(pool.waiting_by_owner.values())
         and all(r.state == "waiting" for r in pool.waiting.values())
     )

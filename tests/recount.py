@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from statemachine.config import PoolKey
+from statemachine.config import Demand, PoolKey
 from statemachine.counters import Counters, ModelUsage
 from statemachine.events import (
     AbandonStop,
@@ -76,8 +76,7 @@ class Recount:
         if isinstance(effect, Grant):
             self._grant(event, effect, now)
         elif isinstance(effect, Reject):
-            assert effect.waited == now - self._arrived[effect.ticket]
-            self._counts["timeouts" if effect.cause is Cause.TIMED_OUT else "rejections"] += 1
+            self._reject(event, effect, now)
         elif isinstance(effect, Revoke):
             self._counts["revocations"] += 1
             self._end(effect.ticket, now)
@@ -92,8 +91,25 @@ class Recount:
             self._counts["stops"] += 1
             self._counts["shutdown_failures"] += 1
 
+    def _demand(self, event: Event, ticket: int) -> Demand:
+        if isinstance(event, AcquireRequested) and event.ticket == ticket:
+            return event.demand
+        return self._ledger.tickets[ticket].demand
+
+    def _reject(self, event: Event, effect: Reject, now: float) -> None:
+        demand = self._demand(event, effect.ticket)
+        assert effect.demand == demand
+        assert effect.waited == now - self._arrived[effect.ticket]
+        if effect.cause is not Cause.CLOSED:
+            assert effect.limit == (1 if demand.pool[0] == "slot" else self._ledger.times.limit)
+        if effect.holder is not None:
+            assert effect.holder.pool == demand.pool
+            assert demand.pool[0] == "slot", "an instance of many holds nothing up"
+        assert (effect.instance is not None) == (effect.cause in (Cause.START_FAILED, Cause.START_OVERDUE))
+        self._counts["timeouts" if effect.cause is Cause.TIMED_OUT else "rejections"] += 1
+
     def _grant(self, event: Event, effect: Grant, now: float) -> None:
-        demand = event.demand if isinstance(event, AcquireRequested) else self._ledger.tickets[effect.ticket].demand
+        demand = self._demand(event, effect.ticket)
         assert effect.queued + effect.loading == now - self._arrived[effect.ticket]
         self._counts["grants"] += 1
         self._calls[demand.model] += 1

@@ -129,7 +129,7 @@ def test_whoever_leaves_is_forgotten_and_the_oldest_after_him_has_been_passed_ov
 
 
 @pytest.mark.parametrize(
-    "make", [partial(Gated, -1), partial(Affinity, -1), partial(Gated, True), partial(Affinity, 1.5)]
+    "make", [partial(Gated, -1), partial(Affinity, -1), partial(Gated, True), partial(Affinity, True)]
 )
 def test_counts_are_checked(make: Callable[[], Policy]) -> None:
     with pytest.raises(ConfigurationError, match=r"extra|passes"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import takewhile
+from types import CodeType
 
 import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider
@@ -31,19 +33,20 @@ class Mutant:
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
-    """Every change of ``source`` that still compiles, each once. Annotations are left alone: they are never evaluated."""
+    """Every change of ``source`` that compiles, and to something else. Annotations are left alone: they are never evaluated."""
     wrapper = cst.MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
     spans = wrapper.resolve(ByteSpanPositionProvider)
     text = source.encode()
-    seen = {source}
+    seen = {_compiled(source)}
     for node, where in _nodes(wrapper.module, ()):
         for part, replacement in _changes(node):
             first, last = spans[part].start, spans[part].start + spans[part].length
             space = text[first:last][: -len(text[first:last].lstrip())]
             changed = wrapper.module.code_for_node(replacement).strip().encode()
             code = (text[:first] + space + changed + text[last:]).decode()
-            if code not in seen and _compiles(code):
-                seen.add(code)
+            compiled = _compiled(code)
+            if compiled is not None and compiled not in seen:
+                seen.add(compiled)
                 yield Mutant(module, ".".join(where), *_difference(source, code), code)
 
 
@@ -83,12 +86,17 @@ def _nodes(node: cst.CSTNode, where: tuple[str, ...]) -> Iterator[tuple[cst.CSTN
         yield from _nodes(child, where)
 
 
-def _compiles(code: str) -> bool:
+def _compiled(source: str) -> bytes | None:
+    """What the interpreter would run, wherever the lines stand; None where that is nothing."""
     try:
-        compile(code, "mutant", "exec", dont_inherit=True)
+        return marshal.dumps(_without_lines(compile(source, "mutant", "exec", dont_inherit=True)))
     except SyntaxError:
-        return False
-    return True
+        return None
+
+
+def _without_lines(code: CodeType) -> CodeType:
+    constants = tuple(_without_lines(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    return code.replace(co_consts=constants, co_firstlineno=1, co_linetable=b"")
 
 
 def _difference(old: str, new: str) -> tuple[str, str]:
