@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statemachine import Affinity, Choice, ConfigurationError, Fifo, Gated
@@ -128,15 +128,32 @@ def test_whoever_leaves_is_forgotten_and_the_oldest_after_him_has_been_passed_ov
     assert policy.choose() is None
 
 
+def test_whoever_comes_back_has_not_passed_himself_over() -> None:
+    policy = Affinity(1)
+    for waiter in (W(1, "y"), W(2, "x")):
+        policy.arrived(waiter)
+    policy.placed(W(2, "x"))
+    policy.arrived(W(2, "x"))  # the start that it had joined failed
+    policy.left(W(1, "y"))
+    assert policy.choose() == Choice(2, "same model")
+
+
+def test_no_newcomer_and_nobody_passed_over_are_bounds_too() -> None:
+    late = {1: W(5, "x")}
+    assert [ticket for ticket, _ in choices(Gated(0), XYXY, then=late)] == [1, 3, 2, 4, 5]
+    assert [ticket for ticket, _ in choices(Affinity(0), XYXY, then=late)] == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     "make", [partial(Gated, -1), partial(Affinity, -1), partial(Gated, True), partial(Affinity, True)]
 )
 def test_counts_are_checked(make: Callable[[], Policy]) -> None:
-    with pytest.raises(ConfigurationError, match=r"extra|passes"):
+    with pytest.raises(ConfigurationError, match=r"^(extra|passes)\b"):
         make()
 
 
 @pytest.mark.parametrize("make", [Fifo, Gated, partial(Gated, 1), partial(Affinity, 1)])
+@settings(max_examples=2 * settings().max_examples)
 @given(
     history=st.lists(st.tuples(st.sampled_from("aaplx"), st.integers(0, 30), st.sampled_from("xyz"), st.integers(0, 2)))
 )
