@@ -160,35 +160,38 @@ def test_counts_are_checked(make: Callable[[], Policy]) -> None:
 def test_what_is_remembered_is_enough_to_go_on(
     make: Callable[[], Policy], history: list[tuple[str, int, str, int]]
 ) -> None:
-    """Also among priorities: whatever happened, a new policy that is told of the waiters and of the memory chooses the same."""
-    policy, waiting, ticket = Prioritised(make), dict[int, W](), 0
-    for what, pick, signature, priority in history:
+    """Also among priorities: a policy that was told of the waiters and of the memory goes on to choose the same."""
+    policy, twin = Prioritised(make), Prioritised(make)
+    waiting: dict[int, W] = {}
+    for ticket, (what, pick, signature, priority) in enumerate([*history, *[("p", 0, "", 0)] * len(history)], start=1):
+        choice = policy.choose()
+        assert twin.choose() == choice
+        assert (choice is None) == (not waiting)
         if what == "a":
-            ticket += 1
             waiting[ticket] = W(ticket, signature, priority)
             policy.arrived(waiting[ticket])
-        elif what == "p" and (choice := policy.choose()) is not None:
-            assert waiting[choice.ticket].priority == max(w.priority for w in waiting.values())
-            policy.placed(waiting.pop(choice.ticket))
-        elif what == "l" and waiting:
-            policy.left(waiting.pop(sorted(waiting)[pick % len(waiting)]))
-        else:
-            other = Prioritised(make)
+            twin.arrived(waiting[ticket])
+        elif choice is None or what == "x":
+            twin = Prioritised(make)
             for waiter in waiting.values():
-                other.arrived(waiter)
-            other.restore(policy.snapshot(lambda t: t))
-            assert other.snapshot(lambda t: -t) == policy.snapshot(lambda t: -t)
-            policy = other
-    priorities = sorted((waiter.priority for waiter in waiting.values()), reverse=True)
-    assert _served(policy, waiting) == priorities
-
-
-def _served(policy: Policy, waiting: dict[int, W]) -> list[int]:
-    """The priority of everybody, in the order in which they are placed."""
-    priorities = []
-    while (choice := policy.choose()) is not None:
-        waiter = waiting.pop(choice.ticket)
-        policy.placed(waiter)
-        priorities.append(waiter.priority)
+                twin.arrived(waiter)
+            twin.restore(policy.snapshot(lambda t: t))
+            assert twin.snapshot(lambda t: 2 * t) == policy.snapshot(lambda t: 2 * t)
+        elif what == "p":
+            assert waiting[choice.ticket].priority == max(w.priority for w in waiting.values())
+            policy.placed(waiting[choice.ticket])
+            twin.placed(waiting.pop(choice.ticket))
+        else:
+            gone = waiting.pop(sorted(waiting)[pick % len(waiting)])
+            policy.left(gone)
+            twin.left(gone)
     assert not waiting
-    return priorities
+
+
+def test_a_renamed_memory_is_in_order() -> None:
+    policy = Affinity()
+    for waiter in (W(1, "y"), W(2, "x"), W(3, "x")):
+        policy.arrived(waiter)
+    policy.placed(W(3, "x"))
+    policy.placed(W(2, "x"))
+    assert policy.snapshot(lambda ticket: ticket + 10) == ("x", (12, 13))

@@ -30,15 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (default: %(default)s)")
     parser.add_argument("--fresh", action="store_true", help="forget all results")
+    parser.add_argument("--report", action="store_true", help="run nothing, only write docs/mutation.md")
     options = parser.parse_args(arguments)
     names = options.modules or list(SUBJECTS)
     if unknown := set(names) - set(SUBJECTS):
         parser.error(f"no subject: {', '.join(sorted(unknown))}")
     results = Results(ROOT / ".mutation" / "results.jsonl", _state_of_the_tree(), fresh=options.fresh)
-    everything = {name: list(mutants(name, _source(name))) for name in names}
+    everything = {name: list(mutants(name, _source(name))) for name in SUBJECTS}
     to_do = [m for name in names for m in everything[name] if results.fate(m) is Fate.UNDECIDED]
     try:
-        if to_do:
+        if to_do and not options.report:
             warm_up()
             _run(to_do, options.jobs, results)
     finally:

@@ -28,7 +28,7 @@ class Results:
         self._path = path
         self._tree = tree
         self._killers: dict[str, str] = {}
-        self._passed: dict[str, int] = {}
+        self._passed: dict[str, set[object]] = {}  # the stages
         path.parent.mkdir(exist_ok=True)
         if fresh:
             path.unlink(missing_ok=True)
@@ -41,11 +41,11 @@ class Results:
         if record["killer"]:
             self._killers[digest] = str(record["killer"])
         elif record["tree"] == self._tree:
-            self._passed[digest] = self._passed.get(digest, 0) + 1
+            self._passed.setdefault(digest, set()).add(record["stage"])
 
     def passed(self, mutant: Mutant) -> int | None:
         """How many stages ``mutant`` has survived; None if it is dead."""
-        return None if mutant.digest in self._killers else self._passed.get(mutant.digest, 0)
+        return None if mutant.digest in self._killers else len(self._passed.get(mutant.digest, ()))
 
     def fate(self, mutant: Mutant) -> Fate:
         """What is known of ``mutant``."""

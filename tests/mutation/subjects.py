@@ -19,7 +19,8 @@ def _scenarios(*names: str) -> Tests:
 
 
 _SMALL = _tests(*_scenarios("api-raise", "slot-raise", "slot-parallel", "slot-gated-faults"))
-_ATTACK = _tests("model_machine", *_scenarios("slot-affinity", "live-fifo"))
+_ATTACK = _tests("model_machine")
+_ORDER = _tests("robustness", *_scenarios("slot-affinity", "live-fifo"))
 _CONTRACT = _tests(
     *(
         f"contract_{part}"
@@ -30,14 +31,14 @@ _CONTRACT = _tests(
 _MANAGER = _tests("contract_engine", "contract_configuration", "contract_secrets", "agent", "robustness")
 _SCHEDULES = _tests("programs", "sweep", "cancellation")
 
-_PURE = (_CONTRACT, _ATTACK, _tests("robustness"))
+_PURE = (_CONTRACT, _ATTACK)
 _DRIVER = (_CONTRACT, _MANAGER, _SCHEDULES)
 
 SUBJECTS: dict[str, tuple[Tests, ...]] = {
     # What breaks the model makes the manager hang, which takes its time: so the model alone goes first.
     **dict.fromkeys(("pool", "model", "moves"), (_SMALL, *_PURE)),
     "lifecycle": (_tests("lifecycle"), _SMALL, *_PURE),
-    **dict.fromkeys(("policy", "policies"), (_tests("policies"), _SMALL, *_PURE)),
+    **dict.fromkeys(("policy", "policies"), (_tests("policies"), _SMALL, _CONTRACT, _ORDER)),
     "timers": (_tests("timers"), *_PURE),
     "counters": _PURE,
     **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), _DRIVER),

@@ -1,7 +1,7 @@
 """One mutant before the tests: in a fork of a process that has everything imported but what is mutated, and the tests.
 
-Nothing is written into the working tree. A trial is bounded by the processor's time and not by the clock's, and Hypothesis draws the same
-examples each time, so that the verdict does not depend on what else the machine does.
+Nothing is written into the working tree. A trial is bounded by the processor's time, by the clock only where it does nothing at all, and
+Hypothesis draws the same examples each time, so that the verdict does not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ WARM = (
     "trio.testing",
     "unittest",
 )
-OPTIONS = ("-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:anyio")
+TIMEOUT = "--timeout=60"  # seconds for one test, for those that wait for ever and take no time of the processor
+OPTIONS = (TIMEOUT, "-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:anyio")
 
 
 class Verdict(NamedTuple):
@@ -81,7 +82,6 @@ def verdict(status: int, usage: Any, note: Path) -> Verdict:
 
 
 def _run(module: str, source: str, tests: Sequence[str], cpu_seconds: int, note: Path) -> None:
-    os.setsid()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
