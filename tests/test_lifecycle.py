@@ -39,8 +39,9 @@ def test_an_unknown_trigger_is_refused() -> None:
     assert subject.state == "idle"
 
 
-def test_a_machine_with_callbacks_cannot_be_compiled() -> None:
-    rows = [{"trigger": "go", "source": "a", "dest": "b", "before": lambda: None}]
+@pytest.mark.parametrize("what", ["conditions", "unless", "prepare", "before", "after"])
+def test_a_machine_with_callbacks_cannot_be_compiled(what: str) -> None:
+    rows = [{"trigger": "go", "source": "a", "dest": "b", what: lambda: None}]
     with pytest.raises(ValueError, match="callbacks cannot be compiled"):
         FastMachine("pool", ["a", "b"], rows)
 

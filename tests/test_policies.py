@@ -195,3 +195,6 @@ def test_a_renamed_memory_is_in_order() -> None:
     policy.placed(W(3, "x"))
     policy.placed(W(2, "x"))
     assert policy.snapshot(lambda ticket: ticket + 10) == ("x", (12, 13))
+    twin = Affinity()
+    twin.restore(policy.snapshot(lambda ticket: ticket))
+    assert twin.snapshot(lambda ticket: ticket) == ("x", (2, 3))

@@ -40,6 +40,6 @@ SUBJECTS: dict[str, tuple[Tests, ...]] = {
     "lifecycle": (_tests("lifecycle"), _SMALL, *_PURE),
     **dict.fromkeys(("policy", "policies"), (_tests("policies"), _SMALL, _CONTRACT, _ORDER)),
     "timers": (_tests("timers"), *_PURE),
-    "counters": _PURE,
+    "counters": (_ATTACK, _CONTRACT),
     **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), _DRIVER),
 }
