@@ -36,10 +36,11 @@ _DRIVER = (_CONTRACT, _MANAGER, _SCHEDULES)
 
 SUBJECTS: dict[str, tuple[Tests, ...]] = {
     # What breaks the model makes the manager hang, which takes its time: so the model alone goes first.
-    **dict.fromkeys(("pool", "model", "moves"), (_SMALL, *_PURE)),
+    **dict.fromkeys(("model", "moves"), (_SMALL, *_PURE)),
+    "pool": (_tests("pool"), _SMALL, *_PURE),
     "lifecycle": (_tests("lifecycle"), _SMALL, *_PURE),
     **dict.fromkeys(("policy", "policies"), (_tests("policies"), _SMALL, _CONTRACT, _ORDER)),
     "timers": (_tests("timers"), *_PURE),
-    "counters": (_ATTACK, _CONTRACT),
+    "counters": (_tests("pool"), _ATTACK, _CONTRACT),
     **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), _DRIVER),
 }
