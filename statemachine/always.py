@@ -230,6 +230,10 @@ def _counts_are_right(pool: Pool) -> bool:
 
 
 def _queue_is_right(pool: Pool, model: Model) -> bool:
+    if not (all(pool.leases_by_owner.values()) and all(pool.waiting_by_owner.values())):
+        return False  # who has none is not kept
+    if sum(map(len, pool.waiting_by_owner.values())) != len(pool.waiting):
+        return False
     return all(r.state == "waiting" and model.requests.get(ticket) is r for ticket, r in pool.waiting.items())
 
 

@@ -12,8 +12,8 @@ __all__ = ["Counters", "ModelUsage", "Tally"]
 class ModelUsage:
     """What one model was used for: leases granted, and the seconds they were held, added up over finished leases."""
 
-    calls: int = 0
-    busy_seconds: float = 0.0
+    calls: int
+    busy_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ __all__ = ["Moves", "holder"]
 class Moves:
     """The model's state, and the ways in which it changes."""
 
-    def __init__(self, config: ProviderManagerConfig, *, record: bool = False) -> None:
+    def __init__(self, config: ProviderManagerConfig, *, record: bool) -> None:
         self.config = config
         self._fire: Callable[[FastMachine, Request | Instance | Pool, str], None]
         self._fire = self._fire_and_record if record else FastMachine.fire

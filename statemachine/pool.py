@@ -166,10 +166,7 @@ class Pool:
     def forget(self, instance: Instance) -> None:
         """``instance`` is over: it stands nowhere any more."""
         self._take_down(instance)
-        instance.shelf = None
-        if instance.holds_place:
-            self.held -= 1
-            instance.holds_place = False
+        self.held -= instance.holds_place
         del self.instances[instance.id]
 
     def _put_up(self, instance: Instance) -> None:

@@ -15,7 +15,10 @@ __all__ = ["Timers"]
 
 
 class Timers:
-    """A set of (deadline, timer). ``next_deadline`` never lies after the true one, and is exact after :meth:`due`."""
+    """A set of (deadline, timer). ``next_deadline`` never lies after the true one.
+
+    It may lie before it, but not before the ``now`` for which :meth:`due` has no more to give: nobody is woken for ever.
+    """
 
     def __init__(self) -> None:
         self.armed: dict[Timer, float] = {}

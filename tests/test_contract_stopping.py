@@ -148,7 +148,10 @@ async def test_observers_see_every_change_in_order(autojump_clock: MockClock) ->
     assert first == [(0, "start"), (1, "activate"), (2, "release"), (2, "stop"), (4, "evict")]
     requests = {t.subject: t.dest for t in seen if t.machine == "request"}
     assert list(requests.values()) == ["released", "failed", "released"]
-    assert [t.dest for t in seen if t.machine == "pool"][-2:] == ["closing", "closed"]
+    told = [(t.subject, t.dest, t.demand) for t in seen if t.machine == "pool"]
+    assert told == [(("slot", "local"), dest, None) for dest in ("saturated", "open", "closing", "closed")]
+    assert {t.demand.model for t in seen if t.machine == "instance" and t.subject == 2 and t.demand} == {"y"}
+    assert all(t.demand is not None for t in seen if t.machine != "pool")
 
 
 async def test_an_observer_that_raises_changes_nothing(

@@ -39,8 +39,9 @@ def test_an_unknown_trigger_is_refused() -> None:
     assert subject.state == "idle"
 
 
-def test_a_machine_with_callbacks_cannot_be_compiled() -> None:
-    rows = [{"trigger": "go", "source": "a", "dest": "b", "before": lambda: None}]
+@pytest.mark.parametrize("what", ["conditions", "unless", "prepare", "before", "after"])
+def test_a_machine_with_callbacks_cannot_be_compiled(what: str) -> None:
+    rows = [{"trigger": "go", "source": "a", "dest": "b", what: lambda: None}]
     with pytest.raises(ValueError, match="callbacks cannot be compiled"):
         FastMachine("pool", ["a", "b"], rows)
 
@@ -80,3 +81,21 @@ def test_the_diagram_shows_every_transition() -> None:
                 assert any(
                     line.strip().startswith(f"{source} --> {dest}: ") and trigger in line for line in drawn.splitlines()
                 )
+
+
+def test_the_diagram_can_be_read_by_mermaid() -> None:
+    assert mermaid(POOL).splitlines() == [
+        "stateDiagram-v2",
+        "    [*] --> open",
+        "    open --> saturated: saturate",
+        "    saturated --> open: relax",
+        "    open --> closing: close",
+        "    saturated --> closing: close",
+        "    closing --> closed: finish",
+        "    closed --> [*]",
+    ]
+    assert "    starting --> stopping: fail, stop" in mermaid(INSTANCE).splitlines()
+
+
+def test_observers_are_told_the_kind() -> None:
+    assert [machine.kind for machine in MACHINES] == ["instance", "request", "pool"]

@@ -33,6 +33,7 @@ from statemachine.model import Model
 from statemachine.snapshot import restore, snapshot
 
 from .ledger import Ledger, Times
+from .recount import Recount
 
 UNKNOWN = 10_000
 PICK = st.integers(0, 12)  # one of those there are, counted round
@@ -80,6 +81,7 @@ class ModelMachine(RuleBasedStateMachine):
                 limit,
             )
         )
+        self.recount = Recount(self.ledger)
         self.now = 0.0
         self.tickets = count(1)
 
@@ -90,9 +92,13 @@ class ModelMachine(RuleBasedStateMachine):
         handled = self.twin.step(event, self.now)
         assert self.model.step(event, self.now) == expired + handled
         assert snapshot(self.model) == snapshot(self.twin)
+        self.recount.write(Wake(), expired, self.now)
         self.ledger.write(Wake(), expired, self.now)
         assert self.now < self.ledger.next_deadline(), "something is overdue"
+        self.recount.write(event, handled, self.now)
         self.ledger.write(event, handled, self.now)
+        assert self.model.tally.counters() == self.recount.counters()
+        assert self.model.tally.usage() == self.recount.usage()
         assert self.complaints == []
         assert self.model.next_deadline <= self.ledger.next_deadline(), "it would wake up too late"
 

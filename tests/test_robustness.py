@@ -198,6 +198,13 @@ def test_a_restored_model_goes_on_as_the_original(policy: PolicyFactory, seed: i
         assert snapshot(twin) == snapshot(model)
 
 
+def test_changes_are_effects_only_where_somebody_asked_for_them() -> None:
+    config = config_of()
+    event = AcquireRequested(1, config.resolve(X), "owner")
+    assert not any(isinstance(effect, Transition) for effect in Model(config).step(event, 0.0))
+    assert any(isinstance(effect, Transition) for effect in Model(config, record=True).step(event, 0.0))
+
+
 def _any_event(model: Model, ticket: int, demand: object, rng: random.Random) -> Event:
     events: list[Event] = []
     for request in model.requests.values():

@@ -1,0 +1,107 @@
+"""docs/mutation.md: how many of each module's mutants were killed, and each survivor with its explanation from survivors.toml."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from .mutate import Mutant
+from .results import Fate, Results
+from .trial import ROOT
+
+__all__ = ["explained", "write"]
+
+DOCUMENT = ROOT / "docs" / "mutation.md"
+EXPLANATIONS = Path(__file__).with_name("survivors.toml")
+Place: TypeAlias = tuple[str, str, str, str]  # module, class and function, old line, new line
+Everything: TypeAlias = Mapping[str, Sequence[Mutant]]
+
+INTRODUCTION = """\
+# Mutants
+
+`make mutation` changes one thing at a time in the core (an operator, a number, an argument, a condition, a statement left out) and
+runs the core's own tests until one fails. A mutant that no test notices *survives*: then a test is missing, or the changed code
+makes no difference, and it is said here why. Nothing is excluded but annotations, which are never evaluated. This page is written by
+`python -m tests.mutation`; the explanations are kept in `tests/mutation/survivors.toml`.
+
+The mutants are mutmut's, but of decorated functions, of class bodies and of modules too; besides, statements are left out, conditions
+negated, and numbers decremented. Each trial is a fork of a process that has imported everything else, bounded by processor time, with
+Hypothesis drawing the same examples each time (so fewer of them than usually), so that a verdict can be repeated.
+"""
+
+
+def _place(mutant: Mutant) -> Place:
+    return mutant.module, mutant.where, mutant.old, mutant.new
+
+
+def _survivors(everything: Everything, results: Results) -> list[Mutant]:
+    return [m for of_module in everything.values() for m in of_module if results.fate(m) is Fate.SURVIVED]
+
+
+def _explanations() -> dict[Place, str]:
+    entries = tomllib.loads(EXPLANATIONS.read_text(encoding="utf-8")).get("survivor", [])
+    return {(e["module"], e["where"], old, new): e["why"] for e in entries for old, new in e["changes"]}
+
+
+def explained(everything: Everything, results: Results) -> bool:
+    """Whether every survivor has its explanation; says which has none, and which explanation explains nothing."""
+    why = _explanations()
+    survivors = {_place(m) for m in _survivors(everything, results)}
+    killed = {_place(m) for of_module in everything.values() for m in of_module if results.fate(m) is Fate.KILLED}
+    missing, stale = survivors - why.keys(), (why.keys() & killed) - survivors
+    for title, places in (("survives, and nobody says why", missing), ("is explained, and does not survive", stale)):
+        for module, where, old, new in sorted(places):
+            print(f"{title}: {module} {where}\n  - {old}\n  + {new}", file=sys.stderr)
+    return not (missing or stale)
+
+
+def write(everything: Everything, results: Results) -> None:
+    """The document, and its table on standard output."""
+    table = _table(everything, results)
+    print(table)
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text("\n".join([INTRODUCTION, table, *_list(everything, results)]), encoding="utf-8")
+
+
+def _table(everything: Everything, results: Results) -> str:
+    rows = [
+        "| module | mutants | killed | survived | undecided | killed, of those decided |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    total: Counter[Fate] = Counter()
+    for module, of_module in everything.items():
+        row = Counter(results.fate(m) for m in of_module)
+        total += row
+        rows.append(_row(module, row))
+    return "\n".join([*rows, _row("**all**", total), ""])
+
+
+def _row(name: str, row: Counter[Fate]) -> str:
+    decided = row[Fate.KILLED] + row[Fate.SURVIVED]
+    share = f"{row[Fate.KILLED] / decided:.1%}" if decided else ""
+    return f"| {name} | {row.total()} | {' | '.join(str(row[fate]) for fate in Fate)} | {share} |"
+
+
+def _list(everything: Everything, results: Results) -> list[str]:
+    why = _explanations()
+    lines = ["## Survivors", ""]
+    by_reason: dict[tuple[str, str], list[Mutant]] = {}
+    for mutant in _survivors(everything, results):
+        by_reason.setdefault((mutant.module, why.get(_place(mutant), "*Unexplained.*")), []).append(mutant)
+    for (module, reason), survivors in by_reason.items():
+        lines += [f"**{module}**: {reason}", "", "```diff"]
+        for where, of_place in _grouped(survivors).items():
+            lines += [f"@@ {where} @@", *(line for m in of_place for line in (f"-{m.old}", f"+{m.new}"))]
+        lines += ["```", ""]
+    return lines
+
+
+def _grouped(survivors: Sequence[Mutant]) -> dict[str, list[Mutant]]:
+    groups: dict[str, list[Mutant]] = {}
+    for mutant in survivors:
+        groups.setdefault(mutant.where, []).append(mutant)
+    return groups

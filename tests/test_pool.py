@@ -1,0 +1,78 @@
+"""The records by themselves: which shelf an instance stands on, what its place is worth to others, and what a record weighs."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from adapters import FakeAdapter
+from statemachine import Fifo, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
+from statemachine.config import Demand, PoolKey
+from statemachine.counters import Counters, ModelUsage
+from statemachine.lifecycle import InstanceState
+from statemachine.pool import Instance, Pool, Request, Shelf
+
+KEY: PoolKey = ("slot", "local")
+
+
+def demand(parallel: int = 2) -> Demand:
+    local = ProviderConfig("local", FakeAdapter, is_local=True, parallel=parallel)
+    return ProviderManagerConfig([local]).resolve(RuntimeProviderConfig("local", "m"))
+
+
+def request(ticket: int) -> Request:
+    return Request(ticket, demand(), "owner", None, 0, 0.0, 0.0)
+
+
+SHELVES: list[tuple[InstanceState, int, int, bool, Shelf | None, bool]] = [
+    # state, leases, assigned, with a successor: shelf, and whether it keeps its place
+    ("absent", 0, 1, False, "loading", False),
+    ("absent", 0, 2, False, None, False),
+    ("starting", 0, 0, False, "loading", True),
+    ("starting", 0, 2, False, None, True),
+    ("active", 1, 0, False, "spare", True),
+    ("active", 2, 0, False, None, True),
+    ("idle", 0, 0, False, "idle", False),
+    ("draining", 1, 0, False, None, True),
+    ("stopping", 0, 0, False, "vacating", False),
+    ("stopping", 0, 0, True, None, True),
+    ("evicted", 0, 0, False, None, False),
+]
+
+
+def test_every_state_and_every_shelf_is_in_the_table() -> None:
+    assert {row[0] for row in SHELVES} == set(get_args(InstanceState))
+    assert {row[4] for row in SHELVES} == {*get_args(Shelf), None}
+
+
+@pytest.mark.parametrize(("state", "leases", "assigned", "successor", "shelf", "keeps"), SHELVES)
+def test_an_instance_stands_where_its_state_says(
+    state: InstanceState, leases: int, assigned: int, successor: bool, shelf: Shelf | None, keeps: bool
+) -> None:
+    instance = Instance(1, demand(), state)
+    instance.leases = {ticket: request(ticket) for ticket in range(leases)}
+    instance.assigned = {ticket: request(ticket) for ticket in range(assigned)}
+    instance.successor = Instance(2, demand()) if successor else None
+    assert instance.right_shelf() == shelf
+    assert instance.keeps_its_place() is keeps
+    pool = Pool(KEY, 1, None, False, Fifo())
+    pool.instances[1] = instance
+    pool.live = 1
+    pool.refile(instance)
+    assert (instance.shelf, pool.held) == (shelf, int(keeps))
+    assert pool.has_nothing is (shelf is None), "it is full, but for what stands on a shelf"
+    pool.forget(instance)
+    assert (pool.held, pool.instances) == (0, {})
+    assert not any((pool.idle, pool.usable, pool.loading, pool.vacating))
+
+
+def test_a_place_is_something() -> None:
+    assert not Pool(KEY, 1, None, False, Fifo()).has_nothing
+
+
+def test_records_are_light_and_never_equal_by_mistake() -> None:
+    assert request(1) != request(1)
+    assert Instance(1, demand()) != Instance(1, demand())
+    for record in (request(1), Instance(1, demand()), Counters(), ModelUsage(1, 1.0)):
+        assert not hasattr(record, "__dict__")

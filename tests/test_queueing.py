@@ -1,0 +1,201 @@
+"""The policies by themselves: what each chooses, why, and what it remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from statemachine import Affinity, Choice, ConfigurationError, Fifo, Gated
+from statemachine.policy import Bound, Line, Policy, Prioritised
+
+
+class W(NamedTuple):
+    """A waiter."""
+
+    ticket: int
+    signature: str = "x"
+    priority: int = 0
+    agent: str | None = None
+    is_assigned: bool = False
+
+
+def choices(policy: Policy, waiters: list[W], *, then: dict[int, W] | None = None) -> list[tuple[int, str]]:
+    """Everybody arrives; then they are placed one by one. ``then`` arrive after so many placements."""
+    waiting = {}
+    chosen: list[tuple[int, str]] = []
+    for waiter in waiters:
+        policy.arrived(waiter)
+        waiting[waiter.ticket] = waiter
+    while (choice := policy.choose()) is not None:
+        chosen.append(choice)
+        assert policy.choose() == choice, "to ask changes nothing"
+        policy.placed(waiting.pop(choice.ticket))
+        if then and (newcomer := then.get(len(chosen))) is not None:
+            policy.arrived(newcomer)
+            waiting[newcomer.ticket] = newcomer
+    assert not waiting
+    return chosen
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "add", "remove"]), st.integers(1, 12)), max_size=40))
+def test_a_line_is_in_the_order_of_tickets_whoever_comes_back(steps: list[tuple[str, int]]) -> None:
+    line, tickets = Line(), set[int]()
+    for what, ticket in steps:
+        if what == "add" and ticket not in tickets:
+            line.add(W(ticket))
+            tickets.add(ticket)
+        elif what == "remove" and ticket in tickets:
+            line.remove(W(ticket))
+            tickets.remove(ticket)
+        assert (len(line), bool(line)) == (len(tickets), bool(tickets))
+        if tickets:
+            assert (line.first, line.last, line.oldest) == (min(tickets), max(tickets), W(min(tickets)))
+    in_order = []
+    while line:
+        in_order.append(line.first)
+        line.remove(W(line.first))
+    assert in_order == sorted(tickets)
+
+
+XYXY = [W(1, "x"), W(2, "y"), W(3, "x"), W(4, "y")]
+
+
+def test_fifo() -> None:
+    assert choices(Fifo(), XYXY) == [(ticket, "oldest") for ticket in (1, 2, 3, 4)]
+    assert Fifo().bound == Bound(passes=0, late=0)
+
+
+def test_gated_admits_those_who_wait_when_the_turn_begins() -> None:
+    late = {1: W(5, "x"), 3: W(6, "y")}
+    assert choices(Gated(), XYXY, then=late) == [
+        (1, "next turn"),
+        (3, "admitted"),
+        (2, "next turn"),
+        (4, "admitted"),
+        (5, "next turn"),
+        (6, "next turn"),
+    ]
+    assert Gated().bound == Bound(passes=None, late=0)
+
+
+def test_gated_lets_in_as_many_newcomers_as_it_says_each_turn() -> None:
+    late = {2: W(5, "x"), 3: W(6, "x"), 4: W(7, "x"), 6: W(8, "y"), 7: W(9, "y"), 8: W(10, "y")}
+    assert choices(Gated(2), XYXY, then=late) == [
+        (1, "next turn"),
+        (3, "admitted"),
+        (5, "let in"),
+        (6, "let in"),
+        (2, "next turn"),
+        (4, "admitted"),
+        (8, "let in"),
+        (9, "let in"),
+        (7, "next turn"),
+        (10, "next turn"),
+    ]
+    assert Gated(2).bound == Bound(passes=None, late=2)
+
+
+def test_affinity_stays_with_a_model_until_the_oldest_has_been_passed_over_often_enough() -> None:
+    late = {1: W(5, "x"), 2: W(6, "x"), 3: W(7, "x")}
+    assert choices(Affinity(2), XYXY, then=late) == [
+        (1, "oldest"),
+        (3, "same model"),
+        (5, "same model"),
+        (2, "oldest"),
+        (4, "same model"),
+        (6, "oldest"),
+        (7, "same model"),
+    ]
+    assert Affinity(2).bound == Bound(passes=2, late=None)
+    assert Affinity().bound == Bound(passes=16, late=None)
+
+
+def test_whoever_leaves_is_forgotten_and_the_oldest_after_him_has_been_passed_over_less() -> None:
+    policy = Affinity(2)
+    for waiter in (W(1, "y"), W(3, "y"), W(2, "x"), W(4, "x"), W(5, "x")):
+        policy.arrived(waiter)
+    policy.placed(W(2, "x"))
+    policy.placed(W(4, "x"))
+    assert policy.choose() == Choice(1, "oldest")
+    policy.left(W(1, "y"))
+    assert policy.choose() == Choice(5, "same model")  # 3 was passed over once
+    policy.left(W(3, "y"))
+    policy.left(W(5, "x"))
+    assert policy.choose() is None
+
+
+def test_whoever_comes_back_has_not_passed_himself_over() -> None:
+    policy = Affinity(1)
+    for waiter in (W(1, "y"), W(2, "x")):
+        policy.arrived(waiter)
+    policy.placed(W(2, "x"))
+    policy.arrived(W(2, "x"))  # the start that it had joined failed
+    policy.left(W(1, "y"))
+    assert policy.choose() == Choice(2, "same model")
+
+
+def test_no_newcomer_and_nobody_passed_over_are_bounds_too() -> None:
+    late = {1: W(5, "x")}
+    assert [ticket for ticket, _ in choices(Gated(0), XYXY, then=late)] == [1, 3, 2, 4, 5]
+    assert [ticket for ticket, _ in choices(Affinity(0), XYXY, then=late)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "make", [partial(Gated, -1), partial(Affinity, -1), partial(Gated, True), partial(Affinity, True)]
+)
+def test_counts_are_checked(make: Callable[[], Policy]) -> None:
+    with pytest.raises(ConfigurationError, match=r"^(extra|passes)\b"):
+        make()
+
+
+@pytest.mark.parametrize("make", [Fifo, Gated, partial(Gated, 1), partial(Affinity, 1)])
+@settings(max_examples=2 * settings().max_examples)
+@given(
+    history=st.lists(st.tuples(st.sampled_from("aaplx"), st.integers(0, 30), st.sampled_from("xyz"), st.integers(0, 2)))
+)
+def test_what_is_remembered_is_enough_to_go_on(
+    make: Callable[[], Policy], history: list[tuple[str, int, str, int]]
+) -> None:
+    """Also among priorities: a policy that was told of the waiters and of the memory goes on to choose the same."""
+    policy, twin = Prioritised(make), Prioritised(make)
+    waiting: dict[int, W] = {}
+    for ticket, (what, pick, signature, priority) in enumerate([*history, *[("p", 0, "", 0)] * len(history)], start=1):
+        choice = policy.choose()
+        assert twin.choose() == choice
+        assert (choice is None) == (not waiting)
+        if what == "a":
+            waiting[ticket] = W(ticket, signature, priority)
+            policy.arrived(waiting[ticket])
+            twin.arrived(waiting[ticket])
+        elif choice is None or what == "x":
+            twin = Prioritised(make)
+            for waiter in waiting.values():
+                twin.arrived(waiter)
+            twin.restore(policy.snapshot(lambda t: t))
+            assert twin.snapshot(lambda t: 2 * t) == policy.snapshot(lambda t: 2 * t)
+        elif what == "p":
+            assert waiting[choice.ticket].priority == max(w.priority for w in waiting.values())
+            policy.placed(waiting[choice.ticket])
+            twin.placed(waiting.pop(choice.ticket))
+        else:
+            gone = waiting.pop(sorted(waiting)[pick % len(waiting)])
+            policy.left(gone)
+            twin.left(gone)
+    assert not waiting
+
+
+def test_a_renamed_memory_is_in_order() -> None:
+    policy = Affinity()
+    for waiter in (W(1, "y"), W(2, "x"), W(3, "x")):
+        policy.arrived(waiter)
+    policy.placed(W(3, "x"))
+    policy.placed(W(2, "x"))
+    assert policy.snapshot(lambda ticket: ticket + 10) == ("x", (12, 13))
+    twin = Affinity()
+    twin.restore(policy.snapshot(lambda ticket: ticket))
+    assert twin.snapshot(lambda ticket: ticket) == ("x", (2, 3))
