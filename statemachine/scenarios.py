@@ -152,7 +152,7 @@ def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]
 def _side_by_side() -> Scenario:
     """An API pool and a local slot in one model."""
     providers = [*_api(1).available_providers, *_local().available_providers]
-    config = ProviderManagerConfig(providers, on_conflict="wait")
+    config = ProviderManagerConfig(providers, on_conflict="wait", policy=Fifo)
     wishes = tuple(wish for component in COMPONENTS for wish in component.wishes)
     return Scenario("side-by-side", config, wishes, ("saturation", "eviction_for_room", "switch"), closing=False)
 
