@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test lint types check prove attack study bench clean
+.PHONY: help install simulate test lint types check prove attack mutation study bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,11 +37,16 @@ check: lint types test  ## lint, types, tests
 prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinion, every wrong model and manager (about ten minutes)
 	$(BIN)/python -m statemachine check
 	$(BIN)/python -m statemachine check --large --jobs 2
+	$(BIN)/python -m statemachine mutants
 	SECOND_OPINION=large $(BIN)/python -m pytest --timeout=0 -s tests/test_spin.py
 
 attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (an hour; goes on where it was interrupted)
 	$(BIN)/python -m tests.attack manager --steps 100000
 	$(BIN)/python -m tests.attack model --steps 1000000
+
+mutation: $(STAMP)  ## mutation testing of the core by its own tests (hours; goes on where it was interrupted); writes docs/mutation.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
+	$(BIN)/python -m tests.mutation
 
 study: $(STAMP)  ## measure every policy on many workloads; TRACE=sessions.tar.xz adds coding-agent sessions to the trading graph
 	$(BIN)/python -m simulation study $(if $(TRACE),--trace $(TRACE))
@@ -50,4 +55,4 @@ bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove what was made
-	rm -rf $(VENV) report report-compare report-study attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .mutation report report-compare report-study attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

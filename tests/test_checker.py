@@ -14,9 +14,13 @@ import pytest
 from statemachine.__main__ import main
 from statemachine.campaign import explore
 from statemachine.checker import Arrival, Outcome, Verdict, check
+from statemachine.events import AcquireRequested, Cause
 from statemachine.fair import Fair
+from statemachine.model import Model
 from statemachine.policies import Affinity, CostAware, Gated
 from statemachine.policy import Choice, PolicyFactory, Rank, Waiter
+from statemachine.pool import Request
+from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.properties import EVENTUALLY, SOMETIMES
 from statemachine.reproduction import Replay, as_pytest
 from statemachine.runtime import RuntimeProviderConfig
@@ -25,10 +29,8 @@ from statemachine.scenarios import LARGE, STANDARD
 from statemachine.system import PASSING_WITHIN_BOUND, ModelSystem
 
 from .explored import explored
-from .mutants import MUTANTS, Mutant
-from .mutants_more import RefusesEverybody
 
-SCENARIOS = {scenario.name: scenario for scenario in STANDARD}
+SCENARIOS = {scenario.name: scenario for scenario in (*STANDARD, *LARGE)}
 
 # A change of rules shows here: look at it, explain it, then change the number.
 PINNED = {
@@ -84,8 +86,8 @@ def test_every_property_holds_in_every_reachable_state(scenario: Scenario) -> No
     assert (result.states, result.edges, result.depth) == PINNED[scenario.name]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
-def test_every_mutant_is_caught_by_the_property_meant_for_it(mutant: Mutant) -> None:
+@pytest.mark.parametrize("mutant", MODELS, ids=lambda m: m.name)
+def test_every_wrong_model_is_caught_by_the_property_meant_for_it(mutant: ModelMutant) -> None:
     result = check(ModelSystem(SCENARIOS[mutant.scenario], mutant.make), liveness=True, most_states=5000)
     assert mutant.caught_by in result.counterexamples, f"{mutant.name} survives {mutant.caught_by}"
     assert not result.passed
@@ -95,12 +97,21 @@ def test_every_mutant_is_caught_by_the_property_meant_for_it(mutant: Mutant) -> 
     _run(as_pytest(mutant.scenario, mutant.caught_by, counterexample))  # the model itself does not have the fault
 
 
+class _RefusesEverybody(Model):
+    """Violates nothing, and does nothing."""
+
+    def _acquire(self, event: AcquireRequested) -> None:
+        request = Request(event.ticket, event.demand, event.owner, event.agent, event.priority, self._now, self._now)
+        self.requests[event.ticket] = request
+        self._reject(request, Cause.CLOSED)
+
+
 def test_every_property_has_a_mutant_that_violates_it() -> None:
     """What is ``sometimes`` is missed by a model that does nothing."""
-    bitten = {mutant.caught_by.partition("[")[0] for mutant in MUTANTS}
+    bitten = {mutant.caught_by.partition("[")[0] for mutant in MODELS}
     system = ModelSystem(SCENARIOS["api-wait"])
     assert {*system.always(), *(p.name for p in EVENTUALLY)} == bitten
-    idle = check(ModelSystem(replace(SCENARIOS["api-wait"], shows=tuple(p.name for p in SOMETIMES)), RefusesEverybody))
+    idle = check(ModelSystem(replace(SCENARIOS["api-wait"], shows=tuple(p.name for p in SOMETIMES)), _RefusesEverybody))
     assert {name for name, verdict in idle.verdicts.items() if verdict is not Verdict.PASS} == {
         p.name for p in SOMETIMES
     } - {"close"}
@@ -202,7 +213,7 @@ def test_several_scenarios_at_a_time_are_reported_in_their_order(capsys: pytest.
         "history-drain",
         "--json",
         "--model",
-        "tests.mutants:StoppedTwiceModel",
+        "statemachine.proof.mutants.stopping:StoppedTwiceModel",
     ]
     assert main(chosen) == 1
     alone = _without_times(capsys.readouterr().out)
@@ -220,7 +231,8 @@ def _without_times(printed: str) -> dict[str, dict[str, Any]]:
 
 
 def test_the_command_prints_how_to_reproduce_a_lasso(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "--scenario", "live-fifo", "--model", "tests.mutants:Starves", "--reproduce"]) == 1
+    starves = "statemachine.proof.mutants.policies:Starves"
+    assert main(["check", "--scenario", "live-fifo", "--model", starves, "--reproduce"]) == 1
     out = capsys.readouterr().out
     assert "and from here for ever" in out
     with pytest.raises(AssertionError, match="the same again"):

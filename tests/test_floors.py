@@ -56,12 +56,20 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__", "__main__"},
     ],
     "statemachine/proof": [
-        {"expect", "recorded"},
-        {"agents", "outside"},
+        {"expect", "recorded", "made"},
+        {"agents", "outside", "identity"},
         {"life"},
         {"small_world", "drawn"},
         {"cancellation"},
         {"layers"},
+        {"mutants"},  # a package
+        {"trials", "gallery"},
+        {"__init__"},
+    ],
+    "statemachine/proof/mutants": [
+        {"mutant"},
+        {"pools", "leases", "starting", "stopping", "waiting", "policies", "managers", "identities"},
+        {"registry"},
         {"__init__"},
     ],
 }

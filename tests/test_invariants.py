@@ -12,9 +12,11 @@ from simulation.workload import Call, Workload
 from statemachine import InvariantError, ProviderConfig, ProviderManager, ProviderManagerConfig, invariants
 from statemachine.model import Model
 from statemachine.policy import Fifo
+from statemachine.proof.mutants.leases import DoubleGrant
+from statemachine.proof.mutants.pools import NewBeforeOld, SaturationForgotten
+from statemachine.proof.mutants.waiting import NewcomerFirst
 from tests.recording import Recorder, Script, want
 
-from .mutants import DoubleGrant, NewBeforeOld, NewcomerFirst, SaturationForgotten
 from .two_drivers import SMALL
 
 X, Y, Z = (want("local", model) for model in "xyz")

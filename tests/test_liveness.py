@@ -12,11 +12,10 @@ import pytest
 from statemachine.checker import Counterexample, Result, Verdict, check
 from statemachine.liveness import NEW, Graph, components, fair_lasso
 from statemachine.model import Model
+from statemachine.proof.mutants.policies import Starves
 from statemachine.scenario import Move, Scenario, State, Wish
 from statemachine.scenarios import STANDARD
 from statemachine.system import ModelSystem
-
-from .mutants import Starves
 
 SERVED = "every_waiter_is_served[b]"
 SCENARIOS = {scenario.name: scenario for scenario in STANDARD}

@@ -22,11 +22,9 @@ from statemachine.adapter import Adapter
 from statemachine.invariants import complaints_of
 from statemachine.proof.agents import BEHAVIOURS, Acquire, Agent, End, Hold, Stream
 from statemachine.proof.drawn import SMALL, drawn, small
-from statemachine.proof.layers import cancellation, every_schedule, some_schedules
 from statemachine.proof.life import Life, live
+from statemachine.proof.mutants.managers import LeakedSlot, LostWakeUp, UnshieldedShutdown
 from statemachine.schedules import NATURAL, PCT, Exhaustive, RandomWalk, Tape, explore, run
-
-from .manager_mutants import MANAGER_MUTANTS, LeakedSlot, LostWakeUp, UnshieldedShutdown
 
 pytestmark = pytest.mark.filterwarnings("ignore:a lease of .* was dropped unreleased:ResourceWarning")
 
@@ -90,13 +88,6 @@ def test_larger_programs_survive_many_schedules(seed: int, strategy: RandomWalk 
 
 
 # ---- wrong managers ----
-
-
-@pytest.mark.parametrize("mutant", MANAGER_MUTANTS, ids=lambda m: m.__name__)
-def test_every_wrong_manager_is_caught(mutant: type[ProviderManager]) -> None:
-    """By some layer, the quickest first. What it leaves behind is its own fault."""
-    findings = (layer(mutant) for layer in (partial(some_schedules, programs=20), every_schedule, cancellation))
-    assert any(findings)
 
 
 @pytest.mark.parametrize(

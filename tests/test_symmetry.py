@@ -15,11 +15,12 @@ from statemachine.config import ProviderManagerConfig
 from statemachine.model import Model
 from statemachine.policies import Affinity, Gated
 from statemachine.policy import PolicyFactory
+from statemachine.proof.mutants.leases import DrainForgotten
+from statemachine.proof.mutants.pools import NewBeforeOld
+from statemachine.proof.mutants.waiting import WaitsForItself
 from statemachine.scenario import Move, Scenario, State, Wish
 from statemachine.scenarios import COMPONENTS, LARGE, STANDARD
 from statemachine.system import ModelSystem
-
-from .mutants import DrainForgotten, NewBeforeOld, WaitsForItself
 
 SCENARIOS = {scenario.name: scenario for scenario in (*STANDARD, *LARGE)}
 

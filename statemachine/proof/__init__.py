@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from .layers import LAYERS, Finding, Layer
-from .life import MakeManager
+from .made import MakeManager
 
 __all__ = ["LAYERS", "Finding", "Layer", "MakeManager"]

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeAlias
 import trio
 
 from ..call import CallOptions
-from ..engine import ReasoningEngine
 from ..errors import (
     AdapterError,
     AdapterInstantiationError,
@@ -21,6 +20,7 @@ from ..lease import Lease
 from ..manager import ProviderManager
 from ..runtime import RuntimeProviderConfig
 from .expect import expect
+from .made import engine_of
 from .recorded import Recorded
 
 __all__ = ["BEHAVIOURS", "Acquire", "Agent", "End", "Hold", "Operation", "Stream", "cancel", "play"]
@@ -140,7 +140,7 @@ async def _request(operation: Acquire | Stream, manager: ProviderManager, leases
         _expect_unbroken(leases[-1])
         return
     options = CallOptions(provider_config=config)
-    async with ReasoningEngine(manager).call([{"role": "user", "content": "one two three"}], options) as stream:
+    async with engine_of(manager).call([{"role": "user", "content": "one two three"}], options) as stream:
         _expect_unbroken(stream.lease)
         taken = 0
         if operation.take == 0:

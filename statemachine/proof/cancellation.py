@@ -23,7 +23,7 @@ from ..manager import ProviderManager
 from ..runtime import RuntimeProviderConfig
 from ..schedules import NATURAL, Cancelling, Schedule, run, sweep
 from .expect import expect, expect_error
-from .life import MakeManager
+from .made import MakeManager
 from .small_world import FOR_EVER, SHUTDOWN_TIMEOUT, World, wish
 
 __all__ = ["ACQUIRES", "CLOSES", "FAILING_STREAMS", "STREAMS", "Case", "play", "sweep_case"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pkgutil
 import random
 from typing import Final
 
 from ..manager import ProviderManager
 from .agents import BEHAVIOURS, Acquire, Agent, End, Hold, Operation, Stream
-from .life import Life, MakeManager, live
+from .life import Life, live
+from .made import MakeManager, made_by
 
 __all__ = ["SMALL", "draw", "drawn", "small"]
 
@@ -87,14 +87,9 @@ SMALL: Final[dict[str, Life]] = {
 
 async def drawn(seed: int, make: MakeManager | str = ProviderManager) -> None:
     """The life of this number, as a program with a name. ``make``: also as a name to import it by."""
-    await live(draw(seed), _made_by(make))
+    await live(draw(seed), made_by(make))
 
 
 async def small(name: str, make: MakeManager | str = ProviderManager) -> None:
     """The small life of this name, as a program with a name. ``make``: also as a name to import it by."""
-    await live(SMALL[name], _made_by(make))
-
-
-def _made_by(make: MakeManager | str) -> MakeManager:
-    found: MakeManager = pkgutil.resolve_name(make) if isinstance(make, str) else make
-    return found
+    await live(SMALL[name], made_by(make))

@@ -12,7 +12,7 @@ from ..manager import ProviderManager
 from ..schedules import PCT, Exhaustive, Program, RandomWalk, ScheduleError, Strategy, Walk, explore
 from .cancellation import ACQUIRES, CLOSES, FAILING_STREAMS, STREAMS, Case, sweep_case
 from .drawn import SMALL, drawn, small
-from .life import MakeManager
+from .made import MakeManager, named
 
 __all__ = ["LAYERS", "Finding", "Layer", "cancellation", "every_schedule", "some_schedules"]
 
@@ -38,17 +38,19 @@ def some_schedules(make: MakeManager = ProviderManager, programs: int = 100, sch
         return PCT(schedules, seed) if seed % 2 else RandomWalk(schedules, seed)
 
     lives: list[tuple[Program, Strategy]] = [
-        (partial(drawn, seed, *_named(make)), strategy(seed)) for seed in range(programs)
+        (partial(drawn, seed, *named(make)), strategy(seed)) for seed in range(programs)
     ]
     return _explored("some schedules", lives)
 
 
-def every_schedule(make: MakeManager = ProviderManager, most_runs: int = 10_000) -> Finding | None:
-    """Small programs, each under every schedule. An incomplete search is a finding."""
+def every_schedule(
+    make: MakeManager = ProviderManager, most_runs: int = 10_000, *, must_be_complete: bool = True
+) -> Finding | None:
+    """Small programs, each under every schedule, or so many. An incomplete search is a finding, unless it need not be complete."""
     lives: list[tuple[Program, Strategy]] = [
-        (partial(small, name, *_named(make)), Exhaustive(most_runs)) for name in SMALL
+        (partial(small, name, *named(make)), Exhaustive(most_runs)) for name in SMALL
     ]
-    return _explored("every schedule", lives, must_be_complete=True)
+    return _explored("every schedule", lives, must_be_complete)
 
 
 def cancellation(
@@ -67,9 +69,9 @@ def cancellation(
 
 
 LAYERS: Final[dict[str, Layer]] = {
-    "every schedule": every_schedule,
-    "cancellation": cancellation,
     "some schedules": some_schedules,
+    "cancellation": cancellation,
+    "every schedule": every_schedule,
 }
 """By name, the quickest first."""
 
@@ -84,11 +86,3 @@ def _explored(layer: str, lives: Sequence[tuple[Program, Strategy]], must_be_com
             what = "incomplete" if report.failure is None else str(report.failure.run).splitlines()[0]
             return Finding(layer, what, str(report), runs, time.perf_counter() - began)
     return None
-
-
-def _named(make: MakeManager) -> tuple[MakeManager | str, ...]:
-    """As an argument of a program: by a name that can be printed, where there is one."""
-    if make is ProviderManager:
-        return ()
-    module, name = getattr(make, "__module__", ""), getattr(make, "__qualname__", "<")
-    return (make,) if "<" in name else (f"{module}:{name}",)

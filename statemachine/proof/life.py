@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import trio
 
@@ -15,13 +15,11 @@ from ..runtime import RuntimeProviderConfig
 from ..schedules import watch
 from .agents import Agent, cancel, play
 from .expect import expect
+from .made import MakeManager
 from .outside import Outside
 from .recorded import Book, Recorded
 
-__all__ = ["Life", "MakeManager", "live"]
-
-MakeManager: TypeAlias = Callable[[ProviderManagerConfig], ProviderManager]
-"""The manager under test: the class itself, or what makes a mutant of it."""
+__all__ = ["Life", "live"]
 
 SHUTDOWN_TIMEOUT = 5
 GRACE = 3

@@ -8,13 +8,12 @@ import trio
 
 from ..call import CallOptions
 from ..config import ProviderConfig, ProviderManagerConfig
-from ..engine import ReasoningEngine
 from ..errors import ManagerClosedError
 from ..manager import ProviderManager
 from ..runtime import RuntimeProviderConfig
 from ..schedules import watch
 from .expect import expect, expect_error
-from .life import MakeManager
+from .made import MakeManager, engine_of
 from .outside import Outside
 from .recorded import Book
 
@@ -44,7 +43,7 @@ class World:
         )
         self.manager = make(config)
         self.outside = Outside(self.manager, self.book)
-        self.engine = ReasoningEngine(self.manager)
+        self.engine = engine_of(self.manager)
         self.entered = trio.Event()  # or will not be any more
         watch(check=self.outside.check, state=self.outside.state)
 
