@@ -158,6 +158,7 @@ class Agent:
         self.manager = manager
         self.leases: list[Lease] = []
         self.waits = False  # for a lease
+        self.served = False  # got what it asked for last
         self.busy = False
         self.slot: str | None = None  # the local provider it asked last
         self.priority = 0
@@ -188,6 +189,7 @@ class Agent:
         async def order() -> None:
             self._asks(config, priority)
             self.leases.append(await self.manager.get_adapter(config, timeout, priority=priority))
+            self.served = True
 
         self._orders.send_nowait(order)
 
@@ -198,7 +200,7 @@ class Agent:
             self._asks(config, 0)
             options = CallOptions(provider_config=config)
             async with ReasoningEngine(self.manager).call([{"role": "user", "content": "?"}], options) as stream:
-                self.waits = False
+                self.waits, self.served = False, True
                 self.leases.append(stream.lease)
                 try:
                     await _take(stream, most)
@@ -208,7 +210,7 @@ class Agent:
         self._orders.send_nowait(order)
 
     def _asks(self, config: RuntimeProviderConfig, priority: int) -> None:
-        self.waits, self.priority = True, priority
+        self.waits, self.served, self.priority = True, False, priority
         self.slot = None if config.provider_name == "api" else config.provider_name
 
     @property

@@ -150,7 +150,9 @@ class Pump:
 
     def _throw_out(self) -> None:
         """Only one trio run fits into a thread, so an unfinished one must not be left behind."""
-        while self._end is None:
+        for _ in range(MOST_TURNS):
+            if self._end is not None:
+                return
             for task in _leaves(self._nursery.parent_task):
                 trio.lowlevel.reschedule(task, outcome.Error(ThrownOutError()))
             with suppress(BaseExceptionGroup, Exception):

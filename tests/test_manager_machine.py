@@ -206,7 +206,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     def _nobody_was_overtaken(self) -> None:
         """At a slot: whoever got a lease since the last time had asked before all who still wait, or has a higher priority."""
-        served = {agent for agent in self.waited if agent.held and not agent.waits}
+        served = {agent for agent in self.waited if agent.served}
         for place, agent in enumerate(self.waited):
             if agent.waits:
                 overtakers = [
