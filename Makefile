@@ -37,7 +37,7 @@ check: lint types test  ## lint, types, tests
 prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinion, every wrong model and manager (about ten minutes)
 	$(BIN)/python -m statemachine check
 	$(BIN)/python -m statemachine check --large --jobs 2
-	$(BIN)/python -m statemachine mutants
+	$(BIN)/python -m statemachine mutants --quick
 	SECOND_OPINION=large $(BIN)/python -m pytest --timeout=0 -s tests/test_spin.py
 
 attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (an hour; goes on where it was interrupted)
