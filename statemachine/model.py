@@ -215,7 +215,8 @@ class Model(Moves):
         pool.take_back(instance, request)
         held = self._now - request.since
         self.tally.held(request.demand.model, held)
-        pool.policy.served(request, round(1000 * held))
+        if pool.is_slot:  # elsewhere the policy does not ask
+            pool.policy.served(request, round(1000 * held))
         if not instance.leases:
             if broken or self.closing or instance.state == "draining":
                 self._stop(pool, instance)

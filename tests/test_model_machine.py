@@ -232,4 +232,4 @@ def _one(candidates: list[int], pick: int) -> int:
 
 
 TestModelMachine = ModelMachine.TestCase
-TestModelMachine.settings = settings(max_examples=6 * settings().max_examples)
+TestModelMachine.settings = settings(max_examples=3 * settings().max_examples)
