@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from .campaign import explore
-from .checker import Verdict
+from .checking.campaign import explore
+from .checking.checker import Verdict
+from .checking.report import as_json, as_table, as_tests
+from .checking.scenario import Scenario
+from .checking.scenarios import LARGE, STANDARD
 from .lifecycle import MACHINES, mermaid
 from .proof import gallery
-from .report import as_json, as_table, as_tests
-from .scenario import Scenario
-from .scenarios import LARGE, STANDARD
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from .errors import InvariantError
 from .events import Event
 from .model import Model
 from .properties import violated
-from .property import Step, picture
+from .properties.property import Step, picture
 
 __all__ = ["Report", "complaints_of", "model_of", "watch"]
 

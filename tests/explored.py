@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from statemachine.checker import Result, check
-from statemachine.scenario import Move, State
-from statemachine.scenarios import STANDARD
-from statemachine.system import ModelSystem
+from statemachine.checking.checker import Result, check
+from statemachine.checking.scenario import Move, State
+from statemachine.checking.scenarios import STANDARD
+from statemachine.checking.system import ModelSystem
 
 __all__ = ["explored"]
 

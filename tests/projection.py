@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from statemachine.checker import Outcome, check
+from statemachine.checking.checker import Outcome, check
+from statemachine.checking.scenario import Move, Scenario, State
+from statemachine.checking.system import ModelSystem
 from statemachine.events import (
     AcquireRequested,
     Cancelled,
@@ -24,9 +26,7 @@ from statemachine.events import (
     Transition,
 )
 from statemachine.model import Model
-from statemachine.scenario import Move, Scenario, State
 from statemachine.snapshot import Snapshot
-from statemachine.system import ModelSystem
 
 from .second_opinion import NONE, Edge, describe, joined
 

@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 
 from statemachine.__main__ import main
-from statemachine.campaign import explore
-from statemachine.checker import Arrival, Outcome, Verdict, check
+from statemachine.checking.campaign import explore
+from statemachine.checking.checker import Arrival, Outcome, Verdict, check
+from statemachine.checking.reproduction import Replay, as_pytest
+from statemachine.checking.scenario import Scenario, Wish
+from statemachine.checking.scenarios import LARGE, STANDARD
+from statemachine.checking.system import PASSING_WITHIN_BOUND, ModelSystem
 from statemachine.events import AcquireRequested, Cause
 from statemachine.fair import Fair
 from statemachine.model import Model
@@ -22,11 +26,7 @@ from statemachine.policy import Choice, PolicyFactory, Rank, Waiter
 from statemachine.pool import Request
 from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.properties import EVENTUALLY, SOMETIMES
-from statemachine.reproduction import Replay, as_pytest
 from statemachine.runtime import RuntimeProviderConfig
-from statemachine.scenario import Scenario, Wish
-from statemachine.scenarios import LARGE, STANDARD
-from statemachine.system import PASSING_WITHIN_BOUND, ModelSystem
 
 from .explored import explored
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 
-from statemachine.coverage import IMPOSSIBLE, every_pair, every_transition, reached, table
-from statemachine.decisions import every_branch
+from statemachine.checking.coverage import IMPOSSIBLE, every_pair, every_transition, reached, table
+from statemachine.checking.decisions import every_branch
+from statemachine.checking.scenarios import STANDARD
 from statemachine.lifecycle import MACHINES
-from statemachine.scenarios import STANDARD
 
 from .explored import explored
 

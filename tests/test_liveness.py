@@ -9,13 +9,13 @@ from functools import partial
 
 import pytest
 
-from statemachine.checker import Counterexample, Result, Verdict, check
-from statemachine.liveness import NEW, Graph, components, fair_lasso
+from statemachine.checking.checker import Counterexample, Result, Verdict, check
+from statemachine.checking.liveness import NEW, Graph, components, fair_lasso
+from statemachine.checking.scenario import Move, Scenario, State, Wish
+from statemachine.checking.scenarios import STANDARD
+from statemachine.checking.system import ModelSystem
 from statemachine.model import Model
 from statemachine.proof.mutants.policies import Starves
-from statemachine.scenario import Move, Scenario, State, Wish
-from statemachine.scenarios import STANDARD
-from statemachine.system import ModelSystem
 
 SERVED = "every_waiter_is_served[b]"
 SCENARIOS = {scenario.name: scenario for scenario in STANDARD}

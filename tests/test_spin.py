@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from statemachine.checker import Verdict, check
+from statemachine.checking.checker import Verdict, check
+from statemachine.checking.scenario import Wish
+from statemachine.checking.system import ModelSystem
 from statemachine.model import Model
 from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.proof.mutants.starting import NotAdopted
-from statemachine.scenario import Wish
-from statemachine.system import ModelSystem
 
 from .projection import explore
 from .second_opinion import LARGE, MISSING, SIZES, Answer, Edge, Size, Verifier, row, states

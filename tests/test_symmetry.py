@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from statemachine.canonical import Kind, Symmetry
-from statemachine.checker import check
+from statemachine.checking.canonical import Kind, Symmetry
+from statemachine.checking.checker import check
+from statemachine.checking.scenario import Move, Scenario, State, Wish
+from statemachine.checking.scenarios import COMPONENTS, LARGE, STANDARD
+from statemachine.checking.system import ModelSystem
 from statemachine.config import ProviderManagerConfig
 from statemachine.model import Model
 from statemachine.policies import Affinity, Gated
@@ -18,9 +21,6 @@ from statemachine.policy import PolicyFactory
 from statemachine.proof.mutants.leases import DrainForgotten
 from statemachine.proof.mutants.pools import NewBeforeOld
 from statemachine.proof.mutants.waiting import WaitsForItself
-from statemachine.scenario import Move, Scenario, State, Wish
-from statemachine.scenarios import COMPONENTS, LARGE, STANDARD
-from statemachine.system import ModelSystem
 
 SCENARIOS = {scenario.name: scenario for scenario in (*STANDARD, *LARGE)}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from ..canonical import named
+from ..checking.canonical import named
 from ..errors import AdapterInstantiationError, ContentionError, ManagerClosedError
 from ..invariants import complaints_of
 from ..lease import Lease

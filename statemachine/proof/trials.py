@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 from unittest.mock import patch
 
-from ..checker import Result, check
-from ..reproduction import as_lines, as_pytest
-from ..scenario import Move, Scenario, State
-from ..scenarios import COMPONENTS, LARGE, STANDARD
-from ..system import ModelSystem
+from ..checking.checker import Result, check
+from ..checking.reproduction import as_lines, as_pytest
+from ..checking.scenario import Move, Scenario, State
+from ..checking.scenarios import COMPONENTS, LARGE, STANDARD
+from ..checking.system import ModelSystem
 from .expect import DoesNotHoldError
 from .identity import CHECKS
 from .layers import LAYERS, Layer

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .config import ProviderManagerConfig
+from ..config import ProviderManagerConfig
+from ..events import Event
+from ..snapshot import Snapshot
 from .coverage import Last
-from .events import Event
 from .passing import Account
-from .snapshot import Snapshot
 
 __all__ = ["Move", "Scenario", "State", "Wish"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Final
 
+from ..events import Event, Expired
+from ..model import Model
 from .checker import Counterexample
-from .events import Event, Expired
-from .model import Model
 from .scenario import Move, State
 from .scenarios import LARGE, STANDARD
 from .system import ModelSystem
@@ -119,7 +119,7 @@ def _imports(counterexample: Counterexample[State, Move], make: Callable[..., Mo
     if "Expired" in told:
         told.add("TimerKind")
     lines = [f"from statemachine.events import {', '.join(sorted(told))}"] if told else []
-    lines.append("from statemachine.reproduction import Replay")
+    lines.append("from statemachine.checking.reproduction import Replay")
     return lines if make is Model else [*lines, f"from {make.__module__} import {_name(make)}"]
 
 

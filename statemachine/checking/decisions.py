@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from .events import Cancelled, Reject, Released, StartSucceeded, Transition
-from .property import Step
+from ..events import Cancelled, Reject, Released, StartSucceeded, Transition
+from ..properties.property import Step
 
 __all__ = ["Branch", "branches", "every_branch"]
 

@@ -2,7 +2,7 @@
 
 General: a :class:`System` is anything with an initial state, the events that may happen next, a step, and a key under which states count
 as the same. The search is breadth-first, so the first violation of a property has the fewest events that any violation
-of it can have. With ``liveness`` the edges are kept, and searched for fair ways of waiting for ever (:mod:`statemachine.liveness`).
+of it can have. With ``liveness`` the edges are kept, and searched for fair ways of waiting for ever (:mod:`.liveness`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Outcome(Generic[StateT]):
 
     States with equal keys have equal futures, up to renaming. ``arrive`` is called where the key is new, before the next step.
     ``fired`` is what is counted as covered. For liveness: ``kept`` has for each duty there its place among the duties
-    before the step, or :data:`statemachine.liveness.NEW`.
+    before the step, or :data:`statemachine.checking.liveness.NEW`.
     """
 
     key: Hashable

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from .events import Effect, Event
-from .model import Model
-from .pool import Pool, Request
+from ..events import Effect, Event
+from ..model import Model
+from ..pool import Pool, Request
 
 __all__ = [
     "PROPERTIES",
@@ -76,7 +76,7 @@ class Property:
     """A named statement. ``holds`` tells of a step whether it (or the state that it leads to) is as the sentence says.
 
     ``of_state`` is the same of a state, where that alone decides; then it reads nothing but what a state's canonical form tells
-    (:mod:`statemachine.canonical`), so that once for each such form is enough. An ``eventually`` property holds in a state where nothing is
+    (:mod:`..checking.canonical`), so that once for each such form is enough. An ``eventually`` property holds in a state where nothing is
     left to come about, and has to hold again and again; ``fairness`` is what that assumes of the world.
     """
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from ..model import Model
 from .checker import Result, Verdict
 from .coverage import table as coverage_table
-from .model import Model
 from .reproduction import as_lines, as_pytest
 from .scenario import Move, State
 

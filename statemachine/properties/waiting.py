@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .events import Cause, Reject
-from .model import Model
-from .pool import Instance, Pool, Request
+from ..events import Cause, Reject
+from ..model import Model
+from ..pool import Instance, Pool, Request
 from .property import Step, always_of_states, always_of_steps, live, placed
 
 __all__: list[str] = []

@@ -1,12 +1,8 @@
-"""The named properties, shared by the checker, the tests, the simulator and, by a switch, the running manager."""
+"""What a scenario has to show somewhere, or it proves nothing about it."""
 
 from __future__ import annotations
 
-from typing import Final
-
-from . import always as always  # they declare theirs
-from . import waiting as waiting
-from .events import (
+from ..events import (
     AcquireRequested,
     Cancelled,
     Cause,
@@ -17,33 +13,10 @@ from .events import (
     StopInstance,
     Stopped,
 )
-from .model import Model
-from .property import PROPERTIES, Property, Step, eventually, sometimes_a_state, sometimes_a_step
+from ..model import Model
+from .property import Step, sometimes_a_state, sometimes_a_step
 
-__all__ = ["ALWAYS", "EVENTUALLY", "SOMETIMES", "violated"]
-
-_FAIRNESS: Final = "weak: every holder releases in the end, and every start and every shutdown ends (well or badly)"
-
-
-def violated(step: Step) -> list[Property]:
-    """The ``always`` properties that ``step`` violates."""
-    return [p for p in ALWAYS if not p.holds(step)]
-
-
-# ---- it comes about in the end ----
-
-
-@eventually("Every waiting request is in the end granted, rejected or cancelled.", _FAIRNESS)
-def every_waiter_is_served(model: Model) -> bool:
-    return all(request.state not in ("waiting", "assigned") for request in model.requests.values())
-
-
-@eventually("Once the manager closes, it is closed in the end, without help from any time-out.", _FAIRNESS)
-def close_ends(model: Model) -> bool:
-    return model.closed or not model.closing
-
-
-# ---- not vacuous ----
+__all__: list[str] = []
 
 
 @sometimes_a_state("A pool is saturated.")
@@ -88,8 +61,3 @@ def contention(step: Step) -> bool:
 @sometimes_a_step("Closing ends.")
 def close(step: Step) -> bool:
     return any(isinstance(e, Closed) for e in step.effects)
-
-
-ALWAYS: Final = tuple(p for p in PROPERTIES if p.kind == "always")
-SOMETIMES: Final = tuple(p for p in PROPERTIES if p.kind == "sometimes")
-EVENTUALLY: Final = tuple(p for p in PROPERTIES if p.kind == "eventually")

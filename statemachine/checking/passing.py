@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from .policy import Bound
-from .pool import Pool, Request
-from .property import Step, placed
+from ..policy import Bound
+from ..pool import Pool, Request
+from ..properties.property import Step, placed
 
 __all__ = ["Account", "Passed", "Passing", "after"]
 

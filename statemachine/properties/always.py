@@ -1,4 +1,4 @@
-"""What is always so of leases, starts, shutdowns, closing and the books; what concerns waiting is in :mod:`statemachine.waiting`.
+"""What is always so of leases, starts, shutdowns, closing and the books; of waiting see :mod:`.waiting`.
 
 Written from the definitions, not from the model's own shortcuts.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .events import (
+from ..events import (
     Cancelled,
     Closed,
     Expired,
@@ -20,8 +20,8 @@ from .events import (
     StopInstance,
     TimerKind,
 )
-from .model import Model
-from .pool import Pool
+from ..model import Model
+from ..pool import Pool
 from .property import Step, always_of_states, always_of_steps, live, picture
 
 __all__: list[str] = []

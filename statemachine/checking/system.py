@@ -10,10 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure
-from .checker import Arrival, Outcome
-from .coverage import Last, covered_by, split
-from .events import (
+from ..events import (
     AcquireRequested,
     Cancelled,
     CloseRequested,
@@ -25,14 +22,17 @@ from .events import (
     StartSucceeded,
     Stopped,
 )
+from ..model import Model
+from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
+from ..properties.property import Step, of_states, of_steps, picture
+from ..runtime import RuntimeProviderConfig
+from ..snapshot import Snapshot, restore, snapshot
+from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure
+from .checker import Arrival, Outcome
+from .coverage import Last, covered_by, split
 from .liveness import NEW
-from .model import Model
 from .passing import Account, after
-from .properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
-from .property import Step, of_states, of_steps, picture
-from .runtime import RuntimeProviderConfig
 from .scenario import Move, Scenario, State
-from .snapshot import Snapshot, restore, snapshot
 
 __all__ = ["ModelSystem"]
 
@@ -46,7 +46,7 @@ _OF_STATES: Final = of_states(ALWAYS)
 
 
 class ModelSystem:
-    """A scenario as a system for :func:`statemachine.checker.check`. ``make`` lets a mutant take the model's place.
+    """A scenario as a system for :func:`statemachine.checking.checker.check`. ``make`` lets a mutant take the model's place.
 
     Unless ``symmetric``, configurations are told apart; requests of one wish never are.
     """

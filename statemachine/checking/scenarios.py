@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from .adapter import Adapter, AdapterConfig
-from .config import ProviderConfig, ProviderManagerConfig
-from .policies import Affinity, Gated
-from .policy import Fifo, PolicyFactory
+from ..adapter import Adapter, AdapterConfig
+from ..config import ProviderConfig, ProviderManagerConfig
+from ..policies import Affinity, Gated
+from ..policy import Fifo, PolicyFactory
 from .scenario import Scenario, Wish
 from .system import SOMEBODY_PASSED_OVER
 

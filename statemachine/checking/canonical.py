@@ -16,11 +16,11 @@ from functools import lru_cache
 from itertools import permutations, product
 from typing import Any, Final, NamedTuple
 
-from .config import PoolKey
-from .events import GRACE, TimerKind
-from .model import Model
+from ..config import PoolKey
+from ..events import GRACE, TimerKind
+from ..model import Model
+from ..pool import Instance, Request
 from .passing import Passed
-from .pool import Instance, Request
 
 __all__ = ["Kind", "Names", "Symmetry", "instances_of", "memories", "named", "requests_of", "structure"]
 

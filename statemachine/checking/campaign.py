@@ -12,8 +12,8 @@ from functools import partial
 from multiprocessing import get_context
 from typing import Final
 
+from ..model import Model
 from .checker import Result, check
-from .model import Model
 from .report import Report, report_of
 from .scenario import Move, State
 from .scenarios import LARGE, STANDARD

@@ -1,0 +1,13 @@
+"""The checker: bounded exhaustive search over the production model, from a scenario, with every property at every step.
+
+``checker`` and ``liveness`` know nothing of this library: they search any system. ``system`` makes one of the production model
+and a scenario.
+"""
+
+from __future__ import annotations
+
+from .checker import Result, Verdict, check
+from .scenario import Scenario, Wish
+from .system import ModelSystem
+
+__all__ = ["ModelSystem", "Result", "Scenario", "Verdict", "Wish", "check"]

@@ -1,0 +1,22 @@
+"""What comes about in the end, if the world is fair."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..model import Model
+from .property import eventually
+
+__all__ = ["close_ends", "every_waiter_is_served"]
+
+_FAIRNESS: Final = "weak: every holder releases in the end, and every start and every shutdown ends (well or badly)"
+
+
+@eventually("Every waiting request is in the end granted, rejected or cancelled.", _FAIRNESS)
+def every_waiter_is_served(model: Model) -> bool:
+    return all(request.state not in ("waiting", "assigned") for request in model.requests.values())
+
+
+@eventually("Once the manager closes, it is closed in the end, without help from any time-out.", _FAIRNESS)
+def close_ends(model: Model) -> bool:
+    return model.closed or not model.closing
