@@ -40,7 +40,7 @@ from statemachine.events import (
 )
 from statemachine.invariants import model_of
 from statemachine.manager import Observer
-from statemachine.policy import Fifo, PolicyFactory
+from statemachine.policies import Fifo, PolicyFactory
 from statemachine.pool import Instance
 from statemachine.refusal import refusal
 from statemachine.statistics import statistics

@@ -26,7 +26,7 @@ from .events import (
     Transition,
 )
 from .lifecycle import INSTANCE, POOL, REQUEST, FastMachine
-from .policy import Fifo, Prioritised
+from .policies import Fifo, Prioritised
 from .pool import Instance, Pool, Request
 from .timers import Timers
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from .config import Demand, PoolKey
 from .lifecycle import InstanceState, PoolState, RequestState
-from .policy import Policy
+from .policies import Policy
 
 __all__ = ["Instance", "Pool", "Request", "Shelf"]
 
