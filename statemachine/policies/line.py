@@ -20,14 +20,21 @@ class Line:
 
     def add(self, waiter: Waiter) -> None:
         """``waiter`` takes its place."""
-        ticket = waiter.ticket
-        comes_back = bool(self._tickets) and self.last > ticket
-        self._tickets[ticket] = waiter
-        if comes_back and ticket < self.first:
-            self._tickets.move_to_end(ticket, last=False)
-        elif comes_back:
-            for later in sorted(t for t in self._tickets if t >= ticket):
-                self._tickets.move_to_end(later)
+        if self._tickets and waiter.ticket < self.last:
+            self._take_back(waiter)
+        else:
+            self._tickets[waiter.ticket] = waiter
+
+    def _take_back(self, waiter: Waiter) -> None:
+        tickets, ticket = self._tickets, waiter.ticket
+        if ticket < self.first:
+            tickets[ticket] = waiter
+            tickets.move_to_end(ticket, last=False)
+        else:
+            later = [t for t in tickets if t > ticket]
+            tickets[ticket] = waiter
+            for one in later:
+                tickets.move_to_end(one)
 
     def remove(self, waiter: Waiter) -> None:
         """``waiter`` leaves."""

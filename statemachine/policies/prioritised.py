@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Hashable
 from typing import Final
 
 from .policy import Choice, Policy, PolicyFactory, Rank, Waiter
 
 __all__ = ["Prioritised"]
+
+
+class _Level:
+    """One priority's policy, and how many of that priority wait."""
+
+    __slots__ = ("policy", "waiting")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.waiting = 0
 
 
 class Prioritised:
@@ -20,70 +29,66 @@ class Prioritised:
 
     def __init__(self, policy: PolicyFactory) -> None:
         self._policy = policy
-        self._policies: dict[int, Policy] = {}
-        self._waiting: dict[int, int] = {}  # how many, by priority
-        self._priorities: list[int] = []  # those with waiters, ascending
+        self._levels: dict[int, _Level] = {}  # by priority, the highest first
         self._served: int | None = None  # the priority served last
-        self.bound: Final = policy().bound
+        self._unused: Policy | None = policy()
+        self.bound: Final = self._unused.bound
 
     def arrived(self, waiter: Waiter) -> None:
-        priority = waiter.priority
-        waiting = self._waiting.get(priority, 0)
-        if not waiting:
-            insort(self._priorities, priority)
-        self._waiting[priority] = waiting + 1
-        self._of(priority).arrived(waiter)
+        level = self._levels.get(waiter.priority) or self._add(waiter.priority)
+        level.waiting += 1
+        level.policy.arrived(waiter)
 
     def placed(self, waiter: Waiter) -> None:
         priority = waiter.priority
-        self._policies[priority].placed(waiter)
-        before, self._served = self._served, priority
-        self._one_less(priority)
-        if before is not None and before != priority:
-            self._forget_if_over(before)
+        level = self._levels[priority]
+        level.policy.placed(waiter)
+        level.waiting -= 1
+        if priority != self._served:
+            before, self._served = self._served, priority
+            if before is not None:
+                self._forget_if_over(before)
 
     def left(self, waiter: Waiter) -> None:
-        self._policies[waiter.priority].left(waiter)
-        self._one_less(waiter.priority)
+        level = self._levels[waiter.priority]
+        level.policy.left(waiter)
+        level.waiting -= 1
+        self._forget_if_over(waiter.priority)
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
-        for policy in self._policies.values():
-            policy.loaded(signature, milliseconds)
+        for level in self._levels.values():
+            level.policy.loaded(signature, milliseconds)
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
-        if waiter.priority in self._policies:
-            self._policies[waiter.priority].served(waiter, milliseconds)
+        level = self._levels.get(waiter.priority)
+        if level is not None:
+            level.policy.served(waiter, milliseconds)
 
     def choose(self) -> Choice | None:
-        for priority in reversed(self._priorities):
-            choice = self._policies[priority].choose()
+        for level in self._levels.values():
+            choice = level.policy.choose()
             if choice is not None:
                 return choice
         return None
 
     def snapshot(self, rank: Rank) -> Hashable:
-        memories = ((priority, self._policies[priority].snapshot(rank)) for priority in sorted(self._policies))
-        return self._served, tuple((priority, memory) for priority, memory in memories if memory != ())
+        memories = ((priority, level.policy.snapshot(rank)) for priority, level in self._levels.items())
+        return self._served, tuple([one for one in memories if one[1] != ()])
 
     def restore(self, memory: Hashable) -> None:
         assert isinstance(memory, tuple), "made by snapshot()"
         self._served, memories = memory
         for priority, one in memories:
-            self._of(priority).restore(one)
+            level = self._levels.get(priority) or self._add(priority)
+            level.policy.restore(one)
 
-    def _of(self, priority: int) -> Policy:
-        policy = self._policies.get(priority)
-        if policy is None:
-            policy = self._policies[priority] = self._policy()
-        return policy
-
-    def _one_less(self, priority: int) -> None:
-        self._waiting[priority] -= 1
-        if self._waiting[priority] == 0:
-            del self._waiting[priority]
-            self._priorities.remove(priority)
-            self._forget_if_over(priority)
+    def _add(self, priority: int) -> _Level:
+        level = _Level(self._unused or self._policy())
+        self._unused = None
+        self._levels = dict(sorted([*self._levels.items(), (priority, level)], reverse=True))
+        return level
 
     def _forget_if_over(self, priority: int) -> None:
-        if priority != self._served and priority not in self._waiting:
-            self._policies.pop(priority, None)
+        level = self._levels.get(priority)  # one that remembers nothing is not restored
+        if level is not None and priority != self._served and not level.waiting:
+            del self._levels[priority]
