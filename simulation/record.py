@@ -108,8 +108,7 @@ class Residency:
         rows = [*self._closed, *((*begun, end) for begun in self._open.values())]
         rows.sort(key=itemgetter(2, 3))
         last = end - 1e-9 * max(1.0, end)
-        cut = [(model, state, start, to if to < end else end) for model, state, start, to in rows if start < last]
-        return tuple(map(Interval._make, cut))
+        return tuple(map(Interval._make, [row if row[3] <= end else (*row[:3], end) for row in rows if row[2] < last]))
 
 
 def json_lines(records: Iterable[RequestRecord]) -> str:
