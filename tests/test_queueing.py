@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statemachine import Affinity, Choice, ConfigurationError, Fifo, Gated
+from statemachine import Affinity, Choice, ConfigurationError, Fifo, Gated, Pause
 from statemachine.policies import Bound, Line, Policy, Prioritised
 
 
@@ -31,7 +31,7 @@ def choices(policy: Policy, waiters: list[W], *, then: dict[int, W] | None = Non
     for waiter in waiters:
         policy.arrived(waiter)
         waiting[waiter.ticket] = waiter
-    while (choice := policy.choose()) is not None:
+    while isinstance(choice := policy.choose(), Choice):
         chosen.append(choice)
         assert policy.choose() == choice, "to ask changes nothing"
         policy.placed(waiting.pop(choice.ticket))
@@ -167,6 +167,7 @@ def test_what_is_remembered_is_enough_to_go_on(
     for ticket, (what, pick, signature, priority) in enumerate([*history, *[("p", 0, "", 0)] * len(history)], start=1):
         choice = policy.choose()
         assert twin.choose() == choice
+        assert not isinstance(choice, Pause)
         assert (choice is None) == (not waiting)
         if what == "a":
             waiting[ticket] = W(ticket, signature, priority)

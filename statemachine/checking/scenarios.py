@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..adapter import Adapter, AdapterConfig
 from ..config import ProviderConfig, ProviderManagerConfig
-from ..policies import Affinity, Fifo, Gated, PolicyFactory
+from ..policies import Affinity, CostAware, Fifo, Gated, PolicyFactory, Waiter
 from .scenario import Scenario, Wish
 from .system import SOMEBODY_PASSED_OVER
 
@@ -34,6 +34,20 @@ def _live(name: str, policy: PolicyFactory) -> Scenario:
     wishes = Wish("local", "a", 2, renew=True), Wish("local", "b", 1, renew=True), Wish("local", "b", 1, watched=True)
     config = _local(on_conflict="wait", policy=policy)
     return Scenario(name, config, wishes, ("succession", "failure_with_waiters"), closing=False)
+
+
+class _Experienced(CostAware):
+    """Has seen long waits, and for it each load takes as long as sixteen answers: so it lets newcomers in, and pauses."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._longest = 100
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        super().loaded(signature, 16)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        super().served(waiter, 1)
 
 
 STANDARD: Final = (
@@ -94,6 +108,12 @@ STANDARD: Final = (
         closing=False,
     ),
     Scenario(
+        "slot-cost-aware",
+        _local(on_conflict="wait", policy=_Experienced),
+        (Wish("local", "a", 2), Wish("local", "b", 1), Wish("local", "b", 1, priority=1)),
+        ("pause", "failure_with_waiters", SOMEBODY_PASSED_OVER, "close"),
+    ),
+    Scenario(
         "live-api",
         _api(1),
         (
@@ -130,6 +150,13 @@ STANDARD: Final = (
     _live("live-gated", Gated),
     _live("live-gated-extra", partial(Gated, 1)),
     _live("live-affinity", partial(Affinity, 1)),
+    Scenario(
+        "live-cost-aware",
+        _local(on_conflict="wait", policy=_Experienced),
+        (Wish("local", "a", 1, renew=True), Wish("local", "b", 1, renew=True), Wish("local", "b", 1, watched=True)),
+        ("pause", "succession", "failure_with_waiters"),
+        closing=False,
+    ),
 )
 """Small enough to be explored whole in seconds; their state counts are pinned in the tests."""
 

@@ -42,7 +42,17 @@ SUBJECTS: dict[str, tuple[Tests, ...]] = {
     **dict.fromkeys(
         (
             f"policies/{name}"
-            for name in ("affinity", "cost_aware", "fair", "fifo", "gated", "line", "policy", "prioritised")
+            for name in (
+                "affinity",
+                "cost_aware",
+                "fair",
+                "fifo",
+                "gated",
+                "line",
+                "policy",
+                "prioritised",
+                "round_robin",
+            )
         ),
         (_tests("policies", "queueing"), _SMALL, _CONTRACT, _ORDER),
     ),
