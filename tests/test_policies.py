@@ -346,7 +346,7 @@ class NaiveCostAware(NaiveGated):
         for wait in self.waits:
             longest = wait if wait > longest else longest - (longest - wait) // 8192
         dear = self.usual.get("load", 0) - self.usual.get("answer", 0) >= 8
-        return dear and self.wait(min(self.of(model=False))) + milliseconds < longest * 2 / 5
+        return dear and self.wait(min(self.of(model=False))) + milliseconds < longest * 3 / 8
 
     def pause(self) -> int:
         return 2 ** max(0, (self.usual.get("load", 0) - 1) // 4) if self.may_pause else 0

@@ -12,14 +12,14 @@ __all__ = ["CostAware"]
 
 _OCTAVE: Final = 4  # levels
 _DEAR: Final = 8  # levels: a switch is dear when it takes about four times as long as an answer
-_SHARE: Final = 2, 5  # so much of the longest wait may be had by stretching
+_SHARE: Final = 3, 8  # so much of the longest wait may be had by stretching
 _FORGETTING: Final = 13  # binary digits
 
 
 class CostAware(Gated):
     """Gated; but where a switch takes about four times as long as an answer or longer, turns are stretched while nobody has waited long.
 
-    That is: while the oldest waiter for another model has waited for less than two fifths of the longest wait lately. ``most`` newcomers
+    That is: while the oldest waiter for another model has waited for less than three eighths of the longest wait lately. ``most`` newcomers
     are let in then. When nobody is left who waits for the model, it is kept for a while, because whoever has been served may soon be
     back: for as long as a switch takes, or half of that, so in vain it costs no more than the switch that follows (the ski rental
     problem; Karlin and others, *Competitive snoopy caching*, Algorithmica 3, 1988). There is one pause at most after each answer.
