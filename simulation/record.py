@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import starmap
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -55,8 +53,7 @@ class RequestRecord(NamedTuple):
         return self.arrived + self.total
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """A model was in one state from ``start`` to ``end``, in seconds from the start of the replay."""
 
     model: str
@@ -111,8 +108,7 @@ class Residency:
         rows = [*self._closed, *((*begun, end) for begun in self._open.values())]
         rows.sort(key=itemgetter(2, 3))
         last = end - 1e-9 * max(1.0, end)
-        cut = [(model, state, start, to if to < end else end) for model, state, start, to in rows if start < last]
-        return tuple(starmap(Interval, cut))
+        return tuple(map(Interval._make, [row if row[3] <= end else (*row[:3], end) for row in rows if row[2] < last]))
 
 
 def json_lines(records: Iterable[RequestRecord]) -> str:

@@ -149,10 +149,8 @@ class Model(Moves):
         """Somebody's broken release, or a newcomer of higher priority, may have made it so after they began to wait."""
         if not pool.is_slot:
             return  # what an owner of API leases waits for can be held by others only
-        if pool.waiting_by_owner.keys().isdisjoint(pool.leases_by_owner):
-            return
-        for owner in list(pool.leases_by_owner):  # as many as one instance has leases
-            for request in list(pool.waiting_by_owner.get(owner, {}).values()):
+        for owner in pool.leases_by_owner:  # as many as one instance has leases
+            for request in list(pool.waiting_by_owner.get(owner, ())):
                 if self._waits_for_itself(pool, request):
                     pool.dequeue(request)
                     self._reject(request, self._contention(pool, request), pool)
@@ -167,13 +165,16 @@ class Model(Moves):
         """Place waiting requests, in the policy's order, for as long as that goes."""
         while pool.waiting and not pool.has_nothing:
             choice = pool.policy.choose()
-            if choice is None or not self._place(pool, pool.waiting[choice.ticket]):
+            if choice is None:
                 return
-            pool.dequeue(pool.waiting[choice.ticket], placed=True)
+            request = pool.waiting[choice.ticket]
+            if not self._place(pool, request):
+                return
+            pool.dequeue(request, placed=True)
 
     def _place(self, pool: Pool, request: Request) -> bool:
         """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""
-        signature = request.signature
+        signature = request.demand.signature
         if (row := pool.usable.get(signature)) is not None:
             self._grant(pool, row[next(reversed(row))], request)
         elif (row := pool.loading.get(signature)) is not None:
@@ -214,7 +215,7 @@ class Model(Moves):
         del self.requests[request.ticket]
         pool.take_back(instance, request)
         held = self._now - request.since
-        self.tally.held(request.demand.model, held)
+        self.tally.busy[request.demand.model] += held
         if pool.is_slot:  # elsewhere the policy does not ask
             pool.policy.served(request, round(1000 * held))
         if not instance.leases:

@@ -19,8 +19,7 @@ from statemachine import ProviderConfig, ProviderManager, ProviderManagerConfig,
 from statemachine.checking.coverage import every_transition
 from statemachine.events import Transition
 from statemachine.invariants import complaints_of, follow
-from statemachine.policies import Affinity, Gated
-from statemachine.policy import Fifo
+from statemachine.policies import Affinity, Fifo, Gated
 from tests.controlled import PIECES, Agent, Controlled, Controls, Piece
 from tests.covered import Covered
 from tests.pump import Call, Pump

@@ -34,11 +34,9 @@ from statemachine.events import (
     Stopped,
     Wake,
 )
-from statemachine.fair import Fair
 from statemachine.invariants import complaints_of, follow
 from statemachine.model import Model
-from statemachine.policies import Affinity, CostAware, Gated
-from statemachine.policy import Fifo
+from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated
 from statemachine.properties.property import Step
 from statemachine.snapshot import restore, snapshot
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from ..model import Model
-from ..policy import Bound
+from ..policies import Bound
 from ..pool import Pool, Request
 from ..properties.property import Step, placed
 

@@ -39,7 +39,13 @@ SUBJECTS: dict[str, tuple[Tests, ...]] = {
     **dict.fromkeys(("model", "moves"), (_SMALL, *_PURE)),
     "pool": (_tests("pool"), _SMALL, *_PURE),
     "lifecycle": (_tests("lifecycle"), _SMALL, *_PURE),
-    **dict.fromkeys(("policy", "policies"), (_tests("policies", "queueing"), _SMALL, _CONTRACT, _ORDER)),
+    **dict.fromkeys(
+        (
+            f"policies/{name}"
+            for name in ("affinity", "cost_aware", "fair", "fifo", "gated", "line", "policy", "prioritised")
+        ),
+        (_tests("policies", "queueing"), _SMALL, _CONTRACT, _ORDER),
+    ),
     "timers": (_tests("timers"), *_PURE),
     "counters": (_tests("pool"), _ATTACK, _CONTRACT),
     **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), _DRIVER),

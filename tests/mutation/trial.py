@@ -56,7 +56,7 @@ def warm_up() -> None:
 
 
 def start(module: str, source: str, tests: Sequence[str], cpu_seconds: int, note: Path) -> int:
-    """Fork a trial of ``source`` as ``statemachine.module``, which leaves the name of its killer in ``note``. Returns its process."""
+    """Fork a trial of ``source`` as ``module`` (a path in ``statemachine``), which notes its killer in ``note``. Returns its process."""
     note.write_text("", encoding="utf-8")
     process = os.fork()
     if process == 0:
@@ -91,7 +91,7 @@ def _run(module: str, source: str, tests: Sequence[str], cpu_seconds: int, note:
     os.environ["HYPOTHESIS_PROFILE"] = "mutation"
     os.chdir(ROOT)
     sys.dont_write_bytecode = False
-    sys.meta_path.insert(0, _Finder(f"statemachine.{module}", source))
+    sys.meta_path.insert(0, _Finder(f"statemachine.{module.replace('/', '.')}", source))
     os._exit(pytest.main([*OPTIONS, *tests], plugins=[_Notes(note)]))
 
 
