@@ -37,7 +37,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", type=int, required=True, help="how many, those of earlier runs included")
     parser.add_argument("--log", type=Path, default=Path("attack-results"), help="folder; default %(default)s")
     chosen = parser.parse_args(arguments)
-    logging.disable(logging.CRITICAL)  # what the manager warns of is what is being provoked
     campaign = Campaign(SUBJECTS[chosen.subject], chosen.log / f"{chosen.subject}.json")
     while campaign.done["steps"] < chosen.steps:
         campaign.round()
@@ -94,4 +93,5 @@ class Campaign:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # what the manager warns of is what is being provoked
     sys.exit(main(sys.argv[1:]))
