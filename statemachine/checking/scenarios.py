@@ -171,10 +171,11 @@ STANDARD: Final = (
 """Small enough to be explored whole in seconds; their state counts are pinned in the tests."""
 
 
-def _endless(name: str, config: ProviderManagerConfig, times: int, shows: tuple[str, ...]) -> Scenario:
+def _endless(name: str, config: ProviderManagerConfig, times: tuple[int, int, int], shows: tuple[str, ...]) -> Scenario:
     """Three configurations, so many requests for each at once, without end; any of them may be timed out."""
     provider = config.available_providers[0].name
-    return Scenario(name, config, tuple(Wish(provider, m, times, timeout=TIMEOUT, renew=True) for m in "abc"), shows)
+    wishes = tuple(Wish(provider, m, n, timeout=TIMEOUT, renew=True) for m, n in zip("abc", times, strict=True))
+    return Scenario(name, config, wishes, shows)
 
 
 def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]) -> Scenario:
@@ -208,14 +209,17 @@ COMPONENTS: Final = (
 """What ``side-by-side`` is made of: it has as many states as the product of these, so neither pool is anything to the other."""
 
 LARGE: Final = (
+    _endless("large-api", _api(2), (3, 3, 2), ("saturation", "eviction_for_room", "switch", "close")),
     _waits("large-live-api", _api(2), (2, 1, 1)),
-    _endless("large-api", _api(2), 2, ("saturation", "eviction_for_room", "switch", "close")),
-    _endless("large-slot-wait", _local(on_conflict="wait"), 3, ("failure_with_waiters", "switch", "close")),
+    _endless("large-slot-wait", _local(on_conflict="wait"), (3, 3, 3), ("failure_with_waiters", "switch", "close")),
     _endless(
-        "large-slot-wait-2", _local(on_conflict="wait", parallel=2), 3, ("failure_with_waiters", "switch", "close")
+        "large-slot-wait-2",
+        _local(on_conflict="wait", parallel=2),
+        (3, 3, 3),
+        ("failure_with_waiters", "switch", "close"),
     ),
-    _endless("large-slot-raise", _local(), 3, ("contention", "eviction_for_room", "close")),
-    _endless("large-slot-raise-2", _local(parallel=2), 3, ("contention", "eviction_for_room", "close")),
+    _endless("large-slot-raise", _local(), (3, 3, 3), ("contention", "eviction_for_room", "close")),
+    _endless("large-slot-raise-2", _local(parallel=2), (3, 3, 3), ("contention", "eviction_for_room", "close")),
     _waits("large-live-slot", _local(on_conflict="wait"), (2, 2, 1)),
     _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
     _live("large-live-cost-aware", partial(CostAware, 2), durations=NONE_OR_LONG),
@@ -224,4 +228,4 @@ LARGE: Final = (
     _side_by_side(),
 )
 """The longest first. Each component by itself, for three configurations, with every fault and close at any moment: requests without end, at
-most nine at once on a slot and six on an API pool. Waiting under fairness. And two pools side by side."""
+most nine at once on a slot and eight on an API pool. Waiting under fairness. And two pools side by side."""
