@@ -1,46 +1,48 @@
-"""What is mutated, and the tests that have to notice: stage by stage, the quick ones first."""
+"""What is mutated, and the tests that may notice."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["SUBJECTS", "Tests"]
+__all__ = ["ROOT", "SUBJECTS", "Tests", "source"]
+
+ROOT = Path(__file__).parents[2]
 
 Tests: TypeAlias = tuple[str, ...]
-"""What pytest is told to run."""
+"""What pytest is told to collect. The tests that are run for a mutant are those of them that reach it."""
 
 
 def _tests(*names: str) -> Tests:
-    return tuple(f"tests/test_{name}.py" if "::" not in name else f"tests/test_{name}" for name in names)
+    return tuple(f"tests/test_{name}.py" for name in names)
 
 
-def _scenarios(*names: str) -> Tests:
-    return tuple(f"checker.py::test_every_property_holds_in_every_reachable_state[{name}]" for name in names)
-
-
-_SMALL = _tests(*_scenarios("api-raise", "slot-raise", "slot-parallel", "slot-gated-faults"))
-_ATTACK = _tests("model_machine")
-_ORDER = _tests("robustness", *_scenarios("slot-affinity", "live-fifo"))
 _CONTRACT = _tests(
-    *(
-        f"contract_{part}"
-        for part in ("names", "pools", "slots", "waiting", "starting", "stopping", "closing", "leases")
-    ),
-    "known_defects",
+    *(f"contract_{part}" for part in ("configuration", "names", "secrets", "pools", "slots", "waiting", "engine")),
+    *(f"contract_{part}" for part in ("starting", "stopping", "closing", "leases")),
+    *("known_defects", "robustness"),
 )
-_MANAGER = _tests("contract_engine", "contract_configuration", "contract_secrets", "agent", "robustness")
-_SCHEDULES = _tests("programs", "sweep", "cancellation")
+_MODEL = _tests("lifecycle", "pool", "timers", "invariants", "model_machine")
+_POLICIES = _tests("policies", "queueing")
+_CHECKER = tuple(
+    f"tests/test_checker.py::test_{name}"
+    for name in (
+        "every_property_holds_in_every_reachable_state",
+        "bounds_hold_whatever_fails_and_with_several_at_once",
+    )
+)
+_SCHEDULES = _tests("agent", "programs", "sweep", "cancellation", "manager_machine")
 
-_PURE = (_CONTRACT, _ATTACK)
-_DRIVER = (_CONTRACT, _MANAGER, _SCHEDULES)
-
-SUBJECTS: dict[str, tuple[Tests, ...]] = {
-    # What breaks the model makes the manager hang, which takes its time: so the model alone goes first.
-    **dict.fromkeys(("model", "moves"), (_SMALL, *_PURE)),
-    "pool": (_tests("pool"), _SMALL, *_PURE),
-    "lifecycle": (_tests("lifecycle"), _SMALL, *_PURE),
-    **dict.fromkeys(("policy", "policies"), (_tests("policies", "queueing"), _SMALL, _CONTRACT, _ORDER)),
-    "timers": (_tests("timers"), *_PURE),
-    "counters": (_tests("pool"), _ATTACK, _CONTRACT),
-    **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), _DRIVER),
+SUBJECTS: dict[str, Tests] = {
+    **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), (*_CONTRACT, *_SCHEDULES)),
+    **dict.fromkeys(
+        ("lifecycle", "model", "moves", "pool", "timers", "counters", "policy", "policies", "fair"),
+        (*_MODEL, *_POLICIES, *_CONTRACT, *_CHECKER),
+    ),
 }
+"""By module of ``statemachine``."""
+
+
+def source(module: str) -> str:
+    """The text of a subject."""
+    return (ROOT / "statemachine" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
