@@ -190,6 +190,26 @@ async def test_an_observer_may_release_and_cancel(autojump_clock: MockClock) -> 
             pass
 
 
+async def test_an_observer_may_take_statistics_in_the_middle_of_a_step() -> None:
+    shown: list[tuple[str, str]] = []
+
+    def look(transition: Transition) -> None:
+        if transition.machine == "instance":
+            shown.append((transition.trigger, manager.statistics().slots["local"].state))
+
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
+    manager = ProviderManager(config, observers=[look])
+    async with manager:
+        (await manager.get_adapter(X)).release()
+    assert shown == [
+        ("start", "loading"),
+        ("activate", "busy"),
+        ("release", "resident"),
+        ("stop", "unloading"),
+        ("evict", "vacant"),
+    ]
+
+
 def test_observers_are_checked() -> None:
     config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
     with pytest.raises(ConfigurationError, match=r"observers\[0\]"):

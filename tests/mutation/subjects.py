@@ -20,7 +20,7 @@ def _tests(*names: str) -> Tests:
 _CONTRACT = _tests(
     *(f"contract_{part}" for part in ("configuration", "names", "secrets", "pools", "slots", "waiting", "engine")),
     *(f"contract_{part}" for part in ("starting", "stopping", "closing", "leases")),
-    *("known_defects", "robustness"),
+    *("refusal", "known_defects", "robustness"),
 )
 _MODEL = _tests("lifecycle", "pool", "timers", "invariants", "model_machine")
 _POLICIES = _tests("policies", "queueing")
