@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from statemachine.fair import Fair
-from statemachine.policies import Affinity, CostAware, Gated
-from statemachine.policy import Fifo, PolicyFactory, Prioritised
+from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated, PolicyFactory, Prioritised
 
 from .measure import Comparison, compare, timed
 

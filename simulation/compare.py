@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from adapters.options import check_seconds
 from statemachine.checks import check_count
 from statemachine.errors import ConfigurationError
-from statemachine.policy import PolicyFactory
+from statemachine.policies import PolicyFactory
 
 from .compare_report import Compared, tables, write_comparison
 from .comparison import Comparison, compare

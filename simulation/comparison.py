@@ -11,7 +11,7 @@ from statistics import mean, median
 
 from statemachine import ProviderManagerConfig
 from statemachine.errors import ConfigurationError
-from statemachine.policy import Fifo, PolicyFactory
+from statemachine.policies import Fifo, PolicyFactory
 
 from .bounds import batch, critical_path, exact_makespan, lower_bound_makespan
 from .driver import Replay

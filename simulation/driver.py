@@ -24,7 +24,7 @@ from statemachine import (
 )
 from statemachine.engine import AnswerStream
 from statemachine.manager import Observer
-from statemachine.policy import Fifo, PolicyFactory
+from statemachine.policies import Fifo, PolicyFactory
 from statemachine.schedules import seeded
 
 from .latency import LatencyProfile, ModelSpec

@@ -40,7 +40,7 @@ from statemachine.events import (
 )
 from statemachine.invariants import model_of
 from statemachine.manager import Observer
-from statemachine.policy import Fifo, PolicyFactory
+from statemachine.policies import Fifo, PolicyFactory
 from statemachine.pool import Instance
 from statemachine.refusal import refusal
 from statemachine.statistics import statistics
@@ -55,6 +55,8 @@ __all__ = ["HeapDriver", "one_slot"]
 ISSUE: Final = 0
 END: Final = 1
 BEGIN: Final = 2
+
+_NONE: Final = math.inf, -1  # when there is no first call any more
 
 _Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
 """Time, priority, sequence, and what to do with which call or instance."""
@@ -132,10 +134,10 @@ class _Run:
         self.demands = [demands[name] for name in self.names]
         self.observers = observers
         self.model = model_of(config, _raise, record=bool(observers))
+        self.model_step = self.model.step
         self.now = 0.0
         self.heap: list[_Entry] = []
         self.sequence = count()
-        self.first_calls: Iterator[tuple[float, int]] = iter(plan.first_calls)
         self.left = calls
         self.unfinished = [len(call.after) for call in plan.calls]  # how many of those it comes after
         self.issued: list[int] = []  # the call of each ticket, less one
@@ -162,13 +164,20 @@ class _Run:
     # ---- the loop ----
 
     def to_end(self) -> None:
+        """Whatever comes next, until every call has ended: a deadline after everything else of its moment, a first call before."""
         heap, timers = self.heap, self.model.timers
-        self.issue_next_first_call()
+        first_calls = iter(self.plan.first_calls)
+        coming, call = next(first_calls, _NONE)
         while self.left:
             upcoming = heap[0][0] if heap else math.inf
-            if timers.next_deadline < upcoming:
-                self.now = timers.next_deadline
+            due = timers.next_deadline
+            if due < upcoming and due < coming:
+                self.now = due
                 self.step(Wake())
+            elif coming <= upcoming and call >= 0:
+                self.now = coming
+                self.issue(call)
+                coming, call = next(first_calls, _NONE)
             elif heap:
                 self.now, _, _, act, what = heappop(heap)
                 act(what)
@@ -176,24 +185,13 @@ class _Run:
                 raise RuntimeError(f"nothing can happen any more, and {self.left} calls are left")
 
     def step(self, event: Event) -> None:
-        carry_out = self.carry_out
-        for effect in self.model.step(event, self.now):
-            carry_out[type(effect)](effect)
+        for effect in self.model_step(event, self.now):
+            self.carry_out[type(effect)](effect)
 
     def push(self, seconds: float, priority: int, act: Callable[[int], None], what: int) -> None:
         heappush(self.heap, (self.now + seconds, priority, next(self.sequence), act, what))
 
     # ---- calls ----
-
-    def issue_next_first_call(self) -> None:
-        """The heap holds only the next of those that wait for none: a small heap is a fast one."""
-        for delay, call in self.first_calls:
-            heappush(self.heap, (delay, ISSUE, -1, self.issue_first, call))
-            return
-
-    def issue_first(self, call: int) -> None:
-        self.issue_next_first_call()
-        self.issue(call)
 
     def issue(self, call: int) -> None:
         self.issued.append(call)
@@ -202,16 +200,17 @@ class _Run:
         self.step(AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout))
 
     def grant(self, effect: Grant) -> None:
-        call = self.issued[effect.ticket - 1]
+        ticket, now = effect.ticket, self.now
+        call = self.issued[ticket - 1]
         self.queued[call], self.loading[call] = effect.queued, effect.loading
-        self.residency.enter(effect.instance, self.names[call], "busy", self.now)
+        self.residency.enter(effect.instance, self.names[call], "busy", now)
         if self.shared:
             self.pieces[call] = iter(self.plan.answers[call].pieces)
-            self.push(0.0, BEGIN, self.begin, effect.ticket)
+            self.push(0.0, BEGIN, self.begin, ticket)
         else:
             first, all_ = self.plan.alone[call]
-            self.first_token[call] = self.now + first
-            self.push(all_, END, self.end, effect.ticket)
+            self.first_token[call] = now + first
+            self.push(all_, END, self.end, ticket)
 
     def reject(self, effect: Reject) -> None:
         call = self.issued[effect.ticket - 1]

@@ -7,9 +7,7 @@ from functools import partial
 from typing import Final
 
 from statemachine.errors import ConfigurationError
-from statemachine.fair import Fair
-from statemachine.policies import Affinity, CostAware, Gated
-from statemachine.policy import Fifo, Policy, PolicyFactory
+from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated, Policy, PolicyFactory
 
 __all__ = ["BASELINE", "NAMES", "policies_named", "policy_named"]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import starmap
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -55,8 +53,7 @@ class RequestRecord(NamedTuple):
         return self.arrived + self.total
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """A model was in one state from ``start`` to ``end``, in seconds from the start of the replay."""
 
     model: str
@@ -112,7 +109,7 @@ class Residency:
         rows.sort(key=itemgetter(2, 3))
         last = end - 1e-9 * max(1.0, end)
         cut = [(model, state, start, to if to < end else end) for model, state, start, to in rows if start < last]
-        return tuple(starmap(Interval, cut))
+        return tuple(map(Interval._make, cut))
 
 
 def json_lines(records: Iterable[RequestRecord]) -> str:

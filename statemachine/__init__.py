@@ -39,11 +39,9 @@ from .errors import (
     UnknownProviderError,
 )
 from .events import Transition
-from .fair import Fair
 from .lease import Lease
 from .manager import Observer, ProviderManager
-from .policies import Affinity, CostAware, Gated
-from .policy import BasePolicy, Bound, Choice, Fifo, Policy
+from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Policy
 from .runtime import RuntimeProviderConfig
 from .statistics import Statistics
 from .thread_record import SecretRef

@@ -14,8 +14,7 @@ from .adapter import AdapterConfig, AdapterFactory
 from .checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
 from .errors import ConfigurationError, UnknownProviderError
 from .identity import copy_options, public_url, short
-from .policies import Gated
-from .policy import PolicyFactory
+from .policies import Gated, PolicyFactory
 from .runtime import RuntimeProviderConfig
 
 __all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfig", "Unset"]

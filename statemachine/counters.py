@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -38,17 +39,17 @@ class Counters:
     shutdown_failures: int = 0
 
 
-_COUNTED: Final = tuple(field.name for field in fields(Counters))
+_COUNTED: Final = tuple(field.name for field in fields(Counters) if field.name != "grants")
 
 
 class Tally:
-    """The running counts behind Counters and ModelUsage."""
+    """The running counts behind Counters and ModelUsage: leases granted and seconds held by model, and everything else by name."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
-        self.calls: dict[str, int] = {}
+        self.calls: defaultdict[str, int] = defaultdict(int)
+        self.busy: defaultdict[str, float] = defaultdict(float)
         self._started_last: dict[object, str] = {}  # signature by slot
-        self.busy: dict[str, float] = {}
 
     def started(self, slot: object | None, signature: str) -> None:
         """An instance is started, on a local slot where one is given."""
@@ -57,18 +58,9 @@ class Tally:
             self.counts["switches"] += self._started_last.get(slot, signature) != signature
             self._started_last[slot] = signature
 
-    def granted(self, model: str) -> None:
-        """One lease more on ``model``."""
-        self.counts["grants"] += 1
-        self.calls[model] = self.calls.get(model, 0) + 1
-
-    def held(self, model: str, seconds: float) -> None:
-        """A lease on ``model`` is over."""
-        self.busy[model] = self.busy.get(model, 0.0) + seconds
-
     def counters(self) -> Counters:
         """The counts as they are now."""
-        return Counters(**self.counts)
+        return Counters(grants=sum(self.calls.values()), **self.counts)
 
     def usage(self) -> dict[str, ModelUsage]:
         """Each model's use, as it is now."""

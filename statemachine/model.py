@@ -149,10 +149,8 @@ class Model(Moves):
         """Somebody's broken release, or a newcomer of higher priority, may have made it so after they began to wait."""
         if not pool.is_slot:
             return  # what an owner of API leases waits for can be held by others only
-        if pool.waiting_by_owner.keys().isdisjoint(pool.leases_by_owner):
-            return
-        for owner in list(pool.leases_by_owner):  # as many as one instance has leases
-            for request in list(pool.waiting_by_owner.get(owner, {}).values()):
+        for owner in pool.leases_by_owner:  # as many as one instance has leases
+            for request in list(pool.waiting_by_owner.get(owner, ())):
                 if self._waits_for_itself(pool, request):
                     pool.dequeue(request)
                     self._reject(request, self._contention(pool, request), pool)
@@ -214,7 +212,7 @@ class Model(Moves):
         del self.requests[request.ticket]
         pool.take_back(instance, request)
         held = self._now - request.since
-        self.tally.held(request.demand.model, held)
+        self.tally.busy[request.demand.model] += held
         if pool.is_slot:  # elsewhere the policy does not ask
             pool.policy.served(request, round(1000 * held))
         if not instance.leases:

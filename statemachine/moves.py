@@ -26,7 +26,7 @@ from .events import (
     Transition,
 )
 from .lifecycle import INSTANCE, POOL, REQUEST, FastMachine
-from .policy import Fifo, Prioritised
+from .policies import Fifo, Prioritised
 from .pool import Instance, Pool, Request
 from .timers import Timers
 
@@ -64,21 +64,22 @@ class Moves:
         pool.refile(instance)
 
     def _grant(self, pool: Pool, instance: Instance, request: Request) -> None:
-        if request.state == "assigned":
-            request.loading += self._now - request.since
+        now, state = self._now, request.state
+        if state == "assigned":
+            request.loading += now - request.since
         else:
-            request.queued += self._now - request.since
-        if request.state != "new":  # only who has to wait has a deadline
+            request.queued += now - request.since
+        if state != "new":  # only who has to wait has a deadline
             self.timers.disarm(ACQUIRE, request.ticket)
         self._fire(REQUEST, request, "grant")
         if instance.state == "idle":
             self._fire(INSTANCE, instance, "acquire")
             self.timers.disarm(IDLE, instance.id)
         request.instance = instance
-        request.since = self._now
+        request.since = now
         pool.lend(instance, request)
         pool.refile(instance)
-        self.tally.granted(request.demand.model)
+        self.tally.calls[request.demand.model] += 1
         self._effects.append(Grant(request.ticket, instance.id, request.queued, request.loading))
 
     def _unassign(self, pool: Pool, request: Request) -> None:
@@ -142,7 +143,8 @@ class Moves:
         self._effects.append(StartInstance(instance.id, instance.demand))
 
     def _rest(self, pool: Pool, instance: Instance) -> None:
-        self._arm(IDLE, instance.id, pool.idle_timeout)
+        if pool.idle_timeout is not None:
+            self._arm(IDLE, instance.id, pool.idle_timeout)
 
     def _stop(self, pool: Pool, instance: Instance, trigger: str = "stop") -> None:
         self._fire(INSTANCE, instance, trigger)
@@ -175,16 +177,16 @@ class Moves:
 
     def _update(self, pool: Pool) -> None:
         """Bring the pool's own state up to date at the end of a step; drop an endpoint's slot that nobody needs."""
-        if pool.state == "open":
+        if pool.state == "saturated":
+            if pool.held < pool.limit:
+                self._fire(POOL, pool, "relax")
+                self._update(pool)
+        elif pool.state == "open":
             if pool.held >= pool.limit:
                 self._fire(POOL, pool, "saturate")
             elif pool.is_slot and not (pool.instances or pool.waiting) and self.config.local_scope == "endpoint":
                 self._fire(POOL, pool, "close")
                 self._finish_pool(pool)
-        elif pool.state == "saturated":
-            if pool.held < pool.limit:
-                self._fire(POOL, pool, "relax")
-                self._update(pool)
         elif not pool.instances:
             self._finish()
 

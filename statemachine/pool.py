@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from .config import Demand, PoolKey
 from .lifecycle import InstanceState, PoolState, RequestState
-from .policy import Policy
+from .policies import Policy
 
 __all__ = ["Instance", "Pool", "Request", "Shelf"]
 
@@ -65,25 +65,34 @@ class Instance:
     shelf: Shelf | None = None
     holds_place: bool = False
 
-    def right_shelf(self) -> Shelf | None:
-        """Where it belongs, from its state."""
+    def standing(self) -> Standing:
+        """Where it belongs, and whether it keeps its place, from its state."""
         state = self.state
         if state == "active":
-            return "spare" if len(self.leases) < self.demand.parallel else None
-        if state == "idle":
-            return "idle"
-        if state in ("absent", "starting"):
-            return "loading" if len(self.assigned) < self.demand.parallel else None
-        if state == "stopping" and self.successor is None:
-            return "vacating"
-        return None
-
-    def keeps_its_place(self) -> bool:
-        """Whether nobody of another signature could be given its place now."""
-        return self.state in _HELD_STATES or (self.state == "stopping" and self.successor is not None)
+            return _SPARE if len(self.leases) < self.demand.parallel else _HELD
+        if state == "stopping":
+            return _VACATING if self.successor is None else _HELD
+        if state == "starting":
+            return _STARTING if len(self.assigned) < self.demand.parallel else _HELD
+        if state == "absent":
+            return _PLANNED if len(self.assigned) < self.demand.parallel else _GONE
+        return _IDLE if state == "idle" else _HELD if state == "draining" else _GONE
 
 
-_HELD_STATES: Final = frozenset({"starting", "active", "draining"})
+class Standing(NamedTuple):
+    """The shelf of an instance, and whether nobody of another signature could be given its place now."""
+
+    shelf: Shelf | None
+    holds_place: bool
+
+
+_IDLE: Final = Standing("idle", False)
+_SPARE: Final = Standing("spare", True)
+_PLANNED: Final = Standing("loading", False)
+_STARTING: Final = Standing("loading", True)
+_VACATING: Final = Standing("vacating", False)
+_HELD: Final = Standing(None, True)
+_GONE: Final = Standing(None, False)
 
 
 class Pool:
@@ -105,7 +114,7 @@ class Pool:
         self.loading: dict[str, OrderedDict[int, Instance]] = {}
         self.vacating: OrderedDict[int, Instance] = OrderedDict()
         self.waiting: dict[int, Request] = {}
-        self.waiting_by_owner: dict[object, dict[int, Request]] = {}
+        self.waiting_by_owner: dict[object, list[Request]] = {}
         self.leases_by_owner: dict[object, int] = {}
 
     # ---- the queue ----
@@ -113,14 +122,18 @@ class Pool:
     def enqueue(self, request: Request) -> None:
         """Let ``request`` wait; one that has waited before gets its old place."""
         self.waiting[request.ticket] = request
-        self.waiting_by_owner.setdefault(request.owner, {})[request.ticket] = request
+        own = self.waiting_by_owner.get(request.owner)
+        if own is None:
+            self.waiting_by_owner[request.owner] = [request]
+        else:
+            own.append(request)
         self.policy.arrived(request)
 
     def dequeue(self, request: Request, *, placed: bool = False) -> None:
         """Take ``request`` out of the queue. ``placed``: because it got an instance."""
         del self.waiting[request.ticket]
         own = self.waiting_by_owner[request.owner]
-        del own[request.ticket]
+        own.remove(request)
         if not own:
             del self.waiting_by_owner[request.owner]
         if placed:
@@ -153,44 +166,44 @@ class Pool:
 
     def refile(self, instance: Instance) -> None:
         """Put ``instance`` where its state says it belongs."""
-        holds = instance.keeps_its_place()
+        shelf, holds = instance.standing()
         if holds is not instance.holds_place:
             self.held += 1 if holds else -1
             instance.holds_place = holds
-        shelf = instance.right_shelf()
         if shelf != instance.shelf:
-            self._take_down(instance)
+            if instance.shelf is not None:
+                self._take_down(instance, instance.shelf)
             instance.shelf = shelf
-            self._put_up(instance)
+            if shelf is not None:
+                self._put_up(instance, shelf)
 
     def forget(self, instance: Instance) -> None:
         """``instance`` is over: it stands nowhere any more."""
-        self._take_down(instance)
+        if instance.shelf is not None:
+            self._take_down(instance, instance.shelf)
         self.held -= instance.holds_place
         del self.instances[instance.id]
 
-    def _put_up(self, instance: Instance) -> None:
-        shelf, signature = instance.shelf, instance.demand.signature
+    def _put_up(self, instance: Instance, shelf: Shelf) -> None:
         if shelf == "vacating":
             self.vacating[instance.id] = instance
-        elif shelf is not None:
-            by_signature = self.loading if shelf == "loading" else self.usable
-            row = by_signature.get(signature)
-            if row is None:
-                row = by_signature[signature] = OrderedDict()
-            row[instance.id] = instance
-            if shelf == "idle":
-                self.idle[instance.id] = instance
+            return
+        by_signature = self.loading if shelf == "loading" else self.usable
+        row = by_signature.get(instance.demand.signature)
+        if row is None:
+            row = by_signature[instance.demand.signature] = OrderedDict()
+        row[instance.id] = instance
+        if shelf == "idle":
+            self.idle[instance.id] = instance
 
-    def _take_down(self, instance: Instance) -> None:
-        shelf, signature = instance.shelf, instance.demand.signature
+    def _take_down(self, instance: Instance, shelf: Shelf) -> None:
         if shelf == "vacating":
             del self.vacating[instance.id]
-        elif shelf is not None:
-            by_signature = self.loading if shelf == "loading" else self.usable
-            row = by_signature[signature]
-            del row[instance.id]
-            if not row:
-                del by_signature[signature]
-            if shelf == "idle":
-                del self.idle[instance.id]
+            return
+        by_signature = self.loading if shelf == "loading" else self.usable
+        row = by_signature[instance.demand.signature]
+        del row[instance.id]
+        if not row:
+            del by_signature[instance.demand.signature]
+        if shelf == "idle":
+            del self.idle[instance.id]

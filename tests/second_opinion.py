@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 from adapters import FakeAdapter
 from statemachine import ProviderConfig, ProviderManagerConfig
 from statemachine.checking.scenario import Scenario, Wish
-from statemachine.policy import Fifo
+from statemachine.policies import Fifo
 
 SPECIFICATIONS: Final = Path(__file__).parent / "spin"
 MISSING: Final = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]

@@ -19,10 +19,8 @@ from statemachine.checking.scenario import Scenario, Wish
 from statemachine.checking.scenarios import LARGE, STANDARD
 from statemachine.checking.system import PASSING_WITHIN_BOUND, ModelSystem
 from statemachine.events import AcquireRequested, Cause
-from statemachine.fair import Fair
 from statemachine.model import Model
-from statemachine.policies import Affinity, CostAware, Gated
-from statemachine.policy import Choice, PolicyFactory, Rank, Waiter
+from statemachine.policies import Affinity, Choice, CostAware, Fair, Gated, PolicyFactory, Rank, Waiter
 from statemachine.pool import Request
 from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.properties import EVENTUALLY, SOMETIMES

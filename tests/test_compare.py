@@ -22,8 +22,7 @@ from simulation.timing import ProfileTiming
 from simulation.trading_graph import trading_graph
 from simulation.workload import Call, Workload, at_once
 from statemachine import ConfigurationError
-from statemachine.policies import Affinity, Gated
-from statemachine.policy import Fifo
+from statemachine.policies import Affinity, Fifo, Gated
 
 QUICK, DEEP = "qwen3.5-4b", "openai/gpt-oss-20b"
 EXACT = LatencyProfile(jitter=0, tokens_per_chunk=64)

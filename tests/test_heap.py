@@ -14,7 +14,7 @@ from simulation.metrics import summarise
 from simulation.timing import FixedTiming, MeasuredTiming, ProfileTiming
 from simulation.workload import Call, Workload
 from statemachine import ConfigurationError
-from statemachine.policy import Choice, Fifo, Waiter
+from statemachine.policies import Choice, Fifo, Waiter
 
 from .two_drivers import LARGE, MODELS, SMALL, TOLERANCE, profile
 

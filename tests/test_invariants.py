@@ -11,7 +11,7 @@ from simulation.timing import FixedTiming
 from simulation.workload import Call, Workload
 from statemachine import InvariantError, ProviderConfig, ProviderManager, ProviderManagerConfig, invariants
 from statemachine.model import Model
-from statemachine.policy import Fifo
+from statemachine.policies import Fifo
 from statemachine.proof.mutants.leases import DoubleGrant
 from statemachine.proof.mutants.pools import NewBeforeOld, SaturationForgotten
 from statemachine.proof.mutants.waiting import NewcomerFirst

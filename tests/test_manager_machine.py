@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from statemachine import ProviderConfig, ProviderManager, ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.invariants import complaints_of
-from statemachine.policy import Fifo
+from statemachine.policies import Fifo
 from tests.controlled import PIECES, Agent, Controlled, Controls, Piece
 from tests.pump import Call, Pump
 

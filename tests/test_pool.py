@@ -54,8 +54,7 @@ def test_an_instance_stands_where_its_state_says(
     instance.leases = {ticket: request(ticket) for ticket in range(leases)}
     instance.assigned = {ticket: request(ticket) for ticket in range(assigned)}
     instance.successor = Instance(2, demand()) if successor else None
-    assert instance.right_shelf() == shelf
-    assert instance.keeps_its_place() is keeps
+    assert instance.standing() == (shelf, keeps)
     pool = Pool(KEY, 1, None, False, Fifo())
     pool.instances[1] = instance
     pool.live = 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statemachine import Affinity, Choice, ConfigurationError, Fifo, Gated
-from statemachine.policy import Bound, Line, Policy, Prioritised
+from statemachine.policies import Bound, Line, Policy, Prioritised
 
 
 class W(NamedTuple):

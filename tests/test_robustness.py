@@ -33,7 +33,7 @@ from statemachine import (
 from statemachine.events import AcquireRequested, Cancelled, Event, Released, StartFailed, StartSucceeded, Stopped
 from statemachine.identity import public_url
 from statemachine.model import Model
-from statemachine.policy import PolicyFactory, Prioritised
+from statemachine.policies import PolicyFactory, Prioritised
 from statemachine.pool import Request
 from statemachine.snapshot import restore, snapshot
 

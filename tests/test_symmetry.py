@@ -16,8 +16,7 @@ from statemachine.checking.scenarios import COMPONENTS, LARGE, STANDARD
 from statemachine.checking.system import ModelSystem
 from statemachine.config import ProviderManagerConfig
 from statemachine.model import Model
-from statemachine.policies import Affinity, Gated
-from statemachine.policy import PolicyFactory
+from statemachine.policies import Affinity, Gated, PolicyFactory
 from statemachine.proof.mutants.leases import DrainForgotten
 from statemachine.proof.mutants.pools import NewBeforeOld
 from statemachine.proof.mutants.waiting import WaitsForItself

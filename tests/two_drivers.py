@@ -16,7 +16,7 @@ from simulation.timing import ProfileTiming
 from simulation.workload import Call, Workload
 from statemachine import ProviderManagerConfig
 from statemachine.events import Transition
-from statemachine.policy import Fifo, PolicyFactory
+from statemachine.policies import Fifo, PolicyFactory
 
 TOLERANCE = 1e-6
 """Seconds. The two add the same durations up in another order, and trio's clock rounds at every jump; nothing else differs."""

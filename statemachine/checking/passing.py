@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from ..policy import Bound
+from ..policies import Bound
 from ..pool import Pool, Request
 from ..properties.property import Step, placed
 

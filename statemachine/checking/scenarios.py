@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from ..adapter import Adapter, AdapterConfig
 from ..config import ProviderConfig, ProviderManagerConfig
-from ..policies import Affinity, Gated
-from ..policy import Fifo, PolicyFactory
+from ..policies import Affinity, Fifo, Gated, PolicyFactory
 from .scenario import Scenario, Wish
 from .system import SOMEBODY_PASSED_OVER
 

@@ -217,12 +217,12 @@ def books_are_right(step: Step) -> bool:
 def _counts_are_right(pool: Pool) -> bool:
     held = leases = standing = 0
     for instance in pool.instances.values():
-        shelf = instance.right_shelf()
+        shelf, holds = instance.standing()
         if instance.shelf != shelf:
             return False
         if shelf is not None:
             standing += 2 if shelf == "idle" else 1  # those that are idle are usable, too
-        held += instance.keeps_its_place()
+        held += holds
         leases += len(instance.leases)
     rows = [pool.idle, pool.vacating, *pool.usable.values(), *pool.loading.values()]
     counted = pool.live, pool.held, sum(pool.leases_by_owner.values()), sum(map(len, rows))

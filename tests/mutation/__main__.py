@@ -15,7 +15,7 @@ from .mutate import Mutant, mutants
 from .reach import Reach, measured
 from .report import explained, write
 from .results import Results
-from .subjects import ROOT, SUBJECTS, source
+from .subjects import ROOT, SUBJECTS, path
 from .trial import start, verdict, warm_up
 
 FOLDER = ROOT / ".mutation"
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = Results(FOLDER / "results.jsonl", package, files, fresh=options.fresh)
     warm_up()
     reach = measured(_digest(package, *files.values(), repr(SUBJECTS)), FOLDER)
-    everything = {name: list(mutants(name, source(name))) for name in SUBJECTS}
+    everything = {name: list(mutants(name, _source(name))) for name in SUBJECTS}
     try:
         if not options.report:
             _check_the_original(reach, results)
@@ -50,12 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if explained(fates) else 1
 
 
+def _source(module: str) -> str:
+    return path(module).read_text(encoding="utf-8")
+
+
 def _digests() -> tuple[str, dict[str, str]]:
     """Of the package and of what helps to test it, and of each file of tests."""
-    tests = {f"tests/{path.name}": path for path in sorted((ROOT / "tests").glob("test_*.py"))}
+    tests = {f"tests/{file.name}": file for file in sorted((ROOT / "tests").glob("test_*.py"))}
     others = {*(ROOT / "statemachine").rglob("*.py"), *(ROOT / "tests").glob("*.py")} - {*tests.values()}
-    package = _digest(*(path.read_text(encoding="utf-8") for path in sorted(others)))
-    return package, {name: _digest(path.read_text(encoding="utf-8")) for name, path in tests.items()}
+    package = _digest(*(file.read_text(encoding="utf-8") for file in sorted(others)))
+    return package, {name: _digest(file.read_text(encoding="utf-8")) for name, file in tests.items()}
 
 
 def _digest(*texts: str) -> str:
@@ -65,7 +69,7 @@ def _digest(*texts: str) -> str:
 def _check_the_original(reach: Reach, results: Results) -> None:
     """Without any mutation all tests pass, within their limits and in their order. Raises SystemExit where one does not."""
     for module in {tests: module for module, tests in SUBJECTS.items()}.values():
-        original = Mutant(module, "", "", "", range(0), source(module))
+        original = Mutant(module, "", "", "", range(0), _source(module))
         if tests := results.open(original, reach.all_of(module)):
             process = start(module, original.source, reach.with_seconds(tests), FOLDER / "note")
             found = verdict(*os.wait4(process, 0)[1:], FOLDER / "note")

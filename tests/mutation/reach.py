@@ -15,7 +15,7 @@ import pytest
 from coverage import Coverage
 
 from .mutate import Mutant
-from .subjects import ROOT, SUBJECTS
+from .subjects import SUBJECTS, path
 from .trial import OPTIONS, Notes, fork, verdict
 
 __all__ = ["Reach", "measured"]
@@ -66,7 +66,7 @@ def measured(tree: str, folder: Path) -> Reach:
 
 
 def _measure(tree: str, file: Path, note: Path) -> int:
-    files = {module: str(ROOT / "statemachine" / f"{module.replace('.', '/')}.py") for module in SUBJECTS}
+    files = {module: str(path(module)) for module in SUBJECTS}
     coverage = Coverage(data_file=None, config_file=False, include=list(files.values()))
     clock = _Clock(coverage)
     coverage.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["ROOT", "SUBJECTS", "Tests", "source"]
+__all__ = ["ROOT", "SUBJECTS", "Tests", "path"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,16 +33,22 @@ _CHECKER = tuple(
 )
 _SCHEDULES = _tests("agent", "programs", "sweep", "cancellation", "manager_machine")
 
-SUBJECTS: dict[str, Tests] = {
-    **dict.fromkeys(("lease", "worker", "manager", "engine", "refusal"), (*_CONTRACT, *_SCHEDULES)),
-    **dict.fromkeys(
-        ("lifecycle", "model", "moves", "pool", "timers", "counters", "policy", "policies", "fair"),
-        (*_MODEL, *_POLICIES, *_CONTRACT, *_CHECKER),
+_DRIVER = ("manager", "lease", "worker", "engine", "refusal")
+_PURE = (
+    *("lifecycle", "model", "moves", "pool", "timers", "counters"),
+    *(
+        f"policies/{name}"
+        for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised")
     ),
+)
+
+SUBJECTS: dict[str, Tests] = {
+    **dict.fromkeys(_DRIVER, (*_CONTRACT, *_SCHEDULES)),
+    **dict.fromkeys(_PURE, (*_MODEL, *_POLICIES, *_CONTRACT, *_CHECKER)),
 }
-"""By module of ``statemachine``."""
+"""By module: a path in ``statemachine``."""
 
 
-def source(module: str) -> str:
-    """The text of a subject."""
-    return (ROOT / "statemachine" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+def path(module: str) -> Path:
+    """Where the source of a subject is."""
+    return ROOT / "statemachine" / f"{module}.py"

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from .subjects import ROOT
+from .subjects import ROOT, path
 
 __all__ = ["OPTIONS", "Notes", "Verdict", "fork", "start", "verdict", "warm_up"]
 
@@ -63,7 +63,7 @@ def warm_up() -> None:
 
 
 def start(module: str, source: str, tests: Mapping[str, float], note: Path) -> int:
-    """Fork a trial of ``source`` as ``statemachine.module``, which leaves the name of its killer in ``note``. Returns its process.
+    """Fork a trial of ``source`` in the place of a subject, which leaves the name of its killer in ``note``. Returns its process.
 
     ``tests`` are run in their order; with each the processor time that it usually takes, in seconds.
     """
@@ -102,7 +102,7 @@ def verdict(status: int, usage: Any, note: Path) -> Verdict:
 def _run(module: str, source: str, tests: Mapping[str, float], note: Path) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    sys.meta_path.insert(0, _Finder(f"statemachine.{module}", source))
+    sys.meta_path.insert(0, _Finder(f"statemachine.{module.replace('/', '.')}", path(module), source))
     limits = _Limits(tests, note)
     return pytest.main([*OPTIONS, *dict.fromkeys(name.split("::")[0] for name in tests)], [limits, Notes(note)])
 
@@ -110,15 +110,15 @@ def _run(module: str, source: str, tests: Mapping[str, float], note: Path) -> in
 class _Finder:
     """Finds one module with another source than that on the disk."""
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, file: Path, source: str) -> None:
         self._name = name
+        self._file = str(file)
         self._source = source
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if name != self._name:
             return None
-        file = str(ROOT / name.replace(".", "/")) + ".py"
-        return spec_from_file_location(name, file, loader=_Loader(name, file, self._source))
+        return spec_from_file_location(name, self._file, loader=_Loader(name, self._file, self._source))
 
 
 class _Loader(SourceFileLoader):

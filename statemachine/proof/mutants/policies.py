@@ -6,8 +6,7 @@ from collections.abc import Hashable
 
 from ...config import PoolKey
 from ...model import Model
-from ...policies import Gated
-from ...policy import BasePolicy, Bound, Choice, Line, Rank, Waiter
+from ...policies import BasePolicy, Bound, Choice, Gated, Line, Rank, Waiter
 from ...pool import Pool
 
 

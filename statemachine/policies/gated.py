@@ -1,8 +1,4 @@
-"""Policies that switch less than first come, first served does. Each says how often it may pass somebody over, and the checker proves it.
-
-A *turn* is a run of requests for one model. With first come, first served on alternating requests every turn is one
-request long, and every turn costs a switch. Longer turns cost fewer switches; a bound keeps them from starving the others.
-"""
+"""Gated service: who is there when a model has been loaded is served, and then another model has its turn."""
 
 from __future__ import annotations
 
@@ -10,29 +6,11 @@ from collections.abc import Hashable
 from heapq import heappop, heappush
 from typing import Final
 
-from .checks import check_count
-from .policy import BasePolicy, Bound, Choice, Line, Rank, Waiter
+from ..checks import check_count
+from .line import Line
+from .policy import BasePolicy, Bound, Choice, Rank, Waiter
 
-__all__ = ["Affinity", "CostAware", "Gated"]
-
-
-class _ByModel:
-    """All waiters in one line, and each model's in a line of its own."""
-
-    def __init__(self) -> None:
-        self.all = Line()
-        self.of: dict[str, Line] = {}
-
-    def add(self, waiter: Waiter) -> None:
-        self.all.add(waiter)
-        self.of.setdefault(waiter.signature, Line()).add(waiter)
-
-    def remove(self, waiter: Waiter) -> None:
-        self.all.remove(waiter)
-        line = self.of[waiter.signature]
-        line.remove(waiter)
-        if not line:
-            del self.of[waiter.signature]
+__all__ = ["Gated"]
 
 
 class Gated(BasePolicy):
@@ -142,87 +120,3 @@ class Gated(BasePolicy):
     def _is_oldest(self, ticket: int, model: str) -> bool:
         line = self._lines.get(model)
         return model != self._model and line is not None and line.first == ticket
-
-
-class Affinity(BasePolicy):
-    """The model that was served last goes first, until the oldest waiter has been passed over ``passes`` times.
-
-    Bound: ``passes``. A request that passes over some waiter passes over the oldest one too, so nobody is passed over more
-    often than the oldest, and that is served as soon as its count is full.
-    """
-
-    def __init__(self, passes: int = 16) -> None:
-        check_count("passes", passes, least=0)
-        self.bound: Final = Bound(passes=passes, late=None)
-        self._passes: Final = passes
-        self._waiting = _ByModel()
-        self._model = ""  # served last
-        self._ahead: list[int] = []  # heap of the placed tickets that are younger than the oldest waiter
-
-    def arrived(self, waiter: Waiter) -> None:
-        self._waiting.add(waiter)
-
-    def placed(self, waiter: Waiter) -> None:
-        self._model = waiter.signature
-        heappush(self._ahead, waiter.ticket)
-        self.left(waiter)
-
-    def left(self, waiter: Waiter) -> None:
-        self._waiting.remove(waiter)
-        everyone = self._waiting.all
-        while self._ahead and not (everyone and self._ahead[0] > everyone.first):
-            heappop(self._ahead)
-
-    def choose(self) -> Choice | None:
-        if not self._waiting.all:
-            return None
-        line = self._waiting.of.get(self._model)
-        if line is None or len(self._ahead) >= self._passes:
-            return Choice(self._waiting.all.first, "oldest")
-        return Choice(line.first, "same model")
-
-    def snapshot(self, rank: Rank) -> Hashable:
-        return self._model, tuple(sorted(map(rank, self._ahead)))
-
-    def restore(self, memory: Hashable) -> None:
-        assert isinstance(memory, tuple), "made by snapshot()"
-        self._model, ahead = memory
-        self._ahead = list(ahead)  # sorted, and so a heap
-
-
-class CostAware(Gated):
-    """Gated, with as many newcomers let in as a switch is worth by what it has seen of switches and answers. An experiment.
-
-    While a switch takes no longer than an answer, nobody is let in; twice as long: one; four times: two; and ``most`` at most. How
-    long they take is remembered as two levels, powers of two of a millisecond, which move by one at a time towards what is seen: a
-    single odd one changes little. It never idles for a request that has not come. Bound: ``late`` is ``most``. Raises ConfigurationError.
-    """
-
-    def __init__(self, most: int = 4) -> None:
-        super().__init__(most)
-        self._switch = self._answer = 0
-
-    @property
-    def extra(self) -> int:
-        return min(self._extra, (1 << max(0, self._switch - self._answer)) // 2)
-
-    def loaded(self, signature: str, milliseconds: int | None) -> None:
-        super().loaded(signature, milliseconds)
-        if milliseconds is not None:
-            self._switch = _towards(self._switch, milliseconds)
-
-    def served(self, waiter: Waiter, milliseconds: int) -> None:
-        self._answer = _towards(self._answer, milliseconds)
-
-    def snapshot(self, rank: Rank) -> Hashable:
-        return super().snapshot(rank), self._switch, self._answer
-
-    def restore(self, memory: Hashable) -> None:
-        assert isinstance(memory, tuple), "made by snapshot()"
-        gate, self._switch, self._answer = memory
-        super().restore(gate)
-
-
-def _towards(level: int, milliseconds: int) -> int:
-    seen = milliseconds.bit_length()
-    return level + (seen > level) - (seen < level)

@@ -6,9 +6,10 @@ from collections.abc import Hashable
 from heapq import heappop, heappush
 from typing import Final
 
-from .checks import check_count
-from .policies import Gated
-from .policy import Choice, Line, Rank, Waiter
+from ..checks import check_count
+from .gated import Gated
+from .line import Line
+from .policy import Choice, Rank, Waiter
 
 __all__ = ["Fair"]
 

@@ -1,0 +1,33 @@
+"""Who is served next. Each policy says how often it may pass somebody over, and the checker proves it.
+
+A *turn* is a run of requests for one model. With first come, first served on alternating requests every turn is one
+request long, and every turn costs a switch. Longer turns cost fewer switches; a bound keeps them from starving the others.
+"""
+
+from __future__ import annotations
+
+from .affinity import Affinity
+from .cost_aware import CostAware
+from .fair import Fair
+from .fifo import Fifo
+from .gated import Gated
+from .line import Line
+from .policy import BasePolicy, Bound, Choice, Policy, PolicyFactory, Rank, Waiter
+from .prioritised import Prioritised
+
+__all__ = [
+    "Affinity",
+    "BasePolicy",
+    "Bound",
+    "Choice",
+    "CostAware",
+    "Fair",
+    "Fifo",
+    "Gated",
+    "Line",
+    "Policy",
+    "PolicyFactory",
+    "Prioritised",
+    "Rank",
+    "Waiter",
+]

@@ -1,0 +1,22 @@
+"""First come, first served."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .line import Line
+from .policy import BasePolicy, Bound, Choice
+
+__all__ = ["Fifo"]
+
+
+class Fifo(Line, BasePolicy):
+    """First come, first served. Nobody is ever passed over; a slot switches whenever the next request is for another model."""
+
+    bound: Final = Bound(passes=0, late=0)
+
+    arrived = Line.add
+    placed = left = Line.remove
+
+    def choose(self) -> Choice | None:
+        return Choice(self.first, "oldest") if self._tickets else None

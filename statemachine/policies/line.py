@@ -1,0 +1,75 @@
+"""Waiters in the order of their tickets: what policies are made of."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from .policy import Waiter
+
+__all__ = ["ByModel", "Line"]
+
+
+class Line:
+    """Tickets in order. Whoever arrives last has the highest; one that comes back goes to its old place."""
+
+    def __init__(self) -> None:
+        self._tickets: OrderedDict[int, Waiter] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def add(self, waiter: Waiter) -> None:
+        """``waiter`` takes its place."""
+        if self._tickets and waiter.ticket < self.last:
+            self._take_back(waiter)
+        else:
+            self._tickets[waiter.ticket] = waiter
+
+    def _take_back(self, waiter: Waiter) -> None:
+        tickets, ticket = self._tickets, waiter.ticket
+        if ticket < self.first:
+            tickets[ticket] = waiter
+            tickets.move_to_end(ticket, last=False)
+        else:
+            later = [t for t in tickets if t > ticket]
+            tickets[ticket] = waiter
+            for one in later:
+                tickets.move_to_end(one)
+
+    def remove(self, waiter: Waiter) -> None:
+        """``waiter`` leaves."""
+        del self._tickets[waiter.ticket]
+
+    @property
+    def first(self) -> int:
+        """The oldest ticket."""
+        return next(iter(self._tickets))
+
+    @property
+    def last(self) -> int:
+        """The youngest ticket."""
+        return next(reversed(self._tickets))
+
+    @property
+    def oldest(self) -> Waiter:
+        """Who has the oldest ticket."""
+        return self._tickets[self.first]
+
+
+class ByModel:
+    """All waiters in one line, and each model's in a line of its own."""
+
+    def __init__(self) -> None:
+        self.all = Line()
+        self.of: dict[str, Line] = {}
+
+    def add(self, waiter: Waiter) -> None:
+        self.all.add(waiter)
+        self.of.setdefault(waiter.signature, Line()).add(waiter)
+
+    def remove(self, waiter: Waiter) -> None:
+        self.all.remove(waiter)
+        line = self.of[waiter.signature]
+        line.remove(waiter)
+        if not line:
+            del self.of[waiter.signature]

@@ -1,0 +1,117 @@
+"""Who is served next: the order of the requests that wait for one pool.
+
+A policy is a small object without I/O, clock or randomness that the model consults. It is incremental: told of every arrival and departure,
+asked for a choice, so that a decision costs no more with ten thousand waiters than with ten. ``choose`` has no side effects, so it may be
+asked as often as one likes. What a policy remembers is part of the model's state: integers and names only.
+
+Priorities are not a policy's business: :class:`~.prioritised.Prioritised` keeps one policy per priority, whichever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import NamedTuple, Protocol, TypeAlias
+
+__all__ = ["BasePolicy", "Bound", "Choice", "Policy", "PolicyFactory", "Rank", "Waiter"]
+
+
+class Waiter(Protocol):
+    """What a policy may know of a request."""
+
+    @property
+    def ticket(self) -> int: ...
+    @property
+    def signature(self) -> str: ...
+    @property
+    def agent(self) -> str | None: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it was placed where an instance is still to be loaded."""
+        ...
+
+
+class Choice(NamedTuple):
+    """The request to be served next, and why this one."""
+
+    ticket: int
+    reason: str
+
+
+Rank: TypeAlias = Callable[[int], int]
+
+
+class Bound(NamedTuple):
+    """What a policy promises to each waiter, among those of its priority; None: nothing. The checker proves it.
+
+    ``passes``: at most so many younger requests are placed before it. ``late``: of each model, at most so many requests
+    are placed before it that arrived after the first younger one of that model had got its lease; so whoever may still pass it
+    over is known from then on, newcomers can add no more than this, and it cannot starve.
+    """
+
+    passes: int | None
+    late: int | None
+
+
+class Policy(Protocol):
+    """The order of one queue. Tickets grow with arrival; a request that comes back keeps its ticket, and so its place."""
+
+    @property
+    def bound(self) -> Bound:
+        """How far it may pass somebody over."""
+        ...
+
+    def arrived(self, waiter: Waiter) -> None:
+        """``waiter`` joins the queue (or comes back to it: the start it had joined failed)."""
+        ...
+
+    def placed(self, waiter: Waiter) -> None:
+        """``waiter``, which was chosen, leaves the queue for an instance."""
+        ...
+
+    def left(self, waiter: Waiter) -> None:
+        """``waiter`` leaves the queue otherwise: cancelled, timed out or rejected."""
+        ...
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        """The load of an instance of ``signature`` has ended, well or badly.
+
+        ``milliseconds``: from the moment that somebody was placed there, so with the shutdown before it; None: they have all gone.
+        """
+        ...
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        """The lease of ``waiter`` has ended, after so long."""
+        ...
+
+    def choose(self) -> Choice | None:
+        """The only request that may be served now. No side effects. None only while an instance is there whose release ends that."""
+        ...
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        """What it remembers beyond its waiters, with every ticket in it renamed by ``rank``, which keeps their order."""
+        ...
+
+    def restore(self, memory: Hashable) -> None:
+        """Remember ``memory``, made by :meth:`snapshot` without renaming. Called on a new policy after all waiters have arrived."""
+        ...
+
+
+PolicyFactory: TypeAlias = Callable[[], Policy]
+
+
+class BasePolicy:
+    """What a policy need not write itself: this one learns nothing, and remembers nothing but its waiters."""
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        pass
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        pass
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return ()
+
+    def restore(self, memory: Hashable) -> None:
+        pass

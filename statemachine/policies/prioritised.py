@@ -1,0 +1,94 @@
+"""Priorities, for every policy alike."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final
+
+from .policy import Choice, Policy, PolicyFactory, Rank, Waiter
+
+__all__ = ["Prioritised"]
+
+
+class _Level:
+    """One priority's policy, and how many of that priority wait."""
+
+    __slots__ = ("policy", "waiting")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.waiting = 0
+
+
+class Prioritised:
+    """One policy per priority; the highest priority that has a choice to make makes it. Itself a policy.
+
+    A priority whose last waiter has gone is forgotten, but for the one that was served last: its policy may remember the
+    resident model.
+    """
+
+    def __init__(self, policy: PolicyFactory) -> None:
+        self._policy = policy
+        self._levels: dict[int, _Level] = {}  # by priority, the highest first
+        self._served: int | None = None  # the priority served last
+        self._unused: Policy | None = policy()
+        self.bound: Final = self._unused.bound
+
+    def arrived(self, waiter: Waiter) -> None:
+        level = self._levels.get(waiter.priority) or self._add(waiter.priority)
+        level.waiting += 1
+        level.policy.arrived(waiter)
+
+    def placed(self, waiter: Waiter) -> None:
+        priority = waiter.priority
+        level = self._levels[priority]
+        level.policy.placed(waiter)
+        level.waiting -= 1
+        if priority != self._served:
+            before, self._served = self._served, priority
+            if before is not None:
+                self._forget_if_over(before)
+
+    def left(self, waiter: Waiter) -> None:
+        level = self._levels[waiter.priority]
+        level.policy.left(waiter)
+        level.waiting -= 1
+        self._forget_if_over(waiter.priority)
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        for level in self._levels.values():
+            level.policy.loaded(signature, milliseconds)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        level = self._levels.get(waiter.priority)
+        if level is not None:
+            level.policy.served(waiter, milliseconds)
+
+    def choose(self) -> Choice | None:
+        for level in self._levels.values():
+            choice = level.policy.choose()
+            if choice is not None:
+                return choice
+        return None
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        memories = ((priority, level.policy.snapshot(rank)) for priority, level in self._levels.items())
+        return self._served, tuple([one for one in memories if one[1] != ()])
+
+    def restore(self, memory: Hashable) -> None:
+        assert isinstance(memory, tuple), "made by snapshot()"
+        self._served, memories = memory
+        for priority, one in memories:
+            level = self._levels.get(priority) or self._add(priority)
+            level.policy.restore(one)
+
+    def _add(self, priority: int) -> _Level:
+        level = _Level(self._unused or self._policy())
+        self._unused = None
+        self._levels = dict(sorted([*self._levels.items(), (priority, level)], reverse=True))
+        return level
+
+    def _forget_if_over(self, priority: int) -> None:
+        level = self._levels.get(priority)  # one that remembers nothing is not restored
+        if level is not None and priority != self._served and not level.waiting:
+            del self._levels[priority]
