@@ -15,7 +15,7 @@ from .mutate import Mutant, mutants
 from .reach import Reach, measured
 from .report import explained, write
 from .results import Results
-from .subjects import ROOT, SUBJECTS, path
+from .subjects import LEFT_OUT, ROOT, SUBJECTS, path
 from .trial import start, verdict, warm_up
 
 FOLDER = ROOT / ".mutation"
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     package, files = _digests()
     results = Results(FOLDER / "results.jsonl", package, files, fresh=options.fresh)
     warm_up()
-    reach = measured(_digest(package, *files.values(), repr(SUBJECTS)), FOLDER)
+    reach = measured(_digest(package, *files.values(), repr(SUBJECTS), LEFT_OUT.pattern), FOLDER)
     everything = {name: list(mutants(name, _source(name))) for name in SUBJECTS}
     try:
         if not options.report:

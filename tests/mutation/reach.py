@@ -15,7 +15,7 @@ import pytest
 from coverage import Coverage
 
 from .mutate import Mutant
-from .subjects import SUBJECTS, path
+from .subjects import LEFT_OUT, SUBJECTS, path
 from .trial import OPTIONS, Notes, fork, verdict
 
 __all__ = ["Reach", "measured"]
@@ -86,6 +86,9 @@ class _Clock:
     def __init__(self, coverage: Coverage) -> None:
         self.seconds: dict[str, float] = {}
         self._coverage = coverage
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if not LEFT_OUT.search(item.nodeid)]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["ROOT", "SUBJECTS", "Tests", "path"]
+__all__ = ["LEFT_OUT", "ROOT", "SUBJECTS", "Tests", "path"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +42,11 @@ _PURE = (
         for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised")
     ),
 )
+LEFT_OUT = re.compile(
+    r"-another\]|cancelled (start|hand-off)|with all of them|whatever_agents|wrong_manager|schedules\[(8|17)-|PCT"
+    r"|\[(slot-gated|live-gated.*|api-wait|history-slot|(fair|cost_aware|gated)-2)\]"
+)
+"""The names of tests that take more than a second: enough are left of their kind, and survivors go through all."""
 
 SUBJECTS: dict[str, Tests] = {
     **dict.fromkeys(_DRIVER, (*_CONTRACT, *_SCHEDULES)),
