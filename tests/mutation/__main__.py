@@ -19,6 +19,7 @@ from .subjects import LEFT_OUT, ROOT, SUBJECTS, path
 from .trial import start, verdict, warm_up
 
 FOLDER = ROOT / ".mutation"
+LIKELY = 4  # tests to be tried before all others
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,7 +72,7 @@ def _check_the_original(reach: Reach, results: Results) -> None:
     for module in {tests: module for module, tests in SUBJECTS.items()}.values():
         original = Mutant(module, "", "", "", range(0), _source(module))
         if tests := results.open(original, reach.all_of(module)):
-            process = start(module, original.source, reach.with_seconds(tests), FOLDER / "note")
+            process = start(module, original.source, [reach.with_seconds(tests)], FOLDER / "note")
             found = verdict(*os.wait4(process, 0)[1:], FOLDER / "note")
             if found.killer:
                 sys.exit(f"without any mutation, {found.killer} fails")
@@ -82,19 +83,27 @@ def _run(everything: list[Mutant], reach: Reach, jobs: int, results: Results) ->
     to_do = [(m, tests) for m in everything if (tests := results.open(m, reach.of(m)))]
     queue = iter(to_do)
     running: dict[int, tuple[Mutant, list[str]]] = {}  # by process
+    killers: list[str] = []  # of the mutants before, the latest first
     with tempfile.TemporaryDirectory() as folder, progress(len(to_do), "mutants") as tick:
         while True:
             while len(running) < jobs and (following := next(queue, None)) is not None:
                 mutant, tests = following
-                note = Path(folder, mutant.digest)
-                process = start(mutant.module, mutant.source, reach.with_seconds(tests), note)
-                running[process] = following
+                batches = [reach.with_seconds(batch) for batch in _batches(tests, killers)]
+                running[start(mutant.module, mutant.source, batches, Path(folder, mutant.digest))] = following
             if not running:
                 return
             process, status, usage = os.wait3(0)
             mutant, tests = running.pop(process)
-            results.add(mutant, tests, verdict(status, usage, Path(folder, mutant.digest)))
+            found = verdict(status, usage, Path(folder, mutant.digest))
+            results.add(mutant, tests, found)
+            killers = [found.killer, *(name for name in killers if name != found.killer)] if found.killer else killers
             tick()
+
+
+def _batches(tests: list[str], killers: list[str]) -> list[list[str]]:
+    """What killed the mutants before is likely to kill the next one."""
+    likely = [name for name in killers if name in tests][:LIKELY]
+    return [batch for batch in (likely, [name for name in tests if name not in likely]) if batch]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -62,12 +62,13 @@ def warm_up() -> None:
     gc.freeze()  # a trial collects garbage several times: not ours
 
 
-def start(module: str, source: str, tests: Mapping[str, float], note: Path) -> int:
+def start(module: str, source: str, batches: Sequence[Mapping[str, float]], note: Path) -> int:
     """Fork a trial of ``source`` in the place of a subject, which leaves the name of its killer in ``note``. Returns its process.
 
-    ``tests`` are run in their order; with each the processor time that it usually takes, in seconds.
+    The tests are run in their order, with each the processor time that it usually takes, in seconds; one batch after the other, because
+    collecting tests costs more than running most of them.
     """
-    return fork(partial(_run, module, source, tests, note), note)
+    return fork(partial(_run, module, source, batches, note), note)
 
 
 def fork(work: Callable[[], int], note: Path) -> int:
@@ -99,12 +100,15 @@ def verdict(status: int, usage: Any, note: Path) -> Verdict:
     return Verdict(killer, usage.ru_utime + usage.ru_stime)
 
 
-def _run(module: str, source: str, tests: Mapping[str, float], note: Path) -> int:
+def _run(module: str, source: str, batches: Sequence[Mapping[str, float]], note: Path) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sys.meta_path.insert(0, _Finder(f"statemachine.{module.replace('/', '.')}", path(module), source))
-    limits = _Limits(tests, note)
-    return pytest.main([*OPTIONS, *dict.fromkeys(name.split("::")[0] for name in tests)], [limits, Notes(note)])
+    code: int = pytest.ExitCode.OK
+    for tests in batches:
+        files = dict.fromkeys(name.split("::")[0] for name in tests)
+        code = code or pytest.main([*OPTIONS, *files], [_Limits(tests, note), Notes(note)])
+    return code
 
 
 class _Finder:
