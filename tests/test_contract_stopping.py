@@ -212,5 +212,6 @@ async def test_an_observer_may_take_statistics_in_the_middle_of_a_step() -> None
 
 def test_observers_are_checked() -> None:
     config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
-    with pytest.raises(ConfigurationError, match=r"observers\[0\]"):
-        ProviderManager(config, observers=[None])  # type: ignore[list-item]  # this is the point
+    with pytest.raises(ConfigurationError) as caught:
+        ProviderManager(config, observers=[lambda change: None, None])  # type: ignore[list-item]  # this is the point
+    assert str(caught.value) == "observers[1]: must be callable with one Transition; got a NoneType"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import pytest
 import trio
@@ -234,3 +236,24 @@ async def test_a_newcomer_that_is_refused_itself_drives_nobody_out(autojump_cloc
                 await trio.sleep(5)
         assert waiter.error is None
         assert waiter.granted == 5
+
+
+async def test_a_refusal_is_no_garbage(autojump_clock: MockClock) -> None:
+    """An error that knew the frame that raised it, which knew the error, would keep all its frames until the collector comes."""
+
+    async def refused(manager: ProviderManager) -> weakref.ref[AcquireTimeoutError]:
+        try:
+            await manager.get_adapter(A, timeout=1)
+        except AcquireTimeoutError as error:
+            return weakref.ref(error)
+        raise AssertionError("granted")
+
+    async with api_manager(Recorder()) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, A, 5)
+        gc.disable()
+        try:
+            error = await refused(manager)
+            await trio.lowlevel.checkpoint()  # trio remembers what it last handed to a task
+            assert error() is None
+        finally:
+            gc.enable()
