@@ -205,6 +205,16 @@ def test_changes_are_effects_only_where_somebody_asked_for_them() -> None:
     assert any(isinstance(effect, Transition) for effect in Model(config, record=True).step(event, 0.0))
 
 
+def test_a_ticket_is_used_once() -> None:
+    config = config_of()
+    model = Model(config)
+    model.step(AcquireRequested(1, config.resolve(X), "owner"), 0.0)
+    before = snapshot(model)
+    with pytest.raises(ValueError, match="ticket 1 is in use"):
+        model.step(AcquireRequested(1, config.resolve(Y), "other"), 0.0)
+    assert snapshot(model) == before
+
+
 def _any_event(model: Model, ticket: int, demand: object, rng: random.Random) -> Event:
     events: list[Event] = []
     for request in model.requests.values():

@@ -21,9 +21,9 @@ def _tests(*names: str) -> Tests:
 _CONTRACT = _tests(
     *(f"contract_{part}" for part in ("configuration", "identity", "names", "secrets", "pools", "slots", "waiting")),
     *(f"contract_{part}" for part in ("starting", "stopping", "closing", "leases", "engine")),
-    *("refusal", "logs", "known_defects", "robustness"),
+    *("refusal", "logs", "invariants", "known_defects", "robustness"),
 )
-_MODEL = _tests("lifecycle", "pool", "timers", "invariants", "model_machine")
+_MODEL = _tests("lifecycle", "pool", "timers", "model_machine")
 _POLICIES = _tests("policies", "queueing")
 _CHECKER = tuple(
     f"tests/test_checker.py::test_{name}"
