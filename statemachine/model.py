@@ -165,13 +165,16 @@ class Model(Moves):
         """Place waiting requests, in the policy's order, for as long as that goes."""
         while pool.waiting and not pool.has_nothing:
             choice = pool.policy.choose()
-            if choice is None or not self._place(pool, pool.waiting[choice.ticket]):
+            if choice is None:
                 return
-            pool.dequeue(pool.waiting[choice.ticket], placed=True)
+            request = pool.waiting[choice.ticket]
+            if not self._place(pool, request):
+                return
+            pool.dequeue(request, placed=True)
 
     def _place(self, pool: Pool, request: Request) -> bool:
         """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""
-        signature = request.signature
+        signature = request.demand.signature
         if (row := pool.usable.get(signature)) is not None:
             self._grant(pool, row[next(reversed(row))], request)
         elif (row := pool.loading.get(signature)) is not None:

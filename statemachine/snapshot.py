@@ -109,8 +109,7 @@ def restore(model: Model, saved: Snapshot) -> None:
         _restore_instance(model, i)
     for p in saved.pools:
         _restore_shelves(model.pools[p.key], p)
-    for timer, deadline in saved.timers:
-        model.timers.arm(timer, deadline)
+    model.timers = Timers(saved.timers)
 
 
 def _empty(model: Model) -> None:
@@ -122,7 +121,6 @@ def _empty(model: Model) -> None:
     model.requests.clear()
     model.instances.clear()
     model.pools.clear()
-    model.timers = Timers()
 
 
 def _restore_queue(model: Model, record: PoolRecord) -> None:

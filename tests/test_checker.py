@@ -45,6 +45,8 @@ PINNED = {
     "history-api": (162, 1172, 6),
     "history-slot": (1047, 9571, 10),
     "history-drain": (83, 624, 7),
+    "full-api": (729, 7833, 10),
+    "full-slot": (531, 4703, 8),
     "live-fifo": (267, 2103, 7),
     "live-gated": (1217, 9750, 13),
     "live-gated-extra": (2206, 17733, 16),
@@ -188,7 +190,7 @@ def test_a_bound_that_was_hit_is_no_pass() -> None:
 
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--scenario", "api-raise"]) == 0
-    assert "29 of 29 PASS" in capsys.readouterr().out
+    assert "30 of 30 PASS" in capsys.readouterr().out
     assert main(["check", "--scenario", "api-raise", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["api-raise"]
     assert found["states"] == PINNED["api-raise"][0]

@@ -126,6 +126,18 @@ STANDARD: Final = (
         history=True,
     ),
     Scenario("history-drain", _local(parallel=3), (Wish("local", "a", 3),), ("saturation", "close"), history=True),
+    Scenario(
+        "full-api",
+        _api(2, max_waiting=1),
+        (Wish("api", "a", 2), Wish("api", "b", 2)),
+        ("queue_full", "failure_with_waiters", "close"),
+    ),
+    Scenario(
+        "full-slot",
+        _local(on_conflict="wait", parallel=3, max_waiting=1),
+        (Wish("local", "a", 3), Wish("local", "b", 2, priority=1)),
+        ("queue_full", "overfull_by_return", "close"),
+    ),
     _live("live-fifo", Fifo),
     _live("live-gated", Gated),
     _live("live-gated-extra", partial(Gated, 1)),

@@ -31,7 +31,7 @@ from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_o
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
 from .liveness import NEW
-from .passing import Account, after
+from .passing import Account, after, within_bounds
 from .scenario import Move, Scenario, State
 
 __all__ = ["ModelSystem"]
@@ -120,7 +120,7 @@ class ModelSystem:
         left, wishes = self._asked(state, move, model)
         account = after(state.account, step)
         violations = [name for name, holds in _OF_STEPS if not holds(step)]
-        if account and not _within_bounds(model, account):
+        if account and not within_bounds(model, account):
             violations.append(PASSING_WITHIN_BOUND)
         shown = [name for name, holds in self._shown_by_steps if holds(step)]
         if any(waiter.passes or waiter.late for waiter in account):
@@ -244,11 +244,6 @@ def _nowhere(state: State) -> Arrival[State]:
 def _is_busy(saved: Snapshot, owner: str) -> bool:
     """A task makes one call at a time."""
     return any(r.owner == owner and r.state in ("waiting", "assigned") for r in saved.requests)
-
-
-def _within_bounds(model: Model, account: Account) -> bool:
-    """Whether every policy has kept its bound."""
-    return all(w.within(model.pools[model.requests[w.ticket].demand.pool].policy.bound) for w in account)
 
 
 _Duty = tuple[str, int]
