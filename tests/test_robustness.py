@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 import pytest
@@ -67,6 +67,37 @@ async def test_an_observer_that_raises_anything_costs_no_effect(autojump_clock: 
         async with ProviderManager(config_of(), observers=[observer]) as manager:
             (await manager.get_adapter(X)).release()
     assert manager.statistics().slots["local"].state == "vacant", "it was stopped all the same"
+
+
+def rude_at(*what: str) -> Callable[[Transition], None]:
+    """An observer that raises Rude at one change: machine and trigger."""
+
+    def observer(change: Transition) -> None:
+        if (change.machine, change.trigger) == what:
+            raise Rude
+
+    return observer
+
+
+async def test_what_an_observer_raises_leaves_where_the_change_was_caused() -> None:
+    async with ProviderManager(config_of(), observers=[rude_at("request", "release")]) as manager:
+        lease = await manager.get_adapter(X)
+        with pytest.raises(Rude):
+            lease.release()
+        assert lease.released
+        with pytest.raises(Rude):
+            async with manager.acquire(Y):
+                pass
+        assert manager.statistics().slots["local"].state == "resident"
+
+
+async def test_what_an_observer_raises_while_the_manager_is_left_is_not_lost() -> None:
+    with pytest.raises(Rude) as caught:
+        async with ProviderManager(config_of(), observers=[rude_at("pool", "close")]) as manager:
+            (await manager.get_adapter(X)).release(broken=True)
+            await trio.testing.wait_all_tasks_blocked()  # nothing is left that would step the model once more
+            raise KeyError("mine")
+    assert isinstance(caught.value.__context__, KeyError)
 
 
 async def test_an_error_of_another_instance_breaks_nobody_else(autojump_clock: MockClock) -> None:
