@@ -112,8 +112,10 @@ async def test_a_failed_construction_has_nothing_to_shut_down(autojump_clock: Mo
 async def test_a_factory_that_returns_no_adapter_is_a_failed_construction(autojump_clock: MockClock) -> None:
     providers = [ProviderConfig("local", lambda config: None, is_local=True)]  # type: ignore[arg-type, return-value]  # the point
     async with ProviderManager(ProviderManagerConfig(providers)) as manager:
-        with pytest.raises(AdapterInstantiationError):
+        with pytest.raises(AdapterInstantiationError) as caught:
             await manager.get_adapter(X)
+        assert isinstance(caught.value.__cause__, TypeError)
+        assert str(caught.value.__cause__) == "the factory returned None instead of an adapter"
         assert manager.statistics().slots["local"].state == "vacant"
 
 

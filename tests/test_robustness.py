@@ -191,8 +191,9 @@ async def test_a_call_is_entered_once(autojump_clock: MockClock) -> None:
     async with ProviderManager(config_of()) as manager:
         call = ReasoningEngine(manager).call(HI, CallOptions(X))
         async with call:
-            with pytest.raises(RuntimeError, match="once"):
+            with pytest.raises(RuntimeError) as caught:
                 await call.__aenter__()
+            assert str(caught.value) == "enter what call() returns once; call it again for another answer"
         assert manager.statistics().slots["local"].state == "resident"
 
 
