@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 import pytest
@@ -129,13 +129,30 @@ async def test_a_slot_with_waiters_is_not_dropped(autojump_clock: MockClock) -> 
         assert manager.statistics().providers["local"].waiting == 0
 
 
-async def test_a_lease_can_be_released_from_another_thread(autojump_clock: MockClock) -> None:
+async def in_a_thread(act: Callable[[], None]) -> None:
+    await trio.to_thread.run_sync(act)
+
+
+async def in_another_run(act: Callable[[], None]) -> None:
+    async def main() -> None:
+        act()
+
+    await trio.to_thread.run_sync(trio.run, main)
+
+
+@pytest.mark.parametrize("elsewhere", [in_a_thread, in_another_run])
+async def test_a_lease_can_be_released_and_drained_from_elsewhere(
+    autojump_clock: MockClock, elsewhere: Callable[[Callable[[], None]], Awaitable[None]]
+) -> None:
     async with ProviderManager(config_of()) as manager:
-        lease = await manager.get_adapter(X)
-        await trio.to_thread.run_sync(lease.release)
+        lease, other = [await manager.get_adapter(X) for _ in range(2)]
+        await elsewhere(lease.release)
         await trio.lowlevel.checkpoint()
-        assert lease.released
-        assert manager.statistics().slots["local"].state == "resident"
+        assert (lease.released, manager.statistics().slots["local"].leases) == (True, 1)
+        await elsewhere(other.drain)
+        await trio.lowlevel.checkpoint()
+        assert (other.released, manager.statistics().providers["local"].draining) == (False, 1)
+        other.release()
 
 
 @pytest.mark.parametrize(
