@@ -219,9 +219,9 @@ class _Run:
 
     def end(self, ticket: int) -> None:
         instance = self.instance(ticket)
-        if len(instance.leases) == 1:
-            self.residency.enter(instance.id, instance.demand.model, "resident", self.now)
         self.step(Released(ticket))
+        if instance.state == "idle":
+            self.residency.enter(instance.id, instance.demand.model, "resident", self.now)
         self.finish(self.issued[ticket - 1])
 
     def finish(self, call: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -12,6 +13,9 @@ from statemachine.events import Transition
 __all__ = ["Interval", "RequestRecord", "Residency", "ResidencyState", "json_lines"]
 
 ResidencyState: TypeAlias = Literal["loading", "busy", "resident", "unloading"]
+
+_Changes: TypeAlias = list[tuple[float, ResidencyState | None]]
+"""From when on an instance was in which state (None: gone)."""
 
 _STATES: Final[dict[str, ResidencyState]] = {
     "starting": "loading",
@@ -68,15 +72,14 @@ class Interval(NamedTuple):
 
 
 class Residency:
-    """Collects the intervals of every instance. All times are in seconds from the start of the replay.
+    """Collects what each instance was, and from when on. All times are in seconds from the start of the replay.
 
-    It is told of them by whoever moves the instances, or it is an observer of a manager on whose clock the replay starts at ``origin``.
+    It is told of changes by whoever moves the instances, or it is an observer of a manager on whose clock the replay starts at ``origin``.
     """
 
     def __init__(self, origin: float = 0.0) -> None:
         self._origin = origin
-        self._open: dict[int, tuple[str, ResidencyState, float]] = {}
-        self._closed: list[tuple[str, ResidencyState, float, float]] = []
+        self._lives: dict[int, tuple[str, _Changes]] = {}  # of each instance: its model, and what it was
 
     def __call__(self, transition: Transition) -> None:
         if transition.machine != "instance" or not isinstance(transition.subject, int) or transition.demand is None:
@@ -88,27 +91,34 @@ class Residency:
             self.enter(transition.subject, transition.demand.model, state, now)
 
     def enter(self, instance: int, model: str, state: ResidencyState, now: float) -> None:
-        """From ``now`` on ``instance`` is in ``state``; no-op if it is already."""
-        before = self._open.get(instance)
-        if before is not None:
-            if before[1] == state:
-                return
-            if before[2] < now:
-                self._closed.append((*before, now))
-        self._open[instance] = (model, state, now)
+        """From ``now`` on ``instance`` is in ``state``. What it was for no time at all is forgotten."""
+        life = self._lives.get(instance)
+        if life is None:
+            life = self._lives[instance] = model, []
+        _change(life[1], state, now)
 
     def leave(self, instance: int, now: float) -> None:
         """``instance`` is gone; no-op if it was."""
-        before = self._open.pop(instance, None)
-        if before is not None and before[2] < now:
-            self._closed.append((*before, now))
+        if instance in self._lives:
+            _change(self._lives[instance][1], None, now)
 
     def intervals(self, end: float) -> tuple[Interval, ...]:
         """All of them, in the order of their start, cut off at ``end``, without what only rounding puts before it."""
-        rows = [*self._closed, *((*begun, end) for begun in self._open.values())]
-        rows.sort(key=itemgetter(2, 3))
         last = end - 1e-9 * max(1.0, end)
-        return tuple(map(Interval._make, [row if row[3] <= end else (*row[:3], end) for row in rows if row[2] < last]))
+        rows = [
+            Interval(model, state, start, min(to, end))
+            for model, changes in self._lives.values()
+            for (start, state), (to, _) in pairwise([*changes, (end, None)])
+            if state is not None and start < last
+        ]
+        return tuple(sorted(rows, key=itemgetter(2, 3)))
+
+
+def _change(changes: _Changes, state: ResidencyState | None, now: float) -> None:
+    if changes and changes[-1][0] == now:
+        changes.pop()
+    if not changes or changes[-1][1] != state:
+        changes.append((now, state))
 
 
 def json_lines(records: Iterable[RequestRecord]) -> str:

@@ -13,9 +13,11 @@ from .model import Model
 from .properties import violated
 from .properties.property import Step, picture
 
-__all__ = ["Report", "complaints_of", "model_of", "watch"]
+__all__ = ["Look", "Report", "complaints_of", "follow", "model_of", "watch"]
 
 Report: TypeAlias = Callable[[InvariantError], None]
+Look: TypeAlias = Callable[[Step], bool]
+"""Looks at one change, and tells whether it wants to see the next."""
 
 
 def model_of(config: ProviderManagerConfig, report: Report, *, record: bool = False) -> Model:
@@ -40,22 +42,32 @@ def watch(model: Model, report: Report) -> None:
     whoever wants the step's effects carried out must not raise in it.
     """
     changes = 0
-    broken = False
 
-    def watched(handler: Callable[[Any], None], event: Event) -> None:
-        nonlocal changes, broken
-        if broken:
+    def look(step: Step) -> bool:
+        nonlocal changes
+        changes += 1
+        for violation in violated(step):
+            report(InvariantError(violation.name, violation.sentence, changes, str(step.event)))
+            return False
+        return True
+
+    follow(model, look)
+
+
+def follow(model: Model, look: Look) -> None:
+    """From now on ``look`` is told of each expired deadline and each event of ``model``, which is new, as a step of its own."""
+    done = False
+
+    def followed(handler: Callable[[Any], None], event: Event) -> None:
+        nonlocal done
+        if done:
             handler(event)
             return
         before = picture(model)
         first = len(model._effects)
         handler(event)
-        changes += 1
-        for violation in violated(Step(before, event, model._effects[first:], model)):
-            broken = True
-            report(InvariantError(violation.name, violation.sentence, changes, str(event)))
-            return
+        done = not look(Step(before, event, model._effects[first:], model))
 
-    model._handlers = {kind: partial(watched, handler) for kind, handler in model._handlers.items()}
+    model._handlers = {kind: partial(followed, handler) for kind, handler in model._handlers.items()}
     # a step expires what is due by calling this; an Expired event from outside comes through the handlers
-    model._expired = partial(watched, model._expired)  # type: ignore[method-assign]
+    model._expired = partial(followed, model._expired)  # type: ignore[method-assign]

@@ -110,10 +110,10 @@ def restore(model: Model, saved: Snapshot) -> None:
         _restore_instance(model, i)
     for p in saved.pools:
         _restore_shelves(model.pools[p.key], p)
-    for timer, deadline in saved.timers:
-        model.timers.arm(timer, deadline)
-        if timer[0] is PAUSE:
-            kept = instances[timer[1]]
+    model.timers = Timers(saved.timers)
+    for kind, subject in model.timers.armed:
+        if kind is PAUSE:
+            kept = instances[subject]
             model.pools[kept.demand.pool].kept = kept
 
 
@@ -126,7 +126,6 @@ def _empty(model: Model) -> None:
     model.requests.clear()
     model.instances.clear()
     model.pools.clear()
-    model.timers = Timers()
 
 
 def _restore_queue(model: Model, record: PoolRecord) -> None:

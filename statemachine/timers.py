@@ -7,6 +7,7 @@ back where it now belongs, one that was disarmed is dropped. Arming what was arm
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from .events import Timer, TimerKind
@@ -20,11 +21,13 @@ class Timers:
     It may lie before it, but not before the ``now`` for which :meth:`due` has no more to give: nobody is woken for ever.
     """
 
-    def __init__(self) -> None:
-        self.armed: dict[Timer, float] = {}
+    def __init__(self, armed: Iterable[tuple[Timer, float]] = ()) -> None:
+        self.armed: dict[Timer, float] = dict(armed)
         self.next_deadline: float = math.inf
         self._heap: list[tuple[float, Timer]] = []
         self._queued: dict[Timer, float] = {}  # the time of each timer's only valid entry in the heap
+        if self.armed:
+            self._rebuild()
 
     def arm(self, timer: Timer, deadline: float) -> None:
         """Set or move the deadline of ``timer`` (seconds on the driver's clock)."""

@@ -13,14 +13,15 @@ import pytest
 
 from statemachine.__main__ import main
 from statemachine.checking.campaign import explore
-from statemachine.checking.checker import Arrival, Outcome, Verdict, check
+from statemachine.checking.checker import Arrival, Counterexample, Outcome, Verdict, check
+from statemachine.checking.finite import Experienced, FiniteFair
 from statemachine.checking.reproduction import Replay, as_pytest
-from statemachine.checking.scenario import Scenario, Wish
-from statemachine.checking.scenarios import LARGE, STANDARD
+from statemachine.checking.scenario import Move, Scenario, Wish
+from statemachine.checking.scenarios import LARGE, NONE_OR_SOME, STANDARD
 from statemachine.checking.system import PASSING_WITHIN_BOUND, ModelSystem
-from statemachine.events import AcquireRequested, Cause
+from statemachine.events import AcquireRequested, Cause, Released, StartSucceeded
 from statemachine.model import Model
-from statemachine.policies import Affinity, Choice, CostAware, Fair, Gated, Pause, PolicyFactory, Rank, Waiter
+from statemachine.policies import Affinity, Bound, Choice, CostAware, Fair, Gated, Pause, PolicyFactory, Rank, Waiter
 from statemachine.pool import Request
 from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.properties import EVENTUALLY, SOMETIMES
@@ -40,29 +41,35 @@ PINNED = {
     "slot-gated": (9743, 16547, 19),
     "slot-gated-faults": (307, 2115, 10),
     "slot-affinity": (608, 4378, 11),
-    "slot-cost-aware": (3540, 29103, 12),
+    "slot-cost-aware": (3904, 38653, 13),
     "live-api": (617, 4853, 8),
     "live-api-2": (144, 1189, 9),
     "history-api": (162, 1172, 6),
     "history-slot": (1047, 9571, 10),
     "history-drain": (83, 624, 7),
+    "full-api": (729, 7833, 10),
+    "full-slot": (531, 4703, 8),
     "live-fifo": (267, 2103, 7),
     "live-gated": (1217, 9750, 13),
     "live-gated-extra": (2206, 17733, 16),
     "live-affinity": (506, 4011, 10),
-    "live-cost-aware": (2572, 17800, 16),
+    "slot-fair": (1524, 13801, 12),
+    "live-cost-aware": (2509, 17408, 16),
+    "live-fair": (914, 8199, 16),
 }
 
 
 PINNED_LARGE = {
     "large-live-api": (23215, 283450, 12),
-    "large-api": (5795, 113223, 12),
+    "large-api": (110382, 2591650, 14),
     "large-slot-wait": (7013, 157826, 11),
     "large-slot-wait-2": (8116, 184033, 11),
     "large-slot-raise": (16, 139, 4),
     "large-slot-raise-2": (25, 261, 5),
     "large-live-slot": (4909, 49466, 9),
     "large-live-slot-2": (5556, 57014, 9),
+    "large-live-cost-aware": (19808, 188737, 26),
+    "large-live-fair": (21370, 228820, 30),
     "component-api": (20, 96, 5),
     "component-slot": (20, 94, 5),
     "side-by-side": (400, 3400, 10),
@@ -73,7 +80,7 @@ PINNED_LARGE = {
 @pytest.mark.timeout(0)
 @pytest.mark.skipif(os.environ.get("CHECKER") != "large", reason="minutes: CHECKER=large")
 def test_every_property_holds_in_the_large_scenarios() -> None:
-    reports = explore([s.name for s in LARGE], jobs=os.cpu_count() or 1, most_states=100_000, most_bytes=4 << 30)
+    reports = explore([s.name for s in LARGE], jobs=os.cpu_count() or 1, most_states=500_000, most_bytes=4 << 30)
     assert {r.scenario: (r.states, r.edges, r.depth) for r in reports} == PINNED_LARGE
     assert {verdict for r in reports for verdict in r.verdicts.values()} == {Verdict.PASS}
 
@@ -190,7 +197,7 @@ def test_a_bound_that_was_hit_is_no_pass() -> None:
 
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--scenario", "api-raise"]) == 0
-    assert "31 of 31 PASS" in capsys.readouterr().out
+    assert "32 of 32 PASS" in capsys.readouterr().out
     assert main(["check", "--scenario", "api-raise", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["api-raise"]
     assert found["states"] == PINNED["api-raise"][0]
@@ -254,50 +261,77 @@ def test_memory_grows_with_what_is_kept() -> None:
     assert 0 < small.bytes_per_state < large.bytes_per_state
 
 
-class _Seen(CostAware):
-    """Has seen a long turn, and learns that one model is slow to load and quick to answer, and the other the reverse, in every order:
-    so sometimes it lets newcomers in, and pauses, and sometimes not."""
+class _Surprised(Experienced):
+    """Promises what it keeps only for as long as nothing takes any time."""
 
-    slow = RuntimeProviderConfig("local", "a")
-
-    def __init__(self, quantum: int | None = None) -> None:
-        super().__init__(1, quantum)
-        self._slow = STANDARD[-1].config.resolve(self.slow).signature
-        self._switch, self._answer, self._longest = 16, 9, 100
-
-    def loaded(self, signature: str, milliseconds: int | None) -> None:
-        super().loaded(signature, 20 if signature == self._slow else 10)
+    def __init__(self) -> None:
+        super().__init__()
+        self.__dict__["bound"] = Bound(passes=None, late=0)
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
-        super().served(waiter, 3 if waiter.signature == self._slow else 6)
+        CostAware.served(self, waiter, 1 if milliseconds else 16)
 
 
-class _SeenFair(Fair):
-    """Learns that the answers of one agent are long, and those of the other take no time."""
-
-    def served(self, waiter: Waiter, milliseconds: int) -> None:
-        super().served(waiter, int(waiter.agent == "x"))
-
-
-class _FairInTurn(Affinity):
-    """Likewise."""
-
-    def served(self, waiter: Waiter, milliseconds: int) -> None:
-        super().served(waiter, int(waiter.agent == "x"))
+def test_what_a_policy_learns_is_explored() -> None:
+    honest = SCENARIOS["slot-cost-aware"]
+    lying = replace(honest, config=replace(honest.config, policy=_Surprised))
+    assert PASSING_WITHIN_BOUND in check(ModelSystem(lying)).counterexamples
+    assert PASSING_WITHIN_BOUND not in check(ModelSystem(replace(lying, durations=(0.0,)))).counterexamples
 
 
-@pytest.mark.parametrize("parallel", [1, 2])
+def test_the_memory_that_is_made_finite_is_that_of_fair_up_to_its_limit() -> None:
+    who = Request(1, SCENARIOS["slot-fair"].config.resolve(RuntimeProviderConfig("local", "a")), "t", "x", 0, 0.0, 0.0)
+    usual, finite = Fair(0, 1), FiniteFair(0, 1, 5)
+    for milliseconds in (2, 3):
+        usual.served(who, milliseconds)
+        finite.served(who, milliseconds)
+        assert finite.snapshot(int) == usual.snapshot(int)
+    usual.served(who, 1)
+    finite.served(who, 1)
+    assert finite.snapshot(int) != usual.snapshot(int)
+    unchanged = finite.snapshot(int)
+    finite.served(who, 1)
+    assert finite.snapshot(int) == unchanged
+
+
+def test_what_something_took_is_reproduced() -> None:
+    quick, slow = Replay("slot-cost-aware"), Replay("slot-cost-aware")
+    for replay, seconds in (quick, 0.0), (slow, 0.001):
+        replay.ask(0)
+        replay.tell(StartSucceeded(1), seconds=seconds)
+        replay.tell(Released(1), seconds=seconds)
+    assert quick.state.model.pools[0].policy != slow.state.model.pools[0].policy
+    moves = Move(StartSucceeded(1), None, 0.001), Move(Released(1))
+    source = as_pytest("slot-cost-aware", "anything", Counterexample(moves, ()))
+    assert "replay.tell(StartSucceeded(instance=1), seconds=0.001)\n" in source
+    assert "replay.tell(Released(ticket=1, broken=False))\n" in source
+    assert str(moves[0]) == "StartSucceeded(instance=1), after 0.001 s"
+
+
 @pytest.mark.parametrize(
-    "policy",
+    ("policy", "parallel"),
     [
-        partial(Gated, 1),
-        partial(Affinity, 1),
-        _Seen,
-        partial(_SeenFair, 1, 1),
-        partial(_FairInTurn, 1, 1),
-        partial(_Seen, 5),
+        (partial(Gated, 1), 1),
+        (partial(Gated, 1), 2),
+        (partial(Affinity, 1), 1),
+        (partial(Affinity, 1), 2),
+        (Experienced, 1),
+        (Experienced, 2),
+        (partial(Fair, 1, 1), 1),
+        (partial(Affinity, 1, 1), 1),
+        (partial(Experienced, 1), 1),
     ],
-    ids=["gated", "affinity", "cost_aware", "fair", "affinity, fair", "cost_aware, fair"],
+    ids=[
+        "gated",
+        "gated-2",
+        "affinity",
+        "affinity-2",
+        "cost_aware",
+        "cost_aware-2",
+        "fair",
+        "affinity fair",
+        "cost_aware fair",
+    ],
 )
 def test_bounds_hold_whatever_fails_and_with_several_at_once(policy: PolicyFactory, parallel: int) -> None:
     config = SCENARIOS["slot-gated-faults"].config
@@ -307,6 +341,7 @@ def test_bounds_hold_whatever_fails_and_with_several_at_once(policy: PolicyFacto
         config=replace(config, available_providers=[provider], policy=policy),
         wishes=(Wish("local", "a", 1, agent="x"), Wish("local", "a", 1, agent="y"), Wish("local", "b", 2, agent="x")),
         shows=("failure_with_waiters", *(["pause"] if not policy().work_conserving else [])),
+        durations=NONE_OR_SOME,
     )
     result = check(ModelSystem(scenario))
     assert result.complete

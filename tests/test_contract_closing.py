@@ -155,10 +155,12 @@ async def test_acquiring_while_it_closes_fails(autojump_clock: MockClock) -> Non
 async def test_use_before_and_after_raises() -> None:
     manager = api_manager(Recorder())
     engine = ReasoningEngine(manager)
+    said = ["the manager has not been entered"]
 
     async def is_closed() -> None:
-        with pytest.raises(ManagerClosedError):
+        with pytest.raises(ManagerClosedError) as caught:
             await manager.get_adapter(A)
+        assert str(caught.value) in said
         with pytest.raises(ManagerClosedError):
             async with manager.acquire(A):
                 pass
@@ -170,6 +172,7 @@ async def test_use_before_and_after_raises() -> None:
     async with manager:
         with pytest.raises(UnknownProviderError):
             await manager.get_adapter(want("nobody", "m"))
+    said = [f"the manager closed before {manager.config.resolve(A)} was granted"]
     await is_closed()
     assert manager.statistics().providers["api"].live == 0
 
@@ -177,8 +180,9 @@ async def test_use_before_and_after_raises() -> None:
 async def test_it_is_entered_once() -> None:
     manager = api_manager(Recorder())
     async with manager:
-        with pytest.raises(ManagerClosedError):
+        with pytest.raises(ManagerClosedError) as caught:
             await manager.__aenter__()
+        assert str(caught.value) == "a manager is entered only once"
         async with manager.acquire(A):  # and the failed attempt does no harm
             pass
     with pytest.raises(ManagerClosedError):

@@ -171,8 +171,11 @@ def test_the_list_of_providers_is_copied() -> None:
 
 @pytest.mark.parametrize("value", [None, {}, [provider()], "config"])
 def test_a_manager_wants_its_config(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="config"):
+    with pytest.raises(ConfigurationError) as caught:
         ProviderManager(value)
+    refused(caught, "config")
+    assert caught.value.rule == "must be a ProviderManagerConfig"
+    assert caught.value.shown == ("'config'" if value == "config" else f"a {type(value).__name__}")
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,10 @@ async def test_what_comes_after_the_end_is_not_seen() -> None:
 @pytest.mark.parametrize("answer", [[], [TOKEN], [StreamEvent("metadata", {})]])
 async def test_a_stream_that_just_stops_is_truncated(answer: list[StreamEvent]) -> None:
     async with local_manager(Recorder(x=Script(answer=answer))) as manager:
-        with pytest.raises(TruncatedStreamError):
+        with pytest.raises(TruncatedStreamError) as caught:
             await consume(manager)
+        assert str(caught.value) == "the stream stopped without its closing event"
+        assert caught.value.__suppress_context__  # how an iterator ends is nobody's business
         assert slot(manager) == "resident"
 
 
@@ -131,8 +133,9 @@ async def consume_broken(manager: ProviderManager) -> None:
 
 async def test_an_error_event_without_an_error_is_an_error() -> None:
     async with local_manager(Recorder(x=Script(answer=[StreamEvent("error", "oops")]))) as manager:
-        with pytest.raises(AdapterProtocolError):
+        with pytest.raises(AdapterProtocolError) as caught:
             await consume(manager)
+        assert str(caught.value) == "an error without a cause"
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
@@ -282,7 +285,35 @@ async def test_a_call_may_name_a_thread_only() -> None:
         engine = ReasoningEngine(manager, state)
         async with engine.call(HI, CallOptions(thread_id="t")) as stream:
             assert [event.type async for event in stream] == ["token", "end"]
-        for options in (CallOptions(thread_id="unknown"), CallOptions()):
-            with pytest.raises(ConfigurationError):
-                async with engine.call(HI, options):
-                    raise AssertionError("entered")
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "field", "text"),
+    [
+        (
+            CallOptions(thread_id="unknown"),
+            StateManager(),
+            "thread_id",
+            "must name a thread with a runtime_provider_config; got 'unknown'",
+        ),
+        (
+            CallOptions(),
+            StateManager(),
+            "provider_config",
+            "must be given, or thread_id and an engine with state; got None",
+        ),
+        (
+            CallOptions(thread_id="t"),
+            None,
+            "provider_config",
+            "must be given, or thread_id and an engine with state; got None",
+        ),
+    ],
+)
+async def test_a_call_has_to_say_where(options: CallOptions, state: StateManager | None, field: str, text: str) -> None:
+    async with local_manager(Recorder()) as manager:
+        with pytest.raises(ConfigurationError) as caught:
+            async with ReasoningEngine(manager, state).call(HI, options):
+                raise AssertionError("entered")
+    assert caught.value.field == field
+    assert str(caught.value) == f"{field}: {text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import weakref
 from types import MappingProxyType
 from typing import Any
 
@@ -217,6 +218,20 @@ async def test_a_configuration_changed_through_its_own_mapping_gives_nobody_else
             async with manager.acquire(config):
                 pass
     assert recorder.made[-1].config.options == {"api_key": "mine"}
+
+
+async def test_configurations_that_were_asked_for_are_not_kept_for_ever() -> None:
+    """What they resolve to is remembered for a while, by the object."""
+    recorder = Recorder()
+    async with api_manager(recorder) as manager:
+        asked: weakref.WeakSet[RuntimeProviderConfig] = weakref.WeakSet()
+        most = 0
+        for number in range(1100):
+            config = RuntimeProviderConfig("api", "m", {"n": number})
+            asked.add(config)
+            (await manager.get_adapter(config)).release()
+            most = max(most, len(asked))
+        assert most <= 1024 + 1  # the one that is being asked for
 
 
 def test_an_adapter_config_shows_names_and_a_digest() -> None:

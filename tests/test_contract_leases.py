@@ -10,7 +10,14 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from statemachine import Lease, LeaseReleasedError, ModelEvictedError, ProviderManager
+from statemachine import (
+    CallOptions,
+    Lease,
+    LeaseReleasedError,
+    ModelEvictedError,
+    ProviderManager,
+    ReasoningEngine,
+)
 from statemachine.errors import AdapterConnectError
 from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
 
@@ -57,6 +64,36 @@ async def test_an_error_in_the_block_ends_the_lease_and_leaves_bare() -> None:
             async with manager.acquire(X):
                 raise KeyError("mine")
         assert manager.statistics().slots["local"].state == "resident"
+
+
+async def test_a_lease_says_what_it_is_of(autojump_clock: MockClock) -> None:
+    async with local_manager(Recorder(x=Script(load=2)), on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        first = await spawn(nursery, manager, X, 5)
+        lease = await manager.get_adapter(X)
+        assert first.lease is not None
+        assert (lease.provider_name, lease.model_id) == ("local", "x")
+        assert (first.lease.ticket, lease.ticket) == (1, 2)
+        assert (first.lease.queued_seconds, first.lease.loading_seconds) == (0, 2)
+        assert (lease.queued_seconds, lease.loading_seconds) == (7, 0)
+        label = manager.config.resolve(X)
+        assert repr(lease) == f"<Lease of {label}, held>"
+        lease.release()
+        assert repr(lease) == f"<Lease of {label}, released>"
+        with pytest.raises(LeaseReleasedError) as caught:
+            _ = lease.adapter
+        assert str(caught.value) == f"the lease of {label} is over"
+
+
+async def test_a_block_is_entered_once() -> None:
+    async with local_manager(Recorder()) as manager:
+        acquiring = manager.acquire(X)
+        async with acquiring:
+            pass
+        with pytest.raises(RuntimeError) as caught:
+            async with acquiring:
+                raise AssertionError("entered")
+        assert str(caught.value) == "enter what acquire() returns once; call acquire() again for another lease"
+        assert (leased(manager), manager.statistics().counters.grants) == (0, 1)
 
 
 async def test_cancellation_in_the_block_ends_the_lease(autojump_clock: MockClock) -> None:
@@ -266,3 +303,35 @@ async def test_only_an_adapter_error_can_say_that_the_instance_is_broken(error: 
                 raise error
         await wait_all_tasks_blocked()
         assert manager.statistics().slots["local"].state == state
+
+
+@pytest.mark.parametrize(
+    ("errors", "state"),
+    [
+        ([OSError("mine"), ModelEvictedError("gone")], "vacant"),
+        ([ExceptionGroup("inner", [ModelEvictedError("gone")]), OSError("mine")], "vacant"),
+        ([OSError("mine"), AdapterConnectError("lost")], "resident"),
+    ],
+)
+async def test_so_can_one_in_a_group(errors: list[Exception], state: str) -> None:
+    """Nurseries raise groups."""
+    async with local_manager(Recorder()) as manager:
+        with pytest.raises(ExceptionGroup):
+            async with manager.acquire(X):
+                raise ExceptionGroup("several", errors)
+        await wait_all_tasks_blocked()
+        assert manager.statistics().slots["local"].state == state
+
+
+async def test_what_a_stream_has_settled_breaks_nobody_else_in_a_group_either() -> None:
+    """The block holds a lease of its own, and in it a stream of another instance fails."""
+    recorder = Recorder(b=Script(answer=[ModelEvictedError("gone")]))
+    async with api_manager(recorder, limit=2) as manager:
+        engine = ReasoningEngine(manager)
+        with pytest.raises(ExceptionGroup):
+            async with manager.acquire(want("api", "a")), trio.open_nursery():
+                async with engine.call([], CallOptions(want("api", "b"))) as stream:
+                    await anext(stream)
+        await wait_all_tasks_blocked()
+        assert manager.statistics().providers["api"].idle == 1  # that of a; that of b is gone
+        assert recorder.story("shutdown") == [("shutdown", "b")]

@@ -112,8 +112,10 @@ async def test_a_failed_construction_has_nothing_to_shut_down(autojump_clock: Mo
 async def test_a_factory_that_returns_no_adapter_is_a_failed_construction(autojump_clock: MockClock) -> None:
     providers = [ProviderConfig("local", lambda config: None, is_local=True)]  # type: ignore[arg-type, return-value]  # the point
     async with ProviderManager(ProviderManagerConfig(providers)) as manager:
-        with pytest.raises(AdapterInstantiationError):
+        with pytest.raises(AdapterInstantiationError) as caught:
             await manager.get_adapter(X)
+        assert isinstance(caught.value.__cause__, TypeError)
+        assert str(caught.value.__cause__) == "the factory returned None instead of an adapter"
         assert manager.statistics().slots["local"].state == "vacant"
 
 
@@ -192,6 +194,23 @@ async def test_the_slot_stays_usable_after_many_failures(autojump_clock: MockClo
         async with manager.acquire(Y):
             pass
     assert recorder.each_shut_down_once()
+
+
+async def test_the_task_of_an_adapter_says_whose_it_is(autojump_clock: MockClock) -> None:
+    """Such as a debugger, or trio's instruments, would show it."""
+    names: list[str] = []
+
+    class Named:
+        async def start(self) -> None:
+            names.append(trio.lowlevel.current_task().name)
+
+        async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
+            yield StreamEvent("end")
+
+    providers = [ProviderConfig("local", lambda config: Named(), is_local=True)]
+    async with ProviderManager(ProviderManagerConfig(providers)) as manager:
+        (await manager.get_adapter(X)).release()
+        assert names == [f"adapter of {manager.config.resolve(X)}"]
 
 
 async def test_start_and_shutdown_are_optional(autojump_clock: MockClock) -> None:

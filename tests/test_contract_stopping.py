@@ -190,7 +190,48 @@ async def test_an_observer_may_release_and_cancel(autojump_clock: MockClock) -> 
             pass
 
 
+async def test_observers_see_changes_in_order_whatever_one_of_them_causes(autojump_clock: MockClock) -> None:
+    """The second request is granted in the step in which the first is released, and cancelled before anybody is told of that."""
+    seen: list[Transition] = []
+    scope = trio.CancelScope()
+
+    def cancel(transition: Transition) -> None:
+        if (transition.machine, transition.trigger, transition.subject) == ("request", "release", 1):
+            scope.cancel()
+
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)], on_conflict="wait")
+    async with ProviderManager(config, observers=[cancel, seen.append]) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X, 1)
+        with scope:
+            await manager.get_adapter(X)
+        assert scope.cancelled_caught
+        assert manager.statistics().slots["local"].leases == 0
+    assert following(seen)
+    assert [t.trigger for t in seen if (t.machine, t.subject) == ("request", 2)] == ["wait", "grant", "release"]
+
+
+async def test_an_observer_may_take_statistics_in_the_middle_of_a_step() -> None:
+    shown: list[tuple[str, str]] = []
+
+    def look(transition: Transition) -> None:
+        if transition.machine == "instance":
+            shown.append((transition.trigger, manager.statistics().slots["local"].state))
+
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
+    manager = ProviderManager(config, observers=[look])
+    async with manager:
+        (await manager.get_adapter(X)).release()
+    assert shown == [
+        ("start", "loading"),
+        ("activate", "busy"),
+        ("release", "resident"),
+        ("stop", "unloading"),
+        ("evict", "vacant"),
+    ]
+
+
 def test_observers_are_checked() -> None:
     config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
-    with pytest.raises(ConfigurationError, match=r"observers\[0\]"):
-        ProviderManager(config, observers=[None])  # type: ignore[list-item]  # this is the point
+    with pytest.raises(ConfigurationError) as caught:
+        ProviderManager(config, observers=[lambda change: None, None])  # type: ignore[list-item]  # this is the point
+    assert str(caught.value) == "observers[1]: must be callable with one Transition; got a NoneType"

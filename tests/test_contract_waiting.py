@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import pytest
 import trio
@@ -10,12 +12,16 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from statemachine import (
     AcquireTimeoutError,
+    CallOptions,
+    Fifo,
     LocalInstanceBusyError,
     LocalProviderConflictError,
     ProviderLimitError,
     QueueFullError,
+    ReasoningEngine,
 )
 from statemachine.manager import ProviderManager
+from statemachine.policies import Waiter
 from tests.recording import Attempt, Recorder, Script, api_manager, local_manager, spawn, want
 
 A, B, C = (want("api", model) for model in "abc")
@@ -234,3 +240,42 @@ async def test_a_newcomer_that_is_refused_itself_drives_nobody_out(autojump_cloc
                 await trio.sleep(5)
         assert waiter.error is None
         assert waiter.granted == 5
+
+
+async def test_a_refusal_is_no_garbage(autojump_clock: MockClock) -> None:
+    """An error that knew the frame that raised it, which knew the error, would keep all its frames until the collector comes."""
+
+    async def refused(manager: ProviderManager) -> weakref.ref[AcquireTimeoutError]:
+        try:
+            await manager.get_adapter(A, timeout=1)
+        except AcquireTimeoutError as error:
+            return weakref.ref(error)
+        raise AssertionError("granted")
+
+    async with api_manager(Recorder()) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, A, 5)
+        gc.disable()
+        try:
+            error = await refused(manager)
+            await trio.lowlevel.checkpoint()  # trio remembers what it last handed to a task
+            assert error() is None
+        finally:
+            gc.enable()
+
+
+async def test_policies_are_told_who_asks_and_how_urgently(autojump_clock: MockClock) -> None:
+    told: list[tuple[str | None, int]] = []
+
+    class Curious(Fifo):
+        def arrived(self, waiter: Waiter) -> None:
+            told.append((waiter.agent, waiter.priority))
+            super().arrived(waiter)
+
+    async with local_manager(Recorder(), on_conflict="wait", policy=Curious) as manager:
+        (await manager.get_adapter(X, agent="ann")).release()
+        async with manager.acquire(X, None, "bob", 3):
+            pass
+        async with ReasoningEngine(manager).call([], CallOptions(X, agent="cat", priority=-1)):
+            pass
+        (await manager.get_adapter(X)).release()
+    assert told == [("ann", 0), ("bob", 3), ("cat", -1), (None, 0)]

@@ -6,8 +6,9 @@ Nothing of what is asserted here is computed as the model computes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import trio
 from hypothesis import settings
@@ -15,9 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from statemachine import ProviderConfig, ProviderManager, ProviderManagerConfig, RuntimeProviderConfig
-from statemachine.invariants import complaints_of
-from statemachine.policies import Fifo
+from statemachine.checking.coverage import every_transition
+from statemachine.events import Transition
+from statemachine.invariants import complaints_of, follow
+from statemachine.policies import Affinity, Fifo, Gated
 from tests.controlled import PIECES, Agent, Controlled, Controls, Piece
+from tests.covered import Covered
 from tests.pump import Call, Pump
 
 T = TypeVar("T")
@@ -28,6 +32,7 @@ CONFIGS = st.fixed_dictionaries(
     {
         "on_limit": st.sampled_from(["wait", "raise"]),
         "on_conflict": st.sampled_from(["wait", "wait", "raise"]),
+        "policy": st.sampled_from([Fifo, Fifo, Gated, Affinity]),
         "local_scope": st.sampled_from(["all", "endpoint"]),
         "max_waiting": st.sampled_from([None, None, 1]),
         "acquire_timeout": st.sampled_from([None, 5]),
@@ -47,6 +52,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     pump: Pump | None = None
     steps = 0  # of all examples
+    fired: ClassVar[Counter[Hashable]] = Counter()  # likewise
 
     @initialize(options=CONFIGS, limit=st.integers(1, 2), parallel=st.integers(1, 2))
     def enter(self, options: dict[str, Any], limit: int, parallel: int) -> None:
@@ -56,9 +62,7 @@ class ManagerMachine(RuleBasedStateMachine):
             ProviderConfig("local", self.controls.adapter, is_local=True, parallel=parallel),
             ProviderConfig("other", self.controls.adapter, is_local=True),
         ]
-        config = ProviderManagerConfig(
-            providers, policy=Fifo, shutdown_timeout=SHUTDOWN_TIMEOUT, close_grace=GRACE, **options
-        )
+        config = ProviderManagerConfig(providers, shutdown_timeout=SHUTDOWN_TIMEOUT, close_grace=GRACE, **options)
         self.limit, self.parallel = limit, parallel
         self.one_slot = config.local_scope == "all"
         self.agents: list[tuple[Agent, Call[None]]] = []
@@ -66,8 +70,11 @@ class ManagerMachine(RuleBasedStateMachine):
         self.untold = 0  # failed starts, less those that somebody was told of
         self.closing = False
         self.pump = Pump()
-        self.manager = ProviderManager(config)
+        self.told: list[Transition] = []
+        self.manager = ProviderManager(config, observers=[self.told.append])
         self.complaints = complaints_of(self.manager._model)
+        self.covered = Covered()
+        follow(self.manager._model, self.covered.look)
         self.leave, self.raises = trio.Event(), False
         self.block = self.pump.start(self.live)
 
@@ -205,7 +212,10 @@ class ManagerMachine(RuleBasedStateMachine):
         assert len(local) <= (1 if self.one_slot else 2)
 
     def _nobody_was_overtaken(self) -> None:
-        """At a slot: whoever got a lease since the last time had asked before all who still wait, or has a higher priority."""
+        """At a slot, first come, first served: who got a lease since the last time had asked before all who still wait, or has a higher
+        priority."""
+        if self.manager.config.policy is not Fifo:
+            return
         served = {agent for agent in self.waited if agent.served}
         for place, agent in enumerate(self.waited):
             if agent.waits:
@@ -256,6 +266,9 @@ class ManagerMachine(RuleBasedStateMachine):
         assert self.block.over
         assert self.complaints == []
         assert [a.config.model_id for a in self.controls.adapters if a.shutdowns != 1] == []
+        assert sum(self.covered.fired[one] for one in every_transition()) == len(self.told)
+        ManagerMachine.fired.update(self.covered.fired)
+        self.covered.aim()
 
 
 def is_live(adapter: Controlled) -> bool:

@@ -94,8 +94,7 @@ def test_residency_from_transitions() -> None:
         Interval("model a", "busy", 3, 6),
         Interval("model a", "unloading", 6, 7),
         Interval("model b", "loading", 7, 9),
-        Interval("model b", "resident", 9, 10),
-        Interval("model b", "resident", 10, 12),
+        Interval("model b", "resident", 9, 12),
     )
 
 

@@ -1,21 +1,27 @@
 """Hypothesis attacks the pure model: any order of events, any passing of time, deadlines that tie, events that come too late.
 
 Three things were asked of this library above all: one active local instance, no double acquire, release on a stream's error. The ledger
-holds them, counting by itself; the named properties are looked at besides; and a twin, restored from a snapshot now and then, must answer
-the same although it is told of the passing of time and of the event in two steps.
+holds them, counting by itself; the named properties are looked at besides, and the policies' bounds by the checker's account; and a twin,
+restored from a snapshot now and then, must answer the same although it is told of the passing of time and of the event in two steps.
+Hypothesis strives for examples that cover much of the machines.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Hashable
+from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
-from hypothesis import settings
+from hypothesis import settings, target
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from statemachine import AdapterConfig, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.adapter import Adapter
+from statemachine.checking.coverage import split
+from statemachine.checking.passing import Account, after, within_bounds
 from statemachine.events import (
     AcquireRequested,
     Cancelled,
@@ -28,22 +34,27 @@ from statemachine.events import (
     Stopped,
     Wake,
 )
-from statemachine.invariants import complaints_of
+from statemachine.invariants import complaints_of, follow
 from statemachine.model import Model
+from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated
+from statemachine.properties.property import Step
 from statemachine.snapshot import restore, snapshot
 
+from .covered import Covered
 from .ledger import Ledger, Times
 from .recount import Recount
 
 UNKNOWN = 10_000
 PICK = st.integers(0, 12)  # one of those there are, counted round
-SECONDS = st.sampled_from([None, 2, 3, 5])  # few and small, so that deadlines tie
+SECONDS = st.sampled_from([None, None, 2, 3, 5])  # few and small, so that deadlines tie
+POLICIES = [Fifo, Gated, partial(Gated, 1), partial(Affinity, 1), CostAware, Fair, partial(Fair, 1, 2000)]
 CONFIGS = st.fixed_dictionaries(
     {
+        "policy": st.sampled_from(POLICIES),
         "on_limit": st.sampled_from(["wait", "raise"]),
-        "on_conflict": st.sampled_from(["wait", "raise"]),
+        "on_conflict": st.sampled_from(["wait", "wait", "raise"]),
         "local_scope": st.sampled_from(["all", "endpoint"]),
-        "max_waiting": st.sampled_from([None, 0, 2]),
+        "max_waiting": st.sampled_from([None, None, 0, 2]),
         "api_instance_idle_timeout_seconds": SECONDS,
         "start_timeout": SECONDS,
         "shutdown_timeout": SECONDS,
@@ -60,8 +71,9 @@ class ModelMachine(RuleBasedStateMachine):
     """The model, its ledger, its twin, and the time."""
 
     steps = 0  # of all examples
+    fired: ClassVar[Counter[Hashable]] = Counter()  # likewise
 
-    @initialize(options=CONFIGS, limit=st.integers(1, 3), parallel=st.integers(1, 3))
+    @initialize(options=CONFIGS, limit=st.integers(1, 3), parallel=st.sampled_from([1, 2, 2, 3]))
     def configure(self, options: dict[str, Any], limit: int, parallel: int) -> None:
         providers = [
             ProviderConfig("api", _never_called, limit=limit),
@@ -69,8 +81,13 @@ class ModelMachine(RuleBasedStateMachine):
             ProviderConfig("other", _never_called, is_local=True),
         ]
         self.config = ProviderManagerConfig(providers, **options)
-        self.model = Model(self.config)
+        self.model = Model(self.config, record=True)
         self.complaints = complaints_of(self.model)
+        self.covered = Covered()
+        follow(self.model, self.covered.look)
+        self.account: Account = ()
+        self.passed_over = 0  # steps after which somebody was
+        follow(self.model, self.keep_account)
         self.twin = Model(self.config)
         self.ledger = Ledger(
             Times(
@@ -84,13 +101,22 @@ class ModelMachine(RuleBasedStateMachine):
         self.recount = Recount(self.ledger)
         self.now = 0.0
         self.tickets = count(1)
+        self.late_comers = 0  # they ask when it closes
+
+    def keep_account(self, step: Step) -> bool:
+        """Of who is passed over by whom, whatever the policy."""
+        self.account = after(self.account, step)
+        self.passed_over += any(waiter.passes or waiter.late for waiter in self.account)
+        assert within_bounds(self.model, self.account)
+        return True
 
     def happen(self, event: Event) -> None:
         """One step of everybody, and everything that must hold after it."""
         ModelMachine.steps += 1
         expired = self.twin.step(Wake(), self.now)
         handled = self.twin.step(event, self.now)
-        assert self.model.step(event, self.now) == expired + handled
+        effects, _ = split(self.model.step(event, self.now))
+        assert effects == expired + handled
         assert snapshot(self.model) == snapshot(self.twin)
         self.recount.write(Wake(), expired, self.now)
         self.ledger.write(Wake(), expired, self.now)
@@ -104,19 +130,47 @@ class ModelMachine(RuleBasedStateMachine):
 
     # ---- what requesters do ----
 
+    @precondition(lambda self: not self.ledger.closing or self.late_comers < 3)
     @rule(
         where=st.sampled_from(["api", "local", "local", "other"]),
-        model=st.sampled_from("aaabc"),
-        owner=st.sampled_from([None, "x", "y"]),
+        model=st.sampled_from("aaaabbc"),
+        owner=st.sampled_from([None, None, "x", "y"]),
+        agent=st.sampled_from([None, "p", "q"]),
         priority=st.sampled_from([0, 0, 1]),
-        timeout=st.sampled_from([None, None, 0, 2, 5]),
+        timeout=st.sampled_from([None, None, None, 0, 2, 5]),
+        times=st.sampled_from([1, 1, 2, 3]),
     )
-    def acquire(self, where: str, model: str, owner: str | None, priority: int, timeout: float | None) -> None:
+    def acquire(
+        self,
+        where: str,
+        model: str,
+        owner: str | None,
+        agent: str | None,
+        priority: int,
+        timeout: float | None,
+        times: int,
+    ) -> None:
         demand = self.config.resolve(RuntimeProviderConfig(where, model))
-        ticket = next(self.tickets)
-        if any(t.owner == owner and t.state == "pending" for t in self.ledger.tickets.values()):
-            owner = None  # a task makes one call at a time
-        self.happen(AcquireRequested(ticket, demand, owner or f"task {ticket}", None, priority, timeout))
+        for _ in range(times):
+            self.late_comers += self.ledger.closing
+            ticket = next(self.tickets)
+            if any(t.owner == owner and t.state == "pending" for t in self.ledger.tickets.values()):
+                owner = None  # a task makes one call at a time
+            self.happen(AcquireRequested(ticket, demand, owner or f"task {ticket}", agent, priority, timeout))
+
+    @precondition(lambda self: not self.ledger.closing and len(self.ledger.of("pending")) < 9)
+    @rule(models=st.lists(st.sampled_from("aab"), min_size=3, max_size=6), turns=st.integers(0, 6))
+    def a_crowd_comes(self, models: list[str], turns: int) -> None:
+        """The short way to much passing over: agents that ask in turn and, some of them, are served in turn."""
+        for place, model in enumerate(models):
+            demand = self.config.resolve(RuntimeProviderConfig("local", model))
+            ticket = next(self.tickets)
+            self.happen(AcquireRequested(ticket, demand, f"task {ticket}", "pq"[place % 2]))
+        self.adapters_are_quick()
+        for _ in range(turns):
+            if granted := self.ledger.of("granted"):
+                self.happen(Released(granted[0]))
+                self.adapters_are_quick()
 
     @precondition(lambda self: self.ledger.of("granted"))
     @rule(pick=PICK, how=st.sampled_from(["released", "broken", "cancelled"]))
@@ -138,14 +192,10 @@ class ModelMachine(RuleBasedStateMachine):
     # ---- what adapters do ----
 
     @precondition(lambda self: self.ledger.instances("starting"))
-    @rule(pick=PICK)
-    def start_succeeds(self, pick: int) -> None:
-        self.happen(StartSucceeded(_one(self.ledger.instances("starting"), pick)))
-
-    @precondition(lambda self: self.ledger.instances("starting"))
-    @rule(pick=PICK, constructed=st.booleans())
-    def start_fails(self, pick: int, constructed: bool) -> None:
-        self.happen(StartFailed(_one(self.ledger.instances("starting"), pick), constructed))
+    @rule(pick=PICK, how=st.sampled_from(["well", "well", "well", "badly", "before construction"]))
+    def a_start_ends(self, pick: int, how: str) -> None:
+        instance = _one(self.ledger.instances("starting"), pick)
+        self.happen(StartSucceeded(instance) if how == "well" else StartFailed(instance, constructed=how == "badly"))
 
     @precondition(lambda self: self.ledger.instances("stopping"))
     @rule(pick=PICK, failed=st.booleans())
@@ -161,7 +211,7 @@ class ModelMachine(RuleBasedStateMachine):
 
     # ---- what time does ----
 
-    @rule(seconds=st.sampled_from([0, 1, 2, 7]))
+    @rule(seconds=st.sampled_from([0, 1, 1, 2, 7]))
     def time_passes(self, seconds: float) -> None:
         """Unnoticed: what is due by then expires in the next step, before its event."""
         self.now += seconds
@@ -204,8 +254,8 @@ class ModelMachine(RuleBasedStateMachine):
 
     # ---- the end ----
 
-    @precondition(lambda self: len(self.ledger.tickets) > 6)
-    @rule(grace=st.booleans())
+    @precondition(lambda self: len(self.ledger.tickets) > 8)
+    @rule(grace=st.sampled_from([True, True, False]))
     def close(self, grace: bool) -> None:
         self.happen(CloseRequested(grace))
 
@@ -218,6 +268,9 @@ class ModelMachine(RuleBasedStateMachine):
         self.happen(CloseRequested())
         self._everybody_does_his_part()
         assert self.ledger.closed
+        ModelMachine.fired.update(self.covered.fired)
+        self.covered.aim()
+        target(self.passed_over, label="somebody is passed over")
 
     def _everybody_does_his_part(self) -> None:
         self.happen(Wake())
@@ -232,4 +285,4 @@ def _one(candidates: list[int], pick: int) -> int:
 
 
 TestModelMachine = ModelMachine.TestCase
-TestModelMachine.settings = settings(max_examples=3 * settings().max_examples)
+TestModelMachine.settings = settings(max_examples=2 * settings().max_examples)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statemachine import Affinity, Choice, ConfigurationError, Fifo, Gated, Pause
+from statemachine import Affinity, Choice, ConfigurationError, CostAware, Fair, Fifo, Gated, Pause
 from statemachine.policies import Bound, Line, Policy, Prioritised
 
 
@@ -145,12 +145,40 @@ def test_no_newcomer_and_nobody_passed_over_are_bounds_too() -> None:
     assert [ticket for ticket, _ in choices(Affinity(0), XYXY, then=late)] == [1, 2, 3, 4, 5]
 
 
+def test_fair_serves_agents_in_rounds_of_ten_seconds() -> None:
+    policy = Fair()
+    for waiter in (first := W(1, agent="a"), W(2, agent="a"), W(3, agent="b")):
+        policy.arrived(waiter)
+    assert policy.choose() == Choice(1, "next turn")
+    policy.placed(first)
+    policy.served(first, 9_999)
+    assert policy.choose() == Choice(2, "its agent's turn")
+    policy.served(first, 1)
+    assert policy.choose() == Choice(3, "its agent's turn")
+    assert policy.snapshot(lambda ticket: ticket) == ("x", False, 3, 0, (("a", 10_000),))
+    assert (Fair().bound, Fair(2).bound) == (Bound(passes=None, late=0), Bound(passes=None, late=2))
+
+
+def test_cost_aware_promises_no_more_than_gated_with_all_that_it_may_let_in() -> None:
+    assert (CostAware().bound, CostAware(2).bound) == (Bound(passes=None, late=8), Bound(passes=None, late=2))
+
+
 @pytest.mark.parametrize(
-    "make", [partial(Gated, -1), partial(Affinity, -1), partial(Gated, True), partial(Affinity, True)]
+    ("make", "field", "least"),
+    [
+        (lambda n: Gated(n), "extra", 0),
+        (lambda n: CostAware(n), "most", 0),
+        (lambda n: Fair(n), "extra", 0),
+        (lambda n: Fair(0, n), "quantum", 1),
+        (lambda n: Affinity(n), "passes", 0),
+    ],
 )
-def test_counts_are_checked(make: Callable[[], Policy]) -> None:
-    with pytest.raises(ConfigurationError, match=r"^(extra|passes)\b"):
-        make()
+def test_counts_are_checked(make: Callable[[Any], Policy], field: str, least: int) -> None:
+    make(least)
+    for value in (least - 1, True, 2.0):
+        with pytest.raises(ConfigurationError) as caught:
+            make(value)
+        assert caught.value.field == field
 
 
 @pytest.mark.parametrize("make", [Fifo, Gated, partial(Gated, 1), partial(Affinity, 1)])

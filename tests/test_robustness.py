@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 import pytest
@@ -69,6 +69,37 @@ async def test_an_observer_that_raises_anything_costs_no_effect(autojump_clock: 
     assert manager.statistics().slots["local"].state == "vacant", "it was stopped all the same"
 
 
+def rude_at(*what: str) -> Callable[[Transition], None]:
+    """An observer that raises Rude at one change: machine and trigger."""
+
+    def observer(change: Transition) -> None:
+        if (change.machine, change.trigger) == what:
+            raise Rude
+
+    return observer
+
+
+async def test_what_an_observer_raises_leaves_where_the_change_was_caused() -> None:
+    async with ProviderManager(config_of(), observers=[rude_at("request", "release")]) as manager:
+        lease = await manager.get_adapter(X)
+        with pytest.raises(Rude):
+            lease.release()
+        assert lease.released
+        with pytest.raises(Rude):
+            async with manager.acquire(Y):
+                pass
+        assert manager.statistics().slots["local"].state == "resident"
+
+
+async def test_what_an_observer_raises_while_the_manager_is_left_is_not_lost() -> None:
+    with pytest.raises(Rude) as caught:
+        async with ProviderManager(config_of(), observers=[rude_at("pool", "close")]) as manager:
+            (await manager.get_adapter(X)).release(broken=True)
+            await trio.testing.wait_all_tasks_blocked()  # nothing is left that would step the model once more
+            raise KeyError("mine")
+    assert isinstance(caught.value.__context__, KeyError)
+
+
 async def test_an_error_of_another_instance_breaks_nobody_else(autojump_clock: MockClock) -> None:
     providers = [*config_of().available_providers, ProviderConfig("clumsy", Clumsy)]
     async with ProviderManager(ProviderManagerConfig(providers)) as manager:
@@ -98,13 +129,30 @@ async def test_a_slot_with_waiters_is_not_dropped(autojump_clock: MockClock) -> 
         assert manager.statistics().providers["local"].waiting == 0
 
 
-async def test_a_lease_can_be_released_from_another_thread(autojump_clock: MockClock) -> None:
+async def in_a_thread(act: Callable[[], None]) -> None:
+    await trio.to_thread.run_sync(act)
+
+
+async def in_another_run(act: Callable[[], None]) -> None:
+    async def main() -> None:
+        act()
+
+    await trio.to_thread.run_sync(trio.run, main)
+
+
+@pytest.mark.parametrize("elsewhere", [in_a_thread, in_another_run])
+async def test_a_lease_can_be_released_and_drained_from_elsewhere(
+    autojump_clock: MockClock, elsewhere: Callable[[Callable[[], None]], Awaitable[None]]
+) -> None:
     async with ProviderManager(config_of()) as manager:
-        lease = await manager.get_adapter(X)
-        await trio.to_thread.run_sync(lease.release)
+        lease, other = [await manager.get_adapter(X) for _ in range(2)]
+        await elsewhere(lease.release)
         await trio.lowlevel.checkpoint()
-        assert lease.released
-        assert manager.statistics().slots["local"].state == "resident"
+        assert (lease.released, manager.statistics().slots["local"].leases) == (True, 1)
+        await elsewhere(other.drain)
+        await trio.lowlevel.checkpoint()
+        assert (other.released, manager.statistics().providers["local"].draining) == (False, 1)
+        other.release()
 
 
 @pytest.mark.parametrize(
@@ -160,8 +208,9 @@ async def test_a_call_is_entered_once(autojump_clock: MockClock) -> None:
     async with ProviderManager(config_of()) as manager:
         call = ReasoningEngine(manager).call(HI, CallOptions(X))
         async with call:
-            with pytest.raises(RuntimeError, match="once"):
+            with pytest.raises(RuntimeError) as caught:
                 await call.__aenter__()
+            assert str(caught.value) == "enter what call() returns once; call it again for another answer"
         assert manager.statistics().slots["local"].state == "resident"
 
 
@@ -203,6 +252,16 @@ def test_changes_are_effects_only_where_somebody_asked_for_them() -> None:
     event = AcquireRequested(1, config.resolve(X), "owner")
     assert not any(isinstance(effect, Transition) for effect in Model(config).step(event, 0.0))
     assert any(isinstance(effect, Transition) for effect in Model(config, record=True).step(event, 0.0))
+
+
+def test_a_ticket_is_used_once() -> None:
+    config = config_of()
+    model = Model(config)
+    model.step(AcquireRequested(1, config.resolve(X), "owner"), 0.0)
+    before = snapshot(model)
+    with pytest.raises(ValueError, match="ticket 1 is in use"):
+        model.step(AcquireRequested(1, config.resolve(Y), "other"), 0.0)
+    assert snapshot(model) == before
 
 
 def _any_event(model: Model, ticket: int, demand: object, rng: random.Random) -> Event:

@@ -49,6 +49,8 @@ INVISIBLE = {
     "head of line",
     "pauses without end",
     "pauses again",
+    "one too many waits",  # the specifications bound no queue
+    "one too few waits",
 }
 
 

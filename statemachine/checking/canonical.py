@@ -76,11 +76,16 @@ class Symmetry:
 
     def __init__(self, wishes: Sequence[Kind]) -> None:
         self.renamings: Final = [r for r in _all_renamings(wishes) if r is not None]
-        self.least: Final = lru_cache(1 << 16)(self._least)
+        nothing_to_rename = len(self.renamings) == 1
+        self.least: Final = _itself if nothing_to_rename else lru_cache(1 << 16)(self._least)
 
     def _least(self, names: Names) -> Names:
         # The same places hold the same kind of thing in all of them, so they can be compared.
         return min(renaming.of(names) for renaming in self.renamings)
+
+
+def _itself(names: Names) -> Names:
+    return names
 
 
 def _all_renamings(wishes: Sequence[Kind]) -> Iterator[_Renaming | None]:

@@ -212,8 +212,7 @@ class _Search(Generic[StateT, EventT]):
         result = self.result
         result.edges += 1
         result.shown.update(outcome.shown)
-        for one in outcome.fired:
-            result.fired[one] += 1
+        result.fired.update(outcome.fired)
         violations = outcome.violations
         target = self.seen.get(outcome.key)
         if target is None:

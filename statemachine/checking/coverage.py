@@ -76,6 +76,9 @@ def every_transition() -> list[Fired]:
     ]
 
 
+_FIRED: Final = {(one.machine, one.trigger, one.source): one for one in every_transition()}
+
+
 def every_pair() -> list[Pair]:
     """What can follow what, as far as the machines are concerned."""
     declared = every_transition()
@@ -107,7 +110,7 @@ def covered_by(step: Step, fired: Sequence[Transition], last: Last) -> tuple[Las
         return last, covered
     latest = dict(last)
     for one in fired:
-        covered.append(Fired(one.machine, one.trigger, one.source, one.dest))
+        covered.append(_FIRED[one.machine, one.trigger, one.source])
         subject = one.machine, one.subject
         before = latest.pop(subject, None)
         if before is not None:

@@ -10,11 +10,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from ..model import Model
 from ..policies import Bound
 from ..pool import Pool, Request
 from ..properties.property import Step, placed
 
-__all__ = ["Account", "Passed", "Passing", "after"]
+__all__ = ["Account", "Passed", "Passing", "after", "within_bounds"]
 
 
 Passed: TypeAlias = tuple[int, int, tuple[tuple[str, int, int], ...]]
@@ -75,6 +76,11 @@ def after(account: Account, step: Step) -> Account:
             waiter = known.get(ticket)
             waiters.append(Passing(ticket) if waiter is None else _passed(waiter, pool, here, youngest))
     return tuple(waiters)
+
+
+def within_bounds(model: Model, account: Account) -> bool:
+    """Whether every policy has kept its bound."""
+    return all(w.within(model.pools[model.requests[w.ticket].demand.pool].policy.bound) for w in account)
 
 
 def _passed(waiter: Passing, pool: Pool, arrivals: list[Request], youngest: int) -> Passing:

@@ -1,7 +1,8 @@
 """A scenario as a system to be searched: the production model itself, its requests, and everything that may happen to them.
 
 Time is abstract: no deadline passes by itself, but any armed one may be the next to expire, whenever. That allows more than any real clock
-does, so what holds here holds for every choice of time-outs and delays.
+does, so what holds here holds for every choice of time-outs and delays. Only policies that learn from times are told some
+(:mod:`.ageing`).
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
 from ..properties.property import Step, of_states, of_steps, picture
 from ..runtime import RuntimeProviderConfig
 from ..snapshot import Snapshot, restore, snapshot
+from .ageing import age, in_every_time
 from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
 from .liveness import NEW
-from .passing import Account, after
+from .passing import Account, after, within_bounds
 from .scenario import Move, Scenario, State
 
 __all__ = ["ModelSystem"]
@@ -113,6 +115,8 @@ class ModelSystem:
         restore(model, state.model)
         if state is not self._stepped:
             self._stepped, self._before, self._due = state, picture(model), _duties(model)
+        if move.seconds:
+            age(model, move)
         try:
             effects, fired = split(model.step(move.event, 0.0))
         except Exception:  # whatever it is, no driver could go on
@@ -121,7 +125,7 @@ class ModelSystem:
         left, wishes = self._asked(state, move, model)
         account = after(state.account, step)
         violations = [name for name, holds in _OF_STEPS if not holds(step)]
-        if account and not _within_bounds(model, account):
+        if account and not within_bounds(model, account):
             violations.append(PASSING_WITHIN_BOUND)
         shown = [name for name, holds in self._shown_by_steps if holds(step)]
         if any(waiter.passes or waiter.late for waiter in account):
@@ -202,11 +206,16 @@ class ModelSystem:
                 if not saved.closing:
                     yield Move(CloseRequested())
                 yield Move(CloseRequested(grace=False))
-        yield from map(Move, self._of_requests(saved))
-        yield from map(Move, self._of_instances(saved))
-        yield from (Move(Expired(t)) for t, _ in saved.timers if self.scenario.faults or t[0] is TimerKind.PAUSE)
+        others = self._others(saved)
+        durations = self.scenario.durations
+        yield from map(Move, others) if durations == (0.0,) else in_every_time(others, saved, durations)
+
+    def _others(self, saved: Snapshot) -> Iterator[Event]:
+        yield from self._of_requests(saved)
+        yield from self._of_instances(saved)
+        yield from (Expired(t) for t, _ in saved.timers if self.scenario.faults or t[0] is TimerKind.PAUSE)
         if self.scenario.faults:
-            yield Move(Released(OVER))
+            yield Released(OVER)
 
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1
@@ -245,11 +254,6 @@ def _nowhere(state: State) -> Arrival[State]:
 def _is_busy(saved: Snapshot, owner: str) -> bool:
     """A task makes one call at a time."""
     return any(r.owner == owner and r.state in ("waiting", "assigned") for r in saved.requests)
-
-
-def _within_bounds(model: Model, account: Account) -> bool:
-    """Whether every policy has kept its bound."""
-    return all(w.within(model.pools[model.requests[w.ticket].demand.pool].policy.bound) for w in account)
 
 
 _Duty = tuple[str, int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
+from ..checks import check_count
 from .gated import Gated
 from .policy import Choice, Pause, Rank, Waiter
 
@@ -12,14 +13,14 @@ __all__ = ["CostAware"]
 
 _OCTAVE: Final = 4  # levels
 _DEAR: Final = 8  # levels: a switch is dear when it takes about four times as long as an answer
-_SHARE: Final = 3, 8  # so much of the longest wait may be had by stretching
+_SHARE: Final = 3  # of the longest wait one part may be had by stretching
 _FORGETTING: Final = 13  # binary digits
 
 
 class CostAware(Gated):
     """Gated; but where a switch takes about four times as long as an answer or longer, turns are stretched while nobody has waited long.
 
-    That is: while the oldest waiter for another model has waited for less than three eighths of the longest wait lately. ``most`` newcomers
+    That is: while the oldest waiter for another model has waited for less than a third of the longest wait lately. ``most`` newcomers
     are let in then. When nobody is left who waits for the model, it is kept for a while, because whoever has been served may soon be
     back: for as long as a switch takes, or half of that, so in vain it costs no more than the switch that follows (the ski rental
     problem; Karlin and others, *Competitive snoopy caching*, Algorithmica 3, 1988). There is one pause at most after each answer.
@@ -34,6 +35,7 @@ class CostAware(Gated):
     work_conserving = False
 
     def __init__(self, most: int = 8, quantum: int | None = None) -> None:
+        check_count("most", most, least=0)
         super().__init__(most, quantum)
         self._switch = self._answer = 0  # levels; 0: not seen yet
         self._clock = 0  # milliseconds
@@ -96,9 +98,8 @@ class CostAware(Gated):
 
     def _may_stretch(self, milliseconds: int) -> bool:
         """Whether the oldest of the others may be made to wait for so long."""
-        part, whole = _SHARE
         wait = self._clock - self._since[self._others[0][0]]
-        return self._switch - self._answer >= _DEAR and whole * (wait + milliseconds) < part * self._longest
+        return self._switch - self._answer >= _DEAR and _SHARE * (wait + milliseconds) < self._longest
 
 
 def _towards(level: int, milliseconds: int) -> int:

@@ -56,6 +56,10 @@ class RoundRobin:
         self._served[agent] = self._served.get(agent, 0) + milliseconds
         self._enter(agent)
 
+    def time_of(self, waiter: Waiter) -> int:
+        """For how many milliseconds the agent of ``waiter`` has been served, above the round that is being served."""
+        return self._served.get(waiter.agent or "", 0)
+
     def begin(self, model: str) -> None:
         """It is the turn of ``model``, for which somebody waits.
 

@@ -64,6 +64,17 @@ def pause(model: Model) -> bool:
     return any(kind is TimerKind.PAUSE for kind, _ in model.timers.armed)
 
 
+@sometimes_a_step("A request is refused because the queue is full.")
+def queue_full(step: Step) -> bool:
+    return any(isinstance(e, Reject) and e.cause is Cause.QUEUE_FULL for e in step.effects)
+
+
+@sometimes_a_step("Requests that come back from a failed start make the queue longer than newcomers may.")
+def overfull_by_return(step: Step) -> bool:
+    most = step.after.config.max_waiting
+    return most is not None and any(len(pool.waiting) > most for pool in step.after.pools.values())
+
+
 @sometimes_a_step("Closing ends.")
 def close(step: Step) -> bool:
     return any(isinstance(e, Closed) for e in step.effects)

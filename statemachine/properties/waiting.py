@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..events import Cause, Expired, Reject, TimerKind
+from ..events import AcquireRequested, Cause, Expired, Reject, TimerKind
 from ..model import Model
 from ..policies import Pause
 from ..pool import Instance, Pool, Request
@@ -56,6 +56,25 @@ def no_overtaking(step: Step) -> bool:
 @always_of_states("Where waiting is switched off, nobody waits.")
 def raise_never_waits(model: Model) -> bool:
     return not any(pool.waiting for pool in model.pools.values() if pool.raises)
+
+
+@always_of_steps(
+    "A pool has never more than `max_waiting` waiting requests, unless some come back from a failed start; "
+    "who would be one more is refused as the queue is full, and nobody else is."
+)
+def waiting_is_bounded(step: Step) -> bool:
+    most, before = step.after.config.max_waiting, step.before.requests
+    full = [e for e in step.effects if isinstance(e, Reject) and e.cause is Cause.QUEUE_FULL]
+    if most is None:
+        return not full
+    for pool in step.after.pools.values():
+        if len(pool.waiting) > most and any(ticket not in before for ticket in pool.waiting):
+            return False  # those who waited, or come back, are let in as they are
+    for one in full:
+        newcomer = isinstance(step.event, AcquireRequested) and step.event.ticket == one.ticket
+        if not newcomer or len(step.after.pools[one.demand.pool].waiting) < most:
+            return False
+    return True
 
 
 @always_of_states(

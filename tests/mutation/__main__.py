@@ -1,4 +1,4 @@
-"""The campaign: every mutant of every subject before its tests, quick killers first. Interrupted, it goes on where it was."""
+"""The campaign: every mutant of every subject before the tests that reach it. Interrupted, it goes on where it was."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from simulation.progress import progress
 
-from . import subjects
 from .mutate import Mutant, mutants
+from .reach import Reach, measured
 from .report import explained, write
-from .results import Fate, Results
-from .subjects import SUBJECTS, Tests
-from .trial import ROOT, start, verdict, warm_up
+from .results import Results
+from .subjects import LEFT_OUT, ROOT, SUBJECTS, path
+from .trial import start, verdict, warm_up
 
-MARGIN = 4  # a mutant may take so many times the processor time of the original,
-SPARE = 4  # and so many seconds more
+FOLDER = ROOT / ".mutation"
+LIKELY = 4  # tests to be tried before all others
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,67 +35,75 @@ def main(arguments: list[str] | None = None) -> int:
     names = options.modules or list(SUBJECTS)
     if unknown := set(names) - set(SUBJECTS):
         parser.error(f"no subject: {', '.join(sorted(unknown))}")
-    results = Results(ROOT / ".mutation" / "results.jsonl", _state_of_the_tree(), fresh=options.fresh)
+    FOLDER.mkdir(exist_ok=True)
+    package, files = _digests()
+    results = Results(FOLDER / "results.jsonl", package, files, fresh=options.fresh)
+    warm_up()
+    reach = measured(_digest(package, *files.values(), repr(SUBJECTS), LEFT_OUT.pattern), FOLDER)
     everything = {name: list(mutants(name, _source(name))) for name in SUBJECTS}
-    to_do = [m for name in names for m in everything[name] if results.fate(m) is Fate.UNDECIDED]
     try:
-        if to_do and not options.report:
-            warm_up()
-            _run(to_do, options.jobs, results)
+        if not options.report:
+            _check_the_original(reach, results)
+            _run([m for name in names for m in everything[name]], reach, options.jobs, results)
     finally:
-        write(everything, results)
-    return 0 if explained(everything, results) else 1
+        fates = {name: [(m, results.fate(m, reach.of(m))) for m in everything[name]] for name in SUBJECTS}
+        write(fates)
+    return 0 if explained(fates) else 1
 
 
 def _source(module: str) -> str:
-    return (ROOT / "statemachine" / f"{module}.py").read_text(encoding="utf-8")
+    return path(module).read_text(encoding="utf-8")
 
 
-def _state_of_the_tree() -> str:
-    """A digest of the package and the tests: it is under these that a mutant survives."""
-    digest = sha256()
-    for path in sorted(
-        [*(ROOT / "statemachine").rglob("*.py"), *(ROOT / "tests").glob("*.py"), Path(subjects.__file__)]
-    ):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:20]
+def _digests() -> tuple[str, dict[str, str]]:
+    """Of the package and of what helps to test it, and of each file of tests."""
+    tests = {f"tests/{file.name}": file for file in sorted((ROOT / "tests").glob("test_*.py"))}
+    others = {*(ROOT / "statemachine").rglob("*.py"), *(ROOT / "tests").glob("*.py")} - {*tests.values()}
+    package = _digest(*(file.read_text(encoding="utf-8") for file in sorted(others)))
+    return package, {name: _digest(file.read_text(encoding="utf-8")) for name, file in tests.items()}
 
 
-def _run(to_do: list[Mutant], jobs: int, results: Results) -> None:
-    """All of them through the first stage, then those that survived it through the second, and so on."""
-    with tempfile.TemporaryDirectory() as folder:
-        for stage in range(max(len(SUBJECTS[m.module]) for m in to_do)):
-            alive = [m for m in to_do if results.passed(m) == stage and stage < len(SUBJECTS[m.module])]
-            if alive:
-                _run_stage(stage, alive, jobs, results, Path(folder))
+def _digest(*texts: str) -> str:
+    return sha256("\0".join(texts).encode()).hexdigest()[:20]
 
 
-def _run_stage(stage: int, alive: list[Mutant], jobs: int, results: Results, folder: Path) -> None:
-    limits = {tests: _limit(tests, folder) for tests in dict.fromkeys(SUBJECTS[m.module][stage] for m in alive)}
-    queue = iter(alive)
-    running: dict[int, Mutant] = {}  # by process
-    with progress(len(alive), f"mutants in stage {stage + 1}") as tick:
+def _check_the_original(reach: Reach, results: Results) -> None:
+    """Without any mutation all tests pass, within their limits and in their order. Raises SystemExit where one does not."""
+    for module in {tests: module for module, tests in SUBJECTS.items()}.values():
+        original = Mutant(module, "", "", "", range(0), _source(module))
+        if tests := results.open(original, reach.all_of(module)):
+            process = start(module, original.source, [reach.with_seconds(tests)], FOLDER / "note")
+            found = verdict(*os.wait4(process, 0)[1:], FOLDER / "note")
+            if found.killer:
+                sys.exit(f"without any mutation, {found.killer} fails")
+            results.add(original, tests, found)
+
+
+def _run(everything: list[Mutant], reach: Reach, jobs: int, results: Results) -> None:
+    to_do = [(m, tests) for m in everything if (tests := results.open(m, reach.of(m)))]
+    queue = iter(to_do)
+    running: dict[int, tuple[Mutant, list[str]]] = {}  # by process
+    killers: list[str] = []  # of the mutants before, the latest first
+    with tempfile.TemporaryDirectory() as folder, progress(len(to_do), "mutants") as tick:
         while True:
-            while len(running) < jobs and (mutant := next(queue, None)) is not None:
-                tests = SUBJECTS[mutant.module][stage]
-                process = start(mutant.module, mutant.source, tests, limits[tests], folder / mutant.digest)
-                running[process] = mutant
+            while len(running) < jobs and (following := next(queue, None)) is not None:
+                mutant, tests = following
+                batches = [reach.with_seconds(batch) for batch in _batches(tests, killers)]
+                running[start(mutant.module, mutant.source, batches, Path(folder, mutant.digest))] = following
             if not running:
                 return
             process, status, usage = os.wait3(0)
-            mutant = running.pop(process)
-            results.add(mutant, stage, verdict(status, usage, folder / mutant.digest))
+            mutant, tests = running.pop(process)
+            found = verdict(status, usage, Path(folder, mutant.digest))
+            results.add(mutant, tests, found)
+            killers = [found.killer, *(name for name in killers if name != found.killer)] if found.killer else killers
             tick()
 
 
-def _limit(tests: Tests, folder: Path) -> int:
-    """The processor time for a trial, from one without any mutation. Raises SystemExit where that fails."""
-    note = folder / "original"
-    _, status, usage = os.wait4(start("errors", _source("errors"), tests, 3600, note), 0)
-    original = verdict(status, usage, note)
-    if original.killer:
-        sys.exit(f"without any mutation, {original.killer} fails")
-    return int(MARGIN * original.cpu_seconds) + SPARE
+def _batches(tests: list[str], killers: list[str]) -> list[list[str]]:
+    """What killed the mutants before is likely to kill the next one."""
+    likely = [name for name in killers if name in tests][:LIKELY]
+    return [batch for batch in (likely, [name for name in tests if name not in likely]) if batch]
 
 
 if __name__ == "__main__":

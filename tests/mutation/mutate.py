@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import takewhile
 from types import CodeType
 
 import libcst as cst
-from libcst.metadata import ByteSpanPositionProvider
+from libcst.metadata import ByteSpanPositionProvider, CodeRange, PositionProvider
 from mutmut.mutation.mutators import mutation_operators
 
 __all__ = ["Mutant", "mutants"]
@@ -18,12 +18,16 @@ __all__ = ["Mutant", "mutants"]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed module. ``old`` and ``new`` are the lines that differ; ``where`` is the class and function that they stand in."""
+    """One changed module. ``old`` and ``new`` are the lines that differ; ``where`` is the class and function that they stand in.
+
+    ``lines`` are those of the changed statement (of its head, if others are inside), as they are numbered without the change.
+    """
 
     module: str
     where: str
     old: str
     new: str
+    lines: range
     source: str
 
     @property
@@ -36,9 +40,10 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
     """Every change of ``source`` that compiles, and to something else. Annotations are left alone: they are never evaluated."""
     wrapper = cst.MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
     spans = wrapper.resolve(ByteSpanPositionProvider)
+    positions = wrapper.resolve(PositionProvider)
     text = source.encode()
     seen = {_compiled(source)}
-    for node, where in _nodes(wrapper.module, ()):
+    for node, where, statement in _nodes(wrapper.module, (), wrapper.module):
         for part, replacement in _changes(node):
             first, last = spans[part].start, spans[part].start + spans[part].length
             space = text[first:last][: -len(text[first:last].lstrip())]
@@ -47,7 +52,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             compiled = _compiled(code)
             if compiled is not None and compiled not in seen:
                 seen.add(compiled)
-                yield Mutant(module, ".".join(where), *_difference(source, code), code)
+                yield Mutant(module, ".".join(where), *_difference(source, code), _lines(statement, positions), code)
 
 
 def _changes(node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, cst.CSTNode]]:
@@ -76,14 +81,33 @@ def _matters_by_itself(line: cst.SimpleStatementLine) -> bool:
     return False
 
 
-def _nodes(node: cst.CSTNode, where: tuple[str, ...]) -> Iterator[tuple[cst.CSTNode, tuple[str, ...]]]:
+def _nodes(
+    node: cst.CSTNode, where: tuple[str, ...], statement: cst.CSTNode
+) -> Iterator[tuple[cst.CSTNode, tuple[str, ...], cst.CSTNode]]:
+    """With each node the names of the class and function, and the innermost statement or clause, that it stands in."""
     if isinstance(node, cst.Annotation):
         return
     if isinstance(node, cst.ClassDef | cst.FunctionDef):
         where = (*where, node.name.value)
-    yield node, where
+    if isinstance(node, cst.SimpleStatementLine) or _inside(node) is not None:
+        statement = node
+    yield node, where, statement
     for child in node.children:
-        yield from _nodes(child, where)
+        yield from _nodes(child, where, statement)
+
+
+def _inside(node: cst.CSTNode) -> cst.CSTNode | None:
+    """What follows the head of a compound statement or of one of its clauses."""
+    if isinstance(node, cst.Match):
+        return node.cases[0]
+    body = getattr(node, "body", None)
+    return body if isinstance(body, cst.BaseSuite) else None
+
+
+def _lines(statement: cst.CSTNode, positions: Mapping[cst.CSTNode, CodeRange]) -> range:
+    first, last = positions[statement].start.line, positions[statement].end.line
+    inside = _inside(statement)
+    return range(first, last + 1 if inside is None else max(first + 1, positions[inside].start.line))
 
 
 def _compiled(source: str) -> bytes | None:

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .mutate import Mutant
-from .results import Fate, Results
-from .trial import ROOT
+from .results import Fate
+from .subjects import ROOT
 
 __all__ = ["explained", "write"]
 
 DOCUMENT = ROOT / "docs" / "mutation.md"
 EXPLANATIONS = Path(__file__).with_name("survivors.toml")
 Place: TypeAlias = tuple[str, str, str, str]  # module, class and function, old line, new line
-Everything: TypeAlias = Mapping[str, Sequence[Mutant]]
+Fates: TypeAlias = Mapping[str, Sequence[tuple[Mutant, Fate]]]  # by module
 
 INTRODUCTION = """\
 # Mutants
@@ -29,8 +29,9 @@ makes no difference, and it is said here why. Nothing is excluded but annotation
 `python -m tests.mutation`; the explanations are kept in `tests/mutation/survivors.toml`.
 
 The mutants are mutmut's, but of decorated functions, of class bodies and of modules too; besides, statements are left out, conditions
-negated, and numbers decremented. Each trial is a fork of a process that has imported everything else, bounded by processor time, with
-Hypothesis drawing the same examples each time (so fewer of them than usually), so that a verdict can be repeated.
+negated, and numbers decremented. A mutant is tried with the tests that execute its line (all of them, where it is executed at import),
+quick ones first, in a fork of a process that has imported everything else. A test is bounded by processor time, and Hypothesis draws the
+same examples each time (so fewer of them than usually), so that a verdict can be repeated.
 """
 
 
@@ -38,8 +39,8 @@ def _place(mutant: Mutant) -> Place:
     return mutant.module, mutant.where, mutant.old, mutant.new
 
 
-def _survivors(everything: Everything, results: Results) -> list[Mutant]:
-    return [m for of_module in everything.values() for m in of_module if results.fate(m) is Fate.SURVIVED]
+def _survivors(fates: Fates) -> list[Mutant]:
+    return [mutant for of_module in fates.values() for mutant, fate in of_module if fate is Fate.SURVIVED]
 
 
 def _explanations() -> dict[Place, str]:
@@ -47,11 +48,11 @@ def _explanations() -> dict[Place, str]:
     return {(e["module"], e["where"], old, new): e["why"] for e in entries for old, new in e["changes"]}
 
 
-def explained(everything: Everything, results: Results) -> bool:
+def explained(fates: Fates) -> bool:
     """Whether every survivor has its explanation; says which has none, and which explanation explains nothing."""
     why = _explanations()
-    survivors = {_place(m) for m in _survivors(everything, results)}
-    killed = {_place(m) for of_module in everything.values() for m in of_module if results.fate(m) is Fate.KILLED}
+    survivors = {_place(m) for m in _survivors(fates)}
+    killed = {_place(mutant) for of_module in fates.values() for mutant, fate in of_module if fate is Fate.KILLED}
     missing, stale = survivors - why.keys(), (why.keys() & killed) - survivors
     for title, places in (("survives, and nobody says why", missing), ("is explained, and does not survive", stale)):
         for module, where, old, new in sorted(places):
@@ -59,22 +60,22 @@ def explained(everything: Everything, results: Results) -> bool:
     return not (missing or stale)
 
 
-def write(everything: Everything, results: Results) -> None:
+def write(fates: Fates) -> None:
     """The document, and its table on standard output."""
-    table = _table(everything, results)
+    table = _table(fates)
     print(table)
     DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text("\n".join([INTRODUCTION, table, *_list(everything, results)]), encoding="utf-8")
+    DOCUMENT.write_text("\n".join([INTRODUCTION, table, *_list(fates)]), encoding="utf-8")
 
 
-def _table(everything: Everything, results: Results) -> str:
+def _table(fates: Fates) -> str:
     rows = [
         "| module | mutants | killed | survived | undecided | killed, of those decided |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     total: Counter[Fate] = Counter()
-    for module, of_module in everything.items():
-        row = Counter(results.fate(m) for m in of_module)
+    for module, of_module in fates.items():
+        row = Counter(fate for _, fate in of_module)
         total += row
         rows.append(_row(module, row))
     return "\n".join([*rows, _row("**all**", total), ""])
@@ -86,11 +87,11 @@ def _row(name: str, row: Counter[Fate]) -> str:
     return f"| {name} | {row.total()} | {' | '.join(str(row[fate]) for fate in Fate)} | {share} |"
 
 
-def _list(everything: Everything, results: Results) -> list[str]:
+def _list(fates: Fates) -> list[str]:
     why = _explanations()
     lines = ["## Survivors", ""]
     by_reason: dict[tuple[str, str], list[Mutant]] = {}
-    for mutant in _survivors(everything, results):
+    for mutant in _survivors(fates):
         by_reason.setdefault((mutant.module, why.get(_place(mutant), "*Unexplained.*")), []).append(mutant)
     for (module, reason), survivors in by_reason.items():
         lines += [f"**{module}**: {reason}", "", "```diff"]

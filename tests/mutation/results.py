@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from .mutate import Mutant
-from .subjects import SUBJECTS
 from .trial import Verdict
 
 __all__ = ["Fate", "Results"]
@@ -18,17 +19,22 @@ class Fate(Enum):
 
     KILLED = "killed"
     SURVIVED = "survived"
-    UNDECIDED = "undecided"  # it has not been through all stages
+    UNDECIDED = "undecided"  # it has not been tried yet, or not with these tests
 
 
 class Results:
-    """By mutant. A killed one stays killed while its module is unchanged; what it passed counts only while the tests are the same."""
+    """By mutant. A killed one stays killed while its module is unchanged. What it survived counts while nothing but tests is
+    changed, and in those files of tests that are not.
 
-    def __init__(self, path: Path, tree: str, *, fresh: bool = False) -> None:
+    ``package`` is a digest of what is tested and of what helps to; ``files`` are digests of the files of tests.
+    """
+
+    def __init__(self, path: Path, package: str, files: Mapping[str, str], *, fresh: bool = False) -> None:
         self._path = path
-        self._tree = tree
+        self._package = package
+        self._files = files
         self._killers: dict[str, str] = {}
-        self._passed: dict[str, set[object]] = {}  # the stages
+        self._passed: dict[str, dict[str, str]] = {}
         path.parent.mkdir(exist_ok=True)
         if fresh:
             path.unlink(missing_ok=True)
@@ -36,27 +42,33 @@ class Results:
             for line in path.read_text(encoding="utf-8").splitlines():
                 self._learn(json.loads(line))
 
-    def _learn(self, record: dict[str, object]) -> None:
-        digest = str(record["mutant"])
+    def _learn(self, record: dict[str, Any]) -> None:
         if record["killer"]:
-            self._killers[digest] = str(record["killer"])
-        elif record["tree"] == self._tree:
-            self._passed.setdefault(digest, set()).add(record["stage"])
+            self._killers[record["mutant"]] = record["killer"]
+        elif record["package"] == self._package:
+            self._passed.setdefault(record["mutant"], {}).update(record["files"])
 
-    def passed(self, mutant: Mutant) -> int | None:
-        """How many stages ``mutant`` has survived; None if it is dead."""
-        return None if mutant.digest in self._killers else len(self._passed.get(mutant.digest, ()))
+    def open(self, mutant: Mutant, tests: Iterable[str]) -> list[str]:
+        """Which of ``tests`` ``mutant`` has not been tried with; none if it is dead."""
+        if mutant.digest in self._killers:
+            return []
+        passed = self._passed.get(mutant.digest, {})
+        return [name for name in tests if passed.get(_file(name)) != self._files[_file(name)]]
 
-    def fate(self, mutant: Mutant) -> Fate:
-        """What is known of ``mutant``."""
-        passed = self.passed(mutant)
-        if passed is None:
+    def fate(self, mutant: Mutant, tests: Iterable[str]) -> Fate:
+        """What is known of ``mutant``, for which ``tests`` are to be run."""
+        if mutant.digest in self._killers:
             return Fate.KILLED
-        return Fate.UNDECIDED if passed < len(SUBJECTS[mutant.module]) else Fate.SURVIVED
+        return Fate.UNDECIDED if self.open(mutant, tests) else Fate.SURVIVED
 
-    def add(self, mutant: Mutant, stage: int, verdict: Verdict) -> None:
-        """Keep the verdict of one stage, on the disk too."""
-        record: dict[str, object] = {"mutant": mutant.digest, "stage": stage, "tree": self._tree, **verdict._asdict()}
+    def add(self, mutant: Mutant, tests: Iterable[str], verdict: Verdict) -> None:
+        """Keep the verdict of ``tests``, on the disk too."""
+        files = {_file(name): self._files[_file(name)] for name in tests}
+        record = {"mutant": mutant.digest, "package": self._package, "files": files, **verdict._asdict()}
         self._learn(record)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def _file(test: str) -> str:
+    return test.split("::")[0]

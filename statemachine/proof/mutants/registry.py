@@ -59,6 +59,8 @@ MODELS: Final = (
     ModelMutant(
         "waits for every shutdown", "D16", stopping.WaitsForEveryShutdown, "api-raise", "deadlines_match_states"
     ),
+    ModelMutant("one too many waits", "D13", waiting.OneTooMany, "full-api", "waiting_is_bounded"),
+    ModelMutant("one too few waits", "contract", waiting.OneTooFew, "full-slot", "waiting_is_bounded"),
     ModelMutant("missing guard", "classic", leases.MissingGuard, "api-raise", "model_never_fails"),
 )
 

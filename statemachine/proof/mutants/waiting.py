@@ -80,3 +80,21 @@ class _NeverTimesOut(Moves):
 
 class NeverTimesOut(Model, _NeverTimesOut):
     """Lets whoever waits wait, whatever time-out was given."""
+
+
+class OneTooMany(Model):
+    """Lets one more wait than `max_waiting` allows."""
+
+    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
+        most = self.config.max_waiting
+        cause = super()._why_not_wait(pool, request)
+        return None if cause is Cause.QUEUE_FULL and len(pool.waiting) - 1 == most else cause
+
+
+class OneTooFew(Model):
+    """Takes the queue for full when there is one place left."""
+
+    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
+        most = self.config.max_waiting
+        full = most is not None and len(pool.waiting) >= most
+        return super()._why_not_wait(pool, request) or (Cause.QUEUE_FULL if full else None)
