@@ -27,6 +27,7 @@ class RoundRobin:
         self._quantum = quantum
         self._model = ""  # whose turn it is
         self._agents: dict[str, dict[str, Line]] = {}  # by model and agent
+        self._waiting: dict[str, int] = {}  # how many, by agent
         self._served: dict[str, int] = {}  # milliseconds, by agent, above the round that is being served
         # a heap of the model's agents: round, oldest ticket, name; some of it is not true any more
         self._turn: list[tuple[int, int, str]] = []
@@ -36,6 +37,7 @@ class RoundRobin:
         agent = waiter.agent or ""
         line = self._agents.setdefault(waiter.signature, {}).setdefault(agent, Line())
         line.add(waiter)
+        self._waiting[agent] = self._waiting.get(agent, 0) + 1
         if waiter.signature == self._model and waiter.ticket == line.first:
             self._enter(agent)
 
@@ -47,6 +49,9 @@ class RoundRobin:
             del agents[agent]
         if not agents:
             del self._agents[waiter.signature]
+        self._waiting[agent] -= 1
+        if not self._waiting[agent]:
+            del self._waiting[agent]
         if waiter.signature == self._model:
             self._enter(agent)
 
@@ -65,8 +70,7 @@ class RoundRobin:
 
         Time counts from the round of the agent that has been served least of those that wait; who has gone before is even with that.
         """
-        waiting = {agent for agents in self._agents.values() for agent in agents}
-        least = min(self._round(agent) for agent in waiting) * self._quantum
+        least = min(map(self._round, self._waiting)) * self._quantum
         self._served = {agent: time - least for agent, time in self._served.items() if time > least}
         self._gather(model)
 
