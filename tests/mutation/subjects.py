@@ -36,7 +36,7 @@ _SCHEDULES = _tests("agent", "programs", "sweep", "cancellation", "manager_machi
 
 _DRIVER = ("manager", "lease", "worker", "engine", "refusal")
 _PURE = (
-    *("lifecycle", "model", "moves", "pool", "timers", "counters"),
+    *("lifecycle", "model", "placing", "refusing", "moves", "pool", "timers", "counters"),
     *(
         f"policies/{name}"
         for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised", "round_robin")
