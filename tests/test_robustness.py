@@ -152,7 +152,13 @@ async def test_a_lease_can_be_released_and_drained_from_elsewhere(
         await elsewhere(other.drain)
         await trio.lowlevel.checkpoint()
         assert (other.released, manager.statistics().providers["local"].draining) == (False, 1)
-        other.release()
+        await elsewhere(partial(other.release, broken=True))
+        await trio.testing.wait_all_tasks_blocked()
+        assert manager.statistics().slots["local"].state == "vacant"
+        lease = await manager.get_adapter(X)
+        await elsewhere(partial(lease.release, broken=True))
+        await trio.testing.wait_all_tasks_blocked()
+        assert manager.statistics().slots["local"].state == "vacant"
 
 
 @pytest.mark.parametrize(
