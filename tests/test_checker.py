@@ -13,14 +13,15 @@ import pytest
 
 from statemachine.__main__ import main
 from statemachine.checking.campaign import explore
-from statemachine.checking.checker import Arrival, Outcome, Verdict, check
+from statemachine.checking.checker import Arrival, Counterexample, Outcome, Verdict, check
+from statemachine.checking.finite import FiniteFair
 from statemachine.checking.reproduction import Replay, as_pytest
-from statemachine.checking.scenario import Scenario, Wish
-from statemachine.checking.scenarios import LARGE, STANDARD
+from statemachine.checking.scenario import Move, Scenario, Wish
+from statemachine.checking.scenarios import LARGE, NONE_OR_SOME, STANDARD
 from statemachine.checking.system import PASSING_WITHIN_BOUND, ModelSystem
-from statemachine.events import AcquireRequested, Cause
+from statemachine.events import AcquireRequested, Cause, Released, StartSucceeded
 from statemachine.model import Model
-from statemachine.policies import Affinity, Choice, CostAware, Fair, Gated, PolicyFactory, Rank, Waiter
+from statemachine.policies import Affinity, Bound, Choice, CostAware, Fair, Gated, PolicyFactory, Rank, Waiter
 from statemachine.pool import Request
 from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.properties import EVENTUALLY, SOMETIMES
@@ -51,18 +52,24 @@ PINNED = {
     "live-gated": (1217, 9750, 13),
     "live-gated-extra": (2206, 17733, 16),
     "live-affinity": (506, 4011, 10),
+    "slot-cost-aware": (3718, 35039, 13),
+    "slot-fair": (1524, 13801, 12),
+    "live-cost-aware": (2185, 20484, 14),
+    "live-fair": (914, 8199, 16),
 }
 
 
 PINNED_LARGE = {
     "large-live-api": (23215, 283450, 12),
-    "large-api": (5795, 113223, 12),
+    "large-api": (110382, 2591650, 14),
     "large-slot-wait": (7013, 157826, 11),
     "large-slot-wait-2": (8116, 184033, 11),
     "large-slot-raise": (16, 139, 4),
     "large-slot-raise-2": (25, 261, 5),
     "large-live-slot": (4909, 49466, 9),
     "large-live-slot-2": (5556, 57014, 9),
+    "large-live-cost-aware": (38967, 416908, 23),
+    "large-live-fair": (21370, 228820, 30),
     "component-api": (20, 96, 5),
     "component-slot": (20, 94, 5),
     "side-by-side": (400, 3400, 10),
@@ -73,7 +80,7 @@ PINNED_LARGE = {
 @pytest.mark.timeout(0)
 @pytest.mark.skipif(os.environ.get("CHECKER") != "large", reason="minutes: CHECKER=large")
 def test_every_property_holds_in_the_large_scenarios() -> None:
-    reports = explore([s.name for s in LARGE], jobs=os.cpu_count() or 1, most_states=100_000, most_bytes=4 << 30)
+    reports = explore([s.name for s in LARGE], jobs=os.cpu_count() or 1, most_states=500_000, most_bytes=4 << 30)
     assert {r.scenario: (r.states, r.edges, r.depth) for r in reports} == PINNED_LARGE
     assert {verdict for r in reports for verdict in r.verdicts.values()} == {Verdict.PASS}
 
@@ -254,34 +261,61 @@ def test_memory_grows_with_what_is_kept() -> None:
     assert 0 < small.bytes_per_state < large.bytes_per_state
 
 
-class _Seen(CostAware):
-    """Learns that one model is slow to load and quick to answer, and the other the reverse: low and high, in every order."""
-
-    slow = RuntimeProviderConfig("local", "a")
+class _Surprised(CostAware):
+    """Promises what it keeps only for as long as nothing takes any time."""
 
     def __init__(self) -> None:
         super().__init__(1)
-        self._slow = STANDARD[-1].config.resolve(self.slow).signature
-
-    def loaded(self, signature: str, milliseconds: int | None) -> None:
-        super().loaded(signature, int(signature == self._slow))
-
-    def served(self, waiter: Waiter, milliseconds: int) -> None:
-        super().served(waiter, int(waiter.signature != self._slow))
+        self.__dict__["bound"] = Bound(passes=None, late=0)
 
 
-class _SeenFair(Fair):
-    """Learns that the answers of one agent are long, and those of the other take no time."""
+def test_what_a_policy_learns_is_explored() -> None:
+    honest = SCENARIOS["live-cost-aware"]
+    lying = replace(honest, config=replace(honest.config, policy=_Surprised))
+    assert PASSING_WITHIN_BOUND in check(ModelSystem(lying)).counterexamples
+    assert PASSING_WITHIN_BOUND not in check(ModelSystem(replace(lying, durations=(0.0,)))).counterexamples
 
-    def served(self, waiter: Waiter, milliseconds: int) -> None:
-        super().served(waiter, int(waiter.agent == "x"))
+
+def test_the_memory_that_is_made_finite_is_that_of_fair_up_to_its_limit() -> None:
+    who = Request(1, SCENARIOS["slot-fair"].config.resolve(RuntimeProviderConfig("local", "a")), "t", "x", 0, 0.0, 0.0)
+    usual, finite = Fair(0, 1), FiniteFair(0, 1, 5)
+    for milliseconds in (2, 3):
+        usual.served(who, milliseconds)
+        finite.served(who, milliseconds)
+        assert finite.snapshot(int) == usual.snapshot(int)
+    usual.served(who, 1)
+    finite.served(who, 1)
+    assert finite.snapshot(int) != usual.snapshot(int)
+    unchanged = finite.snapshot(int)
+    finite.served(who, 1)
+    assert finite.snapshot(int) == unchanged
 
 
-@pytest.mark.parametrize("parallel", [1, 2])
+def test_what_something_took_is_reproduced() -> None:
+    quick, slow = Replay("slot-cost-aware"), Replay("slot-cost-aware")
+    for replay, seconds in (quick, 0.0), (slow, 0.001):
+        replay.ask(0)
+        replay.tell(StartSucceeded(1), seconds=seconds)
+        replay.tell(Released(1), seconds=seconds)
+    assert quick.state.model.pools[0].policy != slow.state.model.pools[0].policy
+    moves = Move(StartSucceeded(1), None, 0.001), Move(Released(1))
+    source = as_pytest("slot-cost-aware", "anything", Counterexample(moves, ()))
+    assert "replay.tell(StartSucceeded(instance=1), seconds=0.001)\n" in source
+    assert "replay.tell(Released(ticket=1, broken=False))\n" in source
+    assert str(moves[0]) == "StartSucceeded(instance=1), after 0.001 s"
+
+
 @pytest.mark.parametrize(
-    "policy",
-    [partial(Gated, 1), partial(Affinity, 1), _Seen, partial(_SeenFair, 1, 1)],
-    ids=["gated", "affinity", "cost_aware", "fair"],
+    ("policy", "parallel"),
+    [
+        (partial(Gated, 1), 1),
+        (partial(Gated, 1), 2),
+        (partial(Affinity, 1), 1),
+        (partial(Affinity, 1), 2),
+        (partial(CostAware, 1), 1),
+        (partial(Fair, 1, 1), 1),
+    ],
+    ids=["gated", "gated-2", "affinity", "affinity-2", "cost_aware", "fair"],
 )
 def test_bounds_hold_whatever_fails_and_with_several_at_once(policy: PolicyFactory, parallel: int) -> None:
     config = SCENARIOS["slot-gated-faults"].config
@@ -291,6 +325,7 @@ def test_bounds_hold_whatever_fails_and_with_several_at_once(policy: PolicyFacto
         config=replace(config, available_providers=[provider], policy=policy),
         wishes=(Wish("local", "a", 1, agent="x"), Wish("local", "a", 1, agent="y"), Wish("local", "b", 2, agent="x")),
         shows=("failure_with_waiters",),
+        durations=NONE_OR_SOME,
     )
     result = check(ModelSystem(scenario))
     assert result.complete

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 
@@ -68,6 +69,13 @@ def test_a_survivor_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     out = capsys.readouterr().out
     assert "SURVIVES; not by: identity" in out
     assert f"{len(IDENTITIES)} of {len(IDENTITIES) + 1} killed" in out
+
+
+def test_what_a_mutant_logs_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    show(["late start counts"], quick=True, jobs=1)
+    assert caplog.records == []
+    logging.getLogger("statemachine").warning("afterwards")
+    assert [record.message for record in caplog.records] == ["afterwards"]
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -37,9 +37,9 @@ class Replay:
                 return
         raise ValueError(f"wish {wish} cannot be asked for here")
 
-    def tell(self, event: Event) -> None:
-        """``event`` happens, whether or not it can."""
-        self._take(Move(event))
+    def tell(self, event: Event, *, seconds: float = 0.0) -> None:
+        """``event`` happens, whether or not it can; what it ends has taken so long."""
+        self._take(Move(event, None, seconds))
 
     def _take(self, move: Move) -> None:
         outcome = self._system.step(self.state, move)
@@ -103,7 +103,8 @@ def _expectation(broken: str, cycle: int | None) -> str:
 def _statement(move: Move) -> str:
     if move.wish is not None:
         return f"replay.ask({move.wish})  # {move}"
-    return f"replay.tell({_code(move.event)})"
+    seconds = f", seconds={move.seconds}" if move.seconds else ""
+    return f"replay.tell({_code(move.event)}{seconds})"
 
 
 def _code(event: Event) -> str:

@@ -36,7 +36,8 @@ class Wish(NamedTuple):
 class Scenario:
     """What the checker explores. ``faults`` allows failing starts and shutdowns, cancels, overdue deadlines, broken and second releases;
     ``closing`` allows the manager to close at any moment. ``shows`` are the ``sometimes`` properties expected in it. ``history`` tells
-    states apart by how everything came into them, to see every pair of transitions that can follow each other."""
+    states apart by how everything came into them, to see every pair of transitions that can follow each other. ``durations`` are the
+    seconds that a lease or a load may have taken when it ends, any of them each time: for policies that learn from it (else: no time)."""
 
     name: str
     config: ProviderManagerConfig
@@ -45,6 +46,7 @@ class Scenario:
     faults: bool = True
     closing: bool = True
     history: bool = False
+    durations: tuple[float, ...] = (0.0,)
 
 
 class State(NamedTuple):
@@ -60,10 +62,11 @@ class State(NamedTuple):
 
 
 class Move(NamedTuple):
-    """An event, and the wish that it fulfils where it is an acquire."""
+    """An event, the wish that it fulfils where it is an acquire, and for how many seconds that had gone on which it ends."""
 
     event: Event
     wish: int | None = None
+    seconds: float = 0.0
 
     def __str__(self) -> str:
-        return str(self.event)
+        return f"{self.event}, after {self.seconds:g} s" if self.seconds else str(self.event)

@@ -7,13 +7,17 @@ from typing import Any, Final
 
 from ..adapter import Adapter, AdapterConfig
 from ..config import ProviderConfig, ProviderManagerConfig
-from ..policies import Affinity, Fifo, Gated, PolicyFactory
+from ..policies import Affinity, CostAware, Fair, Fifo, Gated, PolicyFactory
+from .finite import FiniteFair
 from .scenario import Scenario, Wish
 from .system import SOMEBODY_PASSED_OVER
 
-__all__ = ["COMPONENTS", "LARGE", "STANDARD"]
+__all__ = ["COMPONENTS", "LARGE", "NONE_OR_SOME", "STANDARD"]
 
 TIMEOUT: Final = 1.0  # any number: time does not pass
+
+NONE_OR_SOME: Final = (0.0, 0.001)  # seconds: two levels of CostAware, and a quantum of Fair's
+NONE_OR_LONG: Final = (0.0, 0.003)  # three levels, so that a switch may be worth two newcomers
 
 
 def _never_called(config: AdapterConfig) -> Adapter:
@@ -29,11 +33,28 @@ def _api(limit: int, **options: Any) -> ProviderManagerConfig:
     return ProviderManagerConfig([ProviderConfig("api", _never_called, limit=limit)], **options)
 
 
-def _live(name: str, policy: PolicyFactory) -> Scenario:
-    """Three tasks that never stop asking, and a request for the model that is asked for less."""
-    wishes = Wish("local", "a", 2, renew=True), Wish("local", "b", 1, renew=True), Wish("local", "b", 1, watched=True)
+def _live(name: str, policy: PolicyFactory, *, busy: int = 2, durations: tuple[float, ...] = (0.0,)) -> Scenario:
+    """Tasks that never stop asking, ``busy`` of them for another model, and a request for the model that is asked for less. Its agent is
+    the one that asks more."""
+    wishes = (
+        Wish("local", "a", busy, renew=True, agent="x"),
+        Wish("local", "b", 1, renew=True, agent="y"),
+        Wish("local", "b", 1, watched=True, agent="x"),
+    )
     config = _local(on_conflict="wait", policy=policy)
-    return Scenario(name, config, wishes, ("succession", "failure_with_waiters"), closing=False)
+    return Scenario(name, config, wishes, ("succession", "failure_with_waiters"), closing=False, durations=durations)
+
+
+def _learns(name: str, policy: PolicyFactory) -> Scenario:
+    """Two agents and two models; what takes time takes none, or one millisecond."""
+    return Scenario(
+        name,
+        _local(on_conflict="wait", policy=policy, parallel=2),
+        (Wish("local", "a", 1, agent="x"), Wish("local", "a", 1, agent="y"), Wish("local", "b", 2, agent="x")),
+        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        closing=False,
+        durations=NONE_OR_SOME,
+    )
 
 
 STANDARD: Final = (
@@ -142,14 +163,19 @@ STANDARD: Final = (
     _live("live-gated", Gated),
     _live("live-gated-extra", partial(Gated, 1)),
     _live("live-affinity", partial(Affinity, 1)),
+    _learns("slot-cost-aware", partial(CostAware, 1)),
+    _learns("slot-fair", partial(Fair, 0, 1)),
+    _live("live-cost-aware", partial(CostAware, 1), busy=1, durations=NONE_OR_SOME),
+    _live("live-fair", partial(FiniteFair, 0, 1, 2), busy=1, durations=NONE_OR_SOME),
 )
 """Small enough to be explored whole in seconds; their state counts are pinned in the tests."""
 
 
-def _endless(name: str, config: ProviderManagerConfig, times: int, shows: tuple[str, ...]) -> Scenario:
+def _endless(name: str, config: ProviderManagerConfig, times: tuple[int, int, int], shows: tuple[str, ...]) -> Scenario:
     """Three configurations, so many requests for each at once, without end; any of them may be timed out."""
     provider = config.available_providers[0].name
-    return Scenario(name, config, tuple(Wish(provider, m, times, timeout=TIMEOUT, renew=True) for m in "abc"), shows)
+    wishes = tuple(Wish(provider, m, n, timeout=TIMEOUT, renew=True) for m, n in zip("abc", times, strict=True))
+    return Scenario(name, config, wishes, shows)
 
 
 def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]) -> Scenario:
@@ -183,18 +209,23 @@ COMPONENTS: Final = (
 """What ``side-by-side`` is made of: it has as many states as the product of these, so neither pool is anything to the other."""
 
 LARGE: Final = (
+    _endless("large-api", _api(2), (3, 3, 2), ("saturation", "eviction_for_room", "switch", "close")),
     _waits("large-live-api", _api(2), (2, 1, 1)),
-    _endless("large-api", _api(2), 2, ("saturation", "eviction_for_room", "switch", "close")),
-    _endless("large-slot-wait", _local(on_conflict="wait"), 3, ("failure_with_waiters", "switch", "close")),
+    _endless("large-slot-wait", _local(on_conflict="wait"), (3, 3, 3), ("failure_with_waiters", "switch", "close")),
     _endless(
-        "large-slot-wait-2", _local(on_conflict="wait", parallel=2), 3, ("failure_with_waiters", "switch", "close")
+        "large-slot-wait-2",
+        _local(on_conflict="wait", parallel=2),
+        (3, 3, 3),
+        ("failure_with_waiters", "switch", "close"),
     ),
-    _endless("large-slot-raise", _local(), 3, ("contention", "eviction_for_room", "close")),
-    _endless("large-slot-raise-2", _local(parallel=2), 3, ("contention", "eviction_for_room", "close")),
+    _endless("large-slot-raise", _local(), (3, 3, 3), ("contention", "eviction_for_room", "close")),
+    _endless("large-slot-raise-2", _local(parallel=2), (3, 3, 3), ("contention", "eviction_for_room", "close")),
     _waits("large-live-slot", _local(on_conflict="wait"), (2, 2, 1)),
     _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
+    _live("large-live-cost-aware", partial(CostAware, 2), durations=NONE_OR_LONG),
+    _live("large-live-fair", partial(FiniteFair, 1, 1, 3), durations=NONE_OR_SOME),
     *COMPONENTS,
     _side_by_side(),
 )
 """The longest first. Each component by itself, for three configurations, with every fault and close at any moment: requests without end, at
-most nine at once on a slot and six on an API pool. Waiting under fairness. And two pools side by side."""
+most nine at once on a slot and eight on an API pool. Waiting under fairness. And two pools side by side."""

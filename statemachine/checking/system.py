@@ -1,7 +1,8 @@
 """A scenario as a system to be searched: the production model itself, its requests, and everything that may happen to them.
 
 Time is abstract: no deadline passes by itself, but any armed one may be the next to expire, whenever. That allows more than any real clock
-does, so what holds here holds for every choice of time-outs and delays.
+does, so what holds here holds for every choice of time-outs and delays. Only policies that learn from times are told some
+(:mod:`.ageing`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
 from ..properties.property import Step, of_states, of_steps, picture
 from ..runtime import RuntimeProviderConfig
 from ..snapshot import Snapshot, restore, snapshot
+from .ageing import age, in_every_time
 from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
@@ -112,6 +114,8 @@ class ModelSystem:
         restore(model, state.model)
         if state is not self._stepped:
             self._stepped, self._before, self._due = state, picture(model), _duties(model)
+        if move.seconds:
+            age(model, move)
         try:
             effects, fired = split(model.step(move.event, 0.0))
         except Exception:  # whatever it is, no driver could go on
@@ -201,11 +205,16 @@ class ModelSystem:
                 if not saved.closing:
                     yield Move(CloseRequested())
                 yield Move(CloseRequested(grace=False))
-        yield from map(Move, self._of_requests(saved))
-        yield from map(Move, self._of_instances(saved))
+        others = self._others(saved)
+        durations = self.scenario.durations
+        yield from map(Move, others) if durations == (0.0,) else in_every_time(others, saved, durations)
+
+    def _others(self, saved: Snapshot) -> Iterator[Event]:
+        yield from self._of_requests(saved)
+        yield from self._of_instances(saved)
         if self.scenario.faults:
-            yield Move(Released(OVER))
-            yield from (Move(Expired(timer)) for timer, _ in saved.timers)
+            yield Released(OVER)
+            yield from (Expired(timer) for timer, _ in saved.timers)
 
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from textwrap import shorten
@@ -27,7 +28,8 @@ def show(names: Sequence[str] = (), *, quick: bool = False, jobs: int = 1) -> li
         raise ValueError(f"no mutant is called {', '.join(sorted(unknown))}")
     chosen = [name for name in known if not names or name in names]
     if jobs == 1:
-        return list(_watched(map(_exhibit, chosen, [quick] * len(chosen)), len(chosen)))
+        with _quiet():
+            return list(_watched(map(_exhibit, chosen, [quick] * len(chosen)), len(chosen)))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_be_quiet) as processes:
         return list(_watched(processes.map(_exhibit, chosen, [quick] * len(chosen)), len(chosen)))
 
@@ -41,6 +43,18 @@ def _be_quiet() -> None:
     """What a mutant logs and leaves behind is its own fault, and no news."""
     logging.disable()
     sys.unraisablehook = lambda _: None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The same, for a while."""
+    disabled, hook = logging.root.manager.disable, sys.unraisablehook
+    _be_quiet()
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        sys.unraisablehook = hook
 
 
 def _watched(exhibits: Iterator[Exhibit], total: int) -> Iterator[Exhibit]:
