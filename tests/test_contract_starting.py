@@ -106,6 +106,7 @@ async def test_a_failed_construction_has_nothing_to_shut_down(autojump_clock: Mo
         assert caught.value.__cause__ is cause
         assert caught.value.requested.startswith("local/x#")
         assert manager.statistics().slots["local"].state == "vacant"
+        assert manager.statistics().counters.stops == 0
     assert recorder.records == []
 
 
