@@ -12,16 +12,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from statemachine import (
     AcquireTimeoutError,
-    CallOptions,
-    Fifo,
     LocalInstanceBusyError,
     LocalProviderConflictError,
     ProviderLimitError,
     QueueFullError,
-    ReasoningEngine,
 )
 from statemachine.manager import ProviderManager
-from statemachine.policies import Waiter
 from tests.recording import Attempt, Recorder, Script, api_manager, local_manager, spawn, want
 
 A, B, C = (want("api", model) for model in "abc")
@@ -261,21 +257,3 @@ async def test_a_refusal_is_no_garbage(autojump_clock: MockClock) -> None:
             assert error() is None
         finally:
             gc.enable()
-
-
-async def test_policies_are_told_who_asks_and_how_urgently(autojump_clock: MockClock) -> None:
-    told: list[tuple[str | None, int]] = []
-
-    class Curious(Fifo):
-        def arrived(self, waiter: Waiter) -> None:
-            told.append((waiter.agent, waiter.priority))
-            super().arrived(waiter)
-
-    async with local_manager(Recorder(), on_conflict="wait", policy=Curious) as manager:
-        (await manager.get_adapter(X, agent="ann")).release()
-        async with manager.acquire(X, None, "bob", 3):
-            pass
-        async with ReasoningEngine(manager).call([], CallOptions(X, agent="cat", priority=-1)):
-            pass
-        (await manager.get_adapter(X)).release()
-    assert told == [("ann", 0), ("bob", 3), ("cat", -1), (None, 0)]
