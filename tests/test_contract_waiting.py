@@ -257,3 +257,24 @@ async def test_a_refusal_is_no_garbage(autojump_clock: MockClock) -> None:
             assert error() is None
         finally:
             gc.enable()
+
+
+async def test_a_newcomer_of_higher_priority_may_make_somebody_wait_for_himself(autojump_clock: MockClock) -> None:
+    """One holds a lease and waits for a second one, which another's release would give; then somebody goes first who needs both to end."""
+    ended: list[tuple[float, str | None, int | None, float]] = []
+
+    async def hold_one_and_want_another(manager: ProviderManager) -> None:
+        async with manager.acquire(X):
+            await trio.sleep(1)
+            with pytest.raises(LocalInstanceBusyError) as caught:
+                await manager.get_adapter(X)
+            ended.append((trio.current_time(), caught.value.holder, caught.value.limit, caught.value.waited))
+
+    async with local_manager(Recorder(), parallel=2, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        nursery.start_soon(hold_one_and_want_another, manager)
+        await spawn(nursery, manager, X, 9)
+        await trio.sleep(2)
+        assert manager.statistics().slots["local"].waiting == 1
+        urgent = await spawn(nursery, manager, Y, 1, priority=1)
+    assert ended == [(2, str(manager.config.resolve(X)), 1, 1)]
+    assert urgent.granted == 9

@@ -21,7 +21,7 @@ def _tests(*names: str) -> Tests:
 _CONTRACT = _tests(
     *(f"contract_{part}" for part in ("configuration", "identity", "names", "secrets", "pools", "slots", "waiting")),
     *(f"contract_{part}" for part in ("starting", "stopping", "closing", "leases", "dropped", "engine", "policies")),
-    *("refusal", "worker", "logs", "invariants", "known_defects", "robustness"),
+    *("accounts", "refusal", "worker", "logs", "invariants", "known_defects", "robustness"),
 )
 _MODEL = _tests("lifecycle", "pool", "timers", "model_machine")
 _POLICIES = _tests("policies", "queueing")

@@ -1,0 +1,63 @@
+"""What is timed and counted: the phases of a request, refusals, use per model."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from statemachine import LocalInstanceBusyError, RuntimeProviderConfig
+from statemachine.counters import ModelUsage
+from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
+
+A, B = want("api", "a"), want("api", "b")
+X, Y = want("local", "x"), want("local", "y")
+
+
+@pytest.mark.parametrize(
+    ("urgent", "phases"),
+    [
+        ([Y], (1 + 6, 2 + 2)),  # then y is loaded and used; its own load is the second one that it waits for
+        ([X, X], (1 + 8, 2)),  # then both take the next load; it gets the first lease that is over
+    ],
+)
+async def test_queueing_and_loading_add_up_over_a_start_that_failed(
+    autojump_clock: MockClock, urgent: list[RuntimeProviderConfig], phases: tuple[float, float]
+) -> None:
+    """Until 1 the slot is in use; from 1 to 3 a load is joined that fails; from then on more urgent requests go first."""
+    recorder = Recorder(x=Script(load=2, start_error=OSError("no"), unload=1))
+    async with local_manager(recorder, parallel=2, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, Y, 1)
+        await spawn(nursery, manager, X)
+        joiner = await spawn(nursery, manager, X)
+        await trio.sleep(2)
+        for config in urgent:
+            await spawn(nursery, manager, config, 5, priority=1)
+        await trio.sleep(1.5)
+        recorder.scripts["x"] = Script(load=2)
+    assert joiner.lease is not None
+    assert (joiner.lease.queued_seconds, joiner.lease.loading_seconds) == phases
+    assert joiner.granted == sum(phases)
+
+
+async def test_refusals_are_counted_and_say_how_long_one_waited(autojump_clock: MockClock) -> None:
+    async with local_manager(Recorder(x=Script(load=2))) as manager, trio.open_nursery() as nursery:
+        await trio.sleep(7)
+        await spawn(nursery, manager, X, 30)
+        for _ in range(3):
+            refused = await spawn(nursery, manager, X)
+            assert isinstance(refused.error, LocalInstanceBusyError)
+            assert refused.error.waited == 0
+        assert manager.statistics().counters.rejections == 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_use_is_counted_from_the_grant(autojump_clock: MockClock) -> None:
+    recorder = Recorder(a=Script(load=2), b=Script(load=1))
+    async with api_manager(recorder) as manager, trio.open_nursery() as nursery:
+        await trio.sleep(3)
+        for config, seconds in ((A, 5), (A, 3), (B, 4), (A, 1)):
+            await spawn(nursery, manager, config, seconds)
+    assert manager.statistics().models == {"a": ModelUsage(3, 9.0), "b": ModelUsage(1, 4.0)}
+    assert manager.statistics().counters.switches == 0, "an API provider has no slot"
+    assert manager.statistics().counters.starts == 3
