@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated, PolicyFactory, Prioritised
+from statemachine.policies import Affinity, Choice, CostAware, Fair, Fifo, Gated, PolicyFactory, Prioritised
 
 from .measure import Comparison, compare, timed
 
@@ -54,7 +54,7 @@ def _hand_offs(make: PolicyFactory, waiters: int, operations: int) -> Callable[[
     def work() -> None:
         for _ in range(operations):
             choice = policy.choose()
-            assert choice is not None, "somebody waits"
+            assert isinstance(choice, Choice), "somebody waits"
             waiter = waiting.pop(choice.ticket)
             policy.placed(waiter)
             policy.served(waiter, 1000)

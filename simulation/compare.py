@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--policies",
-        default="fifo,affinity,gated",
+        default="fifo,affinity,gated,cost_aware",
         help=f"with commas, of {NAMES}; {BASELINE} is added, because ratios are to it (default: %(default)s)",
     )
     add(

@@ -36,7 +36,7 @@ __all__ = ["Setting", "add_arguments", "cells_of", "run"]
 class Setting(NamedTuple):
     """What is run. ``sessions``: so many at once, in a workload for each. Times in seconds; ``requests``: of each session (None: all)."""
 
-    policies: str = "fifo,gated,gated:1,gated:2,gated:4,affinity:8,affinity:16"
+    policies: str = "fifo,gated,gated:2,gated:4,affinity:8,affinity:16,cost_aware"
     sessions: tuple[int, ...] = (6, 12, 24, 32)
     load_times: tuple[float, ...] = (6.0, 20.0)
     seeds: tuple[int, ...] = tuple(range(12))
@@ -127,7 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, Setting()
     add("--trace", type=Path, help="Weka sessions (.tar.*, folder, .json)")
     add("--policies", default=default.policies, help=f"with commas, of {NAMES} (default: %(default)s)")
-    add("--policy", default="gated", help="whose verdicts are printed (default: %(default)s)")
+    add("--policy", default="cost_aware", help="whose verdicts are printed (default: %(default)s)")
     add("--seeds", type=int, default=len(default.seeds), help="so many, in succession (default: %(default)s)")
     add("--seed", type=int, default=0, help="the first (default: %(default)s)")
     add("--requests", type=int, help="of each session the first so many (default: all)")

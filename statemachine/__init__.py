@@ -41,7 +41,7 @@ from .errors import (
 from .events import Transition
 from .lease import Lease
 from .manager import Observer, ProviderManager
-from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Policy
+from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Pause, Policy
 from .runtime import RuntimeProviderConfig
 from .statistics import Statistics
 from .thread_record import SecretRef
@@ -87,6 +87,7 @@ __all__ = [
     "ModelLoadError",
     "ModelNotFoundError",
     "Observer",
+    "Pause",
     "Policy",
     "ProviderConfig",
     "ProviderLimitError",

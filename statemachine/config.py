@@ -14,7 +14,7 @@ from .adapter import AdapterConfig, AdapterFactory
 from .checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
 from .errors import ConfigurationError, UnknownProviderError
 from .identity import copy_options, public_url, short
-from .policies import Gated, PolicyFactory
+from .policies import CostAware, Policy, PolicyFactory
 from .runtime import RuntimeProviderConfig
 
 __all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfig", "Unset"]
@@ -118,7 +118,7 @@ class ProviderManagerConfig:
     on_limit: Literal["wait", "raise"] = "wait"
     on_conflict: Literal["wait", "raise"] = "raise"
     local_scope: Literal["all", "endpoint"] = "all"
-    policy: PolicyFactory = Gated
+    policy: PolicyFactory = CostAware
     max_waiting: int | None = None
     acquire_timeout: float | None = None
     start_timeout: float | None = 600
@@ -187,11 +187,14 @@ class ProviderManagerConfig:
         return ("slot", public_url(url) if isinstance(url, str) else provider.name)
 
 
+_OF_A_POLICY: Final = tuple(name for name in dir(Policy) if not name.startswith("_"))
+
+
 def _check_policy(factory: PolicyFactory) -> None:
     """Make one, so that what is wrong with it shows now and not in the middle of a step."""
     check_callable("policy", factory, "without arguments and return a policy")
     policy = factory()
-    for name in ("bound", "arrived", "placed", "left", "loaded", "served", "choose", "snapshot", "restore"):
+    for name in _OF_A_POLICY:
         if not hasattr(policy, name):
             raise ConfigurationError("policy", f"must return a policy, which has {name!r}", shown(policy))
 

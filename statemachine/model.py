@@ -19,6 +19,7 @@ from .events import (
     ACQUIRE,
     GRACE,
     IDLE,
+    PAUSE,
     START,
     STOP,
     AbandonStop,
@@ -40,6 +41,7 @@ from .events import (
 )
 from .lifecycle import INSTANCE, POOL, REQUEST
 from .moves import Moves, holder
+from .policies import Choice, Pause
 from .pool import Instance, Pool, Request
 
 __all__ = ["Model"]
@@ -142,6 +144,7 @@ class Model(Moves):
             or held.demand.signature != request.signature
             or own >= held.demand.parallel
             # somebody is ahead who waits for this owner's lease to end
+            or isinstance(first, Pause)
             or (first is not None and pool.waiting[first.ticket].signature != held.demand.signature)
         )
 
@@ -160,17 +163,43 @@ class Model(Moves):
         if pool.waiting:
             self._place_in_order(pool)
             self._refuse_those_who_wait_for_themselves(pool)
+        elif pool.kept is not None:
+            self._end_pause(pool)
 
     def _place_in_order(self, pool: Pool) -> None:
         """Place waiting requests, in the policy's order, for as long as that goes."""
         while pool.waiting and not pool.has_nothing:
             choice = pool.policy.choose()
+            if isinstance(choice, Pause):
+                choice = None if self._keep(pool, choice) else self._choose_at_once(pool)
             if choice is None:
                 return
+            if pool.kept is not None:
+                self._end_pause(pool)
             request = pool.waiting[choice.ticket]
             if not self._place(pool, request):
                 return
             pool.dequeue(request, placed=True)
+
+    def _keep(self, pool: Pool, pause: Pause) -> bool:
+        """Whether nobody is to be placed for now: something else is under way, or an idle instance is kept for those who may come back."""
+        if pool.held or pool.kept is not None:
+            return True
+        most = self.config.max_waiting
+        if pool.raises or (most is not None and len(pool.waiting) > most):
+            return False
+        for instance in pool.idle.values():  # a slot has one at most
+            end = instance.idle_since + pause.milliseconds / 1000
+            if instance.demand.signature == pause.signature and end > self._now:
+                self._pause(pool, instance, end)
+                return True
+        return False
+
+    def _choose_at_once(self, pool: Pool) -> Choice | None:
+        """The choice of a policy that has asked for a pause, when it is over. A policy that asks again gets nobody placed."""
+        self._end_pause(pool)
+        choice = pool.policy.choose()
+        return None if isinstance(choice, Pause) else choice
 
     def _place(self, pool: Pool, request: Request) -> bool:
         """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""
@@ -354,6 +383,11 @@ class Model(Moves):
             self.tally.counts["evictions"] += 1
             self._stop(pool, instance)
             self._update(pool)
+        elif kind is PAUSE:
+            pool = self.pools[self.instances[subject].demand.pool]
+            self._end_pause(pool)
+            self._serve(pool)
+            self._update(pool)
         elif kind is START:
             self._effects.append(InterruptStart(subject))
             self._fail(self.instances[subject], Cause.START_OVERDUE, constructed=True)
@@ -388,6 +422,8 @@ class Model(Moves):
             request = pool.waiting[ticket]
             pool.dequeue(request)
             self._reject(request, Cause.CLOSED, pool)
+        if pool.kept is not None:
+            self._end_pause(pool)
         for instance in list(pool.instances.values()):
             for request in list(instance.assigned.values()):
                 self._unassign(pool, request)

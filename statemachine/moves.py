@@ -13,6 +13,7 @@ from .events import (
     ACQUIRE,
     GRACE,
     IDLE,
+    PAUSE,
     START,
     STOP,
     Cause,
@@ -143,8 +144,23 @@ class Moves:
         self._effects.append(StartInstance(instance.id, instance.demand))
 
     def _rest(self, pool: Pool, instance: Instance) -> None:
+        instance.idle_since = self._now
         if pool.idle_timeout is not None:
             self._arm(IDLE, instance.id, pool.idle_timeout)
+
+    def _pause(self, pool: Pool, instance: Instance, end: float) -> None:
+        """Keep ``instance``, which is idle, until ``end``."""
+        pool.kept = instance
+        self.timers.arm((PAUSE, instance.id), end)
+
+    def _end_pause(self, pool: Pool) -> None:
+        """The policy is told that its pause is over, whether or not there was an instance to keep."""
+        kept, pool.kept = pool.kept, None
+        idle = 0.0
+        if kept is not None:
+            self.timers.disarm(PAUSE, kept.id)
+            idle = self._now - kept.idle_since
+        pool.policy.paused(round(1000 * idle))
 
     def _stop(self, pool: Pool, instance: Instance, trigger: str = "stop") -> None:
         self._fire(INSTANCE, instance, trigger)

@@ -62,6 +62,7 @@ class Instance:
     cause: int | None = None  # the ticket that caused the start, and is told of its failure
     predecessor: Instance | None = None
     successor: Instance | None = None
+    idle_since: float = 0.0  # while it is idle
     shelf: Shelf | None = None
     holds_place: bool = False
 
@@ -116,6 +117,7 @@ class Pool:
         self.waiting: dict[int, Request] = {}
         self.waiting_by_owner: dict[object, list[Request]] = {}
         self.leases_by_owner: dict[object, int] = {}
+        self.kept: Instance | None = None  # idle, during a pause of the policy's
 
     # ---- the queue ----
 

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from .config import Demand, PoolKey
-from .events import Timer
+from .events import PAUSE, Timer
 from .lifecycle import InstanceState, PoolState, RequestState
 from .model import Model
 from .pool import Instance, Pool, Request
@@ -40,6 +40,7 @@ class InstanceRecord(NamedTuple):
     assigned: tuple[int, ...]
     cause: int | None
     successor: int | None
+    idle_since: float
 
 
 class PoolRecord(NamedTuple):
@@ -85,7 +86,7 @@ def _request(r: Request) -> RequestRecord:
 
 def _instance(i: Instance) -> InstanceRecord:
     successor = None if i.successor is None else i.successor.id
-    return InstanceRecord(i.id, i.demand, i.state, tuple(i.leases), tuple(i.assigned), i.cause, successor)
+    return InstanceRecord(i.id, i.demand, i.state, tuple(i.leases), tuple(i.assigned), i.cause, successor, i.idle_since)
 
 
 def _pool(p: Pool) -> PoolRecord:
@@ -102,7 +103,7 @@ def restore(model: Model, saved: Snapshot) -> None:
     for ticket, demand, owner, agent, priority, arrived, since, state, queued, loading in saved.requests:
         requests[ticket] = Request(ticket, demand, owner, agent, priority, arrived, since, state, None, queued, loading)
     for i in saved.instances:
-        instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause)
+        instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause, idle_since=i.idle_since)
     for p in saved.pools:
         _restore_queue(model, p)
     for i in saved.instances:
@@ -110,6 +111,10 @@ def restore(model: Model, saved: Snapshot) -> None:
     for p in saved.pools:
         _restore_shelves(model.pools[p.key], p)
     model.timers = Timers(saved.timers)
+    for kind, subject in model.timers.armed:
+        if kind is PAUSE:
+            kept = instances[subject]
+            model.pools[kept.demand.pool].kept = kept
 
 
 def _empty(model: Model) -> None:

@@ -167,6 +167,7 @@ EXPIRED: Final = {
     TimerKind.STOP: "down",
     TimerKind.IDLE: "idle time-out",
     TimerKind.GRACE: "grace over",
+    TimerKind.PAUSE: "pause over",
 }
 
 

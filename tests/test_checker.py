@@ -14,14 +14,14 @@ import pytest
 from statemachine.__main__ import main
 from statemachine.checking.campaign import explore
 from statemachine.checking.checker import Arrival, Counterexample, Outcome, Verdict, check
-from statemachine.checking.finite import FiniteFair
+from statemachine.checking.finite import Experienced, FiniteFair
 from statemachine.checking.reproduction import Replay, as_pytest
 from statemachine.checking.scenario import Move, Scenario, Wish
 from statemachine.checking.scenarios import LARGE, NONE_OR_SOME, STANDARD
 from statemachine.checking.system import PASSING_WITHIN_BOUND, ModelSystem
 from statemachine.events import AcquireRequested, Cause, Released, StartSucceeded
 from statemachine.model import Model
-from statemachine.policies import Affinity, Bound, Choice, CostAware, Fair, Gated, PolicyFactory, Rank, Waiter
+from statemachine.policies import Affinity, Bound, Choice, CostAware, Fair, Gated, Pause, PolicyFactory, Rank, Waiter
 from statemachine.pool import Request
 from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.properties import EVENTUALLY, SOMETIMES
@@ -41,6 +41,7 @@ PINNED = {
     "slot-gated": (9743, 16547, 19),
     "slot-gated-faults": (307, 2115, 10),
     "slot-affinity": (608, 4378, 11),
+    "slot-cost-aware": (3904, 38653, 13),
     "live-api": (617, 4853, 8),
     "live-api-2": (144, 1189, 9),
     "history-api": (162, 1172, 6),
@@ -52,9 +53,8 @@ PINNED = {
     "live-gated": (1217, 9750, 13),
     "live-gated-extra": (2206, 17733, 16),
     "live-affinity": (506, 4011, 10),
-    "slot-cost-aware": (3718, 35039, 13),
     "slot-fair": (1524, 13801, 12),
-    "live-cost-aware": (2185, 20484, 14),
+    "live-cost-aware": (2509, 17408, 16),
     "live-fair": (914, 8199, 16),
 }
 
@@ -68,7 +68,7 @@ PINNED_LARGE = {
     "large-slot-raise-2": (25, 261, 5),
     "large-live-slot": (4909, 49466, 9),
     "large-live-slot-2": (5556, 57014, 9),
-    "large-live-cost-aware": (38967, 416908, 23),
+    "large-live-cost-aware": (19808, 188737, 26),
     "large-live-fair": (21370, 228820, 30),
     "component-api": (20, 96, 5),
     "component-slot": (20, 94, 5),
@@ -135,7 +135,7 @@ def _run(source: str) -> None:
 class _Exhaustive(Gated):
     """Says that it is gated, and serves one model for as long as anybody wants it."""
 
-    def choose(self) -> Choice | None:
+    def choose(self) -> Choice | Pause | None:
         line = self._lines.get(self._model)
         return super().choose() if line is None else Choice(line.first, "same model")
 
@@ -197,7 +197,7 @@ def test_a_bound_that_was_hit_is_no_pass() -> None:
 
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--scenario", "api-raise"]) == 0
-    assert "30 of 30 PASS" in capsys.readouterr().out
+    assert "32 of 32 PASS" in capsys.readouterr().out
     assert main(["check", "--scenario", "api-raise", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["api-raise"]
     assert found["states"] == PINNED["api-raise"][0]
@@ -261,16 +261,19 @@ def test_memory_grows_with_what_is_kept() -> None:
     assert 0 < small.bytes_per_state < large.bytes_per_state
 
 
-class _Surprised(CostAware):
+class _Surprised(Experienced):
     """Promises what it keeps only for as long as nothing takes any time."""
 
     def __init__(self) -> None:
-        super().__init__(1)
+        super().__init__()
         self.__dict__["bound"] = Bound(passes=None, late=0)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        CostAware.served(self, waiter, 1 if milliseconds else 16)
 
 
 def test_what_a_policy_learns_is_explored() -> None:
-    honest = SCENARIOS["live-cost-aware"]
+    honest = SCENARIOS["slot-cost-aware"]
     lying = replace(honest, config=replace(honest.config, policy=_Surprised))
     assert PASSING_WITHIN_BOUND in check(ModelSystem(lying)).counterexamples
     assert PASSING_WITHIN_BOUND not in check(ModelSystem(replace(lying, durations=(0.0,)))).counterexamples
@@ -312,10 +315,23 @@ def test_what_something_took_is_reproduced() -> None:
         (partial(Gated, 1), 2),
         (partial(Affinity, 1), 1),
         (partial(Affinity, 1), 2),
-        (partial(CostAware, 1), 1),
+        (Experienced, 1),
+        (Experienced, 2),
         (partial(Fair, 1, 1), 1),
+        (partial(Affinity, 1, 1), 1),
+        (partial(Experienced, 1), 1),
     ],
-    ids=["gated", "gated-2", "affinity", "affinity-2", "cost_aware", "fair"],
+    ids=[
+        "gated",
+        "gated-2",
+        "affinity",
+        "affinity-2",
+        "cost_aware",
+        "cost_aware-2",
+        "fair",
+        "affinity fair",
+        "cost_aware fair",
+    ],
 )
 def test_bounds_hold_whatever_fails_and_with_several_at_once(policy: PolicyFactory, parallel: int) -> None:
     config = SCENARIOS["slot-gated-faults"].config
@@ -324,7 +340,7 @@ def test_bounds_hold_whatever_fails_and_with_several_at_once(policy: PolicyFacto
         SCENARIOS["slot-gated-faults"],
         config=replace(config, available_providers=[provider], policy=policy),
         wishes=(Wish("local", "a", 1, agent="x"), Wish("local", "a", 1, agent="y"), Wish("local", "b", 2, agent="x")),
-        shows=("failure_with_waiters",),
+        shows=("failure_with_waiters", *(["pause"] if not policy().work_conserving else [])),
         durations=NONE_OR_SOME,
     )
     result = check(ModelSystem(scenario))

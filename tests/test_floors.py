@@ -33,6 +33,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "statemachine/policies": [
         {"policy"},
         {"line"},
+        {"round_robin"},
         {"fifo", "prioritised", "gated", "affinity"},
         {"cost_aware", "fair"},
         {"__init__"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachine import policies
-from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated, Policy, PolicyFactory, Prioritised
+from statemachine.policies import (
+    Affinity,
+    Choice,
+    CostAware,
+    Fair,
+    Fifo,
+    Gated,
+    Pause,
+    Policy,
+    PolicyFactory,
+    Prioritised,
+)
 
 
 @dataclass(eq=False)
@@ -44,6 +56,7 @@ class Slot:
         self.resident = ""
         self.loading: Asked | None = None
         self.busy: Asked | None = None
+        self.pause: Pause | None = None
         self.loads_take = 0  # milliseconds; an answer takes a second
 
     def tell(self, event: str, *what: object) -> None:
@@ -74,6 +87,8 @@ class Slot:
         elif self.busy is not None:
             self.tell("served", self.busy, 1000 * (1 + self.busy.ticket % 3 if self.busy.agent else 1))
             self.busy = None
+        elif self.pause is not None:
+            self.end_pause(self.pause.milliseconds)
         self.place()
 
     def fail(self) -> None:
@@ -93,13 +108,29 @@ class Slot:
             if waiter.ticket < asked.ticket and waiter.priority == asked.priority:
                 waiter.known.setdefault(asked.signature, self.tickets)
 
-    def place(self) -> None:
+    def choose(self) -> Choice | Pause | None:
         choice = self.policy.choose()
         assert choice == self.policy.choose(), "choosing changes nothing"
-        assert (choice is None) == (not self.waiting), "work conservation"
+        assert (choice is None) == (not self.waiting)
         if self.oracle is not None:
-            assert (choice.ticket if choice else None) == self.oracle.choose()
-        if choice is None or self.loading is not None or self.busy is not None:
+            assert (choice.ticket if isinstance(choice, Choice) else choice and choice[:2]) == self.oracle.choose()
+        return choice
+
+    def place(self) -> None:
+        choice = self.choose()
+        if self.loading is not None or self.busy is not None:
+            return
+        if isinstance(choice, Pause):
+            assert not self.policy.work_conserving
+            if choice.signature == self.resident:
+                self.pause = choice
+                return
+            self.end_pause(0)
+            choice = self.choose()
+        if self.pause is not None:
+            self.end_pause(self.pause.milliseconds // 2)
+        assert not isinstance(choice, Pause), "one pause at a time"
+        if choice is None:
             return
         asked = self.waiting.pop(choice.ticket)
         assert asked.priority == max([asked.priority, *(w.priority for w in self.waiting.values())])
@@ -110,6 +141,10 @@ class Slot:
             self.loading = asked
         else:
             self.serve(asked)
+
+    def end_pause(self, milliseconds: int) -> None:
+        self.pause = None
+        self.tell("paused", milliseconds)
 
     def count_passes(self, asked: Asked) -> None:
         bound = self.policy.bound
@@ -148,6 +183,8 @@ POLICIES: dict[str, PolicyFactory] = {
     "cost_aware": CostAware,
     "fair": partial(Fair, 0, 2000),
     "fair:1": partial(Fair, 1, 1000),
+    "affinity:3, fair": partial(Affinity, 3, 2000),
+    "cost_aware, fair": partial(CostAware, 2, 1000),
 }
 
 
@@ -177,20 +214,46 @@ class Naive:
     def served(self, waiter: Asked, milliseconds: int) -> None:
         pass
 
+    def paused(self, milliseconds: int) -> None:
+        pass
+
     def of(self, *, model: bool) -> list[int]:
         """The tickets for the model that was served last, or for all others."""
         return sorted(t for t, w in self.waiters.items() if (w.signature == self.model) is model)
 
-    def choose(self) -> int | None:
+    def choose(self) -> int | tuple[str, int] | None:
         return min(self.waiters, default=None)
 
 
+class Rounds:
+    """Every agent's time, in full, less what whoever waits has had at least. Without a quantum the oldest goes first."""
+
+    def __init__(self, waiters: dict[int, Asked], quantum: int | None) -> None:
+        self.waiters = waiters
+        self.quantum = quantum
+        self.times: dict[str, int] = {}
+
+    def charge(self, waiter: Asked, milliseconds: int) -> None:
+        self.times[waiter.agent or ""] = self.times.get(waiter.agent or "", 0) + milliseconds
+
+    def round_of(self, ticket: int) -> int:
+        return self.times.get(self.waiters[ticket].agent or "", 0) // (self.quantum or 10**9)
+
+    def begin(self) -> None:
+        least = min(self.round_of(ticket) for ticket in self.waiters) * (self.quantum or 0)
+        self.times = {agent: max(0, time - least) for agent, time in self.times.items()}
+
+    def first(self, tickets: list[int]) -> int:
+        return min(tickets, key=lambda t: (self.round_of(t), t)) if self.quantum else min(tickets)
+
+
 class NaiveGated(Naive):
-    def __init__(self, extra: int) -> None:
+    def __init__(self, extra: int, quantum: int | None = None) -> None:
         super().__init__()
         self.extra = self.left_over = extra
         self.admitted: set[int] = set()
         self.gate_is_open = False
+        self.rounds = Rounds(self.waiters, quantum)
 
     def arrived(self, waiter: Asked) -> None:
         super().arrived(waiter)
@@ -200,6 +263,7 @@ class NaiveGated(Naive):
     def placed(self, waiter: Asked) -> None:
         follows = waiter.signature == self.model and (waiter.ticket in self.admitted or self.left_over > 0)
         if not follows:
+            self.rounds.begin()
             self.model, self.gate_is_open, self.left_over = waiter.signature, True, self.extra
             self.admitted = {t for t, w in self.waiters.items() if w.signature == self.model}
         elif waiter.ticket not in self.admitted:
@@ -212,54 +276,103 @@ class NaiveGated(Naive):
         if signature == self.model:
             self.gate_is_open = False
 
-    def choose(self) -> int | None:
+    def served(self, waiter: Asked, milliseconds: int) -> None:
+        self.rounds.charge(waiter, milliseconds)
+
+    def choose(self) -> int | tuple[str, int] | None:
         mine, others = self.of(model=True), self.of(model=False)
         admitted = [t for t in mine if t in self.admitted]
-        if admitted or (mine and self.left_over):
-            return min(admitted or mine)
+        if admitted:
+            return self.rounds.first(admitted)
+        if mine and self.left_over and (not others or self.bears(0)):
+            return min(mine)
+        if others and not mine and self.left_over and (pause := self.pause()) and self.bears(pause):
+            return self.model, pause
         return min(others or mine, default=None)
 
+    def bears(self, milliseconds: int) -> bool:
+        return True
 
-class NaiveFair(NaiveGated):
-    """Every agent's time, in full, less what whoever waits has had at least."""
+    def pause(self) -> int:
+        return 0
 
-    def __init__(self, extra: int, quantum: int) -> None:
-        super().__init__(extra)
-        self.quantum = quantum
-        self.times: dict[str, int] = {}
+
+class NaiveCostAware(NaiveGated):
+    """All loads, answers and pauses, one after the other, and how many of them there had been when each waiter came."""
+
+    def __init__(self, most: int = 8, quantum: int | None = None) -> None:
+        super().__init__(most, quantum)
+        self.usual: dict[str, int] = {}
+        self.times: list[int] = []
+        self.came: dict[int, int] = {}
+        self.waits: list[int] = []
+        self.may_pause = False
+
+    def see(self, what: str, milliseconds: int) -> None:
+        level = 0 if milliseconds == 0 else 1 + math.floor(4 * math.log2(milliseconds))
+        now = self.usual.get(what, 0)
+        self.usual[what] = level if now == 0 else now + (level > now) - (level < now)
+        self.times.append(milliseconds)
+
+    def arrived(self, waiter: Asked) -> None:
+        super().arrived(waiter)
+        self.came[waiter.ticket] = len(self.times)
+
+    def wait(self, ticket: int) -> int:
+        return sum(self.times[self.came[ticket] :])
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        super().loaded(signature, milliseconds)
+        if milliseconds is not None:
+            self.see("load", milliseconds)
 
     def served(self, waiter: Asked, milliseconds: int) -> None:
-        self.times[waiter.agent or ""] = self.times.get(waiter.agent or "", 0) + milliseconds
+        super().served(waiter, milliseconds)
+        self.see("answer", milliseconds)
+        self.may_pause = True
 
-    def round_of(self, ticket: int) -> int:
-        return self.times.get(self.waiters[ticket].agent or "", 0) // self.quantum
+    def paused(self, milliseconds: int) -> None:
+        self.times.append(milliseconds)
+        self.may_pause = False
 
     def placed(self, waiter: Asked) -> None:
-        if not (waiter.signature == self.model and (waiter.ticket in self.admitted or self.left_over > 0)):
-            least = min(self.round_of(ticket) for ticket in self.waiters) * self.quantum
-            self.times = {agent: max(0, time - least) for agent, time in self.times.items()}
+        if waiter.signature != self.model or not (waiter.ticket in self.admitted or self.left_over > 0):
+            self.may_pause = False
+        self.waits.append(self.wait(waiter.ticket))
         super().placed(waiter)
 
-    def choose(self) -> int | None:
-        admitted = [t for t in self.of(model=True) if t in self.admitted]
-        return min(admitted, key=lambda t: (self.round_of(t), t)) if admitted else super().choose()
+    def bears(self, milliseconds: int) -> bool:
+        longest = 0
+        for wait in self.waits:
+            longest = wait if wait > longest else longest - (longest - wait) // 8192
+        dear = self.usual.get("load", 0) - self.usual.get("answer", 0) >= 8
+        return dear and self.wait(min(self.of(model=False))) + milliseconds < longest / 3
+
+    def pause(self) -> int:
+        return 2 ** max(0, (self.usual.get("load", 0) - 1) // 4) if self.may_pause else 0
 
 
 class NaiveAffinity(Naive):
-    def __init__(self, passes: int) -> None:
+    def __init__(self, passes: int, quantum: int | None = None) -> None:
         super().__init__()
         self.most = passes
         self.gone: list[int] = []
+        self.rounds = Rounds(self.waiters, quantum)
 
     def placed(self, waiter: Asked) -> None:
+        if waiter.signature != self.model:
+            self.rounds.begin()
         super().placed(waiter)
         self.gone.append(waiter.ticket)
 
-    def choose(self) -> int | None:
+    def served(self, waiter: Asked, milliseconds: int) -> None:
+        self.rounds.charge(waiter, milliseconds)
+
+    def choose(self) -> int | tuple[str, int] | None:
         oldest, mine = min(self.waiters, default=None), self.of(model=True)
         if oldest is None or not mine:
             return oldest
-        return oldest if sum(t > oldest for t in self.gone) >= self.most else mine[0]
+        return oldest if sum(t > oldest for t in self.gone) >= self.most else self.rounds.first(mine)
 
 
 ORACLES: dict[str, Callable[[], Naive]] = {
@@ -268,9 +381,11 @@ ORACLES: dict[str, Callable[[], Naive]] = {
     "gated:2": partial(NaiveGated, 2),
     "affinity:0": partial(NaiveAffinity, 0),
     "affinity:3": partial(NaiveAffinity, 3),
-    "cost_aware": partial(NaiveGated, 0),
-    "fair": partial(NaiveFair, 0, 2000),
-    "fair:1": partial(NaiveFair, 1, 1000),
+    "cost_aware": NaiveCostAware,
+    "fair": partial(NaiveGated, 0, 2000),
+    "fair:1": partial(NaiveGated, 1, 1000),
+    "affinity:3, fair": partial(NaiveAffinity, 3, 2000),
+    "cost_aware, fair": partial(NaiveCostAware, 2, 1000),
 }
 
 
@@ -295,24 +410,68 @@ def test_a_policy_with_priorities(name: str, events: list[tuple[Any, ...]], prio
         slot.go_on()
 
 
-@pytest.mark.parametrize(("loads_take", "extra"), [(0, 0), (1000, 0), (2000, 1), (4000, 2), (8000, 4), (60_000, 4)])
+def learned(loads_take: int, policy: PolicyFactory, oracle: Callable[[], Naive] | None = None) -> Slot:
+    """One that has seen so long loads, and a turn of forty answers of a second each. Now it loads b."""
+    slot = Slot(policy, oracle)
+    slot.loads_take = loads_take
+    for model in "b" + "a" * 40 + "b":
+        slot.arrive(model)
+    finish(slot)
+    slot.arrive("b")
+    if slot.pause:  # a is kept
+        slot.go_on()
+    return slot
+
+
+def finish(slot: Slot) -> None:
+    while slot.waiting or slot.busy or slot.loading:
+        slot.go_on()
+
+
+@pytest.mark.parametrize(("loads_take", "stretches"), [(0, 0), (1000, 0), (3000, 0), (4000, 1), (8000, 1), (12_000, 1)])
+@pytest.mark.parametrize("quantum", [None, 2000])
 @given(events=EVENTS)
-def test_what_a_switch_costs_decides_how_many_are_let_in(
-    loads_take: int, extra: int, events: list[tuple[Any, ...]]
+def test_a_turn_is_stretched_where_switches_are_dear(
+    loads_take: int, stretches: int, quantum: int | None, events: list[tuple[Any, ...]]
 ) -> None:
-    slot = Slot(partial(CostAware, 4))
-    slot.loads_take = loads_take  # an answer without an agent takes a second
-    for _ in range(20):  # it learns, one level at a time
-        for model in "ab":
-            slot.arrive(model)
-        while slot.busy or slot.loading:
-            slot.go_on()
-    assert isinstance(slot.policy, CostAware)
-    assert slot.policy.extra == extra
+    slot = learned(loads_take, partial(CostAware, 3, quantum), partial(NaiveCostAware, 3, quantum))
+    first = slot.tickets
+    slot.arrive("a")
+    slot.go_on()  # b is loaded
+    slot.arrive("b")
+    slot.go_on()  # which of the two is next?
+    assert sorted(slot.waiting) == [first + 1 if stretches else first + 2]
     for event, *arguments in events:
         getattr(slot, event)(*arguments)
-    while slot.waiting:
-        slot.go_on()
+    finish(slot)
+
+
+def test_the_model_is_kept_for_those_who_may_come_back_but_once_after_each_answer() -> None:
+    slot = learned(6000, CostAware)
+    slot.arrive("a")
+    slot.go_on()
+    slot.go_on()
+    assert slot.pause == Pause("b", 4096, "its agents may come back")
+    slot.arrive("c")
+    assert slot.pause is not None, "somebody else who comes does not end it"
+    slot.arrive("b")
+    assert slot.pause is None
+    assert slot.busy is not None
+    slot.go_on()
+    assert slot.pause is not None, "after each answer"
+    slot.go_on()  # in vain
+    assert slot.loading is not None
+    assert slot.loading.signature == "a"
+
+
+def test_nothing_is_kept_where_the_instance_is_gone() -> None:
+    slot = learned(6000, CostAware)
+    slot.go_on()
+    slot.arrive("a")
+    slot.resident = ""  # it was found broken
+    slot.go_on()
+    assert slot.loading is not None
+    assert slot.loading.signature == "a"
 
 
 def test_what_is_admitted() -> None:
@@ -368,7 +527,7 @@ def _steps_of_hand_offs(make: PolicyFactory, waiters: int, hand_offs: int = 200)
     try:
         for number in range(hand_offs):
             policy, choice = slot.policy, slot.policy.choose()
-            assert choice is not None
+            assert isinstance(choice, Choice)
             policy.placed(slot.waiting.pop(choice.ticket))
             slot.tickets += 1
             slot.waiting[slot.tickets] = Asked(slot.tickets, "abcdefg"[number % 7])

@@ -47,6 +47,8 @@ INVISIBLE = {
     "waits for every shutdown",
     "serves another pool",
     "head of line",
+    "pauses without end",
+    "pauses again",
     "one too many waits",  # the specifications bound no queue
     "one too few waits",
 }

@@ -69,7 +69,20 @@ def trace(tmp_path: Path) -> Path:
 
 def test_the_command(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    options = ["--trace", str(trace), "--seeds", "1", "--jobs", "1", "--policies", "fifo,gated", "--out", str(out)]
+    options = [
+        "--trace",
+        str(trace),
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+        "--policies",
+        "fifo,gated",
+        "--policy",
+        "gated",
+        "--out",
+        str(out),
+    ]
     assert main(["study", *options]) == 0
     printed = capsys.readouterr().out
     content = json.loads((out / "study.json").read_text())

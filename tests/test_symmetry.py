@@ -127,7 +127,8 @@ def test_what_is_interchangeable(wishes: list[Kind], renamings: int) -> None:
 def test_renamed_runs_lead_to_equal_forms(name: str) -> None:
     """Random runs, and the same with the three configurations exchanged."""
     rng = random.Random(7)
-    system = ModelSystem(SCENARIOS[name])
+    wishes_alike = tuple(wish._replace(times=2) for wish in SCENARIOS[name].wishes)
+    system = ModelSystem(replace(SCENARIOS[name], wishes=wishes_alike))
     for _ in range(30):
         wishes = rng.sample(range(3), 3)
         state, form = system.initial()

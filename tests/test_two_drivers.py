@@ -31,12 +31,14 @@ from statemachine import (
     ProviderManagerConfig,
     StreamEvent,
 )
+from statemachine.policies import CostAware, Fair, Fifo, PolicyFactory
 
 from .two_drivers import (
     LARGE,
     MODELS,
     OTHER,
     SMALL,
+    Stretching,
     assert_both_tell_the_same,
     assert_equal,
     from_the_heap,
@@ -74,11 +76,31 @@ def test_generated_workloads_with_many_ties(workload: Workload) -> None:
     assert_both_tell_the_same(workload, MODELS, profile())
 
 
-@pytest.mark.parametrize("name", ["gated", "gated:2", "affinity:3"])
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("name", ["gated", "gated:2", "affinity:3", "fair", "cost_aware"])
+@settings(max_examples=20, deadline=None)
 @given(workload=workloads())
 def test_other_policies(name: str, workload: Workload) -> None:
     assert_both_tell_the_same(workload, MODELS, profile(), policy=policy_named(name))
+
+
+@settings(max_examples=25, deadline=None)
+@given(workloads())
+def test_pauses(workload: Workload) -> None:
+    assert_both_tell_the_same(workload, MODELS, profile(), policy=Stretching)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_pauses_with_jitter(seed: int) -> None:
+    ended: list[int] = []
+
+    class Noting(Stretching):
+        def paused(self, milliseconds: int) -> None:
+            super().paused(milliseconds)
+            ended.append(milliseconds)
+
+    workload, latency = spread(60, seed), profile(seed, jitter=0.1)
+    assert_both_tell_the_same(workload, MODELS, latency, policy=Noting)
+    assert any(milliseconds > 1000 for milliseconds in ended)
 
 
 @settings(max_examples=30, deadline=None)
@@ -182,13 +204,17 @@ def test_the_trading_graph_however_trio_schedules(seed: int, parallel: int) -> N
 
 
 @needs_traces
-@pytest.mark.parametrize("parallel", [1, 4])
-def test_sessions_of_coding_agents(parallel: int) -> None:
+@pytest.mark.parametrize(
+    ("parallel", "policy"), [(1, Fifo), (4, Fifo), (1, Stretching), (4, Stretching), (1, CostAware), (1, Fair)]
+)
+def test_sessions_of_coding_agents(parallel: int, policy: PolicyFactory) -> None:
     sessions = islice(weka_sessions(WEKA, max_think=20.0, requests=12), 8)
     traced = overlay_sessions("sessions", sessions, 6, seed=4)
     local = model_map(traced.models, [spec.key for spec in DEFAULT_MODELS], {})
     workload = clipped(mapped(traced, local), 32_768)
-    replay = assert_both_tell_the_same(workload, DEFAULT_MODELS, profile(4, jitter=0.1), parallel=parallel)
+    replay = assert_both_tell_the_same(
+        workload, DEFAULT_MODELS, profile(4, jitter=0.1), parallel=parallel, policy=policy
+    )
     assert replay.statistics.counters.switches > 5
 
 

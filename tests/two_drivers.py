@@ -16,7 +16,7 @@ from simulation.timing import ProfileTiming
 from simulation.workload import Call, Workload
 from statemachine import ProviderManagerConfig
 from statemachine.events import Transition
-from statemachine.policies import Fifo, PolicyFactory
+from statemachine.policies import CostAware, Fifo, PolicyFactory, Waiter
 
 TOLERANCE = 1e-6
 """Seconds. The two add the same durations up in another order, and trio's clock rounds at every jump; nothing else differs."""
@@ -27,6 +27,20 @@ MODELS = (  # every duration a multiple of 1/64 s, so that sums are exact and eq
     ModelSpec(LARGE, load_seconds=5, unload_seconds=1, prefill_tokens_per_second=32, decode_tokens_per_second=8),
     ModelSpec(OTHER, load_seconds=0, unload_seconds=0, prefill_tokens_per_second=64, decode_tokens_per_second=16),
 )
+
+
+class Stretching(CostAware):
+    """Has seen a long turn, and takes every switch for a long one and every answer for a short one: so it lets newcomers in, and pauses."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self._longest = 100_000
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        super().loaded(signature, 8000)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        super().served(waiter, 1000)
 
 
 def profile(seed: int = 0, jitter: float = 0.0) -> LatencyProfile:

@@ -142,6 +142,7 @@ def structure(model: Model) -> Hashable:
         cause = tickets.get(one.cause) if one.cause is not None and one.state == "starting" else None
         successor = None if one.successor is None else ids[one.successor.id]
         parts += one.state, tuple(sorted(leases)), tuple([tickets[t] for t in one.assigned]), cause, successor
+        parts.append((TimerKind.PAUSE, one.id) in armed)
     for key in sorted(model.pools):
         pool = model.pools[key]
         loading = sorted([tuple([ids[number] for number in row]) for row in pool.loading.values()])

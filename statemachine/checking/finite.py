@@ -1,12 +1,12 @@
-"""A policy whose memory is unbounded, made finite for a search without end."""
+"""Policies that learn, made finite for a search without end."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ..policies import Fair, Waiter
+from ..policies import CostAware, Fair, Waiter
 
-__all__ = ["FiniteFair"]
+__all__ = ["Experienced", "FiniteFair"]
 
 
 class FiniteFair(Fair):
@@ -22,5 +22,23 @@ class FiniteFair(Fair):
         self._most: Final = most
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
-        left = self._most - self._served.get(waiter.agent or "", 0)
-        super().served(waiter, min(milliseconds, left))
+        assert self._agents is not None, "Fair has a quantum"
+        super().served(waiter, min(milliseconds, self._most - self._agents.time_of(waiter)))
+
+
+class Experienced(CostAware):
+    """CostAware, which has seen somebody wait for 100 ms, and lets one newcomer in.
+
+    Loads take sixteen milliseconds, and answers one, or four if they take any time at all. So switches are dear or they are not, turns
+    are stretched and paused in or not, and what is usual is learned in every order, of few levels.
+    """
+
+    def __init__(self, quantum: int | None = None) -> None:
+        super().__init__(1, quantum)
+        self._longest = 100
+
+    def loaded(self, signature: str, milliseconds: int | None) -> None:
+        super().loaded(signature, 16)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        super().served(waiter, 4 if milliseconds else 1)

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from ..adapter import Adapter, AdapterConfig
 from ..config import ProviderConfig, ProviderManagerConfig
-from ..policies import Affinity, CostAware, Fair, Fifo, Gated, PolicyFactory
-from .finite import FiniteFair
+from ..policies import Affinity, Fair, Fifo, Gated, PolicyFactory
+from .finite import Experienced, FiniteFair
 from .scenario import Scenario, Wish
 from .system import SOMEBODY_PASSED_OVER
 
@@ -16,8 +16,7 @@ __all__ = ["COMPONENTS", "LARGE", "NONE_OR_SOME", "STANDARD"]
 
 TIMEOUT: Final = 1.0  # any number: time does not pass
 
-NONE_OR_SOME: Final = (0.0, 0.001)  # seconds: two levels of CostAware, and a quantum of Fair's
-NONE_OR_LONG: Final = (0.0, 0.003)  # three levels, so that a switch may be worth two newcomers
+NONE_OR_SOME: Final = (0.0, 0.001)  # seconds: what Experienced takes for little or for much, and a quantum of Fair's
 
 
 def _never_called(config: AdapterConfig) -> Adapter:
@@ -33,7 +32,14 @@ def _api(limit: int, **options: Any) -> ProviderManagerConfig:
     return ProviderManagerConfig([ProviderConfig("api", _never_called, limit=limit)], **options)
 
 
-def _live(name: str, policy: PolicyFactory, *, busy: int = 2, durations: tuple[float, ...] = (0.0,)) -> Scenario:
+def _live(
+    name: str,
+    policy: PolicyFactory,
+    *,
+    busy: int = 2,
+    durations: tuple[float, ...] = (0.0,),
+    shows: tuple[str, ...] = (),
+) -> Scenario:
     """Tasks that never stop asking, ``busy`` of them for another model, and a request for the model that is asked for less. Its agent is
     the one that asks more."""
     wishes = (
@@ -42,7 +48,8 @@ def _live(name: str, policy: PolicyFactory, *, busy: int = 2, durations: tuple[f
         Wish("local", "b", 1, watched=True, agent="x"),
     )
     config = _local(on_conflict="wait", policy=policy)
-    return Scenario(name, config, wishes, ("succession", "failure_with_waiters"), closing=False, durations=durations)
+    shows = ("succession", "failure_with_waiters", *shows)
+    return Scenario(name, config, wishes, shows, closing=False, durations=durations)
 
 
 def _learns(name: str, policy: PolicyFactory) -> Scenario:
@@ -115,6 +122,13 @@ STANDARD: Final = (
         closing=False,
     ),
     Scenario(
+        "slot-cost-aware",
+        _local(on_conflict="wait", policy=Experienced),
+        (Wish("local", "a", 3), Wish("local", "b", 1)),
+        ("pause", "failure_with_waiters", SOMEBODY_PASSED_OVER, "close"),
+        durations=NONE_OR_SOME,
+    ),
+    Scenario(
         "live-api",
         _api(1),
         (
@@ -163,9 +177,8 @@ STANDARD: Final = (
     _live("live-gated", Gated),
     _live("live-gated-extra", partial(Gated, 1)),
     _live("live-affinity", partial(Affinity, 1)),
-    _learns("slot-cost-aware", partial(CostAware, 1)),
     _learns("slot-fair", partial(Fair, 0, 1)),
-    _live("live-cost-aware", partial(CostAware, 1), busy=1, durations=NONE_OR_SOME),
+    _live("live-cost-aware", Experienced, busy=1, shows=("pause",)),
     _live("live-fair", partial(FiniteFair, 0, 1, 2), busy=1, durations=NONE_OR_SOME),
 )
 """Small enough to be explored whole in seconds; their state counts are pinned in the tests."""
@@ -222,7 +235,7 @@ LARGE: Final = (
     _endless("large-slot-raise-2", _local(parallel=2), (3, 3, 3), ("contention", "eviction_for_room", "close")),
     _waits("large-live-slot", _local(on_conflict="wait"), (2, 2, 1)),
     _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
-    _live("large-live-cost-aware", partial(CostAware, 2), durations=NONE_OR_LONG),
+    _live("large-live-cost-aware", Experienced, busy=1, durations=NONE_OR_SOME, shows=("pause",)),
     _live("large-live-fair", partial(FiniteFair, 1, 1, 3), durations=NONE_OR_SOME),
     *COMPONENTS,
     _side_by_side(),

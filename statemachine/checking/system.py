@@ -22,6 +22,7 @@ from ..events import (
     StartFailed,
     StartSucceeded,
     Stopped,
+    TimerKind,
 )
 from ..model import Model
 from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
@@ -212,9 +213,9 @@ class ModelSystem:
     def _others(self, saved: Snapshot) -> Iterator[Event]:
         yield from self._of_requests(saved)
         yield from self._of_instances(saved)
+        yield from (Expired(t) for t, _ in saved.timers if self.scenario.faults or t[0] is TimerKind.PAUSE)
         if self.scenario.faults:
             yield Released(OVER)
-            yield from (Expired(timer) for timer, _ in saved.timers)
 
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1
@@ -259,9 +260,10 @@ _Duty = tuple[str, int]
 
 
 def _duties(model: Model) -> list[_Duty]:
-    """What has to come to its end: leases, starts and shutdowns; the same order in equal states."""
+    """What has to come to its end: leases, starts, shutdowns and pauses; the same order in equal states."""
     leases = [("granted", r.ticket) for r in model.requests.values() if r.state == "granted"]
-    return leases + [(i.state, i.id) for i in model.instances.values() if i.state in ("starting", "stopping")]
+    changes = [(i.state, i.id) for i in model.instances.values() if i.state in ("starting", "stopping")]
+    return leases + changes + [("pause", number) for kind, number in model.timers.armed if kind is TimerKind.PAUSE]
 
 
 def _what_became_of(before: list[_Duty], now: list[_Duty]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from .fair import Fair
 from .fifo import Fifo
 from .gated import Gated
 from .line import Line
-from .policy import BasePolicy, Bound, Choice, Policy, PolicyFactory, Rank, Waiter
+from .policy import BasePolicy, Bound, Choice, Pause, Policy, PolicyFactory, Rank, Waiter
 from .prioritised import Prioritised
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Fifo",
     "Gated",
     "Line",
+    "Pause",
     "Policy",
     "PolicyFactory",
     "Prioritised",

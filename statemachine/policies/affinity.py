@@ -9,6 +9,7 @@ from typing import Final
 from ..checks import check_count
 from .line import ByModel
 from .policy import BasePolicy, Bound, Choice, Rank, Waiter
+from .round_robin import RoundRobin
 
 __all__ = ["Affinity"]
 
@@ -18,29 +19,43 @@ class Affinity(BasePolicy):
 
     Bound: ``passes``. A request that passes over some waiter passes over the oldest one too, so nobody is passed over more
     often than the oldest, and that is served as soon as its count is full.
+
+    With a ``quantum`` the agent that has been served least goes first among those who wait for the model
+    (:class:`.round_robin.RoundRobin`); else the oldest. The bound is the same. Raises ConfigurationError.
     """
 
-    def __init__(self, passes: int = 16) -> None:
+    def __init__(self, passes: int = 16, quantum: int | None = None) -> None:
         check_count("passes", passes, least=0)
         self.bound: Final = Bound(passes=passes, late=None)
         self._passes: Final = passes
         self._waiting = ByModel()
         self._model = ""  # served last
         self._ahead: list[int] = []  # heap of the placed tickets that are younger than the oldest waiter
+        self._agents = None if quantum is None else RoundRobin(quantum)
 
     def arrived(self, waiter: Waiter) -> None:
         self._waiting.add(waiter)
+        if self._agents is not None:
+            self._agents.add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
+        if self._agents is not None and waiter.signature != self._model:
+            self._agents.begin(waiter.signature)
         self._model = waiter.signature
         heappush(self._ahead, waiter.ticket)
         self.left(waiter)
 
     def left(self, waiter: Waiter) -> None:
         self._waiting.remove(waiter)
+        if self._agents is not None:
+            self._agents.remove(waiter)
         everyone = self._waiting.all
         while self._ahead and not (everyone and self._ahead[0] > everyone.first):
             heappop(self._ahead)
+
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        if self._agents is not None:
+            self._agents.charge(waiter, milliseconds)
 
     def choose(self) -> Choice | None:
         if not self._waiting.all:
@@ -48,12 +63,17 @@ class Affinity(BasePolicy):
         line = self._waiting.of.get(self._model)
         if line is None or len(self._ahead) >= self._passes:
             return Choice(self._waiting.all.first, "oldest")
+        if self._agents is not None:
+            return Choice(self._agents.first(None), "same model, its agent's turn")
         return Choice(line.first, "same model")
 
     def snapshot(self, rank: Rank) -> Hashable:
-        return self._model, tuple(sorted(map(rank, self._ahead)))
+        passes = self._model, tuple(sorted(map(rank, self._ahead)))
+        return passes if self._agents is None else (*passes, self._agents.snapshot())
 
     def restore(self, memory: Hashable) -> None:
         assert isinstance(memory, tuple), "made by snapshot()"
-        self._model, ahead = memory
+        self._model, ahead, *agents = memory
         self._ahead = list(ahead)  # sorted, and so a heap
+        if self._agents is not None:
+            self._agents.restore(agents[0], self._model)

@@ -8,7 +8,8 @@ from typing import Final
 
 from ..checks import check_count
 from .line import Line
-from .policy import BasePolicy, Bound, Choice, Rank, Waiter
+from .policy import BasePolicy, Bound, Choice, Pause, Rank, Waiter
+from .round_robin import RoundRobin
 
 __all__ = ["Gated"]
 
@@ -23,10 +24,13 @@ class Gated(BasePolicy):
     Bound: ``late`` is ``extra``. Let X, of another model, be the first to pass over the waiter W and to be granted its lease. By then
     the gate for X's model is closed: those who were admitted are known, and ``extra`` newcomers may follow. Those left out of it are
     younger than W, because W waited already or because they came after X, so when that turn is over, W is older
-    than all of that model, and its next gate opens after W's. Raises ConfigurationError.
+    than all of that model, and its next gate opens after W's.
+
+    With a ``quantum`` the agent that has been served least goes first among those admitted (:class:`.round_robin.RoundRobin`); else the
+    oldest. The bound is the same: for a request's own model too only those admitted with it can pass it over. Raises ConfigurationError.
     """
 
-    def __init__(self, extra: int = 0) -> None:
+    def __init__(self, extra: int = 0, quantum: int | None = None) -> None:
         check_count("extra", extra, least=0)
         self.bound: Final = Bound(passes=None, late=extra)
         self._extra = extra
@@ -36,12 +40,15 @@ class Gated(BasePolicy):
         self._open = False  # its gate is open, because it is still to be loaded
         self._last = 0  # the youngest ticket admitted
         self._left = 0  # how many more newcomers are let in
+        self._agents = None if quantum is None else RoundRobin(quantum)
 
     def arrived(self, waiter: Waiter) -> None:
         line = self._lines.setdefault(waiter.signature, Line())
         line.add(waiter)
         if waiter.signature != self._model and line.first == waiter.ticket:
             heappush(self._others, (waiter.ticket, waiter.signature))
+        if self._agents is not None:
+            self._agents.add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
         if waiter.signature != self._model or not (self._open or waiter.ticket <= self._last or self._left):
@@ -61,17 +68,25 @@ class Gated(BasePolicy):
             del self._lines[waiter.signature]
         elif waiter.signature != self._model and waiter.ticket < line.first:
             heappush(self._others, (line.first, waiter.signature))
+        if self._agents is not None:
+            self._agents.remove(waiter)
         self._look()
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
         if signature == self._model:
             self._close_gate()
 
-    def choose(self) -> Choice | None:
+    def served(self, waiter: Waiter, milliseconds: int) -> None:
+        if self._agents is not None:
+            self._agents.charge(waiter, milliseconds)
+
+    def choose(self) -> Choice | Pause | None:
         line = self._lines.get(self._model)
         if line is not None and (self._open or line.first <= self._last):
-            return self._next_admitted(line)
-        if line is not None and self._left > 0:
+            if self._agents is not None:
+                return Choice(self._agents.first(None if self._open else self._last), "its agent's turn")
+            return Choice(line.first, "admitted")
+        if line is not None and self._left > 0 and (not self._others or self._lets_in()):
             return Choice(line.first, "let in")
         if self._others:
             return Choice(self._others[0][0], "next turn")
@@ -79,27 +94,28 @@ class Gated(BasePolicy):
 
     def snapshot(self, rank: Rank) -> Hashable:
         # also when the turn seems over: an admitted joiner may come back
-        return self._model, self._open, rank(self._last), self._left
+        gate = self._model, self._open, rank(self._last), self._left
+        return gate if self._agents is None else (*gate, self._agents.snapshot())
 
     def restore(self, memory: Hashable) -> None:
         assert isinstance(memory, tuple), "made by snapshot()"
-        self._model, self._open, self._last, self._left = memory
+        self._model, self._open, self._last, self._left, *agents = memory
         self._rebuild()
+        if self._agents is not None:
+            self._agents.restore(agents[0], self._model)
 
-    @property
-    def extra(self) -> int:
-        """How many newcomers are let in, if a turn begins now."""
-        return self._extra
-
-    def _next_admitted(self, line: Line) -> Choice:
-        return Choice(line.first, "admitted")
+    def _lets_in(self) -> bool:
+        """Whether newcomers go before the others, while ``extra`` allows it."""
+        return True
 
     def _give_turn(self, waiter: Waiter) -> None:
         before = self._lines.get(self._model)
         if before is not None:
             heappush(self._others, (before.first, self._model))
         self._model, self._open = waiter.signature, waiter.is_assigned
-        self._last, self._left = self._lines[waiter.signature].last, self.extra
+        self._last, self._left = self._lines[waiter.signature].last, self._extra
+        if self._agents is not None:
+            self._agents.begin(self._model)
         self._look()
 
     def _close_gate(self) -> None:

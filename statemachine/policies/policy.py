@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol, TypeAlias
 
-__all__ = ["BasePolicy", "Bound", "Choice", "Policy", "PolicyFactory", "Rank", "Waiter"]
+__all__ = ["BasePolicy", "Bound", "Choice", "Pause", "Policy", "PolicyFactory", "Rank", "Waiter"]
 
 
 class Waiter(Protocol):
@@ -39,6 +39,15 @@ class Choice(NamedTuple):
     reason: str
 
 
+class Pause(NamedTuple):
+    """Nobody is to be served yet: if an instance of ``signature`` is idle, it is kept until it has been so for ``milliseconds``, because
+    somebody who needs it is likely to come back by then."""
+
+    signature: str
+    milliseconds: int
+    reason: str
+
+
 Rank: TypeAlias = Callable[[int], int]
 
 
@@ -60,6 +69,11 @@ class Policy(Protocol):
     @property
     def bound(self) -> Bound:
         """How far it may pass somebody over."""
+        ...
+
+    @property
+    def work_conserving(self) -> bool:
+        """Whether it never answers with a Pause."""
         ...
 
     def arrived(self, waiter: Waiter) -> None:
@@ -85,8 +99,19 @@ class Policy(Protocol):
         """The lease of ``waiter`` has ended, after so long."""
         ...
 
-    def choose(self) -> Choice | None:
-        """The only request that may be served now. No side effects. None only while an instance is there whose release ends that."""
+    def paused(self, milliseconds: int) -> None:
+        """A pause has ended, because its time was over, somebody is to be served, or nobody waits any more; or there was nothing to keep.
+
+        ``milliseconds``: for how long the instance had been idle (0: there was none). The next may be asked for when somebody has been
+        served.
+        """
+        ...
+
+    def choose(self) -> Choice | Pause | None:
+        """The only request that may be served now. No side effects. None only while an instance is there whose release ends that.
+
+        A pause that goes on is answered again, whoever arrives or leaves, until there is a choice to be made, or it has ended.
+        """
         ...
 
     def snapshot(self, rank: Rank) -> Hashable:
@@ -102,12 +127,19 @@ PolicyFactory: TypeAlias = Callable[[], Policy]
 
 
 class BasePolicy:
-    """What a policy need not write itself: this one learns nothing, and remembers nothing but its waiters."""
+    """What a policy need not write itself: this one learns nothing, never pauses, and remembers nothing but its waiters."""
+
+    @property
+    def work_conserving(self) -> bool:
+        return True
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
         pass
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
+        pass
+
+    def paused(self, milliseconds: int) -> None:
         pass
 
     def snapshot(self, rank: Rank) -> Hashable:

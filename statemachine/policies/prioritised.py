@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
-from .policy import Choice, Policy, PolicyFactory, Rank, Waiter
+from .policy import Choice, Pause, Policy, PolicyFactory, Rank, Waiter
 
 __all__ = ["Prioritised"]
 
@@ -33,6 +33,7 @@ class Prioritised:
         self._served: int | None = None  # the priority served last
         self._unused: Policy | None = policy()
         self.bound: Final = self._unused.bound
+        self.work_conserving: Final = self._unused.work_conserving
 
     def arrived(self, waiter: Waiter) -> None:
         level = self._levels.get(waiter.priority) or self._add(waiter.priority)
@@ -64,7 +65,11 @@ class Prioritised:
         if level is not None:
             level.policy.served(waiter, milliseconds)
 
-    def choose(self) -> Choice | None:
+    def paused(self, milliseconds: int) -> None:
+        for level in self._levels.values():
+            level.policy.paused(milliseconds)
+
+    def choose(self) -> Choice | Pause | None:
         for level in self._levels.values():
             choice = level.policy.choose()
             if choice is not None:

@@ -165,6 +165,7 @@ _SUBJECT_STATES: Final = {
     TimerKind.START: ("starting",),
     TimerKind.STOP: ("stopping",),
     TimerKind.IDLE: ("idle",),
+    TimerKind.PAUSE: ("idle",),
 }
 
 

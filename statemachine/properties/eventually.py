@@ -9,7 +9,9 @@ from .property import eventually
 
 __all__ = ["close_ends", "every_waiter_is_served"]
 
-_FAIRNESS: Final = "weak: every holder releases in the end, and every start and every shutdown ends (well or badly)"
+_FAIRNESS: Final = (
+    "weak: every holder releases in the end, every start and every shutdown ends (well or badly), and so does a pause"
+)
 
 
 @eventually("Every waiting request is in the end granted, rejected or cancelled.", _FAIRNESS)

@@ -12,6 +12,7 @@ from ..events import (
     StartInstance,
     StopInstance,
     Stopped,
+    TimerKind,
 )
 from ..model import Model
 from .property import Step, sometimes_a_state, sometimes_a_step
@@ -56,6 +57,11 @@ def cancel_between_grant_and_delivery(step: Step) -> bool:
 def contention(step: Step) -> bool:
     causes = (Cause.LIMIT, Cause.CONFLICT, Cause.BUSY)
     return any(isinstance(e, Reject) and e.cause in causes for e in step.effects)
+
+
+@sometimes_a_state("The policy pauses: an idle instance is kept, although somebody waits for another.")
+def pause(model: Model) -> bool:
+    return any(kind is TimerKind.PAUSE for kind, _ in model.timers.armed)
 
 
 @sometimes_a_step("A request is refused because the queue is full.")

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from ..events import AcquireRequested, Cause, Reject
+from typing import Final
+
+from ..events import AcquireRequested, Cause, Expired, Reject, TimerKind
 from ..model import Model
+from ..policies import Pause
 from ..pool import Instance, Pool, Request
 from .property import Step, always_of_states, always_of_steps, live, placed
 
 __all__: list[str] = []
 
 
-@always_of_states("No request waits while the one that is to be served next could be served.")
+@always_of_states(
+    "No request waits while the one that is to be served next could be served; and only a policy that says so pauses."
+)
 def work_conservation(model: Model) -> bool:
     return not any(_could_serve(pool) for pool in model.pools.values() if pool.waiting)
+
+
+@always_of_states(
+    "A pause has a deadline, an instance that it keeps idle, somebody who waits, and a policy that asks for it."
+)
+def pauses_are_asked_for(model: Model) -> bool:
+    for pool in model.pools.values():
+        if _pauses(model, pool) != (pool.kept is not None):
+            return False
+        if pool.kept is not None and not (pool.waiting and isinstance(pool.policy.choose(), Pause)):
+            return False
+    return True
+
+
+@always_of_steps("When a pause is over, and somebody waits, somebody is placed.")
+def pauses_end_in_service(step: Step) -> bool:
+    event = step.event
+    if not isinstance(event, Expired) or event.timer[0] is not TimerKind.PAUSE:
+        return True
+    return any(placed(step)) or "waiting" not in step.before.requests.values()
 
 
 @always_of_steps(
@@ -53,14 +78,16 @@ def waiting_is_bounded(step: Step) -> bool:
 
 
 @always_of_states(
-    "Whoever waits, waits for something that will happen: a release, or the end of a start or a shutdown."
+    "Whoever waits, waits for something that will happen: a release, or the end of a start, a shutdown or a pause."
 )
 def every_waiter_can_be_woken(model: Model) -> bool:
     for request in model.requests.values():
         if request.state == "assigned" and not _will_start(request):
             return False
-        if request.state == "waiting" and model.pools[request.demand.pool].held == 0:
-            return False
+        if request.state == "waiting":
+            pool = model.pools[request.demand.pool]
+            if pool.held == 0 and not _pauses(model, pool):
+                return False
     return True
 
 
@@ -87,8 +114,18 @@ def _could_serve(pool: Pool) -> bool:
     choice = pool.policy.choose()
     if choice is None:
         return False
+    if isinstance(choice, Pause):
+        return pool.policy.work_conserving and not any(i.state in _AT_WORK for i in pool.instances.values())
     wanted = pool.waiting[choice.ticket].signature
     return live(pool) < pool.limit or any(_could_take(i, wanted) for i in pool.instances.values())
+
+
+_AT_WORK: Final = frozenset({"starting", "active", "draining"})
+
+
+def _pauses(model: Model, pool: Pool) -> bool:
+    """Whether an idle instance is kept, and a deadline ends that."""
+    return any(i.state == "idle" and (TimerKind.PAUSE, i.id) in model.timers.armed for i in pool.instances.values())
 
 
 def _could_take(i: Instance, wanted: str) -> bool:

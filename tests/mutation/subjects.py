@@ -36,7 +36,7 @@ _PURE = (
     *("lifecycle", "model", "moves", "pool", "timers", "counters"),
     *(
         f"policies/{name}"
-        for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised")
+        for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised", "round_robin")
     ),
 )
 LEFT_OUT = re.compile(r"-another\]|\[(with|by an exception)\b")

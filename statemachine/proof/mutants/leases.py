@@ -6,6 +6,7 @@ from ...events import Released
 from ...lifecycle import INSTANCE, REQUEST
 from ...model import Model
 from ...moves import Moves
+from ...policies import Choice
 from ...pool import Instance, Pool, Request
 
 
@@ -13,7 +14,7 @@ class Generous(Model):
     """Tries to place the next request where nothing is free, too."""
 
     def _place_in_order(self, pool: Pool) -> None:
-        while (choice := pool.policy.choose()) and self._place(pool, pool.waiting[choice.ticket]):
+        while isinstance(choice := pool.policy.choose(), Choice) and self._place(pool, pool.waiting[choice.ticket]):
             pool.dequeue(pool.waiting[choice.ticket], placed=True)
 
 

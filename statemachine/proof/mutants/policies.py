@@ -6,8 +6,8 @@ from collections.abc import Hashable
 
 from ...config import PoolKey
 from ...model import Model
-from ...policies import BasePolicy, Bound, Choice, Gated, Line, Rank, Waiter
-from ...pool import Pool
+from ...policies import BasePolicy, Bound, Choice, Gated, Line, Pause, Rank, Waiter
+from ...pool import Instance, Pool
 
 
 class ResidentFirst(BasePolicy):
@@ -54,9 +54,62 @@ class Starves(Model):
 class _SaysGated(Gated):
     """Serves one model for as long as anybody wants it."""
 
-    def choose(self) -> Choice | None:
+    def choose(self) -> Choice | Pause | None:
         line = self._lines.get(self._model)
         return super().choose() if line is None else Choice(line.first, "same model")
+
+
+class PausesWithoutEnd(Model):
+    """Keeps an idle instance when the policy asks for it, and arms no deadline."""
+
+    def _pause(self, pool: Pool, instance: Instance, end: float) -> None:
+        pool.kept = instance
+
+
+class PausesAgain(Model):
+    """Does not tell the policy that a pause is over, so that it asks for another."""
+
+    def _end_pause(self, pool: Pool) -> None:
+        told, pool.policy.paused = pool.policy.paused, lambda milliseconds: None  # type: ignore[method-assign]
+        super()._end_pause(pool)
+        pool.policy.paused = told  # type: ignore[method-assign]
+
+
+class _Dawdles(Gated):
+    """Says that it is work-conserving, and keeps each model for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._paused = False
+
+    def placed(self, waiter: Waiter) -> None:
+        super().placed(waiter)
+        self._paused = False
+
+    def paused(self, milliseconds: int) -> None:
+        self._paused = True
+
+    def choose(self) -> Choice | Pause | None:
+        if self._others and not self._paused and self._model not in self._lines:
+            return Pause(self._model, 1000, "no hurry")
+        return super().choose()
+
+    def snapshot(self, rank: Rank) -> Hashable:
+        return super().snapshot(rank), self._paused
+
+    def restore(self, memory: Hashable) -> None:
+        assert isinstance(memory, tuple), "made by snapshot()"
+        gate, self._paused = memory
+        super().restore(gate)
+
+
+class LiesAboutItsWork(Model):
+    """Pauses under a policy that says it does not."""
+
+    def _new_pool(self, key: PoolKey) -> Pool:
+        pool = super()._new_pool(key)
+        pool.policy = _Dawdles()
+        return pool
 
 
 class LiesAboutItsBound(Model):

@@ -1,0 +1,109 @@
+"""Fairness between agents, among those who wait for one model: deficit round robin by the time for which they have been served."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from heapq import heappop, heappush
+
+from ..checks import check_count
+from .line import Line
+from .policy import Waiter
+
+__all__ = ["RoundRobin"]
+
+
+class RoundRobin:
+    """Which of those who wait for a model goes first: one of the agent that has been served least, in rounds of ``quantum`` milliseconds.
+
+    Deficit round robin (Shreedhar and Varghese, IEEE/ACM ToN 4, 1996), with the cost of a request charged after it, because nobody knows
+    it before: an agent is in the round ``time served // quantum``; the lowest round goes first, and in it the oldest request. Whoever has
+    not asked for some time joins the round that is being served: idling earns no credit. Requests without an agent are one agent's.
+
+    Raises ConfigurationError.
+    """
+
+    def __init__(self, quantum: int) -> None:
+        check_count("quantum", quantum)
+        self._quantum = quantum
+        self._model = ""  # whose turn it is
+        self._agents: dict[str, dict[str, Line]] = {}  # by model and agent
+        self._waiting: dict[str, int] = {}  # how many, by agent
+        self._served: dict[str, int] = {}  # milliseconds, by agent, above the round that is being served
+        # a heap of the model's agents: round, oldest ticket, name; some of it is not true any more
+        self._turn: list[tuple[int, int, str]] = []
+
+    def add(self, waiter: Waiter) -> None:
+        """``waiter`` joins the queue."""
+        agent = waiter.agent or ""
+        line = self._agents.setdefault(waiter.signature, {}).setdefault(agent, Line())
+        line.add(waiter)
+        self._waiting[agent] = self._waiting.get(agent, 0) + 1
+        if waiter.signature == self._model and waiter.ticket == line.first:
+            self._enter(agent)
+
+    def remove(self, waiter: Waiter) -> None:
+        """``waiter`` leaves it."""
+        agents, agent = self._agents[waiter.signature], waiter.agent or ""
+        agents[agent].remove(waiter)
+        if not agents[agent]:
+            del agents[agent]
+        if not agents:
+            del self._agents[waiter.signature]
+        self._waiting[agent] -= 1
+        if not self._waiting[agent]:
+            del self._waiting[agent]
+        if waiter.signature == self._model:
+            self._enter(agent)
+
+    def charge(self, waiter: Waiter, milliseconds: int) -> None:
+        """The agent of ``waiter`` has been served for so long."""
+        agent = waiter.agent or ""
+        self._served[agent] = self._served.get(agent, 0) + milliseconds
+        self._enter(agent)
+
+    def time_of(self, waiter: Waiter) -> int:
+        """For how many milliseconds the agent of ``waiter`` has been served, above the round that is being served."""
+        return self._served.get(waiter.agent or "", 0)
+
+    def begin(self, model: str) -> None:
+        """It is the turn of ``model``, for which somebody waits.
+
+        Time counts from the round of the agent that has been served least of those that wait; who has gone before is even with that.
+        """
+        least = min(map(self._round, self._waiting)) * self._quantum
+        self._served = {agent: time - least for agent, time in self._served.items() if time > least}
+        self._gather(model)
+
+    def first(self, last: int | None) -> int:
+        """Who goes first of those with a ticket up to ``last`` (None: all), of whom there are some. During a turn it is not raised."""
+        while not self._is_next(*self._turn[0], last):
+            heappop(self._turn)
+        return self._turn[0][1]
+
+    def snapshot(self) -> Hashable:
+        """What it remembers beyond the waiters and the model."""
+        return tuple(sorted((agent, time) for agent, time in self._served.items() if time))
+
+    def restore(self, memory: Hashable, model: str) -> None:
+        """Remember ``memory``, made by :meth:`snapshot`, and that it is the turn of ``model``."""
+        assert isinstance(memory, tuple), "made by snapshot()"
+        self._served = dict(memory)
+        self._gather(model)
+
+    def _gather(self, model: str) -> None:
+        self._model, self._turn = model, []
+        for agent in self._agents.get(model, ()):
+            self._enter(agent)
+
+    def _enter(self, agent: str) -> None:
+        line = self._agents.get(self._model, {}).get(agent)
+        if line is not None:
+            heappush(self._turn, (self._round(agent), line.first, agent))
+
+    def _is_next(self, turn: int, ticket: int, agent: str, last: int | None) -> bool:
+        line = self._agents.get(self._model, {}).get(agent)
+        is_true = line is not None and line.first == ticket and self._round(agent) == turn
+        return is_true and (last is None or ticket <= last)
+
+    def _round(self, agent: str) -> int:
+        return self._served.get(agent, 0) // self._quantum
