@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from statemachine import LocalInstanceBusyError, RuntimeProviderConfig
-from statemachine.counters import ModelUsage
+from statemachine.counters import Counters, ModelUsage
 from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
 
 A, B = want("api", "a"), want("api", "b")
@@ -59,5 +61,49 @@ async def test_use_is_counted_from_the_grant(autojump_clock: MockClock) -> None:
         for config, seconds in ((A, 5), (A, 3), (B, 4), (A, 1)):
             await spawn(nursery, manager, config, seconds)
     assert manager.statistics().models == {"a": ModelUsage(3, 9.0), "b": ModelUsage(1, 4.0)}
-    assert manager.statistics().counters.switches == 0, "an API provider has no slot"
-    assert manager.statistics().counters.starts == 3
+    # an API provider has no slot, and so no switches
+    assert manager.statistics().counters == Counters(grants=4, starts=3, evictions=2, stops=3)
+
+
+async def test_everything_is_counted_as_often_as_it_happens(autojump_clock: MockClock) -> None:
+    bad = Script(start_error=OSError("no"), unload=3)
+    recorder = Recorder(
+        x=Script(shutdown_error=OSError("no")), y=Script(load=1), bad=bad, never=Script(unload=math.inf)
+    )
+    config = {"on_conflict": "wait", "max_waiting": 1, "shutdown_timeout": 5, "close_grace": 5}
+    async with trio.open_nursery() as nursery:
+        async with local_manager(recorder, parallel=2, **config) as manager:
+            for _ in range(2):
+                (await manager.get_adapter(X)).release()  # fails to stop
+                (await manager.get_adapter(Y)).release()
+            for _ in range(2):
+                await spawn(nursery, manager, want("local", "bad"))
+                await trio.sleep(4)
+            for _ in range(2):
+                (await manager.get_adapter(want("local", "never"))).release()  # hangs when it is stopped
+                (await manager.get_adapter(Y)).release()
+            for _ in range(2):
+                await spawn(nursery, manager, Y, 100)
+            for _ in range(2):
+                await spawn(nursery, manager, X, timeout=1)
+                await trio.sleep(1.5)
+            for _ in range(2):
+                gone = await spawn(nursery, manager, X)
+                gone.scope.cancel()
+                await trio.testing.wait_all_tasks_blocked()
+            await spawn(nursery, manager, X, timeout=50)
+            for _ in range(2):
+                await spawn(nursery, manager, X)  # the queue is full
+    assert manager.statistics().counters == Counters(
+        grants=10,
+        rejections=5,  # two failed starts, two for which the queue was full, one when it closed
+        cancellations=2,
+        timeouts=2,
+        revocations=2,
+        starts=10,
+        start_failures=2,
+        switches=8,  # the second bad one is the same
+        evictions=7,
+        stops=10,
+        shutdown_failures=4,
+    )
