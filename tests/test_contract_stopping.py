@@ -154,6 +154,29 @@ async def test_observers_see_every_change_in_order(autojump_clock: MockClock) ->
     assert all(t.demand is not None for t in seen if t.machine != "pool")
 
 
+async def test_observers_see_how_every_request_ends(autojump_clock: MockClock) -> None:
+    seen: list[Transition] = []
+    config = ProviderManagerConfig([ProviderConfig("api", Recorder(a=Script(load=5)), limit=1)])
+    async with trio.open_nursery() as nursery:
+        async with ProviderManager(config, observers=[seen.append]) as manager:
+            await spawn(nursery, manager, A, 100, timeout=2)  # loading
+            await spawn(nursery, manager, B, timeout=3)  # in the queue
+            gone = await spawn(nursery, manager, B)
+            gone.scope.cancel()
+            await trio.sleep(4)
+            gone = await spawn(nursery, manager, A)  # joins the load that nobody waits for any more
+            gone.scope.cancel()
+            await spawn(nursery, manager, A, 100)
+            await trio.sleep(4)
+            await spawn(nursery, manager, B)
+    assert following(seen)
+    ends = {t.subject: (t.time, t.dest) for t in seen if t.machine == "request"}
+    assert list(ends.values()) == [
+        *[(2, "timed_out"), (3, "timed_out"), (0, "cancelled"), (4, "cancelled")],
+        *[(38, "revoked"), (8, "rejected")],
+    ]
+
+
 async def test_an_observer_that_raises_changes_nothing(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -278,3 +278,25 @@ async def test_a_newcomer_of_higher_priority_may_make_somebody_wait_for_himself(
         urgent = await spawn(nursery, manager, Y, 1, priority=1)
     assert ended == [(2, str(manager.config.resolve(X)), 1, 1)]
     assert urgent.granted == 9
+
+
+async def test_somebody_who_finds_an_instance_broken_may_leave_a_task_waiting_for_itself(
+    autojump_clock: MockClock,
+) -> None:
+    """Before the broken lease itself is over."""
+    ended: list[float] = []
+
+    async def hold_one_and_want_another(manager: ProviderManager) -> None:
+        async with manager.acquire(X):
+            with pytest.raises(LocalInstanceBusyError):
+                await manager.get_adapter(X)
+            ended.append(trio.current_time())
+
+    async with local_manager(Recorder(), parallel=2, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        lease = await manager.get_adapter(X)
+        nursery.start_soon(hold_one_and_want_another, manager)
+        await trio.sleep(3)
+        lease.drain()
+        await trio.sleep(1)
+        lease.release()
+    assert ended == [3]

@@ -30,7 +30,16 @@ from statemachine import (
     StreamEvent,
     Transition,
 )
-from statemachine.events import AcquireRequested, Cancelled, Event, Released, StartFailed, StartSucceeded, Stopped
+from statemachine.events import (
+    AcquireRequested,
+    Cancelled,
+    Event,
+    FoundBroken,
+    Released,
+    StartFailed,
+    StartSucceeded,
+    Stopped,
+)
 from statemachine.identity import public_url
 from statemachine.model import Model
 from statemachine.policies import PolicyFactory, Prioritised
@@ -268,6 +277,25 @@ def test_a_ticket_is_used_once() -> None:
     with pytest.raises(ValueError, match="ticket 1 is in use"):
         model.step(AcquireRequested(1, config.resolve(Y), "other"), 0.0)
     assert snapshot(model) == before
+
+
+def test_what_comes_too_late_changes_nothing() -> None:
+    config = config_of(on_conflict="wait")
+    model = Model(config)
+    for ticket, wanted in enumerate((X, Y), start=1):  # a start is under way, and somebody waits
+        model.step(AcquireRequested(ticket, config.resolve(wanted), ticket), 0.0)
+    before = snapshot(model)
+    for gone in (2, 9):
+        about = [
+            Released(gone),
+            Released(gone, broken=True),
+            FoundBroken(gone),
+            StartSucceeded(gone),
+            StartFailed(gone),
+        ]
+        for event in (*about, Stopped(gone), Stopped(1), Cancelled(9)):
+            assert model.step(event, 1.0) == []
+            assert snapshot(model) == before
 
 
 def _any_event(model: Model, ticket: int, demand: object, rng: random.Random) -> Event:
