@@ -42,6 +42,7 @@ async def test_policies_are_told_how_long_loads_and_leases_take(autojump_clock: 
             told.append(("served", milliseconds))
 
     recorder = Recorder(x=Script(load=2.5, unload=0.75), y=Script(load=1.5), z=Script(load=4))
+    recorder.scripts["bad"] = Script(load=3, start_error=OSError("no"))
     manager = local_manager(recorder, parallel=2, on_conflict="wait", policy=Curious)
     async with manager, trio.open_nursery() as nursery:
         await spawn(nursery, manager, X, 1.25)
@@ -52,8 +53,11 @@ async def test_policies_are_told_how_long_loads_and_leases_take(autojump_clock: 
         gone = await spawn(nursery, manager, Z)
         await trio.sleep(1)
         gone.scope.cancel()
+        await trio.sleep(4)
+        await spawn(nursery, manager, want("local", "bad"))
     assert told == [
         *[("loaded", 2500), ("served", 1250), ("served", 2000)],
         *[("loaded", 2250), ("served", 62)],  # 62.5, to the even one
         ("loaded", None),
+        ("loaded", 3000),
     ]

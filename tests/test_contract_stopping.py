@@ -10,7 +10,15 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from statemachine import ConfigurationError, Fifo, ProviderConfig, ProviderManager, ProviderManagerConfig, Transition
+from statemachine import (
+    AdapterInstantiationError,
+    ConfigurationError,
+    Fifo,
+    ProviderConfig,
+    ProviderManager,
+    ProviderManagerConfig,
+    Transition,
+)
 from statemachine.lifecycle import MACHINES
 from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
 
@@ -174,6 +182,18 @@ async def test_observers_see_how_every_request_ends(autojump_clock: MockClock) -
     assert list(ends.values()) == [
         *[(2, "timed_out"), (3, "timed_out"), (0, "cancelled"), (4, "cancelled")],
         *[(38, "revoked"), (8, "rejected")],
+    ]
+
+
+async def test_observers_see_that_a_construction_failed() -> None:
+    seen: list[Transition] = []
+    recorder = Recorder(x=Script(construct_error=OSError("no")))
+    config = ProviderManagerConfig([ProviderConfig("local", recorder, is_local=True)])
+    async with ProviderManager(config, observers=[seen.append]) as manager:
+        with pytest.raises(AdapterInstantiationError):
+            await manager.get_adapter(X)
+    assert [(t.machine, t.trigger) for t in seen if t.machine != "pool"] == [
+        *[("request", "assign"), ("instance", "start"), ("instance", "abort"), ("request", "fail")],
     ]
 
 

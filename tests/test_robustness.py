@@ -285,17 +285,13 @@ def test_what_comes_too_late_changes_nothing() -> None:
     for ticket, wanted in enumerate((X, Y), start=1):  # a start is under way, and somebody waits
         model.step(AcquireRequested(ticket, config.resolve(wanted), ticket), 0.0)
     before = snapshot(model)
+    late: list[Event] = [Stopped(1), Cancelled(9)]
     for gone in (2, 9):
-        about = [
-            Released(gone),
-            Released(gone, broken=True),
-            FoundBroken(gone),
-            StartSucceeded(gone),
-            StartFailed(gone),
-        ]
-        for event in (*about, Stopped(gone), Stopped(1), Cancelled(9)):
-            assert model.step(event, 1.0) == []
-            assert snapshot(model) == before
+        late += [Released(gone), Released(gone, broken=True), FoundBroken(gone)]
+        late += [StartSucceeded(gone), StartFailed(gone), Stopped(gone)]
+    for event in late:
+        assert model.step(event, 1.0) == []
+        assert snapshot(model) == before
 
 
 def _any_event(model: Model, ticket: int, demand: object, rng: random.Random) -> Event:
