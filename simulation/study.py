@@ -127,7 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, Setting()
     add("--trace", type=Path, help="Weka sessions (.tar.*, folder, .json)")
     add("--policies", default=default.policies, help=f"with commas, of {NAMES} (default: %(default)s)")
-    add("--policy", default="cost_aware", help="whose verdicts are printed (default: %(default)s)")
+    add("--policy", default="gated", help="whose verdicts are printed (default: %(default)s)")
     add("--seeds", type=int, default=len(default.seeds), help="so many, in succession (default: %(default)s)")
     add("--seed", type=int, default=0, help="the first (default: %(default)s)")
     add("--requests", type=int, help="of each session the first so many (default: all)")

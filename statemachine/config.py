@@ -14,7 +14,7 @@ from .adapter import AdapterConfig, AdapterFactory
 from .checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
 from .errors import ConfigurationError, UnknownProviderError
 from .identity import copy_options, public_url, short
-from .policies import CostAware, Policy, PolicyFactory
+from .policies import Gated, Policy, PolicyFactory
 from .runtime import RuntimeProviderConfig
 
 __all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfig", "Unset"]
@@ -118,7 +118,7 @@ class ProviderManagerConfig:
     on_limit: Literal["wait", "raise"] = "wait"
     on_conflict: Literal["wait", "raise"] = "raise"
     local_scope: Literal["all", "endpoint"] = "all"
-    policy: PolicyFactory = CostAware
+    policy: PolicyFactory = Gated
     max_waiting: int | None = None
     acquire_timeout: float | None = None
     start_timeout: float | None = 600

@@ -3,10 +3,8 @@
 There is no await, clock, randomness, logging or I/O in here. Drivers (the manager, the checker, a simulator) tell the model
 what happened and carry out what it answers; slow effects end in another event. Time is an argument.
 
-A request is placed by the first of these that applies: an idle or spare instance of its signature is granted; a start of its
-signature that has a free slot is joined; a free place gets a new instance; the least recently used idle instance makes room; a
-stopping instance whose place is promised to nobody gets it as successor. Otherwise it waits or is refused. Only the
-policy's choice (for API providers: the oldest) is ever placed, so a newcomer overtakes nobody.
+Here is what each event means; who is placed where is decided in :mod:`.placing`, who must not wait in :mod:`.refusing`, and the
+moves themselves are in :mod:`.moves`.
 """
 
 from __future__ import annotations
@@ -40,14 +38,13 @@ from .events import (
     Wake,
 )
 from .lifecycle import INSTANCE, POOL, REQUEST
-from .moves import Moves, holder
-from .policies import Choice, Pause
+from .placing import Placing
 from .pool import Instance, Pool, Request
 
 __all__ = ["Model"]
 
 
-class Model(Moves):
+class Model(Placing):
     """The state of everything managed. Not thread-safe and not re-entrant: one step at a time.
 
     With ``record`` every state change is reported as a Transition effect.
@@ -102,133 +99,6 @@ class Model(Moves):
         if event.timeout is not None and request.state in ("waiting", "assigned"):
             self._arm(ACQUIRE, event.ticket, event.timeout)
         self._update(pool)
-
-    def _queue_up(self, pool: Pool, request: Request) -> None:
-        """It joins the queue, may be its head at once (by priority), and is refused if it would have to wait and must not."""
-        pool.enqueue(request)
-        self._place_in_order(pool)
-        if request.state != "new":
-            return
-        cause = self._why_not_wait(pool, request)
-        if cause is not None:
-            pool.dequeue(request)
-            self._reject(request, cause, pool)
-            return
-        self._fire(REQUEST, request, "wait")
-        self._refuse_those_who_wait_for_themselves(pool)
-
-    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
-        """Why ``request`` must not wait in ``pool``, if there is a reason."""
-        if pool.raises or self._waits_for_itself(pool, request):
-            return self._contention(pool, request)
-        most = self.config.max_waiting
-        return Cause.QUEUE_FULL if most is not None and len(pool.waiting) > most else None
-
-    def _contention(self, pool: Pool, request: Request) -> Cause:
-        if not pool.is_slot:
-            return Cause.LIMIT
-        held_by = holder(pool)
-        return Cause.BUSY if held_by is not None and held_by.demand.signature == request.signature else Cause.CONFLICT
-
-    def _waits_for_itself(self, pool: Pool, request: Request) -> bool:
-        """Whether nobody but the owner of ``request`` could end its waiting, by releasing what it holds here already."""
-        own = pool.leases_by_owner.get(request.owner, 0)
-        if own < pool.limit:
-            return False
-        if not pool.is_slot:
-            return True
-        (held,) = (i for i in pool.instances.values() if i.leases)
-        first = pool.policy.choose()
-        return (
-            held.state == "draining"
-            or held.demand.signature != request.signature
-            or own >= held.demand.parallel
-            # somebody is ahead who waits for this owner's lease to end
-            or isinstance(first, Pause)
-            or (first is not None and pool.waiting[first.ticket].signature != held.demand.signature)
-        )
-
-    def _refuse_those_who_wait_for_themselves(self, pool: Pool) -> None:
-        """Somebody's broken release, or a newcomer of higher priority, may have made it so after they began to wait."""
-        if not pool.is_slot:
-            return  # what an owner of API leases waits for can be held by others only
-        for owner in pool.leases_by_owner:  # as many as one instance has leases
-            for request in list(pool.waiting_by_owner.get(owner, ())):
-                if self._waits_for_itself(pool, request):
-                    pool.dequeue(request)
-                    self._reject(request, self._contention(pool, request), pool)
-
-    def _serve(self, pool: Pool) -> None:
-        """Something has become free, or somebody has left: place who is next, and refuse who now waits in vain."""
-        if pool.waiting:
-            self._place_in_order(pool)
-            self._refuse_those_who_wait_for_themselves(pool)
-        elif pool.kept is not None:
-            self._end_pause(pool)
-
-    def _place_in_order(self, pool: Pool) -> None:
-        """Place waiting requests, in the policy's order, for as long as that goes."""
-        while pool.waiting and not pool.has_nothing:
-            choice = pool.policy.choose()
-            if isinstance(choice, Pause):
-                choice = None if self._keep(pool, choice) else self._choose_at_once(pool)
-            if choice is None:
-                return
-            if pool.kept is not None:
-                self._end_pause(pool)
-            request = pool.waiting[choice.ticket]
-            if not self._place(pool, request):
-                return
-            pool.dequeue(request, placed=True)
-
-    def _keep(self, pool: Pool, pause: Pause) -> bool:
-        """Whether nobody is to be placed for now: something else is under way, or an idle instance is kept for those who may come back."""
-        if pool.held or pool.kept is not None:
-            return True
-        most = self.config.max_waiting
-        if pool.raises or (most is not None and len(pool.waiting) > most):
-            return False
-        for instance in pool.idle.values():  # a slot has one at most
-            end = instance.idle_since + pause.milliseconds / 1000
-            if instance.demand.signature == pause.signature and end > self._now:
-                self._pause(pool, instance, end)
-                return True
-        return False
-
-    def _choose_at_once(self, pool: Pool) -> Choice | None:
-        """The choice of a policy that has asked for a pause, when it is over. A policy that asks again gets nobody placed."""
-        self._end_pause(pool)
-        choice = pool.policy.choose()
-        return None if isinstance(choice, Pause) else choice
-
-    def _place(self, pool: Pool, request: Request) -> bool:
-        """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""
-        signature = request.demand.signature
-        if (row := pool.usable.get(signature)) is not None:
-            self._grant(pool, row[next(reversed(row))], request)
-        elif (row := pool.loading.get(signature)) is not None:
-            self._assign(pool, row[next(iter(row))], request)
-        elif pool.live < pool.limit:
-            instance = self._new_instance(pool, request.demand)
-            self._assign(pool, instance, request)
-            self._start(pool, instance)
-        elif pool.idle:
-            victim = pool.idle[next(iter(pool.idle))]
-            self.tally.counts["evictions"] += 1
-            self._stop(pool, victim)
-            self._succeed(pool, victim, request)
-        elif pool.vacating:
-            self._succeed(pool, pool.vacating[next(iter(pool.vacating))], request)
-        else:
-            return False
-        return True
-
-    def _succeed(self, pool: Pool, leaving: Instance, request: Request) -> None:
-        """``request`` gets the place of ``leaving`` when that is down."""
-        planned = self._new_instance(pool, request.demand)
-        planned.predecessor, leaving.successor = leaving, planned
-        self._assign(pool, planned, request)
-        pool.refile(leaving)
 
     # ---- leaving ----
 

@@ -14,7 +14,7 @@ import statemachine
 from statemachine import (
     UNSET,
     CallOptions,
-    CostAware,
+    Gated,
     ProviderConfig,
     ProviderManager,
     ProviderManagerConfig,
@@ -129,7 +129,7 @@ def test_provider_manager_config() -> None:
         "on_limit": "wait",
         "on_conflict": "raise",
         "local_scope": "all",
-        "policy": CostAware,
+        "policy": Gated,
         "max_waiting": None,
         "acquire_timeout": None,
         "start_timeout": 600,

@@ -19,7 +19,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"policies"},  # a package
         {"config"},
         {"lifecycle"},
-        {"events", "timers", "counters", "pool", "moves", "model"},
+        {"events", "timers", "counters", "pool", "moves", "refusing", "placing", "model"},
         {"snapshot", "statistics"},
         {"properties"},  # a package
         {"invariants"},

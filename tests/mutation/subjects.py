@@ -33,7 +33,7 @@ _CANCELLED = _tests("agent", "sweep", "cancellation", "manager_machine")
 
 _DRIVER = ("manager", "lease", "worker", "engine", "refusal")
 _PURE = (
-    *("lifecycle", "model", "moves", "pool", "timers", "counters"),
+    *("lifecycle", "model", "placing", "refusing", "moves", "pool", "timers", "counters"),
     *(
         f"policies/{name}"
         for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised", "round_robin")
