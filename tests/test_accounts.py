@@ -42,6 +42,16 @@ async def test_queueing_and_loading_add_up_over_a_start_that_failed(
     assert joiner.granted == sum(phases)
 
 
+async def test_loading_adds_up_over_every_start_that_failed(autojump_clock: MockClock) -> None:
+    recorder = Recorder(x=Script(load=2, start_error=OSError("no"), unload=1))
+    async with local_manager(recorder, parallel=3, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        joiner = [await spawn(nursery, manager, X) for _ in range(3)][-1]
+        await trio.sleep(5.5)  # two have failed
+        recorder.scripts["x"] = Script(load=2, unload=1)
+    assert joiner.lease is not None
+    assert (joiner.lease.queued_seconds, joiner.lease.loading_seconds) == (0, 8)
+
+
 async def test_refusals_are_counted_and_say_how_long_one_waited(autojump_clock: MockClock) -> None:
     async with local_manager(Recorder(x=Script(load=2))) as manager, trio.open_nursery() as nursery:
         await trio.sleep(7)

@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from statemachine import (
     AcquireTimeoutError,
+    AdapterInstantiationError,
     LocalInstanceBusyError,
     LocalProviderConflictError,
     ProviderLimitError,
@@ -61,6 +62,15 @@ async def test_it_does_not_bound_the_lease(autojump_clock: MockClock) -> None:
         async with manager.acquire(X, timeout=2) as lease:
             await trio.sleep(100)
             assert not lease.released
+
+
+async def test_it_ends_with_a_refusal_too(autojump_clock: MockClock) -> None:
+    recorder = Recorder(x=Script(load=2, start_error=OSError("no"), unload=1))
+    async with local_manager(recorder, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        told = await spawn(nursery, manager, X, timeout=20)
+        await trio.sleep(30)
+        assert isinstance(told.error, AdapterInstantiationError)
+        assert manager.statistics().counters.timeouts == 0
 
 
 async def test_queueing_and_loading_are_told_apart(autojump_clock: MockClock) -> None:

@@ -79,6 +79,15 @@ def test_the_others_stay_in_order_when_many_are_forgotten() -> None:
     assert not kept
 
 
+def test_deadlines_that_were_saved_are_kept() -> None:
+    table: dict[Timer, float] = {(IDLE, subject): float(37 * subject % 11) for subject in range(5)}
+    timers = Timers(table.items())
+    assert (timers.armed, timers.next_deadline) == (table, min(table.values()))
+    _expire(timers, table, 200.0)
+    assert not table
+    assert Timers().next_deadline == float("inf")
+
+
 @pytest.mark.parametrize("step", [0.0, 1.0])
 def test_moving_a_deadline_keeps_no_memory(step: float) -> None:
     timers = Timers()
