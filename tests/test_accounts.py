@@ -70,6 +70,8 @@ async def test_use_is_counted_from_the_grant(autojump_clock: MockClock) -> None:
         await trio.sleep(3)
         for config, seconds in ((A, 5), (A, 3), (B, 4), (A, 1)):
             await spawn(nursery, manager, config, seconds)
+        await trio.sleep(3)
+        assert manager.statistics().models == {"a": ModelUsage(1, 0.0)}  # what goes on is not counted yet
     assert manager.statistics().models == {"a": ModelUsage(3, 9.0), "b": ModelUsage(1, 4.0)}
     # an API provider has no slot, and so no switches
     assert manager.statistics().counters == Counters(grants=4, starts=3, evictions=2, stops=3)

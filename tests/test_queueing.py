@@ -83,6 +83,15 @@ def test_gated_admits_those_who_wait_when_the_turn_begins() -> None:
     assert Gated().bound == Bound(passes=None, late=0)
 
 
+def test_gated_begins_a_turn_for_the_same_model_where_nobody_waits_for_another() -> None:
+    assert choices(Gated(), XYXY[::2], then={1: W(5, "x"), 2: W(6, "x")}) == [
+        (1, "next turn"),
+        (3, "admitted"),
+        (5, "next turn"),
+        (6, "admitted"),
+    ]
+
+
 def test_gated_lets_in_as_many_newcomers_as_it_says_each_turn() -> None:
     late = {2: W(5, "x"), 3: W(6, "x"), 4: W(7, "x"), 6: W(8, "y"), 7: W(9, "y"), 8: W(10, "y")}
     assert choices(Gated(2), XYXY, then=late) == [
@@ -157,6 +166,14 @@ def test_fair_serves_agents_in_rounds_of_ten_seconds() -> None:
     assert policy.choose() == Choice(3, "its agent's turn")
     assert policy.snapshot(lambda ticket: ticket) == ("x", False, 3, 0, (("a", 10_000),))
     assert (Fair().bound, Fair(2).bound) == (Bound(passes=None, late=0), Bound(passes=None, late=2))
+
+
+def test_priorities_promise_what_their_policy_promises() -> None:
+    for make in (Fifo, Gated, CostAware):
+        policy = Prioritised(make)
+        assert policy.bound == make().bound
+        assert policy.work_conserving is make().work_conserving
+    assert (Fifo().work_conserving, CostAware().work_conserving) == (True, False)
 
 
 def test_cost_aware_promises_no_more_than_gated_with_all_that_it_may_let_in() -> None:
