@@ -176,6 +176,15 @@ def test_priorities_promise_what_their_policy_promises() -> None:
     assert (Fifo().work_conserving, CostAware().work_conserving) == (True, False)
 
 
+def test_priorities_remember_nothing_of_a_policy_that_remembers_nothing() -> None:
+    policy = Prioritised(Fifo)
+    policy.arrived(W(1, priority=3))
+    policy.arrived(W(2, priority=5))
+    assert policy.snapshot(lambda ticket: ticket) == (None, ())
+    policy.placed(W(2, priority=5))
+    assert policy.snapshot(lambda ticket: ticket) == (5, ())
+
+
 def test_cost_aware_promises_no_more_than_gated_with_all_that_it_may_let_in() -> None:
     assert (CostAware().bound, CostAware(2).bound) == (Bound(passes=None, late=8), Bound(passes=None, late=2))
 

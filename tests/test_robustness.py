@@ -184,15 +184,16 @@ def test_a_malformed_url_gives_nothing_away(url: str) -> None:
     assert "secret" not in public_url(url)
 
 
-def test_a_priority_that_nobody_waits_in_is_forgotten() -> None:
+@pytest.mark.parametrize(("how", "remembered"), [("placed", 1), ("left", 0)])
+def test_a_priority_that_nobody_waits_in_is_forgotten(how: str, remembered: int) -> None:
     policy = Prioritised(Affinity)
     config = config_of()
     for ticket in range(1, 500):
         request = Request(ticket, config.resolve(X), "owner", None, ticket, 0.0, 0.0)
         policy.arrived(request)
         assert policy.choose() is not None
-        policy.placed(request)
-    assert len(policy.snapshot(lambda t: t)[1]) == 1  # type: ignore[index]  # a pair: the last priority, the memories
+        getattr(policy, how)(request)
+    assert len(policy.snapshot(lambda t: t)[1]) == remembered  # type: ignore[index]  # a pair: the last priority, the memories
 
 
 class Clumsy:

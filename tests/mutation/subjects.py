@@ -24,7 +24,7 @@ _CONTRACT = _tests(
     *("accounts", "refusal", "worker", "logs", "invariants", "known_defects", "robustness"),
 )
 _MODEL = _tests("lifecycle", "pool", "timers", "model_machine")
-_POLICIES = _tests("policies", "queueing", "pauses")
+_POLICIES = _tests("policies", "queueing", "round_robin", "pauses")
 _CHECKER = tuple(
     f"tests/test_checker.py::test_every_property_holds_in_every_reachable_state[{scenario}]"
     for scenario in ("slot-raise", "slot-parallel", "slot-gated-faults", "live-api-2", "live-fifo", "history-drain")
