@@ -44,7 +44,7 @@ attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over 
 	$(BIN)/python -m tests.attack manager --steps 100000
 	$(BIN)/python -m tests.attack model --steps 1000000
 
-mutation: $(STAMP)  ## mutation testing of the core by its own tests (hours; goes on where it was interrupted); writes docs/mutation.md
+mutation: $(STAMP)  ## mutation testing of the core by its own tests (an hour of one core; goes on where it was interrupted); writes docs/mutation.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
 	$(BIN)/python -m tests.mutation
 

@@ -101,6 +101,16 @@ async def test_after_the_grace_starts_are_interrupted(autojump_clock: MockClock)
     assert recorder.story() == [("construct", "a"), ("start", "a"), ("shutdown", "a"), ("down", "a")]
 
 
+async def test_a_start_that_was_interrupted_by_the_grace_is_not_overdue_besides(autojump_clock: MockClock) -> None:
+    recorder = Recorder(a=Script(load=math.inf, unload=7))
+    async with trio.open_nursery() as nursery:
+        async with api_manager(recorder, close_grace=5, start_timeout=10) as manager:
+            await spawn(nursery, manager, A)
+    assert trio.current_time() == 12
+    assert manager.statistics().counters.start_failures == 0
+    assert recorder.times("down") == [12]
+
+
 async def leave_at_once(recorder: Recorder) -> None:
     """Leave the manager by an exception in the very moment in which a start is asked for."""
     asked = trio.Event()

@@ -219,7 +219,7 @@ class NoClosing:
         return self.events.pop(0)
 
 
-async def test_any_async_iterator_is_a_stream() -> None:
+async def test_any_async_iterator_is_a_stream(caplog: pytest.LogCaptureFixture) -> None:
     class Adapter:
         def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
             return NoClosing()
@@ -227,6 +227,36 @@ async def test_any_async_iterator_is_a_stream() -> None:
     config = ProviderManagerConfig([ProviderConfig("local", lambda config: Adapter(), is_local=True)])
     async with ProviderManager(config) as manager:
         assert await consume(manager) == [TOKEN, END]
+    assert caplog.records == []
+
+
+class Closing(NoClosing):
+    """Remembers that it was closed, and fails at that."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        raise self.error
+
+
+@pytest.mark.parametrize(("error", "state"), [(OSError("mine"), "resident"), (ModelEvictedError("gone"), "vacant")])
+async def test_a_stream_is_closed_once_and_may_find_its_instance_broken_by_that(error: Exception, state: str) -> None:
+    events = Closing(error)
+
+    class Adapter:
+        def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
+            return events
+
+    config = ProviderManagerConfig([ProviderConfig("local", lambda config: Adapter(), is_local=True)])
+    async with ProviderManager(config) as manager:
+        assert await consume(manager) == [TOKEN, END]  # what goes wrong afterwards is not the answer's
+        await wait_all_tasks_blocked()
+        assert slot(manager) == state
+    assert events.closed == 1
 
 
 async def test_prompt_and_options_reach_the_adapter_copied() -> None:

@@ -106,6 +106,7 @@ async def test_a_failed_construction_has_nothing_to_shut_down(autojump_clock: Mo
         assert caught.value.__cause__ is cause
         assert caught.value.requested.startswith("local/x#")
         assert manager.statistics().slots["local"].state == "vacant"
+        assert manager.statistics().counters.stops == 0
     assert recorder.records == []
 
 
@@ -183,6 +184,16 @@ async def test_a_start_whose_cause_has_gone_fails_for_whoever_has_joined_it_sinc
         await trio.sleep(2.5)
         assert isinstance(told.error, AdapterInstantiationError)
         assert told.ended == 3
+
+
+async def test_a_planned_start_fails_for_the_oldest_who_is_still_there(autojump_clock: MockClock) -> None:
+    recorder = Recorder(x=Script(unload=10), y=Script(load=2, start_error=OSError("no")))
+    async with local_manager(recorder, parallel=2) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X)
+        gone, told = [await spawn(nursery, manager, Y) for _ in range(2)]
+        gone.scope.cancel()
+    assert isinstance(told.error, AdapterInstantiationError)
+    assert told.ended == 12
 
 
 async def test_the_slot_stays_usable_after_many_failures(autojump_clock: MockClock) -> None:

@@ -10,7 +10,15 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from statemachine import ConfigurationError, Fifo, ProviderConfig, ProviderManager, ProviderManagerConfig, Transition
+from statemachine import (
+    AdapterInstantiationError,
+    ConfigurationError,
+    Fifo,
+    ProviderConfig,
+    ProviderManager,
+    ProviderManagerConfig,
+    Transition,
+)
 from statemachine.lifecycle import MACHINES
 from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
 
@@ -154,6 +162,41 @@ async def test_observers_see_every_change_in_order(autojump_clock: MockClock) ->
     assert all(t.demand is not None for t in seen if t.machine != "pool")
 
 
+async def test_observers_see_how_every_request_ends(autojump_clock: MockClock) -> None:
+    seen: list[Transition] = []
+    config = ProviderManagerConfig([ProviderConfig("api", Recorder(a=Script(load=5)), limit=1)])
+    async with trio.open_nursery() as nursery:
+        async with ProviderManager(config, observers=[seen.append]) as manager:
+            await spawn(nursery, manager, A, 100, timeout=2)  # loading
+            await spawn(nursery, manager, B, timeout=3)  # in the queue
+            gone = await spawn(nursery, manager, B)
+            gone.scope.cancel()
+            await trio.sleep(4)
+            gone = await spawn(nursery, manager, A)  # joins the load that nobody waits for any more
+            gone.scope.cancel()
+            await spawn(nursery, manager, A, 100)
+            await trio.sleep(4)
+            await spawn(nursery, manager, B)
+    assert following(seen)
+    ends = {t.subject: (t.time, t.dest) for t in seen if t.machine == "request"}
+    assert list(ends.values()) == [
+        *[(2, "timed_out"), (3, "timed_out"), (0, "cancelled"), (4, "cancelled")],
+        *[(38, "revoked"), (8, "rejected")],
+    ]
+
+
+async def test_observers_see_that_a_construction_failed() -> None:
+    seen: list[Transition] = []
+    recorder = Recorder(x=Script(construct_error=OSError("no")))
+    config = ProviderManagerConfig([ProviderConfig("local", recorder, is_local=True)])
+    async with ProviderManager(config, observers=[seen.append]) as manager:
+        with pytest.raises(AdapterInstantiationError):
+            await manager.get_adapter(X)
+    assert [(t.machine, t.trigger) for t in seen if t.machine != "pool"] == [
+        *[("request", "assign"), ("instance", "start"), ("instance", "abort"), ("request", "fail")],
+    ]
+
+
 async def test_an_observer_that_raises_changes_nothing(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -197,10 +240,12 @@ async def test_observers_see_changes_in_order_whatever_one_of_them_causes(autoju
 
     def cancel(transition: Transition) -> None:
         if (transition.machine, transition.trigger, transition.subject) == ("request", "release", 1):
+            manager.statistics()  # to read in the middle of a step does not end it
             scope.cancel()
 
     config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)], on_conflict="wait")
-    async with ProviderManager(config, observers=[cancel, seen.append]) as manager, trio.open_nursery() as nursery:
+    manager = ProviderManager(config, observers=[cancel, seen.append])
+    async with manager, trio.open_nursery() as nursery:
         await spawn(nursery, manager, X, 1)
         with scope:
             await manager.get_adapter(X)

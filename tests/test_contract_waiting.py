@@ -12,16 +12,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from statemachine import (
     AcquireTimeoutError,
-    CallOptions,
-    Fifo,
+    AdapterInstantiationError,
     LocalInstanceBusyError,
     LocalProviderConflictError,
     ProviderLimitError,
     QueueFullError,
-    ReasoningEngine,
 )
 from statemachine.manager import ProviderManager
-from statemachine.policies import Waiter
 from tests.recording import Attempt, Recorder, Script, api_manager, local_manager, spawn, want
 
 A, B, C = (want("api", model) for model in "abc")
@@ -65,6 +62,15 @@ async def test_it_does_not_bound_the_lease(autojump_clock: MockClock) -> None:
         async with manager.acquire(X, timeout=2) as lease:
             await trio.sleep(100)
             assert not lease.released
+
+
+async def test_it_ends_with_a_refusal_too(autojump_clock: MockClock) -> None:
+    recorder = Recorder(x=Script(load=2, start_error=OSError("no"), unload=1))
+    async with local_manager(recorder, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        told = await spawn(nursery, manager, X, timeout=20)
+        await trio.sleep(30)
+        assert isinstance(told.error, AdapterInstantiationError)
+        assert manager.statistics().counters.timeouts == 0
 
 
 async def test_queueing_and_loading_are_told_apart(autojump_clock: MockClock) -> None:
@@ -263,19 +269,44 @@ async def test_a_refusal_is_no_garbage(autojump_clock: MockClock) -> None:
             gc.enable()
 
 
-async def test_policies_are_told_who_asks_and_how_urgently(autojump_clock: MockClock) -> None:
-    told: list[tuple[str | None, int]] = []
+async def test_a_newcomer_of_higher_priority_may_make_somebody_wait_for_himself(autojump_clock: MockClock) -> None:
+    """One holds a lease and waits for a second one, which another's release would give; then somebody goes first who needs both to end."""
+    ended: list[tuple[float, str | None, int | None, float]] = []
 
-    class Curious(Fifo):
-        def arrived(self, waiter: Waiter) -> None:
-            told.append((waiter.agent, waiter.priority))
-            super().arrived(waiter)
+    async def hold_one_and_want_another(manager: ProviderManager) -> None:
+        async with manager.acquire(X):
+            await trio.sleep(1)
+            with pytest.raises(LocalInstanceBusyError) as caught:
+                await manager.get_adapter(X)
+            ended.append((trio.current_time(), caught.value.holder, caught.value.limit, caught.value.waited))
 
-    async with local_manager(Recorder(), on_conflict="wait", policy=Curious) as manager:
-        (await manager.get_adapter(X, agent="ann")).release()
-        async with manager.acquire(X, None, "bob", 3):
-            pass
-        async with ReasoningEngine(manager).call([], CallOptions(X, agent="cat", priority=-1)):
-            pass
-        (await manager.get_adapter(X)).release()
-    assert told == [("ann", 0), ("bob", 3), ("cat", -1), (None, 0)]
+    async with local_manager(Recorder(), parallel=2, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        nursery.start_soon(hold_one_and_want_another, manager)
+        await spawn(nursery, manager, X, 9)
+        await trio.sleep(2)
+        assert manager.statistics().slots["local"].waiting == 1
+        urgent = await spawn(nursery, manager, Y, 1, priority=1)
+    assert ended == [(2, str(manager.config.resolve(X)), 1, 1)]
+    assert urgent.granted == 9
+
+
+async def test_somebody_who_finds_an_instance_broken_may_leave_a_task_waiting_for_itself(
+    autojump_clock: MockClock,
+) -> None:
+    """Before the broken lease itself is over."""
+    ended: list[float] = []
+
+    async def hold_one_and_want_another(manager: ProviderManager) -> None:
+        async with manager.acquire(X):
+            with pytest.raises(LocalInstanceBusyError):
+                await manager.get_adapter(X)
+            ended.append(trio.current_time())
+
+    async with local_manager(Recorder(), parallel=2, on_conflict="wait") as manager, trio.open_nursery() as nursery:
+        lease = await manager.get_adapter(X)
+        nursery.start_soon(hold_one_and_want_another, manager)
+        await trio.sleep(3)
+        lease.drain()
+        await trio.sleep(1)
+        lease.release()
+    assert ended == [3]

@@ -11,6 +11,7 @@ from statemachine.events import (
     PAUSE,
     AcquireRequested,
     Cancelled,
+    Cause,
     CloseRequested,
     Effect,
     Grant,
@@ -63,11 +64,11 @@ class Keeps(BasePolicy):
 class Slot:
     """A slot whose model ``a`` has been loaded at 0 s, and answered from then on until 10 s."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, parallel: int = 1, **options: Any) -> None:
         def adapter(config: AdapterConfig) -> Any:
             raise AssertionError("nothing is called")
 
-        provider = ProviderConfig("local", adapter, is_local=True)
+        provider = ProviderConfig("local", adapter, is_local=True, parallel=parallel)
         self.config = ProviderManagerConfig([provider], policy=Keeps, **{"on_conflict": "wait", **options})
         self.model = Model(self.config)
         self.complaints = complaints_of(self.model)
@@ -141,6 +142,12 @@ def test_where_nobody_may_wait_there_are_no_pauses(options: dict[str, Any]) -> N
     assert (slot.pauses, Keeps.told) == ([], [0])
 
 
+def test_a_queue_that_is_just_full_may_wait_for_a_pause() -> None:
+    slot = Slot(max_waiting=1)
+    assert slot.ask("b", 11.0) == []
+    assert slot.pauses == [18.0]
+
+
 def test_nothing_is_kept_that_is_not_there() -> None:
     slot = Slot()
     slot.ask("a", 10.0)
@@ -164,5 +171,17 @@ def test_a_policy_that_never_ends_its_pauses_makes_nobody_spin() -> None:
     assert [complaint.property for complaint in slot.complaints] == ["every_waiter_can_be_woken"]
 
 
-def _ask(slot: Slot, name: str) -> AcquireRequested:
-    return AcquireRequested(2, slot.config.resolve(RuntimeProviderConfig("local", name)), "t")
+def _ask(slot: Slot, name: str, ticket: int = 2) -> AcquireRequested:
+    return AcquireRequested(ticket, slot.config.resolve(RuntimeProviderConfig("local", name)), "t")
+
+
+def test_nobody_holds_what_a_pause_of_somebody_else_waits_for() -> None:
+    """One of two leases is its own; who asks for the second one would wait for a pause that only the end of the first one could begin."""
+    slot = Slot(parallel=2)
+    slot.step(_ask(slot, "a"), 11.0)
+    policy = Keeps()
+    policy.served_last = "gone"
+    slot.model.pools[slot.config.resolve(RuntimeProviderConfig("local", "a")).pool].policy = policy
+    (reject,) = slot.step(_ask(slot, "a", ticket=3), 12.0)
+    assert isinstance(reject, Reject)
+    assert reject.cause is Cause.BUSY

@@ -10,7 +10,7 @@ from adapters import FakeAdapter
 from statemachine import Fifo, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.config import Demand, PoolKey
 from statemachine.counters import Counters, ModelUsage
-from statemachine.lifecycle import InstanceState
+from statemachine.lifecycle import InstanceState, RequestState
 from statemachine.pool import Instance, Pool, Request, Shelf
 
 KEY: PoolKey = ("slot", "local")
@@ -64,6 +64,23 @@ def test_an_instance_stands_where_its_state_says(
     pool.forget(instance)
     assert (pool.held, pool.instances) == (0, {})
     assert not any((pool.idle, pool.usable, pool.loading, pool.vacating))
+
+
+def test_an_owner_may_wait_twice() -> None:
+    pool, waiting = Pool(KEY, 1, None, False, Fifo()), [request(1), request(2)]
+    for one in waiting:
+        pool.enqueue(one)
+    assert pool.waiting_by_owner == {"owner": waiting}
+    for one in waiting:
+        pool.dequeue(one)
+    assert (pool.waiting, pool.waiting_by_owner) == ({}, {})
+
+
+def test_only_a_request_with_an_instance_on_its_way_is_assigned() -> None:
+    one = request(1)
+    for state in get_args(RequestState):
+        one.state = state
+        assert one.is_assigned is (state == "assigned")
 
 
 def test_a_place_is_something() -> None:

@@ -62,6 +62,15 @@ def test_a_line_is_in_the_order_of_tickets_whoever_comes_back(steps: list[tuple[
     assert in_order == sorted(tickets)
 
 
+def test_whoever_comes_back_into_the_middle_of_a_line_is_himself() -> None:
+    line = Line()
+    for ticket in (1, 3, 5, 4, 2):
+        line.add(W(ticket))
+    for ticket in range(1, 6):
+        assert line.oldest == W(ticket)
+        line.remove(W(ticket))
+
+
 XYXY = [W(1, "x"), W(2, "y"), W(3, "x"), W(4, "y")]
 
 
@@ -81,6 +90,15 @@ def test_gated_admits_those_who_wait_when_the_turn_begins() -> None:
         (6, "next turn"),
     ]
     assert Gated().bound == Bound(passes=None, late=0)
+
+
+def test_gated_begins_a_turn_for_the_same_model_where_nobody_waits_for_another() -> None:
+    assert choices(Gated(), XYXY[::2], then={1: W(5, "x"), 2: W(6, "x")}) == [
+        (1, "next turn"),
+        (3, "admitted"),
+        (5, "next turn"),
+        (6, "admitted"),
+    ]
 
 
 def test_gated_lets_in_as_many_newcomers_as_it_says_each_turn() -> None:
@@ -169,6 +187,73 @@ def test_fair_forgets_agents_that_come_only_once() -> None:
     memory = policy.snapshot(lambda ticket: ticket)
     assert isinstance(memory, tuple)
     assert memory[-1] == (("agent 100", 5000, True), ("agent 99", 5000, False))
+
+
+def test_affinity_may_be_fair_to_agents() -> None:
+    policy = Affinity(9, 10)
+    for waiter in (first := W(1, agent="a"), W(2, agent="a"), W(3, agent="b"), W(4, "y", agent="b")):
+        policy.arrived(waiter)
+    policy.placed(first)
+    policy.served(first, 9)
+    assert policy.choose() == Choice(2, "same model, its agent's turn")
+    policy.served(first, 1)
+    assert policy.choose() == Choice(3, "same model, its agent's turn")
+
+
+def test_cost_aware_learns_one_level_at_a_time_and_forgets_the_longest_wait_slowly() -> None:
+    policy = CostAware()
+    policy.arrived(W(1))
+    for milliseconds in (1024, 8192, 8192):  # levels 41, 53
+        policy.loaded("z", milliseconds)
+    for _ in range(1000):
+        policy.served(W(0), 8174)  # level 52
+    policy.placed(W(1))
+
+    def learnt() -> tuple[int, int, int]:
+        memory: Any = policy.snapshot(lambda ticket: ticket)
+        return memory[1], memory[2], memory[4]  # a switch, an answer, the longest wait
+
+    most = 1024 + 2 * 8192 + 1000 * 8174
+    assert learnt() == (43, 52, most)
+    policy.arrived(W(2))
+    policy.served(W(0), 819_200)
+    policy.placed(W(2))
+    assert learnt() == (43, 53, most - (most - 819_200) // 8192)
+
+
+def test_cost_aware_pauses_for_as_long_as_a_switch_takes_or_half_of_that() -> None:
+    policy = CostAware()
+    policy.served(W(0), 1)
+    policy.arrived(W(1, "old"))
+    for _ in range(100):
+        policy.loaded("z", 1024)
+    for waiter in (W(1, "old"), W(2)):
+        if waiter.ticket > 1:
+            policy.arrived(waiter)
+        policy.placed(waiter)
+    policy.arrived(W(3, "y"))
+    assert policy.choose() == Choice(3, "next turn"), "the answer goes on"
+    policy.served(W(2), 1)
+    assert policy.choose() == Pause("x", 1024, "its agents may come back")
+    policy.paused(7)
+    assert policy.choose() == Choice(3, "next turn")
+
+
+def test_priorities_promise_what_their_policy_promises() -> None:
+    for make in (Fifo, Gated, CostAware):
+        policy = Prioritised(make)
+        assert policy.bound == make().bound
+        assert policy.work_conserving is make().work_conserving
+    assert (Fifo().work_conserving, CostAware().work_conserving) == (True, False)
+
+
+def test_priorities_remember_nothing_of_a_policy_that_remembers_nothing() -> None:
+    policy = Prioritised(Fifo)
+    policy.arrived(W(1, priority=3))
+    policy.arrived(W(2, priority=5))
+    assert policy.snapshot(lambda ticket: ticket) == (None, ())
+    policy.placed(W(2, priority=5))
+    assert policy.snapshot(lambda ticket: ticket) == (5, ())
 
 
 def test_cost_aware_promises_no_more_than_gated_with_all_that_it_may_let_in() -> None:

@@ -30,7 +30,16 @@ from statemachine import (
     StreamEvent,
     Transition,
 )
-from statemachine.events import AcquireRequested, Cancelled, Event, Released, StartFailed, StartSucceeded, Stopped
+from statemachine.events import (
+    AcquireRequested,
+    Cancelled,
+    Event,
+    FoundBroken,
+    Released,
+    StartFailed,
+    StartSucceeded,
+    Stopped,
+)
 from statemachine.identity import public_url
 from statemachine.model import Model
 from statemachine.policies import PolicyFactory, Prioritised
@@ -152,7 +161,13 @@ async def test_a_lease_can_be_released_and_drained_from_elsewhere(
         await elsewhere(other.drain)
         await trio.lowlevel.checkpoint()
         assert (other.released, manager.statistics().providers["local"].draining) == (False, 1)
-        other.release()
+        await elsewhere(partial(other.release, broken=True))
+        await trio.testing.wait_all_tasks_blocked()
+        assert manager.statistics().slots["local"].state == "vacant"
+        lease = await manager.get_adapter(X)
+        await elsewhere(partial(lease.release, broken=True))
+        await trio.testing.wait_all_tasks_blocked()
+        assert manager.statistics().slots["local"].state == "vacant"
 
 
 @pytest.mark.parametrize(
@@ -169,15 +184,16 @@ def test_a_malformed_url_gives_nothing_away(url: str) -> None:
     assert "secret" not in public_url(url)
 
 
-def test_a_priority_that_nobody_waits_in_is_forgotten() -> None:
+@pytest.mark.parametrize(("how", "remembered"), [("placed", 1), ("left", 0)])
+def test_a_priority_that_nobody_waits_in_is_forgotten(how: str, remembered: int) -> None:
     policy = Prioritised(Affinity)
     config = config_of()
     for ticket in range(1, 500):
         request = Request(ticket, config.resolve(X), "owner", None, ticket, 0.0, 0.0)
         policy.arrived(request)
         assert policy.choose() is not None
-        policy.placed(request)
-    assert len(policy.snapshot(lambda t: t)[1]) == 1  # type: ignore[index]  # a pair: the last priority, the memories
+        getattr(policy, how)(request)
+    assert len(policy.snapshot(lambda t: t)[1]) == remembered  # type: ignore[index]  # a pair: the last priority, the memories
 
 
 class Clumsy:
@@ -262,6 +278,21 @@ def test_a_ticket_is_used_once() -> None:
     with pytest.raises(ValueError, match="ticket 1 is in use"):
         model.step(AcquireRequested(1, config.resolve(Y), "other"), 0.0)
     assert snapshot(model) == before
+
+
+def test_what_comes_too_late_changes_nothing() -> None:
+    config = config_of(on_conflict="wait")
+    model = Model(config)
+    for ticket, wanted in enumerate((X, Y), start=1):  # a start is under way, and somebody waits
+        model.step(AcquireRequested(ticket, config.resolve(wanted), ticket), 0.0)
+    before = snapshot(model)
+    late: list[Event] = [Stopped(1), Cancelled(9)]
+    for gone in (2, 9):
+        late += [Released(gone), Released(gone, broken=True), FoundBroken(gone)]
+        late += [StartSucceeded(gone), StartFailed(gone), Stopped(gone)]
+    for event in late:
+        assert model.step(event, 1.0) == []
+        assert snapshot(model) == before
 
 
 def _any_event(model: Model, ticket: int, demand: object, rng: random.Random) -> Event:

@@ -79,6 +79,32 @@ def test_the_others_stay_in_order_when_many_are_forgotten() -> None:
     assert not kept
 
 
+def test_a_deadline_that_was_put_off_comes_in_its_new_place() -> None:
+    timers = Timers()
+    timers.arm((IDLE, 1), 1.0)
+    timers.arm((IDLE, 1), 3.0)
+    timers.arm((IDLE, 2), 2.0)
+    assert [timers.due(5.0) for _ in range(3)] == [(IDLE, 2), (IDLE, 1), None]
+
+
+def test_all_deadlines_may_be_forgotten() -> None:
+    timers = Timers()
+    for ticket in range(200):
+        timers.arm((ACQUIRE, ticket), 1.0)
+    for ticket in range(200):
+        timers.disarm(ACQUIRE, ticket)
+    assert (timers.armed, timers.due(2.0), timers.next_deadline) == ({}, None, float("inf"))
+
+
+def test_deadlines_that_were_saved_are_kept() -> None:
+    table: dict[Timer, float] = {(IDLE, subject): float(37 * subject % 11) for subject in range(5)}
+    timers = Timers(table.items())
+    assert (timers.armed, timers.next_deadline) == (table, min(table.values()))
+    _expire(timers, table, 200.0)
+    assert not table
+    assert Timers().next_deadline == float("inf")
+
+
 @pytest.mark.parametrize("step", [0.0, 1.0])
 def test_moving_a_deadline_keeps_no_memory(step: float) -> None:
     timers = Timers()

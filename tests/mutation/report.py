@@ -31,7 +31,9 @@ makes no difference, and it is said here why. Nothing is excluded but annotation
 The mutants are mutmut's, but of decorated functions, of class bodies and of modules too; besides, statements are left out, conditions
 negated, and numbers decremented. A mutant is tried with the tests that execute its line (all of them, where it is executed at import),
 quick ones first, in a fork of a process that has imported everything else. A test is bounded by processor time, and Hypothesis draws the
-same examples each time (so fewer of them than usually), so that a verdict can be repeated.
+same examples each time (so fewer of them than usually), so that a verdict can be repeated. The tests are those of the contract and of the
+units, cancellations at every checkpoint, Hypothesis' machines, and six small scenarios of the checker; schedules and larger scenarios,
+which take seconds each, are left out: they have wrong models and managers of their own (`python -m statemachine mutants`).
 """
 
 

@@ -1,0 +1,37 @@
+"""Deficit round robin by itself: whose time counts, and from where."""
+
+from __future__ import annotations
+
+from statemachine.policies.round_robin import RoundRobin
+
+from .test_queueing import W
+
+
+def test_time_counts_from_the_round_of_who_waits_and_was_served_least() -> None:
+    """For whichever model. Rounds of 10 ms."""
+    agents = RoundRobin(10)
+    gone, again = W(1, "x", agent="new"), W(2, "y", agent="b")
+    b, c = W(3, "y", agent="b"), W(4, "x", agent="c")
+    for waiter in (gone, again, b, c):
+        agents.add(waiter)
+    agents.charge(b, 25)
+    agents.charge(c, 42)
+    for waiter in (gone, again):  # the first of them was its agent's only one
+        agents.remove(waiter)
+    agents.begin("x")
+    assert [agents.time_of(waiter) for waiter in (gone, b, c)] == [0, 5, 22]
+    assert agents.snapshot() == (("b", 5), ("c", 22))
+    assert agents.first(None) == 4
+    agents.remove(b)
+    agents.begin("x")
+    assert [agents.time_of(waiter) for waiter in (b, c)] == [0, 2]
+
+
+def test_who_has_never_been_served_holds_the_round_for_all() -> None:
+    agents = RoundRobin(10)
+    for waiter in (W(1, "x", agent="new"), W(2, "x", agent="old")):
+        agents.add(waiter)
+    agents.charge(W(2, "x", agent="old"), 30)
+    agents.begin("x")
+    assert agents.first(None) == 1
+    assert agents.snapshot() == (("old", 30),)
