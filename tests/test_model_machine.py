@@ -27,11 +27,14 @@ from statemachine.events import (
     Cancelled,
     CloseRequested,
     Event,
+    Expired,
     FoundBroken,
     Released,
     StartFailed,
     StartSucceeded,
     Stopped,
+    Timer,
+    TimerKind,
     Wake,
 )
 from statemachine.invariants import complaints_of, follow
@@ -260,7 +263,7 @@ class ModelMachine(RuleBasedStateMachine):
         self.happen(CloseRequested(grace))
 
     def teardown(self) -> None:
-        """If everybody does his part, whoever waits is served, without help from any time-out; and close ends."""
+        """If everybody does his part, and pauses end, whoever waits is served, without help from any time-out; and close ends."""
         if not hasattr(self, "ledger"):
             return
         self._everybody_does_his_part()
@@ -275,9 +278,12 @@ class ModelMachine(RuleBasedStateMachine):
     def _everybody_does_his_part(self) -> None:
         self.happen(Wake())
         self.adapters_are_quick()
-        while granted := self.ledger.of("granted"):
-            self.happen(Released(granted[0]))
+        while (granted := self.ledger.of("granted")) or (pauses := self._pauses()):
+            self.happen(Released(granted[0]) if granted else Expired(pauses[0]))
             self.adapters_are_quick()
+
+    def _pauses(self) -> list[Timer]:
+        return [timer for timer in self.model.timers.armed if timer[0] is TimerKind.PAUSE]
 
 
 def _one(candidates: list[int], pick: int) -> int:
