@@ -14,7 +14,7 @@ import pytest
 from statemachine.__main__ import main
 from statemachine.checking.campaign import explore
 from statemachine.checking.checker import Arrival, Counterexample, Outcome, Verdict, check
-from statemachine.checking.finite import Experienced, FiniteFair
+from statemachine.checking.experienced import Experienced
 from statemachine.checking.reproduction import Replay, as_pytest
 from statemachine.checking.scenario import Move, Scenario, Wish
 from statemachine.checking.scenarios import LARGE, NONE_OR_SOME, STANDARD
@@ -25,7 +25,6 @@ from statemachine.policies import Affinity, Bound, Choice, CostAware, Fair, Gate
 from statemachine.pool import Request
 from statemachine.proof.mutants import MODELS, ModelMutant
 from statemachine.properties import EVENTUALLY, SOMETIMES
-from statemachine.runtime import RuntimeProviderConfig
 
 from .explored import explored
 
@@ -277,21 +276,6 @@ def test_what_a_policy_learns_is_explored() -> None:
     lying = replace(honest, config=replace(honest.config, policy=_Surprised))
     assert PASSING_WITHIN_BOUND in check(ModelSystem(lying)).counterexamples
     assert PASSING_WITHIN_BOUND not in check(ModelSystem(replace(lying, durations=(0.0,)))).counterexamples
-
-
-def test_the_memory_that_is_made_finite_is_that_of_fair_up_to_its_limit() -> None:
-    who = Request(1, SCENARIOS["slot-fair"].config.resolve(RuntimeProviderConfig("local", "a")), "t", "x", 0, 0.0, 0.0)
-    usual, finite = Fair(0, 1), FiniteFair(0, 1, 5)
-    for milliseconds in (2, 3):
-        usual.served(who, milliseconds)
-        finite.served(who, milliseconds)
-        assert finite.snapshot(int) == usual.snapshot(int)
-    usual.served(who, 1)
-    finite.served(who, 1)
-    assert finite.snapshot(int) != usual.snapshot(int)
-    unchanged = finite.snapshot(int)
-    finite.served(who, 1)
-    assert finite.snapshot(int) == unchanged
 
 
 def test_what_something_took_is_reproduced() -> None:

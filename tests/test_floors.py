@@ -53,7 +53,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"scenario"},
         {"ageing"},
         {"system"},
-        {"finite"},
+        {"experienced"},
         {"scenarios"},
         {"reproduction"},
         {"report"},

@@ -239,7 +239,8 @@ class Rounds:
 
     def charge(self, waiter: Asked, milliseconds: int) -> None:
         self.last_turn.append(waiter.agent or "")
-        self.times[waiter.agent or ""] = self.times.get(waiter.agent or "", 0) + milliseconds
+        time = self.times.get(waiter.agent or "", 0) + milliseconds
+        self.times[waiter.agent or ""] = min(time, 4 * (self.quantum or 0))
 
     def round_of(self, ticket: int) -> int:
         return self.times.get(self.waiters[ticket].agent or "", 0) // (self.quantum or 10**9)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..adapter import Adapter, AdapterConfig
 from ..config import ProviderConfig, ProviderManagerConfig
 from ..policies import Affinity, Fair, Fifo, Gated, PolicyFactory
-from .finite import Experienced, FiniteFair
+from .experienced import Experienced
 from .scenario import Scenario, Wish
 from .system import SOMEBODY_PASSED_OVER
 
@@ -179,7 +179,7 @@ STANDARD: Final = (
     _live("live-affinity", partial(Affinity, 1)),
     _learns("slot-fair", partial(Fair, 0, 1)),
     _live("live-cost-aware", Experienced, busy=1, shows=("pause",)),
-    _live("live-fair", partial(FiniteFair, 0, 1, 2), busy=1, durations=NONE_OR_SOME),
+    _live("live-fair", partial(Fair, 0, 1), busy=1, durations=NONE_OR_SOME),
 )
 """Small enough to be explored whole in seconds; their state counts are pinned in the tests."""
 
@@ -236,7 +236,7 @@ LARGE: Final = (
     _waits("large-live-slot", _local(on_conflict="wait"), (2, 2, 1)),
     _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
     _live("large-live-cost-aware", Experienced, busy=1, durations=NONE_OR_SOME, shows=("pause",)),
-    _live("large-live-fair", partial(FiniteFair, 1, 1, 3), durations=NONE_OR_SOME),
+    _live("large-live-fair", partial(Fair, 1, 1), durations=NONE_OR_SOME),
     *COMPONENTS,
     _side_by_side(),
 )

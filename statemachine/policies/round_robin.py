@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from heapq import heappop, heappush
+from typing import Final
 
 from ..checks import check_count
 from .line import Line
 from .policy import Waiter
 
 __all__ = ["RoundRobin"]
+
+FURTHEST: Final = 4  # rounds that an agent can be ahead
 
 
 class RoundRobin:
@@ -18,7 +21,9 @@ class RoundRobin:
     Deficit round robin (Shreedhar and Varghese, IEEE/ACM ToN 4, 1996), with the cost of a request charged after it, because nobody knows
     it before: an agent is in the round ``time served // quantum``; the lowest round goes first, and in it the oldest request. Whoever has
     not asked for some time joins the round that is being served: idling earns no credit. Whoever neither waits nor was served in the turn
-    that ends is forgotten, so names that come once cost nothing for long. Requests without an agent are one agent's.
+    that ends is forgotten, so names that come once cost nothing for long. Nobody gets further ahead than four rounds: a gate admits
+    every agent that waits, so of two that always ask, the one with the longer answers would get further ahead at every turn. Requests
+    without an agent are one agent's.
 
     Raises ConfigurationError.
     """
@@ -60,13 +65,9 @@ class RoundRobin:
     def charge(self, waiter: Waiter, milliseconds: int) -> None:
         """The agent of ``waiter`` has been served for so long."""
         agent = waiter.agent or ""
-        self._served[agent] = self._served.get(agent, 0) + milliseconds
+        self._served[agent] = min(self._served.get(agent, 0) + milliseconds, FURTHEST * self._quantum)
         self._recent.add(agent)
         self._enter(agent)
-
-    def time_of(self, waiter: Waiter) -> int:
-        """For how many milliseconds the agent of ``waiter`` has been served, above the round that is being served."""
-        return self._served.get(waiter.agent or "", 0)
 
     def begin(self, model: str) -> None:
         """It is the turn of ``model``, for which somebody waits.
