@@ -53,9 +53,9 @@ PINNED = {
     "live-gated": (1217, 9750, 13),
     "live-gated-extra": (2206, 17733, 16),
     "live-affinity": (506, 4011, 10),
-    "slot-fair": (1524, 13801, 12),
+    "slot-fair": (1615, 14269, 14),
     "live-cost-aware": (2509, 17408, 16),
-    "live-fair": (914, 8199, 16),
+    "live-fair": (968, 8672, 16),
 }
 
 
@@ -69,7 +69,7 @@ PINNED_LARGE = {
     "large-live-slot": (4909, 49466, 9),
     "large-live-slot-2": (5556, 57014, 9),
     "large-live-cost-aware": (19808, 188737, 26),
-    "large-live-fair": (21370, 228820, 30),
+    "large-live-fair": (24975, 267581, 30),
     "component-api": (20, 96, 5),
     "component-slot": (20, 94, 5),
     "side-by-side": (400, 3400, 10),

@@ -226,14 +226,19 @@ class Naive:
 
 
 class Rounds:
-    """Every agent's time, in full, less what whoever waits has had at least. Without a quantum the oldest goes first."""
+    """Every agent's time, in full, less what whoever waits has had at least; of those who wait or were served in the last turn.
+
+    Without a quantum the oldest goes first.
+    """
 
     def __init__(self, waiters: dict[int, Asked], quantum: int | None) -> None:
         self.waiters = waiters
         self.quantum = quantum
         self.times: dict[str, int] = {}
+        self.last_turn: list[str] = []
 
     def charge(self, waiter: Asked, milliseconds: int) -> None:
+        self.last_turn.append(waiter.agent or "")
         self.times[waiter.agent or ""] = self.times.get(waiter.agent or "", 0) + milliseconds
 
     def round_of(self, ticket: int) -> int:
@@ -241,7 +246,9 @@ class Rounds:
 
     def begin(self) -> None:
         least = min(self.round_of(ticket) for ticket in self.waiters) * (self.quantum or 0)
-        self.times = {agent: max(0, time - least) for agent, time in self.times.items()}
+        about = [waiter.agent or "" for waiter in self.waiters.values()] + self.last_turn
+        self.times = {agent: max(0, time - least) for agent, time in self.times.items() if agent in about}
+        self.last_turn = []
 
     def first(self, tickets: list[int]) -> int:
         return min(tickets, key=lambda t: (self.round_of(t), t)) if self.quantum else min(tickets)

@@ -173,8 +173,20 @@ def test_fair_serves_agents_in_rounds_of_ten_seconds() -> None:
     assert policy.choose() == Choice(2, "its agent's turn")
     policy.served(first, 1)
     assert policy.choose() == Choice(3, "its agent's turn")
-    assert policy.snapshot(lambda ticket: ticket) == ("x", False, 3, 0, (("a", 10_000),))
+    assert policy.snapshot(lambda ticket: ticket) == ("x", False, 3, 0, (("a", 10_000, True),))
     assert (Fair().bound, Fair(2).bound) == (Bound(passes=None, late=0), Bound(passes=None, late=2))
+
+
+def test_fair_forgets_agents_that_come_only_once() -> None:
+    policy = Fair()
+    for ticket in range(1, 101):  # there is always somebody who has had nothing yet
+        policy.arrived(waiter := W(ticket, signature="xy"[ticket % 2], agent=f"agent {ticket}"))
+        policy.placed(waiter)
+        policy.loaded(waiter.signature, 6000)
+        policy.served(waiter, 5000)
+    memory = policy.snapshot(lambda ticket: ticket)
+    assert isinstance(memory, tuple)
+    assert memory[-1] == (("agent 100", 5000, True), ("agent 99", 5000, False))
 
 
 def test_affinity_may_be_fair_to_agents() -> None:

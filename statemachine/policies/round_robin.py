@@ -17,7 +17,8 @@ class RoundRobin:
 
     Deficit round robin (Shreedhar and Varghese, IEEE/ACM ToN 4, 1996), with the cost of a request charged after it, because nobody knows
     it before: an agent is in the round ``time served // quantum``; the lowest round goes first, and in it the oldest request. Whoever has
-    not asked for some time joins the round that is being served: idling earns no credit. Requests without an agent are one agent's.
+    not asked for some time joins the round that is being served: idling earns no credit. Whoever neither waits nor was served in the turn
+    that ends is forgotten, so names that come once cost nothing for long. Requests without an agent are one agent's.
 
     Raises ConfigurationError.
     """
@@ -29,6 +30,7 @@ class RoundRobin:
         self._agents: dict[str, dict[str, Line]] = {}  # by model and agent
         self._waiting: dict[str, int] = {}  # how many, by agent
         self._served: dict[str, int] = {}  # milliseconds, by agent, above the round that is being served
+        self._recent: set[str] = set()  # who has been served in this turn
         # a heap of the model's agents: round, oldest ticket, name; some of it is not true any more
         self._turn: list[tuple[int, int, str]] = []
 
@@ -59,6 +61,7 @@ class RoundRobin:
         """The agent of ``waiter`` has been served for so long."""
         agent = waiter.agent or ""
         self._served[agent] = self._served.get(agent, 0) + milliseconds
+        self._recent.add(agent)
         self._enter(agent)
 
     def time_of(self, waiter: Waiter) -> int:
@@ -68,10 +71,12 @@ class RoundRobin:
     def begin(self, model: str) -> None:
         """It is the turn of ``model``, for which somebody waits.
 
-        Time counts from the round of the agent that has been served least of those that wait; who has gone before is even with that.
+        Time counts from the round of the agent that has been served least of those that wait; who has had less is even with that.
         """
         least = min(map(self._round, self._waiting)) * self._quantum
-        self._served = {agent: time - least for agent, time in self._served.items() if time > least}
+        known, before = self._recent.union(self._waiting), self._served
+        self._served = {agent: before[agent] - least for agent in known if before.get(agent, 0) > least}
+        self._recent = set()
         self._gather(model)
 
     def first(self, last: int | None) -> int:
@@ -82,12 +87,13 @@ class RoundRobin:
 
     def snapshot(self) -> Hashable:
         """What it remembers beyond the waiters and the model."""
-        return tuple(sorted((agent, time) for agent, time in self._served.items() if time))
+        return tuple(sorted((agent, time, agent in self._recent) for agent, time in self._served.items() if time))
 
     def restore(self, memory: Hashable, model: str) -> None:
         """Remember ``memory``, made by :meth:`snapshot`, and that it is the turn of ``model``."""
         assert isinstance(memory, tuple), "made by snapshot()"
-        self._served = dict(memory)
+        self._served = {agent: time for agent, time, _ in memory}
+        self._recent = {agent for agent, _, recent in memory if recent}
         self._gather(model)
 
     def _gather(self, model: str) -> None:
