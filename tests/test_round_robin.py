@@ -35,3 +35,14 @@ def test_who_has_never_been_served_holds_the_round_for_all() -> None:
     agents.begin("x")
     assert agents.first(None) == 1
     assert agents.snapshot() == (("old", 30, False),)
+
+
+def test_requests_without_an_agent_are_one_agents() -> None:
+    agents = RoundRobin(1)
+    nobody, somebody = W(1, "x"), W(2, "x", agent="new")
+    for waiter in (nobody, somebody):
+        agents.add(waiter)
+    agents.begin("x")
+    agents.charge(nobody, 1)
+    assert [agents.time_of(waiter) for waiter in (W(3, "y"), somebody)] == [1, 0]
+    assert agents.first(None) == 2
