@@ -59,6 +59,7 @@ async def test_the_warning_says_where_and_what_was_dropped() -> None:
         (warning,) = caught
         assert str(warning.message) == f"a lease of {label} was dropped unreleased"
         assert linecache.getline(warning.filename, warning.lineno).strip() == "leases.clear()"
+        assert watch() is not None
         assert warning.source is watch()  # tracemalloc knows where it was made
 
 

@@ -345,5 +345,5 @@ async def test_a_call_has_to_say_where(options: CallOptions, state: StateManager
         with pytest.raises(ConfigurationError) as caught:
             async with ReasoningEngine(manager, state).call(HI, options):
                 raise AssertionError("entered")
-    assert caught.value.field == field
+    assert (caught.value.field, type(caught.value.shown)) == (field, str)
     assert str(caught.value) == f"{field}: {text}"

@@ -14,6 +14,7 @@ from statemachine import (
     ReasoningEngine,
 )
 from statemachine.errors import AdapterConnectError
+from statemachine.lease import says_broken
 from tests.recording import Recorder, Script, api_manager, local_manager, spawn, want
 
 X, Y = want("local", "x"), want("local", "y")
@@ -262,3 +263,11 @@ async def test_what_a_stream_has_settled_breaks_nobody_else_in_a_group_either() 
         await wait_all_tasks_blocked()
         assert manager.statistics().providers["api"].idle == 1  # that of a; that of b is gone
         assert recorder.story("shutdown") == [("shutdown", "b")]
+
+
+def test_whether_settled_errors_count_is_asked_of_those_in_groups_too() -> None:
+    settled = ModelEvictedError("gone")
+    settled.settled = True
+    for error in (settled, ExceptionGroup("several", [OSError("mine"), settled])):
+        assert says_broken(error)
+        assert not says_broken(error, settled=False)

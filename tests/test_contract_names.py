@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import statemachine
+import statemachine.policies
 from statemachine import (
     UNSET,
     CallOptions,
@@ -48,7 +49,13 @@ NAMES = [
     "AdapterError",
 ]
 ERRORS = [name for name in statemachine.__all__ if name.endswith("Error")]
-MODULES = [f"statemachine.{m.name}" for m in pkgutil.iter_modules(statemachine.__path__) if not m.name.startswith("__")]
+FOLDERS = (statemachine, statemachine.policies)
+MODULES = [
+    f"{folder.__name__}.{m.name}"
+    for folder in FOLDERS
+    for m in pkgutil.iter_modules(folder.__path__)
+    if not m.name.startswith("__")
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -185,16 +185,37 @@ async def test_observers_see_how_every_request_ends(autojump_clock: MockClock) -
     ]
 
 
-async def test_observers_see_that_a_construction_failed() -> None:
+@pytest.mark.parametrize(
+    ("script", "triggers"),
+    [
+        (Script(construct_error=OSError("no")), ["start", "abort"]),
+        (Script(start_error=OSError("no")), ["start", "fail", "evict"]),
+    ],
+)
+async def test_observers_see_that_a_start_failed(
+    autojump_clock: MockClock, script: Script, triggers: list[str]
+) -> None:
+    """Once: its deadline is forgotten."""
     seen: list[Transition] = []
-    recorder = Recorder(x=Script(construct_error=OSError("no")))
-    config = ProviderManagerConfig([ProviderConfig("local", recorder, is_local=True)])
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(x=script), is_local=True)], start_timeout=5)
     async with ProviderManager(config, observers=[seen.append]) as manager:
         with pytest.raises(AdapterInstantiationError):
             await manager.get_adapter(X)
-    assert [(t.machine, t.trigger) for t in seen if t.machine != "pool"] == [
-        *[("request", "assign"), ("instance", "start"), ("instance", "abort"), ("request", "fail")],
-    ]
+        await trio.sleep(10)
+    assert [t.trigger for t in seen if t.machine == "instance"] == triggers
+    assert [t.trigger for t in seen if t.machine == "request"] == ["assign", "fail"]
+    assert manager.statistics().counters.start_failures == 1
+
+
+async def test_observers_see_when_there_is_room_again(autojump_clock: MockClock) -> None:
+    """Here because a load has ended for which nobody waits any more."""
+    seen: list[Transition] = []
+    config = ProviderManagerConfig([ProviderConfig("local", Recorder(x=Script(load=5)), is_local=True)])
+    async with ProviderManager(config, observers=[seen.append]) as manager, trio.open_nursery() as nursery:
+        (await spawn(nursery, manager, X)).scope.cancel()
+        await trio.sleep(7)
+    pool = [(t.time, t.trigger) for t in seen if t.machine == "pool"]
+    assert pool == [(0, "saturate"), (5, "relax"), (7, "close"), (7, "finish")]
 
 
 async def test_an_observer_that_raises_changes_nothing(

@@ -64,10 +64,12 @@ async def test_it_does_not_bound_the_lease(autojump_clock: MockClock) -> None:
             assert not lease.released
 
 
-async def test_it_ends_with_a_refusal_too(autojump_clock: MockClock) -> None:
+async def test_it_ends_with_a_refusal_or_a_cancellation(autojump_clock: MockClock) -> None:
     recorder = Recorder(x=Script(load=2, start_error=OSError("no"), unload=1))
     async with local_manager(recorder, on_conflict="wait") as manager, trio.open_nursery() as nursery:
         told = await spawn(nursery, manager, X, timeout=20)
+        gone = await spawn(nursery, manager, Y, timeout=20)
+        gone.scope.cancel()
         await trio.sleep(30)
         assert isinstance(told.error, AdapterInstantiationError)
         assert manager.statistics().counters.timeouts == 0

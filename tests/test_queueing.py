@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,9 +25,11 @@ class W(NamedTuple):
     is_assigned: bool = False
 
 
-def choices(policy: Policy, waiters: list[W], *, then: dict[int, W] | None = None) -> list[tuple[int, str]]:
-    """Everybody arrives; then they are placed one by one. ``then`` arrive after so many placements."""
-    waiting = {}
+def choices(
+    policy: Policy, waiters: list[W], *, then: dict[int, W] | None = None, known: Sequence[W] = ()
+) -> list[tuple[int, str]]:
+    """Everybody arrives but who is ``known``; then they are placed one by one. ``then`` arrive after so many placements."""
+    waiting = {waiter.ticket: waiter for waiter in known}
     chosen: list[tuple[int, str]] = []
     for waiter in waiters:
         policy.arrived(waiter)
@@ -116,6 +119,21 @@ def test_gated_lets_in_as_many_newcomers_as_it_says_each_turn() -> None:
         (10, "next turn"),
     ]
     assert Gated(2).bound == Bound(passes=None, late=2)
+
+
+def test_gated_forgets_who_has_left_behind_somebody_who_waits_for_long() -> None:
+    policy = Gated()
+    policy.arrived(W(1, "y"))
+    policy.arrived(W(2, "z"))
+    for ticket in range(3, 1000):
+        policy.arrived(W(ticket, "z"))
+        policy.left(W(ticket - 1, "z"))
+    assert len(pickle.dumps(policy)) < 3000  # bytes; an entry for each would take 10,000
+    assert choices(policy, [W(1000, "y")], known=[W(1, "y"), W(999, "z")]) == [
+        (1, "next turn"),
+        (1000, "admitted"),
+        (999, "next turn"),
+    ]
 
 
 def test_affinity_stays_with_a_model_until_the_oldest_has_been_passed_over_often_enough() -> None:

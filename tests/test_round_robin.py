@@ -20,7 +20,7 @@ def test_time_counts_from_the_round_of_who_waits_and_was_served_least() -> None:
         agents.remove(waiter)
     agents.begin("x")
     assert [agents.time_of(waiter) for waiter in (gone, b, c)] == [0, 5, 22]
-    assert agents.snapshot() == (("b", 5), ("c", 22))
+    assert agents.snapshot() == (("b", 5, False), ("c", 22, False))
     assert agents.first(None) == 4
     agents.remove(b)
     agents.begin("x")
@@ -34,4 +34,15 @@ def test_who_has_never_been_served_holds_the_round_for_all() -> None:
     agents.charge(W(2, "x", agent="old"), 30)
     agents.begin("x")
     assert agents.first(None) == 1
-    assert agents.snapshot() == (("old", 30),)
+    assert agents.snapshot() == (("old", 30, False),)
+
+
+def test_requests_without_an_agent_are_one_agents() -> None:
+    agents = RoundRobin(1)
+    nobody, somebody = W(1, "x"), W(2, "x", agent="new")
+    for waiter in (nobody, somebody):
+        agents.add(waiter)
+    agents.begin("x")
+    agents.charge(nobody, 1)
+    assert [agents.time_of(waiter) for waiter in (W(3, "y"), somebody)] == [1, 0]
+    assert agents.first(None) == 2

@@ -87,6 +87,14 @@ def test_a_deadline_that_was_put_off_comes_in_its_new_place() -> None:
     assert [timers.due(5.0) for _ in range(3)] == [(IDLE, 2), (IDLE, 1), None]
 
 
+def test_a_deadline_that_was_brought_forward_comes_once() -> None:
+    timers = Timers()
+    timers.arm((IDLE, 1), 5.0)
+    timers.arm((IDLE, 1), 3.0)
+    timers.arm((IDLE, 2), 6.0)
+    assert [timers.due(10.0) for _ in range(3)] == [(IDLE, 1), (IDLE, 2), None]
+
+
 def test_all_deadlines_may_be_forgotten() -> None:
     timers = Timers()
     for ticket in range(200):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from statemachine import (
@@ -14,7 +15,7 @@ from statemachine import (
 )
 from statemachine.events import Stopped
 from statemachine.worker import Worker
-from tests.recording import Recorder, want
+from tests.recording import Recorder, Script, local_manager, want
 
 X = want("local", "x")
 
@@ -46,3 +47,21 @@ async def test_a_construction_that_fails_when_it_was_overdue_already_leaves_noth
         counters = manager.statistics().counters
         assert manager.statistics().slots["local"].state == "vacant"
         assert (counters.start_failures, counters.stops, counters.shutdown_failures) == (1, 1, 0)
+
+
+class Rude(BaseException):
+    """Such as a KeyboardInterrupt."""
+
+
+async def test_whatever_a_start_raises_leaves_the_manager_when_all_has_been_shut_down(
+    autojump_clock: MockClock,
+) -> None:
+    recorder = Recorder(x=Script(load=1, start_error=Rude(), unload=2))
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with local_manager(recorder) as manager:
+            with pytest.raises(AdapterInstantiationError, match="failed with Rude"):
+                await manager.get_adapter(X)
+            await trio.sleep(9)
+    assert caught.value.split(Rude)[1] is None, "nothing else"
+    assert recorder.times("shutdown") == [1]
+    assert recorder.each_shut_down_once()
