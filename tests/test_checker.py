@@ -54,7 +54,7 @@ PINNED = {
     "live-affinity": (506, 4011, 10),
     "slot-fair": (1615, 14269, 14),
     "live-cost-aware": (2509, 17408, 16),
-    "live-fair": (968, 8672, 16),
+    "live-fair": (993, 8849, 20),
 }
 
 
