@@ -1,6 +1,6 @@
 """The moves of the pure model: each carries one change through machine, records, shelves, timers, counters and effects.
 
-Nothing is chosen here; :mod:`statemachine.model` decides which move is made when.
+Nothing is chosen here; :mod:`.placing`, :mod:`.refusing` and :mod:`.model` decide which move is made when.
 """
 
 from __future__ import annotations

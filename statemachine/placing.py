@@ -58,11 +58,13 @@ class Placing(Refusing):
 
     def _keep(self, pool: Pool, pause: Pause) -> bool:
         """Whether nobody is to be placed for now: something else is under way, or an idle instance is kept for those who may come back."""
-        if pool.held or pool.kept is not None:
+        if pool.held:
             return True
         most = self.config.max_waiting
         if pool.raises or (most is not None and len(pool.waiting) > most):
-            return False
+            return False  # somebody would be refused while an instance is idle
+        if pool.kept is not None:
+            return True
         for instance in pool.idle.values():  # a slot has one at most
             end = instance.idle_since + pause.milliseconds / 1000
             if instance.demand.signature == pause.signature and end > self._now:

@@ -68,7 +68,7 @@ PINNED_LARGE = {
     "large-live-slot": (4909, 49466, 9),
     "large-live-slot-2": (5556, 57014, 9),
     "large-live-cost-aware": (19808, 188737, 26),
-    "large-live-fair": (24975, 267581, 30),
+    "large-live-fair": (32604, 349367, 35),
     "component-api": (20, 96, 5),
     "component-slot": (20, 94, 5),
     "side-by-side": (400, 3400, 10),

@@ -368,7 +368,7 @@ class NaiveAffinity(Naive):
         self.rounds = Rounds(self.waiters, quantum)
 
     def placed(self, waiter: Asked) -> None:
-        if waiter.signature != self.model:
+        if waiter.signature != self.model or (self.rounds.quantum and self.rounds.round_of(waiter.ticket) > 0):
             self.rounds.begin()
         super().placed(waiter)
         self.gone.append(waiter.ticket)

@@ -39,7 +39,7 @@ class Affinity(BasePolicy):
             self._agents.add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        if self._agents is not None and waiter.signature != self._model:
+        if self._agents is not None and (waiter.signature != self._model or self._agents.has_had_a_round(waiter)):
             self._agents.begin(waiter.signature)
         self._model = waiter.signature
         heappush(self._ahead, waiter.ticket)

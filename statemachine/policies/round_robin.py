@@ -69,6 +69,10 @@ class RoundRobin:
         self._recent.add(agent)
         self._enter(agent)
 
+    def has_had_a_round(self, waiter: Waiter) -> bool:
+        """Whether the agent of ``waiter`` has: where it goes first, so have all who wait for the model, and time may count from there."""
+        return self._round(waiter.agent or "") > 0
+
     def begin(self, model: str) -> None:
         """It is the turn of ``model``, for which somebody waits.
 
