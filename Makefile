@@ -48,7 +48,7 @@ mutation: $(STAMP)  ## mutation testing of the core by its own tests (an hour of
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
 	$(BIN)/python -m tests.mutation
 
-study: $(STAMP)  ## measure every policy on many workloads, of which TRACE=sessions.tar.xz gives the sessions of coding agents
+study: $(STAMP)  ## measure the policies on many workloads, of which TRACE=sessions.tar.xz gives the sessions of coding agents
 	$(BIN)/python -m simulation study $(if $(TRACE),--trace $(TRACE))
 
 bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)

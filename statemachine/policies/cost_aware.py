@@ -27,7 +27,8 @@ class CostAware(Gated):
 
     It learns by being told how long loads, answers and pauses have taken: in their sum waits are measured. What is usual of loads and
     answers is remembered as a level, a quarter of a power of two of a millisecond, which moves by one at a time towards what is seen:
-    about the median, and a single odd one changes little. The longest wait is forgotten slowly: half of it after six thousand requests.
+    about the median, and a single odd one changes little. The longest wait is forgotten slowly: half of it after six thousand requests,
+    down to eight seconds, which stay. It knows no deadlines: who waits with a time-out may be kept waiting by a pause as well.
 
     Bound: ``late`` is ``most``, as of Gated. ``quantum``: as there. Raises ConfigurationError.
     """

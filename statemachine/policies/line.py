@@ -13,7 +13,7 @@ class Line:
     """Tickets in order. Whoever arrives last has the highest; one that comes back goes to its old place."""
 
     def __init__(self) -> None:
-        self._tickets: OrderedDict[int, Waiter] = OrderedDict()
+        self._tickets: OrderedDict[int, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -23,16 +23,16 @@ class Line:
         if self._tickets and waiter.ticket < self.last:
             self._take_back(waiter)
         else:
-            self._tickets[waiter.ticket] = waiter
+            self._tickets[waiter.ticket] = None
 
     def _take_back(self, waiter: Waiter) -> None:
         tickets, ticket = self._tickets, waiter.ticket
         if ticket < self.first:
-            tickets[ticket] = waiter
+            tickets[ticket] = None
             tickets.move_to_end(ticket, last=False)
         else:
             later = [t for t in tickets if t > ticket]
-            tickets[ticket] = waiter
+            tickets[ticket] = None
             for one in later:
                 tickets.move_to_end(one)
 
@@ -49,11 +49,6 @@ class Line:
     def last(self) -> int:
         """The youngest ticket."""
         return next(reversed(self._tickets))
-
-    @property
-    def oldest(self) -> Waiter:
-        """Who has the oldest ticket."""
-        return self._tickets[self.first]
 
 
 class ByModel:

@@ -23,8 +23,8 @@ class _Level:
 class Prioritised:
     """One policy per priority; the highest priority that has a choice to make makes it. Itself a policy.
 
-    A priority whose last waiter has gone is forgotten, but for the one that was served last: its policy may remember the
-    resident model.
+    A priority whose last waiter has gone is forgotten, with all that its policy has learnt, but for the one that was served last: its
+    policy may remember the resident model.
     """
 
     def __init__(self, policy: PolicyFactory) -> None:

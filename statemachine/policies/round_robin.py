@@ -25,6 +25,8 @@ class RoundRobin:
     every agent that waits, so of two that always ask, the one with the longer answers would get further ahead at every turn. Requests
     without an agent are one agent's.
 
+    A decision takes a time that grows with the logarithm of the waiters; the beginning of a turn, one that grows with the agents that wait.
+
     Raises ConfigurationError.
     """
 
