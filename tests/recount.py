@@ -83,8 +83,9 @@ class Recount:
         elif isinstance(effect, StartInstance):
             self._start(effect)
         elif isinstance(effect, InterruptStart):
-            until = self._ledger.lives[effect.instance].until
-            self._counts["start_failures"] += until is not None and until <= now  # else it is interrupted by the close
+            until, grace = self._ledger.lives[effect.instance].until, self._ledger.grace_until
+            overdue = until is not None and until <= now and (grace is None or until <= grace)
+            self._counts["start_failures"] += overdue  # else it is interrupted by the close
         elif isinstance(effect, StopInstance):
             self._counts["evictions"] += self._was_idle(event, effect.instance)
         elif isinstance(effect, AbandonStop):
