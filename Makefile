@@ -40,7 +40,7 @@ prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinio
 	$(BIN)/python -m statemachine mutants --quick
 	SECOND_OPINION=large $(BIN)/python -m pytest --timeout=0 -s tests/test_spin.py
 
-attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (an hour; goes on where it was interrupted)
+attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (a quarter of an hour; goes on where it was interrupted)
 	$(BIN)/python -m tests.attack manager --steps 100000
 	$(BIN)/python -m tests.attack model --steps 1000000
 
