@@ -34,7 +34,7 @@ types: $(STAMP)  ## mypy --strict
 
 check: lint types test  ## lint, types, tests
 
-prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinion, every wrong model and manager (about ten minutes)
+prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinion, every wrong model and manager (about five minutes)
 	$(BIN)/python -m statemachine check
 	$(BIN)/python -m statemachine check --large --jobs 2
 	$(BIN)/python -m statemachine mutants --quick
