@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, repeat
 from operator import add, sub
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -91,6 +91,8 @@ class HeapDriver:
         self.answers: Final = [timing.answer(call) for call in workload.calls]
         self.alone: Final = [_alone(answer) for answer in self.answers]
         self.slowdown: Final = timing.slowdown
+        self.predecessors: Final = [len(call.after) for call in workload.calls]
+        self.releases: Final = [Released(ticket) for ticket, _ in enumerate(workload.calls, start=1)]
         self.followers: Final[list[list[int]]] = [[] for _ in workload.calls]
         for call in workload.calls:
             for earlier in call.after:
@@ -131,7 +133,9 @@ class _Run:
         self.shared = provider.parallel > 1
         demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
         self.agents, self.names = plan.columns[:2]  # each call's
-        self.demands = [demands[name] for name in self.names]
+        self.alone, self.releases = plan.alone, plan.releases
+        self.on_end = self.end
+        self.demands = list(map(demands.__getitem__, self.names))
         self.observers = observers
         self.model = model_of(config, _raise, record=bool(observers))
         self.model_step = self.model.step
@@ -139,7 +143,7 @@ class _Run:
         self.heap: list[_Entry] = []
         self.sequence = count()
         self.left = calls
-        self.unfinished = [len(call.after) for call in plan.calls]  # how many of those it comes after
+        self.unfinished = plan.predecessors.copy()  # how many of those it comes after
         self.issued: list[int] = []  # the call of each ticket, less one
         self.arrived = [0.0] * calls
         self.queued = [0.0] * calls
@@ -149,6 +153,7 @@ class _Run:
         self.outcome = ["ok"] * calls
         self.pieces: dict[int, Iterator[float]] = {}  # of calls in a shared instance: those not begun
         self.residency = Residency()
+        self.busy: set[int] = set()  # instances: told of once, and not with every lease
         self.loads: Counter[str] = Counter()
         self.unloads: Counter[str] = Counter()
         self.carry_out: dict[type, Callable[[Any], None]] = {
@@ -194,23 +199,28 @@ class _Run:
     # ---- calls ----
 
     def issue(self, call: int) -> None:
-        self.issued.append(call)
-        self.arrived[call] = self.now
-        ticket = len(self.issued)
-        self.step(AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout))
+        issued, now = self.issued, self.now
+        issued.append(call)
+        self.arrived[call] = now
+        ticket = len(issued)
+        event = AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout)
+        for effect in self.model_step(event, now):
+            self.carry_out[type(effect)](effect)
 
     def grant(self, effect: Grant) -> None:
         ticket, now = effect.ticket, self.now
         call = self.issued[ticket - 1]
         self.queued[call], self.loading[call] = effect.queued, effect.loading
-        self.residency.enter(effect.instance, self.names[call], "busy", now)
+        if effect.instance not in self.busy:
+            self.busy.add(effect.instance)
+            self.residency.enter(effect.instance, self.names[call], "busy", now)
         if self.shared:
             self.pieces[call] = iter(self.plan.answers[call].pieces)
             self.push(0.0, BEGIN, self.begin, ticket)
         else:
-            first, all_ = self.plan.alone[call]
+            first, all_ = self.alone[call]
             self.first_token[call] = now + first
-            self.push(all_, END, self.end, ticket)
+            heappush(self.heap, (now + all_, END, next(self.sequence), self.on_end, ticket))
 
     def reject(self, effect: Reject) -> None:
         call = self.issued[effect.ticket - 1]
@@ -218,10 +228,14 @@ class _Run:
         self.finish(call)
 
     def end(self, ticket: int) -> None:
-        instance = self.instance(ticket)
-        self.step(Released(ticket))
+        instance = self.model.requests[ticket].instance
+        assert instance is not None, "a granted request has an instance"
+        now, carry_out = self.now, self.carry_out
+        for effect in self.model_step(self.releases[ticket - 1], now):
+            carry_out[type(effect)](effect)
         if instance.state == "idle":
-            self.residency.enter(instance.id, instance.demand.model, "resident", self.now)
+            self.busy.remove(instance.id)
+            self.residency.enter(instance.id, instance.demand.model, "resident", now)
         self.finish(self.issued[ticket - 1])
 
     def finish(self, call: int) -> None:
@@ -296,6 +310,7 @@ class _Run:
         ttft = [None if time is None else time - since for time, since in zip(self.first_token, arrived, strict=True)]
         total = list(map(sub, self.finished, arrived))
         measured = arrived, self.queued, self.loading, ttft, total, self.outcome
-        records = tuple(map(RequestRecord._make, zip(range(len(calls)), *self.plan.columns, *measured, strict=True)))
+        rows = zip(range(len(calls)), *self.plan.columns, *measured, strict=True)
+        records = tuple(map(tuple.__new__, repeat(RequestRecord), rows))  # _make, without a call of Python's for each
         makespan = max(map(add, arrived, total), default=0.0)
         return Replay(records, self.residency.intervals(makespan), statistics(self.model))

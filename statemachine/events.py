@@ -6,11 +6,11 @@ Neither is ever used again, so a late event for something that is over finds not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, TypeAlias, TypeVar, dataclass_transform
+from typing import Literal, TypeAlias
 
 from .config import Demand, PoolKey
+from .value import value
 
 __all__ = [
     "AbandonStop",
@@ -38,15 +38,6 @@ __all__ = [
     "Transition",
     "Wake",
 ]
-
-
-ClassT = TypeVar("ClassT")
-
-
-@dataclass_transform(frozen_default=True)
-def _value(cls: type[ClassT]) -> type[ClassT]:
-    """A frozen dataclass for the type checker. At run time freezing would quadruple the price of making one, which every step pays."""
-    return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 class TimerKind(int, Enum):
@@ -83,7 +74,7 @@ class Cause(Enum):
 # ---- events: what happened ----
 
 
-@_value
+@value
 class AcquireRequested:
     """Somebody wants a lease. ``owner`` is who will hold it; ``timeout`` is in seconds from now (None: unbounded)."""
 
@@ -95,14 +86,14 @@ class AcquireRequested:
     timeout: float | None = None
 
 
-@_value
+@value
 class Cancelled:
     """The requester is gone. If it was granted meanwhile, that lease is released."""
 
     ticket: int
 
 
-@_value
+@value
 class Released:
     """A lease is given back. ``broken``: its instance must not be used again."""
 
@@ -110,19 +101,19 @@ class Released:
     broken: bool = False
 
 
-@_value
+@value
 class FoundBroken:
     """A holder has found its instance broken, and has still to clean up: no new lease from now on."""
 
     ticket: int
 
 
-@_value
+@value
 class StartSucceeded:
     instance: int
 
 
-@_value
+@value
 class StartFailed:
     """``constructed``: there is an adapter, so it is shut down."""
 
@@ -130,7 +121,7 @@ class StartFailed:
     constructed: bool = True
 
 
-@_value
+@value
 class Stopped:
     """The shutdown ended; ``failed``: by an error."""
 
@@ -138,21 +129,21 @@ class Stopped:
     failed: bool = False
 
 
-@_value
+@value
 class CloseRequested:
     """The manager closes. Without ``grace``, leases are revoked and starts interrupted at once."""
 
     grace: bool = True
 
 
-@_value
+@value
 class Expired:
     """One armed deadline has passed. ``step`` makes these itself from the time; the checker chooses them freely."""
 
     timer: Timer
 
 
-@_value
+@value
 class Wake:
     """Nothing but the passing of time."""
 
@@ -173,7 +164,7 @@ Event: TypeAlias = (
 # ---- effects: what the driver has to do ----
 
 
-@_value
+@value
 class Grant:
     """The request has its lease. Times in seconds: waiting in the queue, and waiting for the start or shutdown it needed."""
 
@@ -183,7 +174,7 @@ class Grant:
     loading: float
 
 
-@_value
+@value
 class Reject:
     """The request is refused. ``holder`` is what stands in its way, ``waited`` the seconds from the call."""
 
@@ -196,14 +187,14 @@ class Reject:
     instance: int | None = None
 
 
-@_value
+@value
 class Revoke:
     """The lease is over, though its holder has not released it."""
 
     ticket: int
 
 
-@_value
+@value
 class StartInstance:
     """Construct and start an adapter; report StartSucceeded or StartFailed."""
 
@@ -211,33 +202,33 @@ class StartInstance:
     demand: Demand
 
 
-@_value
+@value
 class InterruptStart:
     """Cancel the start. StopInstance follows; what the start still reports is ignored."""
 
     instance: int
 
 
-@_value
+@value
 class StopInstance:
     """Shut the adapter down, once its start has ended; report Stopped."""
 
     instance: int
 
 
-@_value
+@value
 class AbandonStop:
     """Cancel the shutdown: it is overdue and the instance has been given up on."""
 
     instance: int
 
 
-@_value
+@value
 class Closed:
     """Nothing lives any more."""
 
 
-@_value
+@value
 class Transition:
     """One state change, for observers. ``subject`` is an instance's id, a request's ticket or a pool's key.
 

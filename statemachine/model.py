@@ -84,20 +84,20 @@ class Model(Placing):
     # ---- acquiring ----
 
     def _acquire(self, event: AcquireRequested) -> None:
-        now = self._now
-        if event.ticket in self.requests:
-            raise ValueError(f"ticket {event.ticket} is in use")
-        priority = event.priority if event.demand.pool[0] == "slot" else 0
-        pool = None if self.closing else self.pool_of(event.demand.pool)
-        request = Request(event.ticket, event.demand, event.owner, event.agent, priority, now, now)
-        self.requests[event.ticket] = request
+        now, ticket, demand = self._now, event.ticket, event.demand
+        if ticket in self.requests:
+            raise ValueError(f"ticket {ticket} is in use")
+        priority = event.priority if demand.pool[0] == "slot" else 0
+        pool = None if self.closing else self.pools.get(demand.pool) or self.new_pool(demand.pool)
+        request = Request(ticket, demand, event.owner, event.agent, priority, now, now)
+        self.requests[ticket] = request
         if pool is None:
             self._reject(request, Cause.CLOSED)
             return
         if pool.is_slot or pool.waiting or not self._place(pool, request):  # a slot's policy is told of everybody
             self._queue_up(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
-            self._arm(ACQUIRE, event.ticket, event.timeout)
+            self._arm(ACQUIRE, ticket, event.timeout)
         self._update(pool)
 
     # ---- leaving ----
@@ -110,12 +110,13 @@ class Model(Placing):
         self._end_lease(request, event.broken)
 
     def _end_lease(self, request: Request, broken: bool) -> None:
-        pool, instance = self._where(request)
+        pool, instance = self.pools[request.demand.pool], request.instance
+        assert instance is not None, "a granted request has an instance"
         del self.requests[request.ticket]
         pool.take_back(instance, request)
         held = self._now - request.since
         self.tally.busy[request.demand.model] += held
-        if pool.is_slot:  # elsewhere the policy does not ask
+        if pool.is_charged:
             pool.policy.served(request, round(1000 * held))
         if not instance.leases:
             if broken or self.closing or instance.state == "draining":
@@ -133,7 +134,8 @@ class Model(Placing):
         request = self.requests.get(event.ticket)
         if request is None or request.state != "granted":
             return  # it was revoked
-        pool, instance = self._where(request)
+        pool, instance = self.pools[request.demand.pool], request.instance
+        assert instance is not None, "a granted request has an instance"
         self._drain(instance)
         pool.refile(instance)
         self._serve(pool)

@@ -75,7 +75,8 @@ class Moves:
         self._fire(REQUEST, request, "grant")
         if instance.state == "idle":
             self._fire(INSTANCE, instance, "acquire")
-            self.timers.disarm(IDLE, instance.id)
+            if pool.idle_timeout is not None:
+                self.timers.disarm(IDLE, instance.id)
         request.instance = instance
         request.since = now
         pool.lend(instance, request)
@@ -176,20 +177,17 @@ class Moves:
 
     # ---- the pool ----
 
-    def pool_of(self, key: PoolKey) -> Pool:
-        pool = self.pools.get(key)
-        if pool is None:
-            pool = self.pools[key] = self._new_pool(key)
-        return pool
-
-    def _new_pool(self, key: PoolKey) -> Pool:
+    def new_pool(self, key: PoolKey) -> Pool:
         config = self.config
         if key[0] == "slot":
-            return Pool(key, 1, None, config.on_conflict == "raise", Prioritised(config.policy))
-        provider = config.provider(key[1])
-        return Pool(
-            key, config.limit_of(provider), config.idle_timeout_of(provider), config.on_limit == "raise", Fifo()
-        )
+            policy = Prioritised(config.policy)
+            pool = Pool(key, 1, None, config.on_conflict == "raise", policy, is_charged=policy.charges)
+        else:
+            provider = config.provider(key[1])
+            limit, idle_timeout = config.limit_of(provider), config.idle_timeout_of(provider)
+            pool = Pool(key, limit, idle_timeout, config.on_limit == "raise", Fifo())
+        self.pools[key] = pool
+        return pool
 
     def _update(self, pool: Pool) -> None:
         """Bring the pool's own state up to date at the end of a step; drop an endpoint's slot that nobody needs."""
@@ -224,10 +222,6 @@ class Moves:
     def _arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
         if seconds is not None:
             self.timers.arm((kind, subject), self._now + seconds)
-
-    def _where(self, request: Request) -> tuple[Pool, Instance]:
-        assert request.instance is not None, "a granted request has an instance"
-        return self.pools[request.demand.pool], request.instance
 
     def _fire_and_record(self, machine: FastMachine, subject: Request | Instance | Pool, trigger: str) -> None:
         source = subject.state

@@ -43,7 +43,7 @@ class Placing(Refusing):
 
     def _place_in_order(self, pool: Pool) -> None:
         """Place waiting requests, in the policy's order, for as long as that goes."""
-        while pool.waiting and not pool.has_nothing:
+        while pool.waiting and (pool.usable or pool.loading or pool.vacating or pool.live < pool.limit):
             choice = pool.policy.choose()
             if isinstance(choice, Pause):
                 choice = None if self._keep(pool, choice) else self._choose_at_once(pool)
@@ -82,9 +82,9 @@ class Placing(Refusing):
         """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""
         signature = request.demand.signature
         if (row := pool.usable.get(signature)) is not None:
-            self._grant(pool, row[next(reversed(row))], request)
+            self._grant(pool, row[-1], request)
         elif (row := pool.loading.get(signature)) is not None:
-            self._assign(pool, row[next(iter(row))], request)
+            self._assign(pool, row[0], request)
         elif pool.live < pool.limit:
             instance = self._new_instance(pool, request.demand)
             self._assign(pool, instance, request)

@@ -6,15 +6,14 @@ Nothing is decided here. Every lookup that a decision needs takes constant time,
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from .config import Demand, PoolKey
 from .lifecycle import InstanceState, PoolState, RequestState
 from .policies import Policy
 
-__all__ = ["Instance", "Pool", "Request", "Shelf"]
+__all__ = ["Instance", "Pool", "Request", "Shelf", "Standing"]
 
 
 @dataclass(slots=True, eq=False)
@@ -50,37 +49,8 @@ another; a *spare* one, active with a free slot, is granted to its signature; a 
 joined by its signature while it has a free slot; a *vacating* one, stopping with its place promised to nobody, is succeeded by anybody."""
 
 
-@dataclass(slots=True, eq=False)
-class Instance:
-    """One adapter. An instance that is still ``absent`` is planned: it starts when its predecessor is down."""
-
-    id: int
-    demand: Demand
-    state: InstanceState = "absent"
-    leases: dict[int, Request] = field(default_factory=dict)
-    assigned: dict[int, Request] = field(default_factory=dict)
-    cause: int | None = None  # the ticket that caused the start, and is told of its failure
-    predecessor: Instance | None = None
-    successor: Instance | None = None
-    idle_since: float = 0.0  # while it is idle
-    shelf: Shelf | None = None
-    holds_place: bool = False
-
-    def standing(self) -> Standing:
-        """Where it belongs, and whether it keeps its place, from its state."""
-        state = self.state
-        if state == "active":
-            return _SPARE if len(self.leases) < self.demand.parallel else _HELD
-        if state == "stopping":
-            return _VACATING if self.successor is None else _HELD
-        if state == "starting":
-            return _STARTING if len(self.assigned) < self.demand.parallel else _HELD
-        if state == "absent":
-            return _PLANNED if len(self.assigned) < self.demand.parallel else _GONE
-        return _IDLE if state == "idle" else _HELD if state == "draining" else _GONE
-
-
-class Standing(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Standing:
     """The shelf of an instance, and whether nobody of another signature could be given its place now."""
 
     shelf: Shelf | None
@@ -96,24 +66,63 @@ _HELD: Final = Standing(None, True)
 _GONE: Final = Standing(None, False)
 
 
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One adapter. An instance that is still ``absent`` is planned: it starts when its predecessor is down."""
+
+    id: int
+    demand: Demand
+    state: InstanceState = "absent"
+    leases: dict[int, Request] = field(default_factory=dict)
+    assigned: dict[int, Request] = field(default_factory=dict)
+    cause: int | None = None  # the ticket that caused the start, and is told of its failure
+    predecessor: Instance | None = None
+    successor: Instance | None = None
+    idle_since: float = 0.0  # while it is idle
+    standing: Standing = _GONE  # where it was put
+
+    def belongs(self) -> Standing:
+        """Where it belongs, and whether it keeps its place, from its state."""
+        state = self.state
+        if state == "active":
+            return _SPARE if len(self.leases) < self.demand.parallel else _HELD
+        if state == "stopping":
+            return _VACATING if self.successor is None else _HELD
+        if state == "starting":
+            return _STARTING if len(self.assigned) < self.demand.parallel else _HELD
+        if state == "absent":
+            return _PLANNED if len(self.assigned) < self.demand.parallel else _GONE
+        return _IDLE if state == "idle" else _HELD if state == "draining" else _GONE
+
+
 class Pool:
     """``limit`` places for live instances, and the queue for them. Whether it is local decides its errors and its policy, no more."""
 
-    def __init__(self, key: PoolKey, limit: int, idle_timeout: float | None, raises: bool, policy: Policy) -> None:
+    def __init__(
+        self,
+        key: PoolKey,
+        limit: int,
+        idle_timeout: float | None,
+        raises: bool,
+        policy: Policy,
+        *,
+        is_charged: bool = False,
+    ) -> None:
         self.key = key
         self.is_slot: Final = key[0] == "slot"
         self.limit = limit
         self.idle_timeout = idle_timeout
         self.raises = raises
         self.policy = policy
+        self.is_charged: Final = is_charged  # the policy is told how long each lease was
         self.state: PoolState = "open"
         self.instances: dict[int, Instance] = {}  # planned and live
         self.live = 0
         self.held = 0
-        self.idle: OrderedDict[int, Instance] = OrderedDict()  # least recently used first
-        self.usable: dict[str, OrderedDict[int, Instance]] = {}  # idle or spare, by signature, most recently used last
-        self.loading: dict[str, OrderedDict[int, Instance]] = {}
-        self.vacating: OrderedDict[int, Instance] = OrderedDict()
+        self.idle: dict[int, Instance] = {}  # least recently used first
+        self.usable: dict[str, list[Instance]] = {}  # idle or spare, by signature, most recently used last
+        self.loading: dict[str, list[Instance]] = {}
+        self.vacating: dict[int, Instance] = {}
         self.waiting: dict[int, Request] = {}
         self.waiting_by_owner: dict[object, list[Request]] = {}
         self.leases_by_owner: dict[object, int] = {}
@@ -135,18 +144,14 @@ class Pool:
         """Take ``request`` out of the queue. ``placed``: because it got an instance."""
         del self.waiting[request.ticket]
         own = self.waiting_by_owner[request.owner]
-        own.remove(request)
-        if not own:
+        if len(own) == 1:
             del self.waiting_by_owner[request.owner]
+        else:
+            own.remove(request)
         if placed:
             self.policy.placed(request)
         else:
             self.policy.left(request)
-
-    @property
-    def has_nothing(self) -> bool:
-        """Whether nobody could be placed now, whoever it were."""
-        return not (self.usable or self.loading or self.vacating) and self.live >= self.limit
 
     # ---- leases ----
 
@@ -168,44 +173,48 @@ class Pool:
 
     def refile(self, instance: Instance) -> None:
         """Put ``instance`` where its state says it belongs."""
-        shelf, holds = instance.standing()
-        if holds is not instance.holds_place:
-            self.held += 1 if holds else -1
-            instance.holds_place = holds
-        if shelf != instance.shelf:
-            if instance.shelf is not None:
-                self._take_down(instance, instance.shelf)
-            instance.shelf = shelf
-            if shelf is not None:
-                self._put_up(instance, shelf)
+        before, after = instance.standing, instance.belongs()
+        if after is before:
+            return
+        instance.standing = after
+        self.held += after.holds_place - before.holds_place
+        if after.shelf != before.shelf:
+            if before.shelf is not None:
+                self._take_down(instance, before.shelf)
+            if after.shelf is not None:
+                self._put_up(instance, after.shelf)
 
     def forget(self, instance: Instance) -> None:
         """``instance`` is over: it stands nowhere any more."""
-        if instance.shelf is not None:
-            self._take_down(instance, instance.shelf)
-        self.held -= instance.holds_place
+        standing = instance.standing
+        if standing.shelf is not None:
+            self._take_down(instance, standing.shelf)
+        self.held -= standing.holds_place
         del self.instances[instance.id]
 
     def _put_up(self, instance: Instance, shelf: Shelf) -> None:
         if shelf == "vacating":
             self.vacating[instance.id] = instance
             return
-        by_signature = self.loading if shelf == "loading" else self.usable
-        row = by_signature.get(instance.demand.signature)
-        if row is None:
-            row = by_signature[instance.demand.signature] = OrderedDict()
-        row[instance.id] = instance
         if shelf == "idle":
             self.idle[instance.id] = instance
+        rows, signature = self.loading if shelf == "loading" else self.usable, instance.demand.signature
+        if signature in rows:
+            rows[signature].append(instance)
+        else:
+            rows[signature] = [instance]
 
     def _take_down(self, instance: Instance, shelf: Shelf) -> None:
         if shelf == "vacating":
             del self.vacating[instance.id]
             return
-        by_signature = self.loading if shelf == "loading" else self.usable
-        row = by_signature[instance.demand.signature]
-        del row[instance.id]
-        if not row:
-            del by_signature[instance.demand.signature]
         if shelf == "idle":
             del self.idle[instance.id]
+        rows, signature = self.loading if shelf == "loading" else self.usable, instance.demand.signature
+        row = rows[signature]
+        if len(row) == 1:
+            del rows[signature]
+        elif row[-1] is instance:  # as when it is granted
+            row.pop()
+        else:
+            row.remove(instance)

@@ -15,7 +15,7 @@ class Refusing(Moves):
 
     def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
         """Why ``request`` must not wait in ``pool``, if there is a reason."""
-        if pool.raises or self._waits_for_itself(pool, request):
+        if pool.raises or (request.owner in pool.leases_by_owner and self._waits_for_itself(pool, request)):
             return self._contention(pool, request)
         most = self.config.max_waiting
         return Cause.QUEUE_FULL if most is not None and len(pool.waiting) > most else None
@@ -49,7 +49,8 @@ class Refusing(Moves):
         if not pool.is_slot:
             return  # what an owner of API leases waits for can be held by others only
         for owner in pool.leases_by_owner:  # as many as one instance has leases
-            for request in list(pool.waiting_by_owner.get(owner, ())):
-                if self._waits_for_itself(pool, request):
-                    pool.dequeue(request)
-                    self._reject(request, self._contention(pool, request), pool)
+            if owner in pool.waiting_by_owner:
+                for request in list(pool.waiting_by_owner[owner]):
+                    if self._waits_for_itself(pool, request):
+                        pool.dequeue(request)
+                        self._reject(request, self._contention(pool, request), pool)

@@ -90,7 +90,7 @@ def _instance(i: Instance) -> InstanceRecord:
 
 
 def _pool(p: Pool) -> PoolRecord:
-    loading = tuple(id for signature in sorted(p.loading) for id in p.loading[signature])
+    loading = tuple(instance.id for signature in sorted(p.loading) for instance in p.loading[signature])
     memory = p.policy.snapshot(lambda ticket: ticket)
     return PoolRecord(p.key, p.state, tuple(sorted(p.waiting)), tuple(p.idle), loading, tuple(p.vacating), memory)
 
@@ -129,7 +129,7 @@ def _empty(model: Model) -> None:
 
 
 def _restore_queue(model: Model, record: PoolRecord) -> None:
-    pool = model.pool_of(record.key)
+    pool = model.new_pool(record.key)
     pool.state = record.state
     for ticket in record.waiting:
         pool.enqueue(model.requests[ticket])

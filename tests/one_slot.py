@@ -92,7 +92,8 @@ class Slot:
         assert choice == self.policy.choose(), "choosing changes nothing"
         assert (choice is None) == (not self.waiting)
         if self.oracle is not None:
-            assert (choice.ticket if isinstance(choice, Choice) else choice and choice[:2]) == self.oracle.choose()
+            told = (choice.signature, choice.milliseconds) if isinstance(choice, Pause) else choice and choice.ticket
+            assert told == self.oracle.choose()
         return choice
 
     def place(self) -> None:

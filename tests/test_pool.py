@@ -11,7 +11,7 @@ from statemachine import Fifo, ProviderConfig, ProviderManagerConfig, RuntimePro
 from statemachine.config import Demand, PoolKey
 from statemachine.counters import Counters, ModelUsage
 from statemachine.lifecycle import InstanceState, RequestState
-from statemachine.pool import Instance, Pool, Request, Shelf
+from statemachine.pool import Instance, Pool, Request, Shelf, Standing
 
 KEY: PoolKey = ("slot", "local")
 
@@ -54,13 +54,20 @@ def test_an_instance_stands_where_its_state_says(
     instance.leases = {ticket: request(ticket) for ticket in range(leases)}
     instance.assigned = {ticket: request(ticket) for ticket in range(assigned)}
     instance.successor = Instance(2, demand()) if successor else None
-    assert instance.standing() == (shelf, keeps)
+    assert instance.belongs() == Standing(shelf, keeps)
     pool = Pool(KEY, 1, None, False, Fifo())
     pool.instances[1] = instance
     pool.live = 1
     pool.refile(instance)
-    assert (instance.shelf, pool.held) == (shelf, int(keeps))
-    assert pool.has_nothing is (shelf is None), "it is full, but for what stands on a shelf"
+    assert (instance.standing, pool.held) == (Standing(shelf, keeps), int(keeps))
+    stands_on = {
+        "idle": instance.id in pool.idle,
+        "spare": [instance] in pool.usable.values() and not pool.idle,
+        "loading": [instance] in pool.loading.values(),
+        "vacating": instance.id in pool.vacating,
+        None: not any((pool.idle, pool.usable, pool.loading, pool.vacating)),
+    }
+    assert stands_on[shelf]
     pool.forget(instance)
     assert (pool.held, pool.instances) == (0, {})
     assert not any((pool.idle, pool.usable, pool.loading, pool.vacating))
@@ -81,10 +88,6 @@ def test_only_a_request_with_an_instance_on_its_way_is_assigned() -> None:
     for state in get_args(RequestState):
         one.state = state
         assert one.is_assigned is (state == "assigned")
-
-
-def test_a_place_is_something() -> None:
-    assert not Pool(KEY, 1, None, False, Fifo()).has_nothing
 
 
 def test_records_are_light_and_never_equal_by_mistake() -> None:

@@ -35,7 +35,7 @@ def choices(
         policy.arrived(waiter)
         waiting[waiter.ticket] = waiter
     while isinstance(choice := policy.choose(), Choice):
-        chosen.append(choice)
+        chosen.append((choice.ticket, choice.reason))
         assert policy.choose() == choice, "to ask changes nothing"
         policy.placed(waiting.pop(choice.ticket))
         if then and (newcomer := then.get(len(chosen))) is not None:

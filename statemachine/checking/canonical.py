@@ -145,7 +145,7 @@ def structure(model: Model) -> Hashable:
         parts.append((TimerKind.PAUSE, one.id) in armed)
     for key in sorted(model.pools):
         pool = model.pools[key]
-        loading = sorted([tuple([ids[number] for number in row]) for row in pool.loading.values()])
+        loading = sorted([tuple([ids[instance.id] for instance in row]) for row in pool.loading.values()])
         idle, vacating = [ids[number] for number in pool.idle], [ids[number] for number in pool.vacating]
         parts += key, pool.state, tuple(idle), tuple(loading), tuple(vacating)
     return tuple(parts)

@@ -19,4 +19,4 @@ class Fifo(Line, BasePolicy):
     placed = left = Line.remove
 
     def choose(self) -> Choice | None:
-        return Choice(self.first, "oldest") if self._tickets else None
+        return Choice(next(iter(self._tickets)), "oldest") if self._tickets else None

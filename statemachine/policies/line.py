@@ -14,27 +14,30 @@ class Line:
 
     def __init__(self) -> None:
         self._tickets: OrderedDict[int, None] = OrderedDict()
+        self._youngest = 0  # that was ever here
 
     def __len__(self) -> int:
         return len(self._tickets)
 
     def add(self, waiter: Waiter) -> None:
         """``waiter`` takes its place."""
-        if self._tickets and waiter.ticket < self.last:
-            self._take_back(waiter)
+        ticket = waiter.ticket
+        if ticket > self._youngest:
+            self._tickets[ticket] = None
+            self._youngest = ticket
         else:
-            self._tickets[waiter.ticket] = None
+            self._take_back(ticket)
 
-    def _take_back(self, waiter: Waiter) -> None:
-        tickets, ticket = self._tickets, waiter.ticket
-        if ticket < self.first:
-            tickets[ticket] = None
-            tickets.move_to_end(ticket, last=False)
-        else:
+    def _take_back(self, ticket: int) -> None:
+        tickets = self._tickets
+        if tickets and ticket > self.first:
             later = [t for t in tickets if t > ticket]
             tickets[ticket] = None
             for one in later:
                 tickets.move_to_end(one)
+        else:
+            tickets[ticket] = None
+            tickets.move_to_end(ticket, last=False)
 
     def remove(self, waiter: Waiter) -> None:
         """``waiter`` leaves."""

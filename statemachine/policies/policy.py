@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol, TypeAlias
 
+from ..value import value
+
 __all__ = ["BasePolicy", "Bound", "Choice", "Pause", "Policy", "PolicyFactory", "Rank", "Waiter"]
 
 
@@ -32,14 +34,16 @@ class Waiter(Protocol):
         ...
 
 
-class Choice(NamedTuple):
+@value
+class Choice:
     """The request to be served next, and why this one."""
 
     ticket: int
     reason: str
 
 
-class Pause(NamedTuple):
+@value
+class Pause:
     """Nobody is to be served yet: if an instance of ``signature`` is idle, it is kept until it has been so for ``milliseconds``, because
     somebody who needs it is likely to come back by then."""
 

@@ -218,12 +218,12 @@ def books_are_right(step: Step) -> bool:
 def _counts_are_right(pool: Pool) -> bool:
     held = leases = standing = 0
     for instance in pool.instances.values():
-        shelf, holds = instance.standing()
-        if instance.shelf != shelf:
+        where = instance.belongs()
+        if instance.standing is not where:
             return False
-        if shelf is not None:
-            standing += 2 if shelf == "idle" else 1  # those that are idle are usable, too
-        held += holds
+        if where.shelf is not None:
+            standing += 2 if where.shelf == "idle" else 1  # those that are idle are usable, too
+        held += where.holds_place
         leases += len(instance.leases)
     rows = [pool.idle, pool.vacating, *pool.usable.values(), *pool.loading.values()]
     counted = pool.live, pool.held, sum(pool.leases_by_owner.values()), sum(map(len, rows))

@@ -45,8 +45,8 @@ class ResidentFirst(BasePolicy):
 class Starves(Model):
     """Serves the resident model for as long as anybody wants it, whatever policy was configured."""
 
-    def _new_pool(self, key: PoolKey) -> Pool:
-        pool = super()._new_pool(key)
+    def new_pool(self, key: PoolKey) -> Pool:
+        pool = super().new_pool(key)
         pool.policy = ResidentFirst()
         return pool
 
@@ -106,8 +106,8 @@ class _Dawdles(Gated):
 class LiesAboutItsWork(Model):
     """Pauses under a policy that says it does not."""
 
-    def _new_pool(self, key: PoolKey) -> Pool:
-        pool = super()._new_pool(key)
+    def new_pool(self, key: PoolKey) -> Pool:
+        pool = super().new_pool(key)
         pool.policy = _Dawdles()
         return pool
 
@@ -115,7 +115,7 @@ class LiesAboutItsWork(Model):
 class LiesAboutItsBound(Model):
     """Promises what Gated promises, whatever policy was configured, and does not keep it."""
 
-    def _new_pool(self, key: PoolKey) -> Pool:
-        pool = super()._new_pool(key)
+    def new_pool(self, key: PoolKey) -> Pool:
+        pool = super().new_pool(key)
         pool.policy = _SaysGated()
         return pool
