@@ -228,7 +228,7 @@ class Model(Placing):
             self._evict(instance, event.failed)
 
     def _evict(self, instance: Instance, failed: bool) -> None:
-        """It is down, or given up on: its place goes to its successor, or to whoever is next."""
+        """It is down, or given up on: its place goes to its successor. Without one nobody waits, as whoever waited would be that."""
         pool = self.pools[instance.demand.pool]
         self._fire(INSTANCE, instance, "evict")
         self.timers.disarm(STOP, instance.id)
@@ -239,7 +239,6 @@ class Model(Placing):
         if (planned := instance.successor) is not None:
             planned.predecessor = instance.successor = None
             self._start(pool, planned)
-        self._serve(pool)
         self._update(pool)
 
     # ---- time ----
@@ -251,10 +250,8 @@ class Model(Placing):
             self._time_out(self.requests[subject])
         elif kind is IDLE:
             instance = self.instances[subject]
-            pool = self.pools[instance.demand.pool]
             self.tally.counts["evictions"] += 1
-            self._stop(pool, instance)
-            self._update(pool)
+            self._stop(self.pools[instance.demand.pool], instance)
         elif kind is PAUSE:
             pool = self.pools[self.instances[subject].demand.pool]
             self._end_pause(pool)
@@ -293,13 +290,13 @@ class Model(Placing):
         for ticket in sorted(pool.waiting):
             request = pool.waiting[ticket]
             pool.dequeue(request)
-            self._reject(request, Cause.CLOSED, pool)
+            self._reject(request, Cause.CLOSED)
         if pool.kept is not None:
             self._end_pause(pool)
         for instance in list(pool.instances.values()):
             for request in list(instance.assigned.values()):
                 self._unassign(pool, request)
-                self._reject(request, Cause.CLOSED, pool)
+                self._reject(request, Cause.CLOSED)
             if instance.state == "idle":
                 self._stop(pool, instance)
 

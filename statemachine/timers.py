@@ -59,7 +59,6 @@ class Timers:
                 continue
             if deadline <= now and deadline == queued:
                 del self.armed[timer]
-                self._look()
                 return timer
             self._push(timer, deadline)
         self._look()

@@ -21,6 +21,8 @@ from statemachine import (
     Transition,
     UnknownProviderError,
 )
+from statemachine.events import GRACE, STOP, AcquireRequested, CloseRequested, StartSucceeded
+from statemachine.model import Model
 from tests.recording import Attempt, Recorder, Script, api_manager, local_manager, spawn, want
 
 A, B, C = (want("api", model) for model in "abc")
@@ -90,6 +92,29 @@ async def test_after_the_grace_leases_are_revoked(
         assert manager.statistics().counters.revocations == (closed < 500)
     assert holder.error is None  # its own release was a no-op
     assert recorder.times("shutdown") == [closed]
+
+
+async def test_a_revocation_says_nothing_against_the_instance(autojump_clock: MockClock) -> None:
+    seen: list[Transition] = []
+    local = ProviderConfig("local", Recorder(), is_local=True, parallel=2)
+    config = ProviderManagerConfig([local], close_grace=4)
+    async with trio.open_nursery() as nursery:
+        async with ProviderManager(config, observers=[seen.append]) as manager:
+            for _ in range(2):
+                await spawn(nursery, manager, X, 500)
+    assert [one.trigger for one in seen if one.machine == "instance"] == ["start", "activate", "stop", "evict"]
+    assert manager.statistics().counters.revocations == 2
+
+
+def test_a_grace_that_is_cut_short_leaves_no_deadline() -> None:
+    config = ProviderManagerConfig([ProviderConfig("api", Recorder())])
+    model = Model(config)
+    model.step(AcquireRequested(1, config.resolve(A), "task"), 0.0)
+    model.step(StartSucceeded(1), 0.0)
+    model.step(CloseRequested(), 1.0)
+    assert set(model.timers.armed) == {(GRACE, 0)}
+    model.step(CloseRequested(grace=False), 2.0)
+    assert set(model.timers.armed) == {(STOP, 1)}
 
 
 async def test_after_the_grace_starts_are_interrupted(autojump_clock: MockClock) -> None:

@@ -122,11 +122,12 @@ async def test_only_the_head_is_examined(autojump_clock: MockClock) -> None:
 
 async def test_priority_and_policy_concern_local_slots_only(autojump_clock: MockClock) -> None:
     recorder = Recorder()
-    async with api_manager(recorder) as manager, trio.open_nursery() as nursery:
-        await spawn(nursery, manager, A, 5)
+    async with api_manager(recorder, check_invariants=True) as manager, trio.open_nursery() as nursery:
+        first = await spawn(nursery, manager, A, 5)
         low = await spawn(nursery, manager, A, 1, priority=0)
         high = await spawn(nursery, manager, A, 1, priority=9)
     assert (low.granted, high.granted) == (5, 6)
+    assert not any(attempt.error for attempt in (first, low, high)), "and that is no overtaking"
 
 
 @pytest.mark.parametrize("config", [A, B])

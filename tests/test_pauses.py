@@ -69,7 +69,7 @@ class Slot:
             raise AssertionError("nothing is called")
 
         provider = ProviderConfig("local", adapter, is_local=True, parallel=parallel)
-        self.config = ProviderManagerConfig([provider], policy=Keeps, **{"on_conflict": "wait", **options})
+        self.config = ProviderManagerConfig([provider], **{"policy": Keeps, "on_conflict": "wait", **options})
         self.model = Model(self.config)
         self.complaints = complaints_of(self.model)
         self.tickets = 0
@@ -102,6 +102,18 @@ def test_an_instance_is_kept_from_its_answer_on_whenever_somebody_comes() -> Non
     (stop,) = slot.step(Wake(), 18.0)
     assert isinstance(stop, StopInstance)
     assert (slot.pauses, Keeps.told) == ([], [8000])
+
+
+def test_a_pause_is_not_prolonged_by_a_policy_that_asks_for_more_whenever_somebody_comes() -> None:
+    class Longer(Keeps):
+        def choose(self) -> Choice | Pause | None:
+            choice = super().choose()
+            return choice._replace(milliseconds=8000 * len(self.waiting)) if isinstance(choice, Pause) else choice
+
+    slot = Slot(policy=Longer)
+    slot.ask("b", 13.0)
+    slot.ask("c", 14.0)
+    assert slot.pauses == [18.0]
 
 
 def test_whoever_comes_back_in_time_is_served() -> None:

@@ -257,6 +257,22 @@ def test_cost_aware_pauses_for_as_long_as_a_switch_takes_or_half_of_that() -> No
     assert policy.choose() == Choice(3, "next turn")
 
 
+@pytest.mark.parametrize(("longest", "wait", "next"), [(3000, 999, 3), (3000, 1000, 2), (0, 0, 2)])
+def test_cost_aware_lets_in_while_the_others_have_waited_for_less_than_a_third_of_the_longest_wait(
+    longest: int, wait: int, next: int
+) -> None:
+    policy = CostAware()
+    policy.served(W(0), 1)
+    policy.loaded("z", 5000)  # switches are dear
+    policy.arrived(W(1))
+    policy.served(W(0), longest)
+    policy.placed(W(1))
+    policy.arrived(W(2, "y"))
+    policy.served(W(1), wait)
+    policy.arrived(W(3))
+    assert policy.choose() == Choice(next, {2: "next turn", 3: "let in"}[next])
+
+
 def test_priorities_promise_what_their_policy_promises() -> None:
     for make in (Fifo, Gated, CostAware):
         policy = Prioritised(make)

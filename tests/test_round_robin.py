@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 from statemachine.policies.round_robin import RoundRobin
 
 from .test_queueing import W
@@ -53,3 +55,22 @@ def test_nobody_gets_further_ahead_than_four_rounds() -> None:
     for _ in range(3):
         agents.charge(slow, 39)
     assert agents.snapshot() == (("slow", 40, True),)
+
+
+def test_an_agent_has_had_a_round_when_it_has_been_served_for_a_quantum() -> None:
+    agents = RoundRobin(10)
+    somebody, nobody = W(1, "x", agent="a"), W(2, "x")
+    for waiter in (somebody, nobody):
+        assert not agents.has_had_a_round(waiter)
+        agents.charge(waiter, 9)
+        assert not agents.has_had_a_round(waiter)
+        agents.charge(waiter, 1)
+        assert agents.has_had_a_round(waiter)
+
+
+def test_a_model_for_which_nobody_waits_any_more_keeps_no_memory() -> None:
+    agents = RoundRobin(10)
+    for ticket in range(1000):
+        agents.add(waiter := W(ticket, f"model {ticket}"))
+        agents.remove(waiter)
+    assert len(pickle.dumps(agents)) < 1000  # bytes; an entry for each would take 10,000

@@ -116,7 +116,6 @@ class Gated(BasePolicy):
         self._last, self._left = self._lines[waiter.signature].last, self._extra
         if self._agents is not None:
             self._agents.begin(self._model)
-        self._look()
 
     def _close_gate(self) -> None:
         if self._open and self._model in self._lines:

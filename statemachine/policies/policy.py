@@ -114,7 +114,8 @@ class Policy(Protocol):
     def choose(self) -> Choice | Pause | None:
         """The only request that may be served now. No side effects. None only while an instance is there whose release ends that.
 
-        A pause that goes on is answered again, whoever arrives or leaves, until there is a choice to be made, or it has ended.
+        A pause that goes on is answered again, whoever arrives or leaves, until there is a choice to be made, or it has ended. It ends
+        when it was to end at first: the milliseconds of later answers are not heeded.
         """
         ...
 

@@ -114,7 +114,7 @@ class RoundRobin:
             heappush(self._turn, (self._round(agent), line.first, agent))
 
     def _is_next(self, turn: int, ticket: int, agent: str, last: int | None) -> bool:
-        line = self._agents.get(self._model, {}).get(agent)
+        line = self._agents[self._model].get(agent)
         is_true = line is not None and line.first == ticket and self._round(agent) == turn
         return is_true and (last is None or ticket <= last)
 
