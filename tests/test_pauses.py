@@ -107,8 +107,8 @@ def test_an_instance_is_kept_from_its_answer_on_whenever_somebody_comes() -> Non
 def test_a_pause_is_not_prolonged_by_a_policy_that_asks_for_more_whenever_somebody_comes() -> None:
     class Longer(Keeps):
         def choose(self) -> Choice | Pause | None:
-            choice = super().choose()
-            return choice._replace(milliseconds=8000 * len(self.waiting)) if isinstance(choice, Pause) else choice
+            pause = super().choose()
+            return Pause(pause.signature, 8000 * len(self.waiting), "longer") if isinstance(pause, Pause) else pause
 
     slot = Slot(policy=Longer)
     slot.ask("b", 13.0)
