@@ -92,7 +92,7 @@ class HeapDriver:
         self.alone: Final = [_alone(answer) for answer in self.answers]
         self.slowdown: Final = timing.slowdown
         self.predecessors: Final = [len(call.after) for call in workload.calls]
-        self.releases: Final = [Released(ticket) for ticket, _ in enumerate(workload.calls, start=1)]
+        self.releases: Final = [Released(1 + number) for number in range(len(workload.calls))]  # by ticket, less one
         self.followers: Final[list[list[int]]] = [[] for _ in workload.calls]
         for call in workload.calls:
             for earlier in call.after:
@@ -134,7 +134,7 @@ class _Run:
         demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
         self.agents, self.names = plan.columns[:2]  # each call's
         self.alone, self.releases = plan.alone, plan.releases
-        self.on_end = self.end
+        self.on_end = self.end  # bound once, not for every call
         self.demands = list(map(demands.__getitem__, self.names))
         self.observers = observers
         self.model = model_of(config, _raise, record=bool(observers))
@@ -153,7 +153,7 @@ class _Run:
         self.outcome = ["ok"] * calls
         self.pieces: dict[int, Iterator[float]] = {}  # of calls in a shared instance: those not begun
         self.residency = Residency()
-        self.busy: set[int] = set()  # instances: told of once, and not with every lease
+        self.busy: set[int] = set()  # the instances that the residency knows to be so, and is not told of again
         self.loads: Counter[str] = Counter()
         self.unloads: Counter[str] = Counter()
         self.carry_out: dict[type, Callable[[Any], None]] = {

@@ -178,7 +178,7 @@ class Pool:
             return
         instance.standing = after
         self.held += after.holds_place - before.holds_place
-        if after.shelf != before.shelf:
+        if after.shelf is not before.shelf:
             if before.shelf is not None:
                 self._take_down(instance, before.shelf)
             if after.shelf is not None:
@@ -193,11 +193,11 @@ class Pool:
         del self.instances[instance.id]
 
     def _put_up(self, instance: Instance, shelf: Shelf) -> None:
-        if shelf == "vacating":
-            self.vacating[instance.id] = instance
-            return
         if shelf == "idle":
             self.idle[instance.id] = instance
+        elif shelf == "vacating":
+            self.vacating[instance.id] = instance
+            return
         rows, signature = self.loading if shelf == "loading" else self.usable, instance.demand.signature
         if signature in rows:
             rows[signature].append(instance)
@@ -205,11 +205,11 @@ class Pool:
             rows[signature] = [instance]
 
     def _take_down(self, instance: Instance, shelf: Shelf) -> None:
-        if shelf == "vacating":
-            del self.vacating[instance.id]
-            return
         if shelf == "idle":
             del self.idle[instance.id]
+        elif shelf == "vacating":
+            del self.vacating[instance.id]
+            return
         rows, signature = self.loading if shelf == "loading" else self.usable, instance.demand.signature
         row = rows[signature]
         if len(row) == 1:
