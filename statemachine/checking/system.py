@@ -30,7 +30,7 @@ from ..properties.property import Step, of_states, of_steps, picture
 from ..runtime import RuntimeProviderConfig
 from ..snapshot import Snapshot, restore, snapshot
 from .ageing import age, in_every_time
-from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure
+from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure, tickets_of
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
 from .liveness import NEW
@@ -125,11 +125,11 @@ class ModelSystem:
         left, wishes = self._asked(state, move, model)
         account = after(state.account, step)
         violations = [name for name, holds in _OF_STEPS if not holds(step)]
-        if account and not within_bounds(model, account):
-            violations.append(PASSING_WITHIN_BOUND)
         shown = [name for name, holds in self._shown_by_steps if holds(step)]
         if any(waiter.passes or waiter.late for waiter in account):
             shown.append(SOMEBODY_PASSED_OVER)
+            if not within_bounds(model, account):
+                violations.append(PASSING_WITHIN_BOUND)
         last, covered = covered_by(step, fired, state.last)
         kept = _what_became_of(self._due, _duties(model)) if self._watched or model.closing else ()
         issued = state.issued + (move.wish is not None)
@@ -152,17 +152,16 @@ class ModelSystem:
     def _key(
         self, model: Model, left: tuple[int, ...], account: Account, wishes: tuple[tuple[int, int], ...], last: Last
     ) -> Hashable:
-        requests, whose = requests_of(model), dict(wishes)
-        tickets = {key: [r.ticket for r in requests if r.demand.pool == key] for key in sorted(model.pools)}
+        requests, instances, tickets, whose = requests_of(model), instances_of(model), tickets_of(model), dict(wishes)
         names = Names(
-            tuple([instance.demand.signature for instance in instances_of(model)]),
+            tuple([instance.demand.signature for instance in instances]),
             tuple([whose[request.ticket] for request in requests]),
-            memories(model),
+            memories(model, tickets),
             left,
             tuple([waiter.canonical(tickets[model.requests[waiter.ticket].demand.pool]) for waiter in account]),
         )
         return (
-            structure(model),
+            structure(model, requests, instances),
             self._symmetry.least(names),
             self._history(model, last) if self.scenario.history else (),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..events import Effect, Event
 from ..model import Model
@@ -35,8 +35,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """What a step property has to know of the state before: each instance's state and signature, each request's state and instance."""
 
     instances: dict[int, str]
@@ -56,8 +55,7 @@ def picture(model: Model) -> Picture:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step: the picture before, the event, its effects, and the model after."""
 
     before: Picture
