@@ -219,8 +219,8 @@ class ModelSystem:
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1
         for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
-            owner = wish.owner or f"task {ticket}"
-            if state.left[index] and not _is_busy(state.model, owner):
+            if state.left[index] and not (wish.owner and _is_busy(state.model, wish.owner)):
+                owner = wish.owner or f"task {ticket}"
                 yield Move(AcquireRequested(ticket, demand, owner, wish.agent, wish.priority, wish.timeout), index)
 
     def _of_requests(self, saved: Snapshot) -> Iterator[Event]:
