@@ -8,7 +8,7 @@ does, so what holds here holds for every choice of time-outs and delays. Only po
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from ..events import (
@@ -26,7 +26,7 @@ from ..events import (
 )
 from ..model import Model
 from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
-from ..properties.property import Step, of_states, of_steps, picture
+from ..properties.property import OfStep, Step, of_states, of_steps, picture
 from ..runtime import RuntimeProviderConfig
 from ..snapshot import Snapshot, restore, snapshot
 from .ageing import age, in_every_time
@@ -44,7 +44,6 @@ MODEL_NEVER_FAILS: Final = "model_never_fails"  # always: no event makes the mod
 SOMEBODY_PASSED_OVER: Final = "somebody_is_passed_over"  # sometimes
 OVER: Final = 0  # a ticket that is over, or never was: the model cannot tell
 
-_OF_STEPS: Final = of_steps(ALWAYS)
 _OF_STATES: Final = of_states(ALWAYS)
 
 
@@ -124,7 +123,8 @@ class ModelSystem:
         step = Step(self._before, move.event, effects, model)
         left, wishes = self._asked(state, move, model)
         account = after(state.account, step)
-        violations = [name for name, holds in _OF_STEPS if not holds(step)]
+        kinds = frozenset(map(type, (move.event, *effects)))
+        violations = [name for name, holds in _to_look_at(kinds) if not holds(step)]
         shown = [name for name, holds in self._shown_by_steps if holds(step)]
         if any(waiter.passes or waiter.late for waiter in account):
             shown.append(SOMEBODY_PASSED_OVER)
@@ -244,6 +244,12 @@ class ModelSystem:
                 yield Stopped(instance.id)
                 if self.scenario.faults:
                     yield Stopped(instance.id, failed=True)
+
+
+@cache
+def _to_look_at(kinds: frozenset[type]) -> list[tuple[str, OfStep]]:
+    """The ``always`` properties of steps with events and effects of these kinds; there are as many answers as sets of kinds that occur."""
+    return of_steps([p for p in ALWAYS if p.concerns(kinds)])
 
 
 def _nowhere(state: State) -> Arrival[State]:

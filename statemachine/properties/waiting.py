@@ -32,7 +32,7 @@ def pauses_are_asked_for(model: Model) -> bool:
     return True
 
 
-@always_of_steps("When a pause is over, and somebody waits, somebody is placed.")
+@always_of_steps("When a pause is over, and somebody waits, somebody is placed.", Expired)
 def pauses_end_in_service(step: Step) -> bool:
     event = step.event
     if not isinstance(event, Expired) or event.timer[0] is not TimerKind.PAUSE:
@@ -101,7 +101,7 @@ def nobody_waits_for_oneself(model: Model) -> bool:
     return True
 
 
-@always_of_steps("A failed start is told to the request that caused it, and to nobody else.")
+@always_of_steps("A failed start is told to the request that caused it, and to nobody else.", Reject)
 def failures_reach_their_cause(step: Step) -> bool:
     causes = (Cause.START_FAILED, Cause.START_OVERDUE)
     failures = [e for e in step.effects if isinstance(e, Reject) and e.cause in causes]
