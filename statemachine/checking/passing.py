@@ -50,7 +50,7 @@ class Passing(NamedTuple):
 
     def canonical(self, tickets: Sequence[int]) -> Passed:
         """Tickets renamed to their ranks among ``tickets``, which are sorted."""
-        late = tuple(one.canonical(tickets) for one in self.late)
+        late = tuple([one.canonical(tickets) for one in self.late])
         return bisect_right(tickets, self.ticket), self.passes, late
 
 

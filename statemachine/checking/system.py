@@ -75,6 +75,7 @@ class ModelSystem:
         self._shown_by_states: Final = of_states(expected)
         self._to_come: Final = of_states([close_ends] if scenario.closing else [])
         self._symmetry: Final = Symmetry(self._kinds(symmetric and not self._watched))
+        self._structures: Final[dict[Hashable, Hashable]] = {}  # each kept once: thousands of states share some dozens
         self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
         self._before = picture(self._model)
         self._due: list[_Duty] = []
@@ -160,8 +161,9 @@ class ModelSystem:
             left,
             tuple([waiter.canonical(tickets[model.requests[waiter.ticket].demand.pool]) for waiter in account]),
         )
+        form = structure(model, requests, instances)
         return (
-            structure(model, requests, instances),
+            self._structures.setdefault(form, form),
             self._symmetry.least(names),
             self._history(model, last) if self.scenario.history else (),
         )
