@@ -7,7 +7,7 @@ import os
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast, get_args
 
 import pytest
 
@@ -19,12 +19,13 @@ from statemachine.checking.reproduction import Replay, as_pytest
 from statemachine.checking.scenario import Move, Scenario, Wish
 from statemachine.checking.scenarios import LARGE, NONE_OR_SOME, STANDARD
 from statemachine.checking.system import PASSING_WITHIN_BOUND, ModelSystem
-from statemachine.events import AcquireRequested, Cause, Released, StartSucceeded
+from statemachine.events import AcquireRequested, Cause, Effect, Event, Released, StartSucceeded
 from statemachine.model import Model
 from statemachine.policies import Affinity, Bound, Choice, CostAware, Fair, Gated, Pause, PolicyFactory, Rank, Waiter
 from statemachine.pool import Request
 from statemachine.proof.mutants import MODELS, ModelMutant
-from statemachine.properties import EVENTUALLY, SOMETIMES
+from statemachine.properties import ALWAYS, EVENTUALLY, SOMETIMES
+from statemachine.properties.property import Step
 
 from .explored import explored
 
@@ -110,6 +111,17 @@ class _RefusesEverybody(Model):
         request = Request(event.ticket, event.demand, event.owner, event.agent, event.priority, self._now, self._now)
         self.requests[event.ticket] = request
         self._reject(request, Cause.CLOSED)
+
+
+def test_a_property_that_is_about_some_kinds_holds_whatever_the_others_do() -> None:
+    """It looks at nothing else of such a step: neither at the states, nor into its event and effects."""
+    about = [p for p in ALWAYS if p.about]
+    assert about
+    for one in about:
+        effects = [kind.__new__(kind) for kind in get_args(Effect) if kind not in one.about]
+        for kind in get_args(Event):
+            step = Step(cast(Any, None), kind.__new__(kind), effects, cast(Any, None))
+            assert kind in one.about or one.holds(step), (one.name, kind)
 
 
 def test_every_property_has_a_mutant_that_violates_it() -> None:

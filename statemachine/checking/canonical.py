@@ -11,18 +11,18 @@ least of all, states that differ by a renaming have equal forms.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import permutations, product
 from typing import Any, Final, NamedTuple
 
 from ..config import PoolKey
-from ..events import GRACE, TimerKind
+from ..events import ACQUIRE, GRACE, PAUSE
 from ..model import Model
 from ..pool import Instance, Request
 from .passing import Passed
 
-__all__ = ["Kind", "Names", "Symmetry", "instances_of", "memories", "named", "requests_of", "structure"]
+__all__ = ["Kind", "Names", "Symmetry", "instances_of", "memories", "named", "requests_of", "structure", "tickets_of"]
 
 
 class Names(NamedTuple):
@@ -127,22 +127,26 @@ def instances_of(model: Model) -> list[Instance]:
     return instances if len(model.pools) < 2 else sorted(instances, key=lambda instance: instance.demand.pool)
 
 
-def structure(model: Model) -> Hashable:
-    """All of ``model`` but its names, in the order in which :class:`Names` has them."""
+def tickets_of(model: Model) -> dict[PoolKey, list[int]]:
+    """The tickets of each pool, oldest first, pools in order."""
+    return {key: [r.ticket for r in model.requests.values() if r.demand.pool == key] for key in sorted(model.pools)}
+
+
+def structure(model: Model, requests: Sequence[Request], instances: Sequence[Instance]) -> Hashable:
+    """All of ``model`` but its names; ``requests`` and ``instances`` are its own, in the order in which :class:`Names` has them."""
     armed = model.timers.armed
-    requests, instances = requests_of(model), instances_of(model)
     tickets = {request.ticket: rank for rank, request in enumerate(requests)}
     ids = {instance.id: rank for rank, instance in enumerate(instances)}
     parts: list[Hashable] = [model.closing, model.closed, (GRACE, 0) in armed]
     for request in requests:
         rank = None if request.instance is None else ids[request.instance.id]
-        parts += request.state, rank, (TimerKind.ACQUIRE, request.ticket) in armed
+        parts += request.state, rank, (ACQUIRE, request.ticket) in armed
     for one in instances:
         leases = [tickets[ticket] for ticket in one.leases]
         cause = tickets.get(one.cause) if one.cause is not None and one.state == "starting" else None
         successor = None if one.successor is None else ids[one.successor.id]
         parts += one.state, tuple(sorted(leases)), tuple([tickets[t] for t in one.assigned]), cause, successor
-        parts.append((TimerKind.PAUSE, one.id) in armed)
+        parts.append((PAUSE, one.id) in armed)
     for key in sorted(model.pools):
         pool = model.pools[key]
         loading = sorted([tuple([ids[instance.id] for instance in row]) for row in pool.loading.values()])
@@ -151,18 +155,14 @@ def structure(model: Model) -> Hashable:
     return tuple(parts)
 
 
-def memories(model: Model) -> tuple[Hashable, ...]:
-    """What each pool's policy remembers, tickets renamed to their ranks among the pool's own."""
-    return tuple([_memory(model, key) for key in sorted(model.pools)])
-
-
-def _memory(model: Model, key: PoolKey) -> Hashable:
-    tickets = [request.ticket for request in model.requests.values() if request.demand.pool == key]
-    return model.pools[key].policy.snapshot(lambda ticket: bisect_right(tickets, ticket))
+def memories(model: Model, tickets: Mapping[PoolKey, Sequence[int]]) -> tuple[Hashable, ...]:
+    """What each pool's policy remembers, the ``tickets`` of each renamed to their ranks among them."""
+    return tuple([model.pools[key].policy.snapshot(partial(bisect_right, own)) for key, own in tickets.items()])
 
 
 def named(model: Model) -> Hashable:
     """All of ``model`` that decides its future, apart from owners and times; tickets and ids are renamed to their ranks."""
-    signatures = tuple([instance.demand.signature for instance in instances_of(model)])
-    wanted = tuple([(r.demand.signature, r.agent, r.priority) for r in requests_of(model)])
-    return structure(model), signatures, wanted, memories(model)
+    requests, instances = requests_of(model), instances_of(model)
+    signatures = tuple([instance.demand.signature for instance in instances])
+    wanted = tuple([(r.demand.signature, r.agent, r.priority) for r in requests])
+    return structure(model, requests, instances), signatures, wanted, memories(model, tickets_of(model))

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from .liveness import Graph, fair_lasso
 
@@ -32,8 +32,7 @@ class Verdict(Enum):
     UNDETERMINED = "UNDETERMINED"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival(Generic[StateT]):
+class Arrival(NamedTuple, Generic[StateT]):
     """A state: which properties of states it violates and shows, and the ``eventually`` ones for which something is still to come.
 
     All of that is the same for states with equal keys, so it is asked for once for each.
@@ -45,8 +44,7 @@ class Arrival(Generic[StateT]):
     pending: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[StateT]):
+class Outcome(NamedTuple, Generic[StateT]):
     """A step: the key of the state that it leads to, how to get that state, and which properties of steps it violates and shows.
 
     States with equal keys have equal futures, up to renaming. ``arrive`` is called where the key is new, before the next step.

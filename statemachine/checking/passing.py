@@ -50,7 +50,7 @@ class Passing(NamedTuple):
 
     def canonical(self, tickets: Sequence[int]) -> Passed:
         """Tickets renamed to their ranks among ``tickets``, which are sorted."""
-        late = tuple(one.canonical(tickets) for one in self.late)
+        late = tuple([one.canonical(tickets) for one in self.late])
         return bisect_right(tickets, self.ticket), self.passes, late
 
 
@@ -67,14 +67,18 @@ def after(account: Account, step: Step) -> Account:
     if not pools:
         return ()
     known = {waiter.ticket: waiter for waiter in account}
-    arrivals = sorted(placed(step), key=lambda request: request.ticket)
+    arrivals = list(placed(step))
     youngest = max(step.after.requests)
     waiters: list[Passing] = []
     for pool in pools:
         here = [request for request in arrivals if request.demand.pool == pool.key]
         for ticket in sorted(pool.waiting):
             waiter = known.get(ticket)
-            waiters.append(Passing(ticket) if waiter is None else _passed(waiter, pool, here, youngest))
+            if waiter is None:
+                waiter = Passing(ticket)
+            elif here or waiter.late:
+                waiter = _passed(waiter, pool, here, youngest)
+            waiters.append(waiter)
     return tuple(waiters)
 
 

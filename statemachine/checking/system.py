@@ -8,7 +8,7 @@ does, so what holds here holds for every choice of time-outs and delays. Only po
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from ..events import (
@@ -26,11 +26,11 @@ from ..events import (
 )
 from ..model import Model
 from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
-from ..properties.property import Step, of_states, of_steps, picture
+from ..properties.property import OfStep, Step, of_states, of_steps, picture
 from ..runtime import RuntimeProviderConfig
 from ..snapshot import Snapshot, restore, snapshot
 from .ageing import age, in_every_time
-from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure
+from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure, tickets_of
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
 from .liveness import NEW
@@ -44,7 +44,6 @@ MODEL_NEVER_FAILS: Final = "model_never_fails"  # always: no event makes the mod
 SOMEBODY_PASSED_OVER: Final = "somebody_is_passed_over"  # sometimes
 OVER: Final = 0  # a ticket that is over, or never was: the model cannot tell
 
-_OF_STEPS: Final = of_steps(ALWAYS)
 _OF_STATES: Final = of_states(ALWAYS)
 
 
@@ -76,6 +75,7 @@ class ModelSystem:
         self._shown_by_states: Final = of_states(expected)
         self._to_come: Final = of_states([close_ends] if scenario.closing else [])
         self._symmetry: Final = Symmetry(self._kinds(symmetric and not self._watched))
+        self._structures: Final[dict[Hashable, Hashable]] = {}  # each kept once: thousands of states share some dozens
         self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
         self._before = picture(self._model)
         self._due: list[_Duty] = []
@@ -124,12 +124,13 @@ class ModelSystem:
         step = Step(self._before, move.event, effects, model)
         left, wishes = self._asked(state, move, model)
         account = after(state.account, step)
-        violations = [name for name, holds in _OF_STEPS if not holds(step)]
-        if account and not within_bounds(model, account):
-            violations.append(PASSING_WITHIN_BOUND)
+        kinds = frozenset(map(type, (move.event, *effects)))
+        violations = [name for name, holds in _to_look_at(kinds) if not holds(step)]
         shown = [name for name, holds in self._shown_by_steps if holds(step)]
         if any(waiter.passes or waiter.late for waiter in account):
             shown.append(SOMEBODY_PASSED_OVER)
+            if not within_bounds(model, account):
+                violations.append(PASSING_WITHIN_BOUND)
         last, covered = covered_by(step, fired, state.last)
         kept = _what_became_of(self._due, _duties(model)) if self._watched or model.closing else ()
         issued = state.issued + (move.wish is not None)
@@ -152,17 +153,17 @@ class ModelSystem:
     def _key(
         self, model: Model, left: tuple[int, ...], account: Account, wishes: tuple[tuple[int, int], ...], last: Last
     ) -> Hashable:
-        requests, whose = requests_of(model), dict(wishes)
-        tickets = {key: [r.ticket for r in requests if r.demand.pool == key] for key in sorted(model.pools)}
+        requests, instances, tickets, whose = requests_of(model), instances_of(model), tickets_of(model), dict(wishes)
         names = Names(
-            tuple([instance.demand.signature for instance in instances_of(model)]),
+            tuple([instance.demand.signature for instance in instances]),
             tuple([whose[request.ticket] for request in requests]),
-            memories(model),
+            memories(model, tickets),
             left,
             tuple([waiter.canonical(tickets[model.requests[waiter.ticket].demand.pool]) for waiter in account]),
         )
+        form = structure(model, requests, instances)
         return (
-            structure(model),
+            self._structures.setdefault(form, form),
             self._symmetry.least(names),
             self._history(model, last) if self.scenario.history else (),
         )
@@ -220,8 +221,8 @@ class ModelSystem:
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1
         for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
-            owner = wish.owner or f"task {ticket}"
-            if state.left[index] and not _is_busy(state.model, owner):
+            if state.left[index] and not (wish.owner and _is_busy(state.model, wish.owner)):
+                owner = wish.owner or f"task {ticket}"
                 yield Move(AcquireRequested(ticket, demand, owner, wish.agent, wish.priority, wish.timeout), index)
 
     def _of_requests(self, saved: Snapshot) -> Iterator[Event]:
@@ -245,6 +246,12 @@ class ModelSystem:
                 yield Stopped(instance.id)
                 if self.scenario.faults:
                     yield Stopped(instance.id, failed=True)
+
+
+@cache
+def _to_look_at(kinds: frozenset[type]) -> list[tuple[str, OfStep]]:
+    """The ``always`` properties of steps with events and effects of these kinds; there are as many answers as sets of kinds that occur."""
+    return of_steps([p for p in ALWAYS if p.concerns(kinds)])
 
 
 def _nowhere(state: State) -> Arrival[State]:

@@ -47,7 +47,7 @@ def leases_within_parallel(model: Model) -> bool:
 # ---- leases ----
 
 
-@always_of_steps("A request is granted at most once, and not after it has ended.")
+@always_of_steps("A request is granted at most once, and not after it has ended.", Grant)
 def no_double_grant(step: Step) -> bool:
     granted = [effect.ticket for effect in step.effects if isinstance(effect, Grant)]
     if not granted:
@@ -56,7 +56,7 @@ def no_double_grant(step: Step) -> bool:
     return not twice and all(t in step.after.requests for t in granted)
 
 
-@always_of_steps("The release of a lease that is over changes nothing.")
+@always_of_steps("The release of a lease that is over changes nothing.", Released)
 def release_is_idempotent(step: Step) -> bool:
     event = step.event
     if not isinstance(event, Released) or step.before.requests.get(event.ticket) == "granted":
@@ -78,11 +78,12 @@ def only_active_instances_are_leased(model: Model) -> bool:
     return all(bool(i.leases) == (i.state in ("active", "draining")) for i in model.instances.values())
 
 
-@always_of_steps("Whoever is granted an instance gets an active one, which was not draining.")
+@always_of_steps("Whoever is granted an instance gets an active one, which was not draining.", Grant)
 def draining_takes_no_lease(step: Step) -> bool:
-    before, after = step.before.instances, step.after.instances
     granted = [e.instance for e in step.effects if isinstance(e, Grant)]
-    return not granted or all(before.get(i) != "draining" and after[i].state == "active" for i in granted)
+    return all(
+        step.before.instances.get(i) != "draining" and step.after.instances[i].state == "active" for i in granted
+    )
 
 
 @always_of_states("Every lease is for the signature that was asked for.")
@@ -94,7 +95,7 @@ def leases_have_their_signature(model: Model) -> bool:
 # ---- starting and stopping ----
 
 
-@always_of_steps("An instance is started once, before anything else happens to it.")
+@always_of_steps("An instance is started once, before anything else happens to it.", StartInstance)
 def started_once(step: Step) -> bool:
     started = [e.instance for e in step.effects if isinstance(e, StartInstance)]
     if not started:
@@ -129,7 +130,9 @@ def no_shutdown_of_a_leased_instance(model: Model) -> bool:
 # ---- leaving and closing ----
 
 
-@always_of_steps("A request that was cancelled, timed out, rejected or revoked leaves no trace.")
+@always_of_steps(
+    "A request that was cancelled, timed out, rejected or revoked leaves no trace.", Cancelled, Expired, Reject, Revoke
+)
 def the_departed_leave_no_trace(step: Step) -> bool:
     event = step.event
     gone = [e.ticket for e in step.effects if isinstance(e, (Reject, Revoke))]

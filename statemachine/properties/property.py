@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..events import Effect, Event
 from ..model import Model
@@ -35,8 +35,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """What a step property has to know of the state before: each instance's state and signature, each request's state and instance."""
 
     instances: dict[int, str]
@@ -56,8 +55,7 @@ def picture(model: Model) -> Picture:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step: the picture before, the event, its effects, and the model after."""
 
     before: Picture
@@ -77,7 +75,8 @@ class Property:
 
     ``of_state`` is the same of a state, where that alone decides; then it reads nothing but what a state's canonical form tells
     (:mod:`..checking.canonical`), so that once for each such form is enough. An ``eventually`` property holds in a state where nothing is
-    left to come about, and has to hold again and again; ``fairness`` is what that assumes of the world.
+    left to come about, and has to hold again and again; ``fairness`` is what that assumes of the world. ``about``, where it names any, are
+    the kinds of events and effects that it is about: it holds for every step that has none of them.
     """
 
     name: str
@@ -86,6 +85,11 @@ class Property:
     holds: OfStep
     of_state: OfState | None = None
     fairness: str | None = None
+    about: frozenset[type] = frozenset()
+
+    def concerns(self, kinds: frozenset[type]) -> bool:
+        """Whether a step with events and effects of these ``kinds`` has to be looked at."""
+        return not self.about or not self.about.isdisjoint(kinds)
 
 
 PROPERTIES: Final[list[Property]] = []
@@ -97,9 +101,9 @@ def always_of_states(sentence: str) -> Callable[[OfState], Property]:
     return lambda holds: _of_state("always", sentence, holds)
 
 
-def always_of_steps(sentence: str) -> Callable[[OfStep], Property]:
-    """Declare what is true of every step."""
-    return lambda holds: _declared(Property(holds.__name__, "always", sentence, holds))
+def always_of_steps(sentence: str, *about: type) -> Callable[[OfStep], Property]:
+    """Declare what is true of every step; ``about`` which kinds of events and effects that is, if only of some."""
+    return lambda holds: _declared(Property(holds.__name__, "always", sentence, holds, about=frozenset(about)))
 
 
 def sometimes_a_state(sentence: str) -> Callable[[OfState], Property]:

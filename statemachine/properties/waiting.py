@@ -32,7 +32,7 @@ def pauses_are_asked_for(model: Model) -> bool:
     return True
 
 
-@always_of_steps("When a pause is over, and somebody waits, somebody is placed.")
+@always_of_steps("When a pause is over, and somebody waits, somebody is placed.", Expired)
 def pauses_end_in_service(step: Step) -> bool:
     event = step.event
     if not isinstance(event, Expired) or event.timer[0] is not TimerKind.PAUSE:
@@ -94,14 +94,14 @@ def every_waiter_can_be_woken(model: Model) -> bool:
 @always_of_states("Nobody waits for a lease of one's own to end.")
 def nobody_waits_for_oneself(model: Model) -> bool:
     for pool in model.pools.values():
+        holders = {r.owner for i in pool.instances.values() for r in i.leases.values()} if pool.waiting else ()
         for request in pool.waiting.values():
-            own = [i for i in pool.instances.values() if any(r.owner == request.owner for r in i.leases.values())]
-            if len(own) >= pool.limit and not any(_may_free_a_slot_for(request, i) for i in own):
+            if request.owner in holders and not _others_may_help(pool, request):
                 return False
     return True
 
 
-@always_of_steps("A failed start is told to the request that caused it, and to nobody else.")
+@always_of_steps("A failed start is told to the request that caused it, and to nobody else.", Reject)
 def failures_reach_their_cause(step: Step) -> bool:
     causes = (Cause.START_FAILED, Cause.START_OVERDUE)
     failures = [e for e in step.effects if isinstance(e, Reject) and e.cause in causes]
@@ -148,6 +148,12 @@ def _will_start(request: Request) -> bool:
     leaving = instance.predecessor
     planned = instance.state == "absent" and leaving is not None and leaving.state == "stopping"
     return instance.state == "starting" or (planned and leaving is not None and leaving.successor is instance)
+
+
+def _others_may_help(pool: Pool, request: Request) -> bool:
+    """Whether there is a place that its own owner does not hold, or a slot that may become free."""
+    own = [i for i in pool.instances.values() if any(r.owner == request.owner for r in i.leases.values())]
+    return len(own) < pool.limit or any(_may_free_a_slot_for(request, i) for i in own)
 
 
 def _may_free_a_slot_for(request: Request, i: Instance) -> bool:
