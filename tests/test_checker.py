@@ -41,7 +41,8 @@ PINNED = {
     "slot-gated": (9743, 16547, 19),
     "slot-gated-faults": (307, 2115, 10),
     "slot-affinity": (608, 4378, 11),
-    "slot-cost-aware": (3904, 38653, 13),
+    "slot-cost-aware": (4048, 41054, 13),
+    "pause-full": (2666, 24198, 13),
     "live-api": (617, 4853, 8),
     "live-api-2": (144, 1189, 9),
     "history-api": (162, 1172, 6),
@@ -70,6 +71,7 @@ PINNED_LARGE = {
     "large-live-slot-2": (5556, 57014, 9),
     "large-live-cost-aware": (19808, 188737, 26),
     "large-live-fair": (32604, 349367, 35),
+    "large-pause-priority": (7673, 86299, 14),
     "component-api": (20, 96, 5),
     "component-slot": (20, 94, 5),
     "side-by-side": (400, 3400, 10),
@@ -208,7 +210,7 @@ def test_a_bound_that_was_hit_is_no_pass() -> None:
 
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--scenario", "api-raise"]) == 0
-    assert "32 of 32 PASS" in capsys.readouterr().out
+    assert "33 of 33 PASS" in capsys.readouterr().out
     assert main(["check", "--scenario", "api-raise", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["api-raise"]
     assert found["states"] == PINNED["api-raise"][0]

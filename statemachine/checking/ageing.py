@@ -1,6 +1,6 @@
-"""What a policy learns from: how long leases and loads have taken. Time is abstract, so each that ends may have taken each of a few times.
+"""What a policy learns from: how long leases, loads and pauses have taken. Time is abstract: any of them may have taken any of a few times.
 
-The model itself computes the milliseconds, from the moment at which the request's present phase began: that is moved back before the step.
+The model itself computes the milliseconds, from the moment at which it began: that is set before the step. A search stands at 0.
 """
 
 from __future__ import annotations
@@ -16,24 +16,34 @@ from .scenario import Move
 __all__ = ["age", "in_every_time"]
 
 
-def in_every_time(events: Iterable[Event], saved: Snapshot, durations: Sequence[float]) -> Iterator[Move]:
-    """Each of ``events``; those that end a lease or a load in ``saved`` once for each of ``durations``."""
+def in_every_time(moves: Iterable[Move], saved: Snapshot, durations: Sequence[float]) -> Iterator[Move]:
+    """Each of ``moves``; those that end a lease or a load in ``saved``, or may end a pause, once for each of ``durations``."""
     held = {request.ticket for request in saved.requests if request.state == "granted"}
-    for event in events:
-        ends = event.ticket in held if isinstance(event, Released | Cancelled) else _loaded(event) is not None
-        yield from (Move(event, None, seconds) for seconds in (durations if ends else (0.0,)))
+    pauses = any(kind is TimerKind.PAUSE for (kind, _), _ in saved.timers)
+    for move in moves:
+        if pauses or _loaded(move.event) is not None or _ended(move.event) in held:
+            yield from (move._replace(seconds=seconds) for seconds in durations)
+        else:
+            yield move
 
 
 def age(model: Model, move: Move) -> None:
-    """Let the lease or the load that ``move`` ends have begun as long ago as it says."""
-    event = move.event
+    """Let the lease or the load that ``move`` ends, and every pause, have begun as long ago as it says."""
     aged: Iterable[Request] = ()
-    if isinstance(event, Released | Cancelled):
-        aged = [model.requests[event.ticket]]
-    elif (instance := _loaded(event)) is not None:
+    if (ticket := _ended(move.event)) is not None:
+        aged = [model.requests[ticket]] if ticket in model.requests else ()
+    elif (instance := _loaded(move.event)) is not None:
         aged = model.instances[instance].assigned.values()
     for request in aged:
-        request.since -= move.seconds
+        request.since = -move.seconds
+    for pool in model.pools.values():
+        if pool.kept is not None:
+            pool.kept.idle_since = -move.seconds
+
+
+def _ended(event: Event) -> int | None:
+    """The request that ``event`` ends."""
+    return event.ticket if isinstance(event, Released | Cancelled) else None
 
 
 def _loaded(event: Event) -> int | None:

@@ -37,7 +37,8 @@ class Scenario:
     """What the checker explores. ``faults`` allows failing starts and shutdowns, cancels, overdue deadlines, broken and second releases;
     ``closing`` allows the manager to close at any moment. ``shows`` are the ``sometimes`` properties expected in it. ``history`` tells
     states apart by how everything came into them, to see every pair of transitions that can follow each other. ``durations`` are the
-    seconds that a lease or a load may have taken when it ends, any of them each time: for policies that learn from it (else: no time)."""
+    seconds that a lease, a load or a pause may have taken when it ends, any of them each time: for policies that learn from it (else: no
+    time)."""
 
     name: str
     config: ProviderManagerConfig

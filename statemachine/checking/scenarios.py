@@ -129,6 +129,13 @@ STANDARD: Final = (
         durations=NONE_OR_SOME,
     ),
     Scenario(
+        "pause-full",
+        _local(on_conflict="wait", policy=Experienced, max_waiting=1),
+        (Wish("local", "a", 2), Wish("local", "b", 1), Wish("local", "b", 1, priority=1)),
+        ("pause", "queue_full", SOMEBODY_PASSED_OVER, "close"),
+        durations=NONE_OR_SOME,
+    ),
+    Scenario(
         "live-api",
         _api(1),
         (
@@ -237,6 +244,13 @@ LARGE: Final = (
     _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
     _live("large-live-cost-aware", Experienced, busy=1, durations=NONE_OR_SOME, shows=("pause",)),
     _live("large-live-fair", partial(Fair, 1, 1), durations=NONE_OR_SOME),
+    Scenario(
+        "large-pause-priority",
+        _local(on_conflict="wait", policy=Experienced, parallel=2),
+        (Wish("local", "a", 2), Wish("local", "b", 1), Wish("local", "a", 1, priority=1)),
+        ("pause", SOMEBODY_PASSED_OVER, "close"),
+        durations=NONE_OR_SOME,
+    ),
     *COMPONENTS,
     _side_by_side(),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cache, partial
+from itertools import chain
 from typing import Final
 
 from ..events import (
@@ -76,6 +77,7 @@ class ModelSystem:
         self._to_come: Final = of_states([close_ends] if scenario.closing else [])
         self._symmetry: Final = Symmetry(self._kinds(symmetric and not self._watched))
         self._structures: Final[dict[Hashable, Hashable]] = {}  # each kept once: thousands of states share some dozens
+        self._takes_time: Final = scenario.durations != (0.0,)
         self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
         self._before = picture(self._model)
         self._due: list[_Duty] = []
@@ -115,7 +117,7 @@ class ModelSystem:
         restore(model, state.model)
         if state is not self._stepped:
             self._stepped, self._before, self._due = state, picture(model), _duties(model)
-        if move.seconds:
+        if self._takes_time:
             age(model, move)
         try:
             effects, fired = split(model.step(move.event, 0.0))
@@ -200,18 +202,14 @@ class ModelSystem:
 
     def events(self, state: State) -> Iterator[Move]:
         """Every event that may come next."""
-        saved = state.model
-        if not saved.closed:
-            yield from self._acquires(state)
-            if self.scenario.closing:
-                if not saved.closing:
-                    yield Move(CloseRequested())
-                yield Move(CloseRequested(grace=False))
-        others = self._others(saved)
-        durations = self.scenario.durations
-        yield from map(Move, others) if durations == (0.0,) else in_every_time(others, saved, durations)
+        moves = chain(self._acquires(state), map(Move, self._others(state.model)))
+        return in_every_time(moves, state.model, self.scenario.durations) if self._takes_time else moves
 
     def _others(self, saved: Snapshot) -> Iterator[Event]:
+        if self.scenario.closing and not saved.closed:
+            if not saved.closing:
+                yield CloseRequested()
+            yield CloseRequested(grace=False)
         yield from self._of_requests(saved)
         yield from self._of_instances(saved)
         yield from (Expired(t) for t, _ in saved.timers if self.scenario.faults or t[0] is TimerKind.PAUSE)
@@ -220,6 +218,8 @@ class ModelSystem:
 
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1
+        if state.model.closed:
+            return
         for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
             if state.left[index] and not (wish.owner and _is_busy(state.model, wish.owner)):
                 owner = wish.owner or f"task {ticket}"

@@ -40,6 +40,12 @@ def pauses_end_in_service(step: Step) -> bool:
     return any(placed(step)) or "waiting" not in step.before.requests.values()
 
 
+@always_of_steps("Nobody is refused because an instance is kept idle for others.", Reject)
+def pauses_refuse_nobody(step: Step) -> bool:
+    contended = (e for e in step.effects if isinstance(e, Reject) and e.cause in _CONTENTION)
+    return all(step.after.pools[effect.demand.pool].kept is None for effect in contended)
+
+
 @always_of_steps(
     "No request is placed while one of higher priority, or under first come, first served an older one, waits."
 )
@@ -119,6 +125,8 @@ def _could_serve(pool: Pool) -> bool:
     wanted = pool.waiting[choice.ticket].signature
     return live(pool) < pool.limit or any(_could_take(i, wanted) for i in pool.instances.values())
 
+
+_CONTENTION: Final = frozenset({Cause.LIMIT, Cause.CONFLICT, Cause.BUSY, Cause.QUEUE_FULL})
 
 _AT_WORK: Final = frozenset({"starting", "active", "draining"})
 

@@ -66,6 +66,18 @@ class PausesWithoutEnd(Model):
         pool.kept = instance
 
 
+class RefusesForAPause(Model):
+    """Keeps an idle instance when the policy asks for it, though the queue is full."""
+
+    def _keep(self, pool: Pool, pause: Pause) -> bool:
+        if super()._keep(pool, pause) or pool.kept is not None:
+            return True
+        kept = [i for i in pool.idle.values() if i.demand.signature == pause.signature]
+        for instance in kept:
+            self._pause(pool, instance, instance.idle_since + pause.milliseconds / 1000)
+        return bool(kept)
+
+
 class PausesAgain(Model):
     """Does not tell the policy that a pause is over, so that it asks for another."""
 

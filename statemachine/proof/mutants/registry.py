@@ -44,6 +44,7 @@ MODELS: Final = (
     ModelMutant("miscounts", "D12", pools.Miscounts, "api-wait", "books_are_right"),
     ModelMutant("lies about its bound", "contract", policies.LiesAboutItsBound, "slot-gated", "passing_within_bound"),
     ModelMutant("pauses without end", "classic", policies.PausesWithoutEnd, "slot-cost-aware", "pauses_are_asked_for"),
+    ModelMutant("refuses for a pause", "starvation", policies.RefusesForAPause, "pause-full", "pauses_refuse_nobody"),
     ModelMutant("pauses again", "starvation", policies.PausesAgain, "slot-cost-aware", "pauses_end_in_service"),
     ModelMutant("lies about its work", "contract", policies.LiesAboutItsWork, "slot-gated", "work_conservation"),
     ModelMutant("starves", "starvation", policies.Starves, "live-fifo", "every_waiter_is_served[b]"),
