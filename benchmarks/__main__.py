@@ -43,8 +43,8 @@ def measure(rounds: int) -> list[Figure]:
     figures.append(_tell(Figure("10 to 10,000 waiters, manager", growth, 1.25, "x CapacityLimiter's growth", details)))
     step = growth_of_step(rounds)
     figures.append(_tell(Figure("10 to 10,000 waiters, step alone", step.ratio, 1.25, "x with 10", step.as_json())))
-    for name, policy in POLICIES.items():
-        growth_here = growth_of_policy(policy, rounds)
+    for name, (policy, agents) in POLICIES.items():
+        growth_here = growth_of_policy(policy, agents, rounds)
         label = f"10 to 10,000 waiters, {name}"
         figures.append(_tell(Figure(label, growth_here.ratio, 1.25, "x with 10", growth_here.as_json())))
     trigger = machine_trigger(rounds)

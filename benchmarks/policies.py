@@ -17,13 +17,15 @@ FEW, MANY = 10, 10_000
 MODELS: Final = "abcdefg"
 AGENTS: Final = 6
 
-POLICIES: Final[dict[str, PolicyFactory]] = {
-    "fifo": Fifo,
-    "gated": Gated,
-    "affinity": partial(Affinity, 16),
-    "cost_aware": CostAware,
-    "fair": Fair,
+POLICIES: Final[dict[str, tuple[PolicyFactory, int]]] = {
+    "fifo": (Fifo, AGENTS),
+    "gated": (Gated, AGENTS),
+    "affinity": (partial(Affinity, 16), AGENTS),
+    "cost_aware": (CostAware, AGENTS),
+    "fair": (Fair, AGENTS),
+    "fair, an agent each": (Fair, MANY),
 }
+"""And how many agents there are at most, if as many wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,16 @@ class _Waiter:
     is_assigned: bool = False
 
 
-def growth_of_policy(make: PolicyFactory, rounds: int, operations: int = 5000) -> Comparison:
-    """Seconds per hand-off (a choice, a departure, the end of a lease, an arrival) with many waiters of mixed models, against few."""
-    return compare(_hand_offs(make, MANY, operations), _hand_offs(make, FEW, operations), rounds)
+def growth_of_policy(make: PolicyFactory, agents: int, rounds: int, operations: int = 5000) -> Comparison:
+    """Seconds per hand-off (a choice, a departure, the end of a lease, an arrival) with many waiters of mixed models, against few.
+
+    They are requests of ``agents`` agents in turn.
+    """
+    many, few = _hand_offs(make, agents, MANY, operations), _hand_offs(make, agents, FEW, operations)
+    return compare(many, few, rounds)
 
 
-def _hand_offs(make: PolicyFactory, waiters: int, operations: int) -> Callable[[], float]:
+def _hand_offs(make: PolicyFactory, agents: int, waiters: int, operations: int) -> Callable[[], float]:
     policy = Prioritised(make)  # as in the model
     waiting: dict[int, _Waiter] = {}
     ticket = 0
@@ -48,7 +54,7 @@ def _hand_offs(make: PolicyFactory, waiters: int, operations: int) -> Callable[[
     def arrive() -> None:
         nonlocal ticket
         ticket += 1
-        waiting[ticket] = _Waiter(ticket, MODELS[ticket % len(MODELS)], f"agent {ticket % AGENTS}")
+        waiting[ticket] = _Waiter(ticket, MODELS[ticket % len(MODELS)], f"agent {ticket % agents}")
         policy.arrived(waiting[ticket])
 
     def work() -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statemachine import policies
 from statemachine.policies import (
     Affinity,
     Choice,
@@ -28,6 +24,7 @@ from statemachine.policies import (
 
 from .naive_policies import Naive, NaiveAffinity, NaiveCostAware, NaiveGated
 from .one_slot import Asked, Slot
+from .steps import steps_in_policies
 
 EVENTS = st.lists(
     st.one_of(
@@ -175,8 +172,6 @@ def test_the_agent_that_was_served_least_goes_first() -> None:
 
 # ---- cost ----
 
-FOLDER = str(Path(policies.__file__).parent)
-
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_decision_takes_no_more_steps_with_ten_thousand_waiters_than_with_ten(name: str) -> None:
@@ -185,22 +180,12 @@ def test_a_decision_takes_no_more_steps_with_ten_thousand_waiters_than_with_ten(
 
 
 def _steps_of_hand_offs(make: PolicyFactory, waiters: int, hand_offs: int = 200) -> int:
-    """Lines of Python that the policy runs while a request is served and another one comes, so many times."""
+    """That the policy takes while a request is served and another one comes, so many times."""
     slot = Slot(make)
     for number in range(waiters):
         slot.arrive("abcdefg"[number % 7])
-    steps = 0
 
-    def count(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal steps
-        if not frame.f_code.co_filename.startswith(FOLDER):
-            return None
-        steps += event == "line"
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
+    def work() -> None:
         for number in range(hand_offs):
             policy, choice = slot.policy, slot.policy.choose()
             assert isinstance(choice, Choice)
@@ -208,6 +193,5 @@ def _steps_of_hand_offs(make: PolicyFactory, waiters: int, hand_offs: int = 200)
             slot.tickets += 1
             slot.waiting[slot.tickets] = Asked(slot.tickets, "abcdefg"[number % 7])
             policy.arrived(slot.waiting[slot.tickets])
-    finally:
-        sys.settrace(before)
-    return steps
+
+    return steps_in_policies(work)

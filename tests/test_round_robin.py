@@ -6,6 +6,7 @@ import pickle
 
 from statemachine.policies.round_robin import RoundRobin
 
+from .steps import steps_in_policies
 from .test_queueing import W
 
 
@@ -74,3 +75,26 @@ def test_a_model_for_which_nobody_waits_any_more_keeps_no_memory() -> None:
         agents.add(waiter := W(ticket, f"model {ticket}"))
         agents.remove(waiter)
     assert len(pickle.dumps(agents)) < 1000  # bytes; an entry for each would take 10,000
+
+
+def test_a_turn_takes_no_more_steps_with_ten_thousand_agents_than_with_ten() -> None:
+    assert _steps_of_turns(10_000) <= 1.25 * _steps_of_turns(10)
+
+
+def _steps_of_turns(agents: int) -> int:
+    """That twenty turns take, in each of which one request is served and another one comes, of an agent not seen before."""
+    robin = RoundRobin(10)
+    waiting = {ticket: W(ticket, "xy"[ticket % 2], agent=f"agent {ticket}") for ticket in range(agents)}
+    for waiter in waiting.values():
+        robin.add(waiter)
+
+    def work() -> None:
+        for turn in range(20):
+            robin.begin("xy"[turn % 2])
+            served = waiting[robin.first(None)]
+            robin.remove(served)
+            robin.charge(served, 25)
+            newcomer = waiting[agents + turn] = W(agents + turn, served.signature, agent=f"agent {agents + turn}")
+            robin.add(newcomer)
+
+    return steps_in_policies(work)
