@@ -204,7 +204,7 @@ class _Run:
         self.arrived[call] = now
         ticket = len(issued)
         event = AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout)
-        for effect in self.model_step(event, now):
+        for effect in self.model_step(event, now):  # step(), written out, here and in end(): runs consist of these two
             self.carry_out[type(effect)](effect)
 
     def grant(self, effect: Grant) -> None:

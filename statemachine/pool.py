@@ -1,6 +1,6 @@
 """The records of the model, and a pool's book-keeping: which of its instances could serve whom.
 
-Nothing is decided here. Every lookup that a decision needs takes constant time, because each instance stands on one
+Nothing is decided here. No lookup that a decision needs grows with those who wait, because each instance stands on one
 *shelf*, chosen from its state alone by :meth:`Pool.refile`, which is called after every change.
 """
 

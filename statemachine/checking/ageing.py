@@ -16,19 +16,22 @@ from .scenario import Move
 __all__ = ["age", "in_every_time"]
 
 
-def in_every_time(moves: Iterable[Move], saved: Snapshot, durations: Sequence[float]) -> Iterator[Move]:
-    """Each of ``moves``; those that end a lease or a load in ``saved``, or may end a pause, once for each of ``durations``."""
+def in_every_time(moves: Iterable[Move], saved: Snapshot, durations: Sequence[float], pauses: bool) -> Iterator[Move]:
+    """Each of ``moves``; those that end a lease or a load in ``saved`` once for each of ``durations``.
+
+    If there may be ``pauses``, so are all moves while an instance is idle, because that may be what they end, or should have been.
+    """
     held = {request.ticket for request in saved.requests if request.state == "granted"}
-    pauses = any(kind is TimerKind.PAUSE for (kind, _), _ in saved.timers)
+    idle = pauses and any(instance.state == "idle" for instance in saved.instances)
     for move in moves:
-        if pauses or _loaded(move.event) is not None or _ended(move.event) in held:
+        if idle or _loaded(move.event) is not None or _ended(move.event) in held:
             yield from (move._replace(seconds=seconds) for seconds in durations)
         else:
             yield move
 
 
 def age(model: Model, move: Move) -> None:
-    """Let the lease or the load that ``move`` ends, and every pause, have begun as long ago as it says."""
+    """Let the lease or the load that ``move`` ends, and all idleness, have begun as long ago as it says."""
     aged: Iterable[Request] = ()
     if (ticket := _ended(move.event)) is not None:
         aged = [model.requests[ticket]] if ticket in model.requests else ()
@@ -36,9 +39,9 @@ def age(model: Model, move: Move) -> None:
         aged = model.instances[instance].assigned.values()
     for request in aged:
         request.since = -move.seconds
-    for pool in model.pools.values():
-        if pool.kept is not None:
-            pool.kept.idle_since = -move.seconds
+    for one in model.instances.values():
+        if one.state == "idle":
+            one.idle_since = -move.seconds
 
 
 def _ended(event: Event) -> int | None:

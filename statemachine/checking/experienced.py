@@ -10,8 +10,8 @@ __all__ = ["Experienced"]
 class Experienced(CostAware):
     """CostAware, which has seen somebody wait for 100 ms, and lets one newcomer in.
 
-    Loads take sixteen milliseconds, and answers one, or four if they take any time at all; a pause takes none, or sixteen. So switches
-    are dear or they are not, turns are stretched and paused in or not, and what is usual is learned in every order, of few levels.
+    Loads take sixteen milliseconds, and answers one, or four if they take any time at all. So switches are dear or they are not, turns
+    are stretched and paused in or not, and what is usual is learned in every order, of few levels. Pauses are of sixteen milliseconds.
     """
 
     def __init__(self, quantum: int | None = None) -> None:
@@ -23,6 +23,3 @@ class Experienced(CostAware):
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
         super().served(waiter, 4 if milliseconds else 1)
-
-    def paused(self, milliseconds: int) -> None:
-        super().paused(16 if milliseconds else 0)

@@ -16,7 +16,8 @@ __all__ = ["COMPONENTS", "LARGE", "NONE_OR_SOME", "STANDARD"]
 
 TIMEOUT: Final = 1.0  # any number: time does not pass
 
-NONE_OR_SOME: Final = (0.0, 0.001)  # seconds: what Experienced takes for little or for much, and a quantum of Fair's
+NONE_OR_SOME: Final = (0.0, 0.001)  # seconds: a quantum of Fair's
+NONE_OR_PAUSE: Final = (0.0, 0.016)  # seconds: what Experienced takes for little or for much, and as long as it pauses
 
 
 def _never_called(config: AdapterConfig) -> Adapter:
@@ -126,14 +127,14 @@ STANDARD: Final = (
         _local(on_conflict="wait", policy=Experienced),
         (Wish("local", "a", 3), Wish("local", "b", 1)),
         ("pause", "failure_with_waiters", SOMEBODY_PASSED_OVER, "close"),
-        durations=NONE_OR_SOME,
+        durations=NONE_OR_PAUSE,
     ),
     Scenario(
         "pause-full",
         _local(on_conflict="wait", policy=Experienced, max_waiting=1),
         (Wish("local", "a", 2), Wish("local", "b", 1), Wish("local", "b", 1, priority=1)),
         ("pause", "queue_full", SOMEBODY_PASSED_OVER, "close"),
-        durations=NONE_OR_SOME,
+        durations=NONE_OR_PAUSE,
     ),
     Scenario(
         "live-api",
@@ -242,14 +243,14 @@ LARGE: Final = (
     _endless("large-slot-raise-2", _local(parallel=2), (3, 3, 3), ("contention", "eviction_for_room", "close")),
     _waits("large-live-slot", _local(on_conflict="wait"), (2, 2, 1)),
     _waits("large-live-slot-2", _local(on_conflict="wait", parallel=2), (2, 2, 1)),
-    _live("large-live-cost-aware", Experienced, busy=1, durations=NONE_OR_SOME, shows=("pause",)),
+    _live("large-live-cost-aware", Experienced, busy=1, durations=NONE_OR_PAUSE, shows=("pause",)),
     _live("large-live-fair", partial(Fair, 1, 1), durations=NONE_OR_SOME),
     Scenario(
         "large-pause-priority",
         _local(on_conflict="wait", policy=Experienced, parallel=2),
         (Wish("local", "a", 2), Wish("local", "b", 1), Wish("local", "a", 1, priority=1)),
         ("pause", SOMEBODY_PASSED_OVER, "close"),
-        durations=NONE_OR_SOME,
+        durations=NONE_OR_PAUSE,
     ),
     *COMPONENTS,
     _side_by_side(),

@@ -78,6 +78,7 @@ class ModelSystem:
         self._symmetry: Final = Symmetry(self._kinds(symmetric and not self._watched))
         self._structures: Final[dict[Hashable, Hashable]] = {}  # each kept once: thousands of states share some dozens
         self._takes_time: Final = scenario.durations != (0.0,)
+        self._pauses: Final = not scenario.config.policy().work_conserving
         self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
         self._before = picture(self._model)
         self._due: list[_Duty] = []
@@ -203,7 +204,9 @@ class ModelSystem:
     def events(self, state: State) -> Iterator[Move]:
         """Every event that may come next."""
         moves = chain(self._acquires(state), map(Move, self._others(state.model)))
-        return in_every_time(moves, state.model, self.scenario.durations) if self._takes_time else moves
+        if not self._takes_time:
+            return moves
+        return in_every_time(moves, state.model, self.scenario.durations, self._pauses)
 
     def _others(self, saved: Snapshot) -> Iterator[Event]:
         if self.scenario.closing and not saved.closed:

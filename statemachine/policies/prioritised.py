@@ -34,7 +34,7 @@ class Prioritised:
         self._unused: Policy | None = policy()
         self.bound: Final = self._unused.bound
         self.work_conserving: Final = self._unused.work_conserving
-        self.charges: Final = getattr(type(self._unused), "served", None) is not BasePolicy.served
+        self.charges: Final = getattr(self._unused.served, "__func__", None) is not BasePolicy.served
         """Whether the policy makes anything of :meth:`served`; else it need not be called."""
 
     def arrived(self, waiter: Waiter) -> None:

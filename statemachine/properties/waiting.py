@@ -40,10 +40,11 @@ def pauses_end_in_service(step: Step) -> bool:
     return any(placed(step)) or "waiting" not in step.before.requests.values()
 
 
-@always_of_steps("Nobody is refused because an instance is kept idle for others.", Reject)
-def pauses_refuse_nobody(step: Step) -> bool:
+@always_of_steps("Nobody is refused for want of a place while an instance is idle, or kept so for others.", Reject)
+def nobody_is_refused_beside_an_idle_instance(step: Step) -> bool:
     contended = (e for e in step.effects if isinstance(e, Reject) and e.cause in _CONTENTION)
-    return all(step.after.pools[effect.demand.pool].kept is None for effect in contended)
+    pools = [step.after.pools[effect.demand.pool] for effect in contended]
+    return not any(i.state == "idle" for pool in pools for i in pool.instances.values())
 
 
 @always_of_steps(
