@@ -185,7 +185,7 @@ class Moves:
         else:
             provider = config.provider(key[1])
             limit, idle_timeout = config.limit_of(provider), config.idle_timeout_of(provider)
-            pool = Pool(key, limit, idle_timeout, config.on_limit == "raise", Fifo())
+            pool = Pool(key, limit, idle_timeout, config.on_limit == "raise", Fifo(), is_charged=False)
         self.pools[key] = pool
         return pool
 

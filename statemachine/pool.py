@@ -106,7 +106,7 @@ class Pool:
         raises: bool,
         policy: Policy,
         *,
-        is_charged: bool = False,
+        is_charged: bool,
     ) -> None:
         self.key = key
         self.is_slot: Final = key[0] == "slot"

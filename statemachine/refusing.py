@@ -27,8 +27,8 @@ class Refusing(Moves):
         return Cause.BUSY if held_by is not None and held_by.demand.signature == request.signature else Cause.CONFLICT
 
     def _waits_for_itself(self, pool: Pool, request: Request) -> bool:
-        """Whether nobody but the owner of ``request`` could end its waiting, by releasing what it holds here already."""
-        own = pool.leases_by_owner.get(request.owner, 0)
+        """Whether nobody but the owner of ``request``, who holds leases here, could end its waiting, by releasing them."""
+        own = pool.leases_by_owner[request.owner]
         if own < pool.limit:
             return False
         if not pool.is_slot:

@@ -170,6 +170,15 @@ async def test_a_shutdown_that_hangs_at_close_is_bounded(autojump_clock: MockClo
     assert manager.statistics().counters.shutdown_failures == 2
 
 
+async def test_a_shutdown_that_hangs_is_bounded_when_the_body_fails(autojump_clock: MockClock) -> None:
+    with pytest.raises(KeyError):
+        async with api_manager(Recorder(a=Script(unload=math.inf)), shutdown_timeout=7) as manager:
+            async with manager.acquire(A):
+                pass
+            raise KeyError
+    assert trio.current_time() == 7
+
+
 async def test_acquiring_while_it_closes_fails(autojump_clock: MockClock) -> None:
     recorder = Recorder()
     late: list[Attempt] = []

@@ -57,6 +57,16 @@ async def test_an_idle_instance_of_the_signature_is_taken_first(autojump_clock: 
     assert len(recorder.made) == 1
 
 
+async def test_of_two_idle_instances_the_one_used_last_is_taken(autojump_clock: MockClock) -> None:
+    recorder = Recorder()
+    async with api_manager(recorder, limit=2) as manager, trio.open_nursery() as nursery:
+        for seconds in (5, 3):
+            await spawn(nursery, manager, A, seconds)
+        await trio.sleep(6)
+        async with manager.acquire(A) as lease:
+            assert lease.adapter is recorder.made[0]
+
+
 async def test_an_api_instance_has_one_lease(autojump_clock: MockClock) -> None:
     recorder = Recorder(a=Script(load=5))
     async with api_manager(recorder, limit=2) as manager, trio.open_nursery() as nursery:

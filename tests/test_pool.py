@@ -55,7 +55,7 @@ def test_an_instance_stands_where_its_state_says(
     instance.assigned = {ticket: request(ticket) for ticket in range(assigned)}
     instance.successor = Instance(2, demand()) if successor else None
     assert instance.belongs() == Standing(shelf, keeps)
-    pool = Pool(KEY, 1, None, False, Fifo())
+    pool = Pool(KEY, 1, None, False, Fifo(), is_charged=False)
     pool.instances[1] = instance
     pool.live = 1
     pool.refile(instance)
@@ -73,8 +73,20 @@ def test_an_instance_stands_where_its_state_says(
     assert not any((pool.idle, pool.usable, pool.loading, pool.vacating))
 
 
+def test_of_several_starts_the_one_in_the_middle_ends_first() -> None:
+    pool, instances = Pool(KEY, 3, None, False, Fifo(), is_charged=False), [Instance(n, demand()) for n in (1, 2, 3)]
+    for instance in instances:
+        instance.state = "starting"
+        pool.refile(instance)
+    instances[1].state = "idle"
+    pool.refile(instances[1])
+    first, second, third = instances
+    assert list(pool.loading.values()) == [[first, third]]
+    assert list(pool.usable.values()) == [[second]]
+
+
 def test_an_owner_may_wait_twice() -> None:
-    pool, waiting = Pool(KEY, 1, None, False, Fifo()), [request(1), request(2)]
+    pool, waiting = Pool(KEY, 1, None, False, Fifo(), is_charged=False), [request(1), request(2)]
     for one in waiting:
         pool.enqueue(one)
     assert pool.waiting_by_owner == {"owner": waiting}

@@ -359,3 +359,12 @@ def test_a_renamed_memory_is_in_order() -> None:
     twin = Affinity()
     twin.restore(policy.snapshot(lambda ticket: ticket))
     assert twin.snapshot(lambda ticket: ticket) == ("x", (2, 3))
+
+
+def test_a_policy_is_told_of_service_only_where_it_makes_anything_of_it() -> None:
+    class Counts(Fifo):
+        def __init__(self) -> None:
+            super().__init__()
+            self.served = print  # type: ignore[method-assign,assignment]
+
+    assert [Prioritised(make).charges for make in (Fifo, Gated, CostAware, Counts)] == [False, True, True, True]

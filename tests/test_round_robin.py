@@ -77,6 +77,80 @@ def test_a_model_for_which_nobody_waits_any_more_keeps_no_memory() -> None:
     assert len(pickle.dumps(agents)) < 1000  # bytes; an entry for each would take 10,000
 
 
+def test_nobody_has_had_a_round_who_was_not_served() -> None:
+    assert not RoundRobin(1).has_had_a_round(W(1, "x", agent="new"))
+
+
+def test_no_time_is_nothing_to_remember() -> None:
+    agents = RoundRobin(10)
+    agents.charge(W(1, "x", agent="a"), 0)
+    assert agents.snapshot() == ()
+
+
+def test_who_comes_too_late_for_a_turn_is_in_the_next_one() -> None:
+    agents = RoundRobin(10)
+    early, late = W(1, "x", agent="served"), W(2, "x", agent="new")
+    for waiter in (early, late):
+        agents.add(waiter)
+    agents.charge(early, 10)
+    agents.begin("x")
+    assert agents.first(1) == 1, "who would be first was not admitted"
+    agents.begin("x")
+    assert agents.first(None) == 2
+
+
+def test_who_came_too_late_for_a_turn_may_have_gone_before_the_next_one() -> None:
+    agents = RoundRobin(10)
+    early, late, other = W(1, "x", agent="served"), W(2, "x", agent="new"), W(3, "y")
+    for waiter in (early, late, other):
+        agents.add(waiter)
+    agents.charge(early, 10)
+    agents.begin("x")
+    assert agents.first(1) == 1
+    agents.remove(early)
+    agents.remove(late)
+    agents.begin("y")
+    assert agents.first(None) == 3
+
+
+def test_who_has_waited_for_turns_is_forgotten_a_turn_after_leaving() -> None:
+    agents = RoundRobin(10)
+    other, patient = W(1, "x"), W(2, "x", agent="patient")
+    for waiter in (other, patient):
+        agents.add(waiter)
+    agents.charge(patient, 25)
+    for _ in range(3):
+        agents.begin("x")
+        assert agents.snapshot() == (("patient", 25, False),)
+    agents.remove(patient)
+    agents.begin("x")
+    assert agents.snapshot() == ()
+
+
+def test_what_is_restored_goes_on() -> None:
+    agents = RoundRobin(10)
+    one, two = W(1, "x", agent="one"), W(2, "x", agent="two")
+    for waiter in (one, two):
+        agents.add(waiter)
+    agents.restore((("gone", 15, False), ("one", 25, False), ("two", 38, True)), "x")
+    agents.begin("x")
+    assert agents.snapshot() == (("one", 5, False), ("two", 18, False))
+    agents.remove(one)
+    agents.begin("x")
+    assert agents.snapshot() == (("two", 8, False),)
+
+
+def test_who_waits_for_a_model_without_a_turn_takes_no_more_memory_with_time() -> None:
+    agents = RoundRobin(10)
+    agents.add(W(1, "y", agent="a"))
+    for ticket in range(2, 2000):
+        agents.add(waiter := W(ticket, "x", agent="a"))
+        agents.begin("x")
+        agents.remove(waiter)
+        agents.charge(waiter, 10)
+    assert len(pickle.dumps(agents)) < 3000  # bytes; an entry for each would take 30,000
+
+
 def test_a_turn_takes_no_more_steps_with_ten_thousand_agents_than_with_ten() -> None:
     assert _steps_of_turns(10_000) <= 1.25 * _steps_of_turns(10)
 
