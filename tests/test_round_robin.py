@@ -132,7 +132,7 @@ def test_what_is_restored_goes_on() -> None:
     one, two = W(1, "x", agent="one"), W(2, "x", agent="two")
     for waiter in (one, two):
         agents.add(waiter)
-    agents.restore((("gone", 15, False), ("one", 25, False), ("two", 38, True)), "x")
+    agents.restore((("gone", 39, False), ("one", 25, False), ("two", 38, True)), "x")
     agents.begin("x")
     assert agents.snapshot() == (("one", 5, False), ("two", 18, False))
     agents.remove(one)
