@@ -49,6 +49,7 @@ INVISIBLE = {
     "head of line",
     "pauses without end",
     "pauses again",
+    "refuses for a pause",
     "one too many waits",  # the specifications bound no queue
     "one too few waits",
 }
