@@ -11,9 +11,10 @@ from statemachine.policies import Affinity, Choice, CostAware, Fair, Fifo, Gated
 
 from .measure import Comparison, compare, timed
 
-__all__ = ["POLICIES", "growth_of_policy"]
+__all__ = ["MANY", "POLICIES", "growth_of_policy"]
 
-FEW, MANY = 10, 10_000
+FEW: Final = 10
+MANY: Final = 10_000
 MODELS: Final = "abcdefg"
 AGENTS: Final = 6
 
