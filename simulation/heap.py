@@ -92,7 +92,7 @@ class HeapDriver:
         self.alone: Final = [_alone(answer) for answer in self.answers]
         self.slowdown: Final = timing.slowdown
         self.predecessors: Final = [len(call.after) for call in workload.calls]
-        self.releases: Final = [Released(1 + number) for number in range(len(workload.calls))]  # by ticket, less one
+        self.releases: Final = list(map(Released, range(1 + len(workload.calls))))  # by ticket
         self.followers: Final[list[list[int]]] = [[] for _ in workload.calls]
         for call in workload.calls:
             for earlier in call.after:
@@ -144,7 +144,7 @@ class _Run:
         self.sequence = count()
         self.left = calls
         self.unfinished = plan.predecessors.copy()  # how many of those it comes after
-        self.issued: list[int] = []  # the call of each ticket, less one
+        self.issued = [-1]  # the call of each ticket; there is no ticket 0
         self.arrived = [0.0] * calls
         self.queued = [0.0] * calls
         self.loading = [0.0] * calls
@@ -200,16 +200,16 @@ class _Run:
 
     def issue(self, call: int) -> None:
         issued, now = self.issued, self.now
+        ticket = len(issued)
         issued.append(call)
         self.arrived[call] = now
-        ticket = len(issued)
         event = AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout)
         for effect in self.model_step(event, now):  # step(), written out, here and in end(): runs consist of these two
             self.carry_out[type(effect)](effect)
 
     def grant(self, effect: Grant) -> None:
         ticket, now = effect.ticket, self.now
-        call = self.issued[ticket - 1]
+        call = self.issued[ticket]
         self.queued[call], self.loading[call] = effect.queued, effect.loading
         if effect.instance not in self.busy:
             self.busy.add(effect.instance)
@@ -223,7 +223,7 @@ class _Run:
             heappush(self.heap, (now + all_, END, next(self.sequence), self.on_end, ticket))
 
     def reject(self, effect: Reject) -> None:
-        call = self.issued[effect.ticket - 1]
+        call = self.issued[effect.ticket]
         self.outcome[call] = type(refusal(effect, None)).__name__
         self.finish(call)
 
@@ -231,12 +231,12 @@ class _Run:
         instance = self.model.requests[ticket].instance
         assert instance is not None, "a granted request has an instance"
         now, carry_out = self.now, self.carry_out
-        for effect in self.model_step(self.releases[ticket - 1], now):
+        for effect in self.model_step(self.releases[ticket], now):
             carry_out[type(effect)](effect)
         if instance.state == "idle":
             self.busy.remove(instance.id)
             self.residency.enter(instance.id, instance.demand.model, "resident", now)
-        self.finish(self.issued[ticket - 1])
+        self.finish(self.issued[ticket])
 
     def finish(self, call: int) -> None:
         self.finished[call] = self.now
@@ -249,19 +249,19 @@ class _Run:
     # ---- calls that share an instance: piece by piece, because others come and go ----
 
     def begin(self, ticket: int) -> None:
-        prefill = self.plan.answers[self.issued[ticket - 1]].prefill
+        prefill = self.plan.answers[self.issued[ticket]].prefill
         self.push(prefill * self.slowdown(ticket), END, self.first_piece, ticket)
 
     def first_piece(self, ticket: int) -> None:
-        piece = next(self.pieces[self.issued[ticket - 1]])
+        piece = next(self.pieces[self.issued[ticket]])
         self.push(piece * self.slowdown(ticket), END, self.first_token_is_there, ticket)
 
     def first_token_is_there(self, ticket: int) -> None:
-        self.first_token[self.issued[ticket - 1]] = self.now
+        self.first_token[self.issued[ticket]] = self.now
         self.next_piece(ticket)
 
     def next_piece(self, ticket: int) -> None:
-        piece = next(self.pieces[self.issued[ticket - 1]], None)
+        piece = next(self.pieces[self.issued[ticket]], None)
         if piece is None:
             self.end(ticket)
         else:
