@@ -14,6 +14,7 @@ from typing import Any
 
 from .core import growth_of_manager, growth_of_step, machine_trigger, warm_acquire_release
 from .heap import heap_driver, model_alone
+from .measure import apart
 from .plot import plot
 from .policies import MANY, POLICIES, growth_of_policy
 
@@ -35,22 +36,22 @@ class Figure:
 def measure(rounds: int) -> list[Figure]:
     """Take all figures, telling of each as it is done."""
     figures = []
-    warm = warm_acquire_release(rounds)
+    warm = apart(warm_acquire_release, rounds)
     figures.append(_tell(Figure("warm acquire + release", warm.ratio, 3.0, "x CapacityLimiter", warm.as_json())))
-    ours, theirs = growth_of_manager(max(3, rounds // 3))
+    ours, theirs = apart(growth_of_manager, max(3, rounds // 3))
     details = {"manager many / few": ours.as_json(), "limiter many / few": theirs.as_json()}
     growth = ours.ratio / theirs.ratio
     figures.append(_tell(Figure("10 to 10,000 waiters, manager", growth, 1.25, "x CapacityLimiter's growth", details)))
-    step = growth_of_step(rounds)
+    step = apart(growth_of_step, rounds)
     figures.append(_tell(Figure("10 to 10,000 waiters, step alone", step.ratio, 1.25, "x with 10", step.as_json())))
     for name, (policy, agents) in POLICIES.items():
-        growth_here = growth_of_policy(policy, agents, rounds)
+        growth_here = apart(growth_of_policy, policy, agents, rounds)
         label = f"10 to 10,000 waiters, {name}"
         gated = agents < MANY  # the queues of so many agents fit no cache
         figures.append(_tell(Figure(label, growth_here.ratio, 1.25, "x with 10", growth_here.as_json(), gated)))
-    trigger = machine_trigger(rounds)
+    trigger = apart(machine_trigger, rounds)
     figures.append(_tell(Figure("one machine trigger", trigger.ratio, 0.1, "x plain transitions", trigger.as_json())))
-    heap, alone = heap_driver(rounds), model_alone(rounds)
+    heap, alone = apart(heap_driver, rounds), apart(model_alone, rounds)
     details = {"whole run": heap.as_json(), "model steps alone": alone.as_json()}
     figures.append(
         _tell(Figure("one customer in the heap driver", heap.ratio, 1.0, "x SimPy's resource", details, False))

@@ -1,15 +1,24 @@
-"""How a figure is taken: two things in turn, round by round, so that a machine whose speed drifts slows both; medians and ratios."""
+"""How a figure is taken: two things in turn, round by round, so that a machine whose speed drifts slows both; medians and ratios.
+
+Each in a process of its own: an interpreter that has run other things is tuned to them, and no user's has run them all.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from statistics import median, quantiles
+from typing import ParamSpec, TypeVar
 
-__all__ = ["Comparison", "compare", "timed"]
+__all__ = ["Comparison", "apart", "compare", "timed"]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,12 @@ class Comparison:
             "ratio_quartiles": [round(low, 3), round(high, 3)],
             "rounds": len(self.ours),
         }
+
+
+def apart(measure: Callable[Arguments, Result], *arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+    """What ``measure`` returns, called in a new process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(measure, *arguments, **options).result()
 
 
 def compare(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> Comparison:
