@@ -44,9 +44,8 @@ class RoundRobin:
         self._later: list[_Entry] = []  # taken from the model's heap for this turn
         self._served: dict[str, int] = {}  # milliseconds, by agent
         self._recent: set[str] = set()  # who has been served in this turn
-        self._passing: set[str] = (
-            set()
-        )  # who was in the turn before, or has left the queue since: not to be remembered for that
+        # who was served in the turn before, or has left the queue since: to be forgotten, but for other reasons to remember them
+        self._passing: set[str] = set()
 
     def add(self, waiter: Waiter) -> None:
         """``waiter`` joins the queue."""
