@@ -37,8 +37,8 @@ check: lint types test  ## lint, types, tests
 prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinion, every wrong model and manager (about five minutes)
 	$(BIN)/python -m statemachine check
 	$(BIN)/python -m statemachine check --large --jobs 2
-	$(BIN)/python -m statemachine mutants --quick
-	SECOND_OPINION=large $(BIN)/python -m pytest --timeout=0 -s tests/test_spin.py
+	$(BIN)/python -m tests.proof --quick
+	SECOND_OPINION=large $(BIN)/python -m pytest --timeout=0 -s tests/spin/test_spin.py
 
 attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (a quarter of an hour; goes on where it was interrupted)
 	$(BIN)/python -m tests.attack manager --steps 100000

@@ -8,9 +8,9 @@ from typing import Final
 
 import trio
 
-from statemachine.adapter import AdapterConfig
-from statemachine.call import CallOptions, Message, StreamEvent
 from statemachine.checks import check_bool, check_count, check_name, shown
+from statemachine.config.adapter import AdapterConfig
+from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.errors import AdapterConnectError, AdapterError, ConfigurationError, ModelEvictedError, ModelLoadError
 
 from .options import Check, check_options, check_seconds, check_token

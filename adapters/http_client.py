@@ -10,8 +10,8 @@ from typing import Any, Final
 import httpx
 import trio
 
+from statemachine.config.identity import public_url
 from statemachine.errors import AdapterError, AdapterProtocolError
-from statemachine.identity import public_url
 
 from .http_errors import adapter_error, connection_error, has_error
 

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Final
 import httpx
 import trio
 
-from statemachine.adapter import AdapterConfig
-from statemachine.call import CallOptions, Message, StreamEvent
 from statemachine.checks import check_bool, check_count, check_timeout
+from statemachine.config.adapter import AdapterConfig
+from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.errors import (
     AdapterConnectError,
     AdapterError,

@@ -24,9 +24,9 @@ from typing import Any, Final
 import httpx
 import trio
 
-from statemachine.call import CallOptions, Message, StreamEvent, ToolCall
+from statemachine.config.call import CallOptions, Message, StreamEvent, ToolCall
+from statemachine.config.identity import copy_options
 from statemachine.errors import AdapterError, AdapterProtocolError, ConfigurationError, TruncatedStreamError
-from statemachine.identity import copy_options
 
 from .http_client import HttpClient
 from .http_errors import has_error

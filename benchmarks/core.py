@@ -19,7 +19,8 @@ from statemachine import (
     RuntimeProviderConfig,
     StreamEvent,
 )
-from statemachine.events import (
+from statemachine.core.coordinator import Coordinator
+from statemachine.core.events import (
     AcquireRequested,
     Event,
     Grant,
@@ -29,8 +30,7 @@ from statemachine.events import (
     StopInstance,
     Stopped,
 )
-from statemachine.lifecycle import INSTANCE
-from statemachine.model import Model
+from statemachine.core.lifecycle import INSTANCE
 
 from .measure import Comparison, compare, timed
 
@@ -157,7 +157,7 @@ def growth_of_step(rounds: int, operations: int = 3000) -> Comparison:
 def _step_hand_offs(waiters: int, operations: int) -> Callable[[], float]:
     config = _config()
     demands = [config.resolve(wish) for wish in _wishes()]
-    model = Model(config)
+    model = Coordinator(config)
     granted: deque[int] = deque()
     ticket = 0
 

@@ -16,8 +16,8 @@ from simulation.heap import HeapDriver, one_slot
 from simulation.timing import FixedTiming
 from simulation.workload import Call, Workload
 from statemachine import ProviderManagerConfig, RuntimeProviderConfig
-from statemachine.events import AcquireRequested, Event, Released, StartSucceeded
-from statemachine.model import Model
+from statemachine.core.coordinator import Coordinator
+from statemachine.core.events import AcquireRequested, Event, Released, StartSucceeded
 
 from .measure import Comparison, compare, timed
 
@@ -70,7 +70,7 @@ def model_alone(rounds: int, customers: int = 5000) -> Comparison:
     events = _events(who, config)
 
     def steps() -> None:
-        step = Model(config).step
+        step = Coordinator(config).step
         for event, now in events:
             step(event, now)
 

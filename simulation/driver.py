@@ -22,8 +22,8 @@ from statemachine import (
     RuntimeProviderConfig,
     Statistics,
 )
-from statemachine.engine import AnswerStream
-from statemachine.manager import Observer
+from statemachine.manager.engine import AnswerStream
+from statemachine.manager.manager import Observer
 from statemachine.policies import Fifo, PolicyFactory
 from statemachine.schedules import seeded
 

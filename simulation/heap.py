@@ -23,7 +23,7 @@ from operator import add, sub
 from typing import Any, Final, NoReturn, TypeAlias
 
 from statemachine import AdapterConfig, InvariantError, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
-from statemachine.events import (
+from statemachine.core.events import (
     AbandonStop,
     AcquireRequested,
     Event,
@@ -38,12 +38,12 @@ from statemachine.events import (
     Transition,
     Wake,
 )
-from statemachine.invariants import model_of
-from statemachine.manager import Observer
+from statemachine.core.index import Instance
+from statemachine.core.statistics import statistics
+from statemachine.manager.manager import Observer
+from statemachine.manager.refusal import refusal
 from statemachine.policies import Fifo, PolicyFactory
-from statemachine.pool import Instance
-from statemachine.refusal import refusal
-from statemachine.statistics import statistics
+from statemachine.properties.invariants import coordinator_of
 
 from .driver import Replay
 from .record import RequestRecord, Residency
@@ -137,7 +137,7 @@ class _Run:
         self.on_end = self.end  # bound once, not for every call
         self.demands = list(map(demands.__getitem__, self.names))
         self.observers = observers
-        self.model = model_of(config, _raise, record=bool(observers))
+        self.model = coordinator_of(config, _raise, record=bool(observers))
         self.model_step = self.model.step
         self.now = 0.0
         self.heap: list[_Entry] = []

@@ -8,7 +8,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from statemachine.events import Transition
+from statemachine.core.events import Transition
 
 __all__ = ["Interval", "RequestRecord", "Residency", "ResidencyState", "json_lines"]
 

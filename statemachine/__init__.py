@@ -5,11 +5,13 @@ Read ``lifecycle``, ``model``, ``manager``, in this order.
 
 from __future__ import annotations
 
-from .adapter import Adapter, AdapterConfig, StartableAdapter, StoppableAdapter
-from .agent import AgentCore, AgentFactory, InstanceConfig, create_instance
-from .call import CallOptions, Message, StreamEvent, ToolCall
-from .config import UNSET, ProviderConfig, ProviderManagerConfig
-from .engine import AnswerStream, ReasoningEngine
+from .config.adapter import Adapter, AdapterConfig, StartableAdapter, StoppableAdapter
+from .config.call import CallOptions, Message, StreamEvent, ToolCall
+from .config.forward import ForwardingAdapter, ForwardRequest, ForwardResponse
+from .config.providers import UNSET, ProviderConfig, ProviderManagerConfig
+from .config.runtime import RuntimeProviderConfig
+from .core.events import Transition
+from .core.statistics import Statistics
 from .errors import (
     AcquireTimeoutError,
     AdapterBusyError,
@@ -38,14 +40,13 @@ from .errors import (
     TruncatedStreamError,
     UnknownProviderError,
 )
-from .events import Transition
-from .lease import Lease
-from .manager import Observer, ProviderManager
+from .manager.engine import AnswerStream, ReasoningEngine
+from .manager.lease import Lease
+from .manager.manager import Observer, ProviderManager
 from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Pause, Policy
-from .runtime import RuntimeProviderConfig
-from .statistics import Statistics
-from .thread_record import SecretRef
-from .threads import StateManager, ThreadContext
+from .threads.agent import AgentCore, AgentFactory, InstanceConfig, create_instance
+from .threads.record import SecretRef
+from .threads.state import StateManager, ThreadContext
 
 __all__ = [
     "UNSET",
@@ -74,6 +75,9 @@ __all__ = [
     "CostAware",
     "Fair",
     "Fifo",
+    "ForwardRequest",
+    "ForwardResponse",
+    "ForwardingAdapter",
     "Gated",
     "InstanceConfig",
     "InvariantError",

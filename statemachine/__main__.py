@@ -1,10 +1,9 @@
-"""``python -m statemachine``: draw the machines, check the model, show the mutants that the proof catches."""
+"""``python -m statemachine``: draw the machines, check the coordinator."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -13,8 +12,7 @@ from .checking.checker import Verdict
 from .checking.report import as_json, as_table, as_tests
 from .checking.scenario import Scenario
 from .checking.scenarios import LARGE, STANDARD
-from .lifecycle import MACHINES, mermaid
-from .proof import gallery
+from .core.lifecycle import MACHINES, mermaid
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,18 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     search.add_argument("--reproduce", action="store_true", help="print counterexamples as pytest functions as well")
     search.add_argument("--model", metavar="MODULE:CLASS", help="check this subclass of the model, such as a mutant")
     search.set_defaults(run=_check)
-    show = commands.add_parser(
-        "mutants", help="let every layer of the proof loose on small wrong variants of the program"
-    )
-    show.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help="only these, with their counterexamples in full"
-    )
-    show.add_argument("--quick", action="store_true", help="each only until the first layer catches it")
-    show.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="how many mutants at a time (default %(default)s)"
-    )
-    show.add_argument("--json", action="store_true", help="print the results as JSON, with all counterexamples")
-    show.set_defaults(run=_mutants)
     options = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     return run(options)
@@ -83,16 +69,6 @@ def _check(options: argparse.Namespace) -> int:
         print(as_tests(reports) if options.reproduce else "", end="")
     verdicts = {verdict for report in reports for verdict in report.verdicts.values()}
     return 1 if Verdict.FAIL in verdicts else 3 if Verdict.UNDETERMINED in verdicts else 0
-
-
-def _mutants(options: argparse.Namespace) -> int:
-    exhibits = gallery.show(options.only, quick=options.quick, jobs=options.jobs)
-    if options.json:
-        print(json.dumps(gallery.as_json(exhibits), indent=2))
-    else:
-        print(gallery.as_table(exhibits))
-        print(gallery.in_full(exhibits) if options.only else "", end="")
-    return 0 if all(one.caught for one in exhibits) else 1
 
 
 if __name__ == "__main__":

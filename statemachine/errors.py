@@ -35,6 +35,8 @@ not part of this tree. No message holds an option's value: options may be creden
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AcquireTimeoutError",
     "AdapterBusyError",
@@ -66,7 +68,19 @@ __all__ = [
 
 
 class ProviderManagerError(Exception):
-    """Base of every error of this library."""
+    """Base of every error of this library. All of them survive pickle, copy and deepcopy with their data (causes stay behind)."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(
+    kind: type[ProviderManagerError], arguments: tuple[Any, ...], data: dict[str, Any]
+) -> ProviderManagerError:
+    """The error again, without calling its constructor, which takes other arguments than those of the message."""
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(data)
+    return error
 
 
 class ConfigurationError(ProviderManagerError, ValueError):
@@ -174,20 +188,38 @@ class InvariantError(ProviderManagerError, AssertionError):
 class AdapterError(ProviderManagerError):
     """A call failed. ``retryable``: the same call may succeed later. ``broken``: the instance must not be reused.
 
-    The class attributes are the defaults of each cause; either can be overridden where it is raised. ``settled`` is set
-    once the lease that it is about has been released accordingly: other leases, whose blocks it leaves, are not its business.
+    The class attributes are the defaults of each cause; either can be overridden where it is raised. ``status`` (the HTTP status, or
+    the one that an error inside a stream names), ``type``, ``code`` and ``param`` are what the server said, where it said so.
+    ``retry_after`` is how long it asks to wait, in seconds. ``settled`` is set once the lease that the error is about has been
+    released accordingly: other leases, whose blocks it leaves, are not its business.
     """
 
     retryable: bool = False
     broken: bool = False
     settled: bool = False
 
-    def __init__(self, message: str, *, retryable: bool | None = None, broken: bool | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        broken: bool | None = None,
+        status: int | None = None,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         if retryable is not None:
             self.retryable = retryable
         if broken is not None:
             self.broken = broken
+        self.status = status
+        self.type = type
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
 
 
 class AdapterConnectError(AdapterError):

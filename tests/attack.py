@@ -20,12 +20,12 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from statemachine.checking.coverage import table
 
-from .covered import as_names, by_names
-from .test_manager_machine import ManagerMachine
-from .test_model_machine import ModelMachine
+from .core.covered import as_names, by_names
+from .core.test_coordinator_machine import CoordinatorMachine
+from .manager.test_manager_machine import ManagerMachine
 
-Machine: TypeAlias = type[ModelMachine] | type[ManagerMachine]
-SUBJECTS: dict[str, Machine] = {"model": ModelMachine, "manager": ManagerMachine}
+Machine: TypeAlias = type[CoordinatorMachine] | type[ManagerMachine]
+SUBJECTS: dict[str, Machine] = {"model": CoordinatorMachine, "manager": ManagerMachine}
 EXAMPLES_A_ROUND = 100
 ROUND = settings(max_examples=EXAMPLES_A_ROUND, stateful_step_count=100, deadline=None, print_blob=True, database=None)
 

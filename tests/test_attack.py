@@ -10,7 +10,7 @@ from hypothesis import settings
 from statemachine.checking.coverage import IMPOSSIBLE
 
 from . import attack
-from .covered import EVERYTHING, as_names, by_names
+from .core.covered import EVERYTHING, as_names, by_names
 
 
 @pytest.fixture(autouse=True)

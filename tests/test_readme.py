@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from statemachine.__main__ import main
-from statemachine.lifecycle import MACHINES, FastMachine, mermaid
+from statemachine.core.lifecycle import MACHINES, FastMachine, mermaid
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .checker import Result, Verdict, check
 from .scenario import Scenario, Wish
-from .system import ModelSystem
+from .system import CoordinatorSystem
 
-__all__ = ["ModelSystem", "Result", "Scenario", "Verdict", "Wish", "check"]
+__all__ = ["CoordinatorSystem", "Result", "Scenario", "Verdict", "Wish", "check"]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..events import Cancelled, Event, Expired, Released, StartFailed, StartSucceeded, TimerKind
-from ..model import Model
-from ..pool import Request
-from ..snapshot import Snapshot
+from ..core.coordinator import Coordinator
+from ..core.events import Cancelled, Event, Expired, Released, StartFailed, StartSucceeded, TimerKind
+from ..core.index import Request
+from ..core.snapshot import Snapshot
 from .scenario import Move
 
 __all__ = ["age", "in_every_time"]
@@ -30,16 +30,16 @@ def in_every_time(moves: Iterable[Move], saved: Snapshot, durations: Sequence[fl
             yield move
 
 
-def age(model: Model, move: Move) -> None:
+def age(coordinator: Coordinator, move: Move) -> None:
     """Let the lease or the load that ``move`` ends, and all idleness, have begun as long ago as it says."""
     aged: Iterable[Request] = ()
     if (ticket := _ended(move.event)) is not None:
-        aged = [model.requests[ticket]] if ticket in model.requests else ()
+        aged = [coordinator.requests[ticket]] if ticket in coordinator.requests else ()
     elif (instance := _loaded(move.event)) is not None:
-        aged = model.instances[instance].assigned.values()
+        aged = coordinator.instances[instance].assigned.values()
     for request in aged:
         request.since = -move.seconds
-    for one in model.instances.values():
+    for one in coordinator.instances.values():
         if one.state == "idle":
             one.idle_since = -move.seconds
 

@@ -12,12 +12,12 @@ from functools import partial
 from multiprocessing import get_context
 from typing import Final
 
-from ..model import Model
+from ..core.coordinator import Coordinator
 from .checker import Result, check
 from .report import Report, report_of
 from .scenario import Move, State
 from .scenarios import LARGE, STANDARD
-from .system import ModelSystem
+from .system import CoordinatorSystem
 
 __all__ = ["explore"]
 
@@ -42,10 +42,12 @@ def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -
     """Explore one scenario, with the model called ``make``."""
     (scenario,) = (s for s in (*STANDARD, *LARGE) if s.name == name)
     gc.set_threshold(GARBAGE)
-    model: Callable[..., Model] = pkgutil.resolve_name(make) if make else Model
+    coordinator: Callable[..., Coordinator] = pkgutil.resolve_name(make) if make else Coordinator
     watch = partial(_watch, name, most_bytes, sys.stderr.isatty())
     return report_of(
-        name, check(ModelSystem(scenario, model), liveness=True, most_states=most_states, watch=watch), model
+        name,
+        check(CoordinatorSystem(scenario, coordinator), liveness=True, most_states=most_states, watch=watch),
+        coordinator,
     )
 
 

@@ -16,10 +16,10 @@ from functools import lru_cache, partial
 from itertools import permutations, product
 from typing import Any, Final, NamedTuple
 
-from ..config import PoolKey
-from ..events import ACQUIRE, GRACE, PAUSE
-from ..model import Model
-from ..pool import Instance, Request
+from ..config.providers import PoolKey
+from ..core.coordinator import Coordinator
+from ..core.events import ACQUIRE, GRACE, PAUSE
+from ..core.index import Instance, Request
 from .passing import Passed
 
 __all__ = ["Kind", "Names", "Symmetry", "instances_of", "memories", "named", "requests_of", "structure", "tickets_of"]
@@ -115,29 +115,32 @@ def _renaming(wishes: Sequence[Kind], signatures: dict[str, str], tasks: dict[st
     return _Renaming(signatures, tuple(places))
 
 
-def requests_of(model: Model) -> list[Request]:
+def requests_of(coordinator: Coordinator) -> list[Request]:
     """By pool, as what one pool does is nothing to another, and then by age."""
-    requests = list(model.requests.values())  # in the order of their making
-    return requests if len(model.pools) < 2 else sorted(requests, key=lambda request: request.demand.pool)
+    requests = list(coordinator.requests.values())  # in the order of their making
+    return requests if len(coordinator.pools) < 2 else sorted(requests, key=lambda request: request.demand.pool)
 
 
-def instances_of(model: Model) -> list[Instance]:
+def instances_of(coordinator: Coordinator) -> list[Instance]:
     """Likewise."""
-    instances = list(model.instances.values())
-    return instances if len(model.pools) < 2 else sorted(instances, key=lambda instance: instance.demand.pool)
+    instances = list(coordinator.instances.values())
+    return instances if len(coordinator.pools) < 2 else sorted(instances, key=lambda instance: instance.demand.pool)
 
 
-def tickets_of(model: Model) -> dict[PoolKey, list[int]]:
+def tickets_of(coordinator: Coordinator) -> dict[PoolKey, list[int]]:
     """The tickets of each pool, oldest first, pools in order."""
-    return {key: [r.ticket for r in model.requests.values() if r.demand.pool == key] for key in sorted(model.pools)}
+    return {
+        key: [r.ticket for r in coordinator.requests.values() if r.demand.pool == key]
+        for key in sorted(coordinator.pools)
+    }
 
 
-def structure(model: Model, requests: Sequence[Request], instances: Sequence[Instance]) -> Hashable:
+def structure(coordinator: Coordinator, requests: Sequence[Request], instances: Sequence[Instance]) -> Hashable:
     """All of ``model`` but its names; ``requests`` and ``instances`` are its own, in the order in which :class:`Names` has them."""
-    armed = model.timers.armed
+    armed = coordinator.timers.armed
     tickets = {request.ticket: rank for rank, request in enumerate(requests)}
     ids = {instance.id: rank for rank, instance in enumerate(instances)}
-    parts: list[Hashable] = [model.closing, model.closed, (GRACE, 0) in armed]
+    parts: list[Hashable] = [coordinator.closing, coordinator.closed, (GRACE, 0) in armed]
     for request in requests:
         rank = None if request.instance is None else ids[request.instance.id]
         parts += request.state, rank, (ACQUIRE, request.ticket) in armed
@@ -147,22 +150,27 @@ def structure(model: Model, requests: Sequence[Request], instances: Sequence[Ins
         successor = None if one.successor is None else ids[one.successor.id]
         parts += one.state, tuple(sorted(leases)), tuple([tickets[t] for t in one.assigned]), cause, successor
         parts.append((PAUSE, one.id) in armed)
-    for key in sorted(model.pools):
-        pool = model.pools[key]
+    for key in sorted(coordinator.pools):
+        pool = coordinator.pools[key]
         loading = sorted([tuple([ids[instance.id] for instance in row]) for row in pool.loading.values()])
         idle, vacating = [ids[number] for number in pool.idle], [ids[number] for number in pool.vacating]
         parts += key, pool.state, tuple(idle), tuple(loading), tuple(vacating)
     return tuple(parts)
 
 
-def memories(model: Model, tickets: Mapping[PoolKey, Sequence[int]]) -> tuple[Hashable, ...]:
+def memories(coordinator: Coordinator, tickets: Mapping[PoolKey, Sequence[int]]) -> tuple[Hashable, ...]:
     """What each pool's policy remembers, the ``tickets`` of each renamed to their ranks among them."""
-    return tuple([model.pools[key].policy.snapshot(partial(bisect_right, own)) for key, own in tickets.items()])
+    return tuple([coordinator.pools[key].policy.snapshot(partial(bisect_right, own)) for key, own in tickets.items()])
 
 
-def named(model: Model) -> Hashable:
+def named(coordinator: Coordinator) -> Hashable:
     """All of ``model`` that decides its future, apart from owners and times; tickets and ids are renamed to their ranks."""
-    requests, instances = requests_of(model), instances_of(model)
+    requests, instances = requests_of(coordinator), instances_of(coordinator)
     signatures = tuple([instance.demand.signature for instance in instances])
     wanted = tuple([(r.demand.signature, r.agent, r.priority) for r in requests])
-    return structure(model, requests, instances), signatures, wanted, memories(model, tickets_of(model))
+    return (
+        structure(coordinator, requests, instances),
+        signatures,
+        wanted,
+        memories(coordinator, tickets_of(coordinator)),
+    )

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from ..events import Effect, Transition
-from ..lifecycle import MACHINES
+from ..core.events import Effect, Transition
+from ..core.lifecycle import MACHINES
 from ..properties.property import Step
 from .decisions import Branch, branches, every_branch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from ..events import Cancelled, Reject, Released, StartSucceeded, Transition
+from ..core.events import Cancelled, Reject, Released, StartSucceeded, Transition
 from ..properties.property import Step
 
 __all__ = ["Branch", "branches", "every_branch"]

@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from ..model import Model
+from ..core.coordinator import Coordinator
+from ..core.index import Pool, Request
 from ..policies import Bound
-from ..pool import Pool, Request
 from ..properties.property import Step, placed
 
 __all__ = ["Account", "Passed", "Passing", "after", "within_bounds"]
@@ -82,9 +82,9 @@ def after(account: Account, step: Step) -> Account:
     return tuple(waiters)
 
 
-def within_bounds(model: Model, account: Account) -> bool:
+def within_bounds(coordinator: Coordinator, account: Account) -> bool:
     """Whether every policy has kept its bound."""
-    return all(w.within(model.pools[model.requests[w.ticket].demand.pool].policy.bound) for w in account)
+    return all(w.within(coordinator.pools[coordinator.requests[w.ticket].demand.pool].policy.bound) for w in account)
 
 
 def _passed(waiter: Passing, pool: Pool, arrivals: list[Request], youngest: int) -> Passing:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from ..model import Model
+from ..core.coordinator import Coordinator
 from .checker import Result, Verdict
 from .coverage import table as coverage_table
 from .reproduction import as_lines, as_pytest
@@ -41,7 +41,7 @@ class Report:
     fired: Counter[Hashable]
 
 
-def report_of(scenario: str, result: Result[State, Move], make: Callable[..., Model]) -> Report:
+def report_of(scenario: str, result: Result[State, Move], make: Callable[..., Coordinator]) -> Report:
     """The report of ``result``."""
     violations = {
         name: Violation(

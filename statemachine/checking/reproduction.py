@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Final
 
-from ..events import Event, Expired
-from ..model import Model
+from ..core.coordinator import Coordinator
+from ..core.events import Event, Expired
 from .checker import Counterexample
 from .scenario import Move, State
 from .scenarios import LARGE, STANDARD
-from .system import ModelSystem
+from .system import CoordinatorSystem
 
 __all__ = ["Replay", "as_lines", "as_pytest"]
 
@@ -19,11 +19,11 @@ __all__ = ["Replay", "as_lines", "as_pytest"]
 class Replay:
     """Follows given events through a named scenario. What is told of it is that of its last step. Raises ValueError for an unknown name."""
 
-    def __init__(self, scenario: str, make: Callable[..., Model] = Model) -> None:
+    def __init__(self, scenario: str, make: Callable[..., Coordinator] = Coordinator) -> None:
         known = {one.name: one for one in (*STANDARD, *LARGE)}
         if scenario not in known:
             raise ValueError(f"scenario {scenario!r} is none of {', '.join(known)}")
-        self._system: Final = ModelSystem(known[scenario], make)
+        self._system: Final = CoordinatorSystem(known[scenario], make)
         self.state, self.key = self._system.initial()
         self.violations: Sequence[str] = ()
         self.pending: frozenset[str] = frozenset()
@@ -66,13 +66,16 @@ def as_lines(counterexample: Counterexample[State, Move]) -> list[str]:
 
 
 def _picture(state: State) -> str:
-    instances = [f"instance {i.id} ({i.demand.model}) {i.state}" for i in state.model.instances]
-    requests = [f"request {r.ticket} ({r.demand.model}) {r.state}" for r in state.model.requests]
+    instances = [f"instance {i.id} ({i.demand.model}) {i.state}" for i in state.coordinator.instances]
+    requests = [f"request {r.ticket} ({r.demand.model}) {r.state}" for r in state.coordinator.requests]
     return ", ".join(instances + requests) or "nothing is there"
 
 
 def as_pytest(
-    scenario: str, broken: str, counterexample: Counterexample[State, Move], make: Callable[..., Model] = Model
+    scenario: str,
+    broken: str,
+    counterexample: Counterexample[State, Move],
+    make: Callable[..., Coordinator] = Coordinator,
 ) -> str:
     """A test module that reproduces how ``broken``, a property, is violated. ``make`` must be a class that can be imported."""
     once = len(counterexample.prefix)
@@ -85,7 +88,7 @@ def as_pytest(
         "",
         "",
         f"def test_{words}() -> None:",
-        f"    replay = Replay({scenario!r}{'' if make is Model else f', {_name(make)}'})",
+        f"    replay = Replay({scenario!r}{'' if make is Coordinator else f', {_name(make)}'})",
         *(f"    {line}" for line in body),
         f"    assert {_expectation(broken, counterexample.cycle)}",
     ]
@@ -115,14 +118,14 @@ def _code(event: Event) -> str:
     return f"{type(event).__name__}({', '.join(values)})"
 
 
-def _imports(counterexample: Counterexample[State, Move], make: Callable[..., Model]) -> list[str]:
+def _imports(counterexample: Counterexample[State, Move], make: Callable[..., Coordinator]) -> list[str]:
     told = {type(move.event).__name__ for move in counterexample.events if move.wish is None}
     if "Expired" in told:
         told.add("TimerKind")
-    lines = [f"from statemachine.events import {', '.join(sorted(told))}"] if told else []
+    lines = [f"from statemachine.core.events import {', '.join(sorted(told))}"] if told else []
     lines.append("from statemachine.checking.reproduction import Replay")
-    return lines if make is Model else [*lines, f"from {make.__module__} import {_name(make)}"]
+    return lines if make is Coordinator else [*lines, f"from {make.__module__} import {_name(make)}"]
 
 
-def _name(make: Callable[..., Model]) -> str:
+def _name(make: Callable[..., Coordinator]) -> str:
     return make.__qualname__

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..config import ProviderManagerConfig
-from ..events import Event
-from ..snapshot import Snapshot
+from ..config.providers import ProviderManagerConfig
+from ..core.events import Event
+from ..core.snapshot import Snapshot
 from .coverage import Last
 from .passing import Account
 
@@ -54,7 +54,7 @@ class State(NamedTuple):
     """The model's exact state, how many requests of each wish may still be made, who has been passed over, the last ticket, whose wish
     each live request is, and how everything came into its present state (on one of the ways there)."""
 
-    model: Snapshot
+    coordinator: Snapshot
     left: tuple[int, ...]
     account: Account
     issued: int

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from ..adapter import Adapter, AdapterConfig
-from ..config import ProviderConfig, ProviderManagerConfig
+from ..config.adapter import Adapter, AdapterConfig
+from ..config.providers import ProviderConfig, ProviderManagerConfig
 from ..policies import Affinity, Fair, Fifo, Gated, PolicyFactory
 from .experienced import Experienced
 from .scenario import Scenario, Wish
@@ -202,7 +202,7 @@ def _endless(name: str, config: ProviderManagerConfig, times: tuple[int, int, in
 def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]) -> Scenario:
     """Three configurations, for each so many tasks that never stop asking, and one request that has to be served."""
     provider = config.available_providers[0].name
-    renewed = tuple(Wish(provider, model, n, renew=True) for model, n in zip("abc", times, strict=True))
+    renewed = tuple(Wish(provider, coordinator, n, renew=True) for coordinator, n in zip("abc", times, strict=True))
     shows = ("failure_with_waiters", "switch")
     return Scenario(name, config, (*renewed, Wish(provider, "c", 1, watched=True)), shows, closing=False)
 

@@ -12,7 +12,9 @@ from functools import cache, partial
 from itertools import chain
 from typing import Final
 
-from ..events import (
+from ..config.runtime import RuntimeProviderConfig
+from ..core.coordinator import Coordinator
+from ..core.events import (
     AcquireRequested,
     Cancelled,
     CloseRequested,
@@ -25,11 +27,9 @@ from ..events import (
     Stopped,
     TimerKind,
 )
-from ..model import Model
+from ..core.snapshot import Snapshot, restore, snapshot
 from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
 from ..properties.property import OfStep, Step, of_states, of_steps, picture
-from ..runtime import RuntimeProviderConfig
-from ..snapshot import Snapshot, restore, snapshot
 from .ageing import age, in_every_time
 from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure, tickets_of
 from .checker import Arrival, Outcome
@@ -38,23 +38,25 @@ from .liveness import NEW
 from .passing import Account, after, within_bounds
 from .scenario import Move, Scenario, State
 
-__all__ = ["ModelSystem"]
+__all__ = ["CoordinatorSystem"]
 
 PASSING_WITHIN_BOUND: Final = "passing_within_bound"  # always: nobody is passed over more often than the policy says
-MODEL_NEVER_FAILS: Final = "model_never_fails"  # always: no event makes the model raise an exception
+COORDINATOR_NEVER_FAILS: Final = "coordinator_never_fails"  # always: no event makes the model raise an exception
 SOMEBODY_PASSED_OVER: Final = "somebody_is_passed_over"  # sometimes
 OVER: Final = 0  # a ticket that is over, or never was: the model cannot tell
 
 _OF_STATES: Final = of_states(ALWAYS)
 
 
-class ModelSystem:
+class CoordinatorSystem:
     """A scenario as a system for :func:`statemachine.checking.checker.check`. ``make`` lets a mutant take the model's place.
 
     Unless ``symmetric``, configurations are told apart; requests of one wish never are.
     """
 
-    def __init__(self, scenario: Scenario, make: Callable[..., Model] = Model, *, symmetric: bool = True) -> None:
+    def __init__(
+        self, scenario: Scenario, make: Callable[..., Coordinator] = Coordinator, *, symmetric: bool = True
+    ) -> None:
         if any(wish.watched and (wish.renew or wish.times != 1) for wish in scenario.wishes):
             raise ValueError(f"{scenario.name}: a watched wish is for a single request that is not renewed")
         if (scenario.closing or any(wish.watched for wish in scenario.wishes)) and len(
@@ -62,8 +64,8 @@ class ModelSystem:
         ) > 1:
             raise ValueError(f"{scenario.name}: what comes about in the end is followed in one pool only")
         self.scenario: Final = scenario
-        self._model: Final = make(scenario.config, record=True)  # it is put into the state that is to be stepped
-        self._nothing: Final = snapshot(self._model)
+        self._coordinator: Final = make(scenario.config, record=True)  # it is put into the state that is to be stepped
+        self._nothing: Final = snapshot(self._coordinator)
         resolve = scenario.config.resolve
         self._demands: Final = [resolve(RuntimeProviderConfig(wish.provider, wish.model)) for wish in scenario.wishes]
         self._watched: Final = {
@@ -80,7 +82,7 @@ class ModelSystem:
         self._takes_time: Final = scenario.durations != (0.0,)
         self._pauses: Final = not scenario.config.policy().work_conserving
         self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
-        self._before = picture(self._model)
+        self._before = picture(self._coordinator)
         self._due: list[_Duty] = []
 
     def _kinds(self, interchangeable: bool) -> list[Kind]:
@@ -93,7 +95,7 @@ class ModelSystem:
 
     def always(self) -> Sequence[str]:
         """The names of all properties that must hold."""
-        return [*(p.name for p in ALWAYS), PASSING_WITHIN_BOUND, MODEL_NEVER_FAILS]
+        return [*(p.name for p in ALWAYS), PASSING_WITHIN_BOUND, COORDINATOR_NEVER_FAILS]
 
     def sometimes(self) -> Sequence[str]:
         """The names of those that the scenario is expected to show."""
@@ -105,80 +107,96 @@ class ModelSystem:
 
     def initial(self) -> tuple[State, Hashable]:
         """Nothing managed, every wish to come."""
-        model = self._model
-        restore(model, self._nothing)
+        coordinator = self._coordinator
+        restore(coordinator, self._nothing)
         state = State(self._nothing, tuple(wish.times for wish in self.scenario.wishes), (), 0, (), {})
-        return state, self._key(model, state.left, (), (), {})
+        return state, self._key(coordinator, state.left, (), (), {})
 
     # ---- steps ----
 
     def step(self, state: State, move: Move) -> Outcome[State]:
         """One step of the model, looked at through every property."""
-        model = self._model
-        restore(model, state.model)
+        coordinator = self._coordinator
+        restore(coordinator, state.coordinator)
         if state is not self._stepped:
-            self._stepped, self._before, self._due = state, picture(model), _duties(model)
+            self._stepped, self._before, self._due = state, picture(coordinator), _duties(coordinator)
         if self._takes_time:
-            age(model, move)
+            age(coordinator, move)
         try:
-            effects, fired = split(model.step(move.event, 0.0))
+            effects, fired = split(coordinator.step(move.event, 0.0))
         except Exception:  # whatever it is, no driver could go on
-            return Outcome(MODEL_NEVER_FAILS, partial(_nowhere, state), [MODEL_NEVER_FAILS])
-        step = Step(self._before, move.event, effects, model)
-        left, wishes = self._asked(state, move, model)
+            return Outcome(COORDINATOR_NEVER_FAILS, partial(_nowhere, state), [COORDINATOR_NEVER_FAILS])
+        step = Step(self._before, move.event, effects, coordinator)
+        left, wishes = self._asked(state, move, coordinator)
         account = after(state.account, step)
         kinds = frozenset(map(type, (move.event, *effects)))
         violations = [name for name, holds in _to_look_at(kinds) if not holds(step)]
         shown = [name for name, holds in self._shown_by_steps if holds(step)]
         if any(waiter.passes or waiter.late for waiter in account):
             shown.append(SOMEBODY_PASSED_OVER)
-            if not within_bounds(model, account):
+            if not within_bounds(coordinator, account):
                 violations.append(PASSING_WITHIN_BOUND)
         last, covered = covered_by(step, fired, state.last)
-        kept = _what_became_of(self._due, _duties(model)) if self._watched or model.closing else ()
+        kept = _what_became_of(self._due, _duties(coordinator)) if self._watched or coordinator.closing else ()
         issued = state.issued + (move.wish is not None)
-        arrive = partial(self._arrive, model, left, account, issued, wishes, last)
-        return Outcome(self._key(model, left, account, wishes, last), arrive, violations, shown, covered, kept)
+        arrive = partial(self._arrive, coordinator, left, account, issued, wishes, last)
+        return Outcome(self._key(coordinator, left, account, wishes, last), arrive, violations, shown, covered, kept)
 
-    def _asked(self, state: State, move: Move, model: Model) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    def _asked(
+        self, state: State, move: Move, coordinator: Coordinator
+    ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
         """What is left to be asked for, and whose wish each request is, after ``move``. While it closes, nothing more is asked for."""
         wishes = state.wishes
-        if move.wish is None and len(model.requests) == len(wishes):
+        if move.wish is None and len(coordinator.requests) == len(wishes):
             return state.left, wishes
         left = list(state.left)
-        if move.wish is not None and not state.model.closing:
+        if move.wish is not None and not state.coordinator.closing:
             left[move.wish] -= 1
             wishes = (*wishes, (state.issued + 1, move.wish))
         for ticket, wish in wishes:
-            left[wish] += ticket not in model.requests and self.scenario.wishes[wish].renew
-        return tuple(left), tuple([one for one in wishes if one[0] in model.requests])
+            left[wish] += ticket not in coordinator.requests and self.scenario.wishes[wish].renew
+        return tuple(left), tuple([one for one in wishes if one[0] in coordinator.requests])
 
     def _key(
-        self, model: Model, left: tuple[int, ...], account: Account, wishes: tuple[tuple[int, int], ...], last: Last
+        self,
+        coordinator: Coordinator,
+        left: tuple[int, ...],
+        account: Account,
+        wishes: tuple[tuple[int, int], ...],
+        last: Last,
     ) -> Hashable:
-        requests, instances, tickets, whose = requests_of(model), instances_of(model), tickets_of(model), dict(wishes)
+        requests, instances, tickets, whose = (
+            requests_of(coordinator),
+            instances_of(coordinator),
+            tickets_of(coordinator),
+            dict(wishes),
+        )
         names = Names(
             tuple([instance.demand.signature for instance in instances]),
             tuple([whose[request.ticket] for request in requests]),
-            memories(model, tickets),
+            memories(coordinator, tickets),
             left,
-            tuple([waiter.canonical(tickets[model.requests[waiter.ticket].demand.pool]) for waiter in account]),
+            tuple([waiter.canonical(tickets[coordinator.requests[waiter.ticket].demand.pool]) for waiter in account]),
         )
-        form = structure(model, requests, instances)
+        form = structure(coordinator, requests, instances)
         return (
             self._structures.setdefault(form, form),
             self._symmetry.least(names),
-            self._history(model, last) if self.scenario.history else (),
+            self._history(coordinator, last) if self.scenario.history else (),
         )
 
-    def _history(self, model: Model, last: Last) -> Hashable:
+    def _history(self, coordinator: Coordinator, last: Last) -> Hashable:
         """How each pool, instance and request came into its state."""
-        subjects = ("pool", sorted(model.pools)), ("instance", model.instances), ("request", model.requests)
+        subjects = (
+            ("pool", sorted(coordinator.pools)),
+            ("instance", coordinator.instances),
+            ("request", coordinator.requests),
+        )
         return tuple([last.get((machine, subject)) for machine, every in subjects for subject in every])
 
     def _arrive(
         self,
-        model: Model,
+        coordinator: Coordinator,
         left: tuple[int, ...],
         account: Account,
         issued: int,
@@ -186,16 +204,16 @@ class ModelSystem:
         last: Last,
     ) -> Arrival[State]:
         """The state that a step has led to, looked at through every property of states."""
-        violations = [name for name, holds in _OF_STATES if not holds(model)]
-        shown = [name for name, holds in self._shown_by_states if holds(model)]
-        state = State(snapshot(model), left, account, issued, wishes, last)
-        return Arrival(state, violations, shown, self._pending(model, dict(wishes)))
+        violations = [name for name, holds in _OF_STATES if not holds(coordinator)]
+        shown = [name for name, holds in self._shown_by_states if holds(coordinator)]
+        state = State(snapshot(coordinator), left, account, issued, wishes, last)
+        return Arrival(state, violations, shown, self._pending(coordinator, dict(wishes)))
 
-    def _pending(self, model: Model, wishes: dict[int, int]) -> frozenset[str]:
+    def _pending(self, coordinator: Coordinator, wishes: dict[int, int]) -> frozenset[str]:
         """The ``eventually`` properties that something has to come about for."""
-        pending = {name for name, holds in self._to_come if not holds(model)}
+        pending = {name for name, holds in self._to_come if not holds(coordinator)}
         if self._watched:
-            waiting = (wishes[r.ticket] for r in model.requests.values() if r.state in ("waiting", "assigned"))
+            waiting = (wishes[r.ticket] for r in coordinator.requests.values() if r.state in ("waiting", "assigned"))
             pending.update(self._watched[wish] for wish in waiting if wish in self._watched)
         return frozenset(pending)
 
@@ -203,10 +221,10 @@ class ModelSystem:
 
     def events(self, state: State) -> Iterator[Move]:
         """Every event that may come next."""
-        moves = chain(self._acquires(state), map(Move, self._others(state.model)))
+        moves = chain(self._acquires(state), map(Move, self._others(state.coordinator)))
         if not self._takes_time:
             return moves
-        return in_every_time(moves, state.model, self.scenario.durations, self._pauses)
+        return in_every_time(moves, state.coordinator, self.scenario.durations, self._pauses)
 
     def _others(self, saved: Snapshot) -> Iterator[Event]:
         if self.scenario.closing and not saved.closed:
@@ -221,10 +239,10 @@ class ModelSystem:
 
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1
-        if state.model.closed:
+        if state.coordinator.closed:
             return
         for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
-            if state.left[index] and not (wish.owner and _is_busy(state.model, wish.owner)):
+            if state.left[index] and not (wish.owner and _is_busy(state.coordinator, wish.owner)):
                 owner = wish.owner or f"task {ticket}"
                 yield Move(AcquireRequested(ticket, demand, owner, wish.agent, wish.priority, wish.timeout), index)
 
@@ -269,11 +287,13 @@ def _is_busy(saved: Snapshot, owner: str) -> bool:
 _Duty = tuple[str, int]
 
 
-def _duties(model: Model) -> list[_Duty]:
+def _duties(coordinator: Coordinator) -> list[_Duty]:
     """What has to come to its end: leases, starts, shutdowns and pauses; the same order in equal states."""
-    leases = [("granted", r.ticket) for r in model.requests.values() if r.state == "granted"]
-    changes = [(i.state, i.id) for i in model.instances.values() if i.state in ("starting", "stopping")]
-    return leases + changes + [("pause", number) for kind, number in model.timers.armed if kind is TimerKind.PAUSE]
+    leases = [("granted", r.ticket) for r in coordinator.requests.values() if r.state == "granted"]
+    changes = [(i.state, i.id) for i in coordinator.instances.values() if i.state in ("starting", "stopping")]
+    return (
+        leases + changes + [("pause", number) for kind, number in coordinator.timers.armed if kind is TimerKind.PAUSE]
+    )
 
 
 def _what_became_of(before: list[_Duty], now: list[_Duty]) -> tuple[int, ...]:

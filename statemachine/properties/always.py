@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..events import (
+from ..core.coordinator import Coordinator
+from ..core.events import (
     Cancelled,
     Closed,
     Expired,
@@ -20,8 +21,7 @@ from ..events import (
     StopInstance,
     TimerKind,
 )
-from ..model import Model
-from ..pool import Pool
+from ..core.index import Pool
 from .property import Step, always_of_states, always_of_steps, live, picture
 
 __all__: list[str] = []
@@ -30,18 +30,18 @@ __all__: list[str] = []
 
 
 @always_of_states("A local slot has at most one live instance, across every start and every shutdown.")
-def one_live_instance_per_slot(model: Model) -> bool:
-    return all(live(pool) <= 1 for pool in model.pools.values() if pool.is_slot)
+def one_live_instance_per_slot(coordinator: Coordinator) -> bool:
+    return all(live(pool) <= 1 for pool in coordinator.pools.values() if pool.is_slot)
 
 
 @always_of_states("A provider never has more live instances than its limit, whatever their configurations.")
-def live_instances_within_limit(model: Model) -> bool:
-    return all(live(pool) <= pool.limit for pool in model.pools.values())
+def live_instances_within_limit(coordinator: Coordinator) -> bool:
+    return all(live(pool) <= pool.limit for pool in coordinator.pools.values())
 
 
 @always_of_states("An instance has at most `parallel` leases, and at most `parallel` requests join its start.")
-def leases_within_parallel(model: Model) -> bool:
-    return all(max(len(i.leases), len(i.assigned)) <= i.demand.parallel for i in model.instances.values())
+def leases_within_parallel(coordinator: Coordinator) -> bool:
+    return all(max(len(i.leases), len(i.assigned)) <= i.demand.parallel for i in coordinator.instances.values())
 
 
 # ---- leases ----
@@ -67,15 +67,15 @@ def release_is_idempotent(step: Step) -> bool:
 @always_of_states(
     "Every granted request has its lease on exactly the instance it was granted, and nobody else has one."
 )
-def leases_match_requests(model: Model) -> bool:
-    held = {ticket: i for i in model.instances.values() for ticket in i.leases}
-    granted = {r.ticket: r.instance for r in model.requests.values() if r.state == "granted"}
-    return held == granted and sum(len(i.leases) for i in model.instances.values()) == len(held)
+def leases_match_requests(coordinator: Coordinator) -> bool:
+    held = {ticket: i for i in coordinator.instances.values() for ticket in i.leases}
+    granted = {r.ticket: r.instance for r in coordinator.requests.values() if r.state == "granted"}
+    return held == granted and sum(len(i.leases) for i in coordinator.instances.values()) == len(held)
 
 
 @always_of_states("Leases are on active and draining instances only, and each of these has one.")
-def only_active_instances_are_leased(model: Model) -> bool:
-    return all(bool(i.leases) == (i.state in ("active", "draining")) for i in model.instances.values())
+def only_active_instances_are_leased(coordinator: Coordinator) -> bool:
+    return all(bool(i.leases) == (i.state in ("active", "draining")) for i in coordinator.instances.values())
 
 
 @always_of_steps("Whoever is granted an instance gets an active one, which was not draining.", Grant)
@@ -87,8 +87,8 @@ def draining_takes_no_lease(step: Step) -> bool:
 
 
 @always_of_states("Every lease is for the signature that was asked for.")
-def leases_have_their_signature(model: Model) -> bool:
-    used = ((i, r) for i in model.instances.values() for r in (*i.leases.values(), *i.assigned.values()))
+def leases_have_their_signature(coordinator: Coordinator) -> bool:
+    used = ((i, r) for i in coordinator.instances.values() for r in (*i.leases.values(), *i.assigned.values()))
     return all(i.demand.signature == r.signature for i, r in used)
 
 
@@ -123,8 +123,8 @@ def stopped_once(step: Step) -> bool:
 
 
 @always_of_states("No instance is shut down while it is leased.")
-def no_shutdown_of_a_leased_instance(model: Model) -> bool:
-    return all(not i.leases for i in model.instances.values() if i.state == "stopping")
+def no_shutdown_of_a_leased_instance(coordinator: Coordinator) -> bool:
+    return all(not i.leases for i in coordinator.instances.values() if i.state == "stopping")
 
 
 # ---- leaving and closing ----
@@ -154,11 +154,13 @@ def closing_admits_nobody(step: Step) -> bool:
 
 @always_of_steps("After close nothing lives: no pool, instance, request or deadline; and close is told once.")
 def nothing_lives_after_close(step: Step) -> bool:
-    model = step.after
+    coordinator = step.after
     told = sum(isinstance(e, Closed) for e in step.effects)
-    if told > 1 or (told and not model.closed):
+    if told > 1 or (told and not coordinator.closed):
         return False
-    return not model.closed or not (model.pools or model.instances or model.requests or model.timers.armed)
+    return not coordinator.closed or not (
+        coordinator.pools or coordinator.instances or coordinator.requests or coordinator.timers.armed
+    )
 
 
 # ---- the books ----
@@ -176,21 +178,21 @@ _SUBJECT_STATES: Final = {
     "A deadline is armed only for what it can end, and every start, shutdown and idleness that is bounded has one."
 )
 def deadlines_match_states(step: Step) -> bool:
-    model, armed = step.after, step.after.timers.armed
+    coordinator, armed = step.after, step.after.timers.armed
     for kind, number in armed:
         if kind is TimerKind.GRACE:
             continue
-        subject = model.requests.get(number) if kind is TimerKind.ACQUIRE else model.instances.get(number)
+        subject = coordinator.requests.get(number) if kind is TimerKind.ACQUIRE else coordinator.instances.get(number)
         if subject is None or subject.state not in _SUBJECT_STATES[kind]:
             return False
-    for instance in model.instances.values():
+    for instance in coordinator.instances.values():
         state = instance.state
         if state == "starting":
-            missing = model.config.start_timeout is not None and (TimerKind.START, instance.id) not in armed
+            missing = coordinator.config.start_timeout is not None and (TimerKind.START, instance.id) not in armed
         elif state == "stopping":
-            missing = model.config.shutdown_timeout is not None and (TimerKind.STOP, instance.id) not in armed
+            missing = coordinator.config.shutdown_timeout is not None and (TimerKind.STOP, instance.id) not in armed
         elif state == "idle":
-            bounded = model.pools[instance.demand.pool].idle_timeout is not None
+            bounded = coordinator.pools[instance.demand.pool].idle_timeout is not None
             missing = bounded and (TimerKind.IDLE, instance.id) not in armed
         else:
             missing = False
@@ -200,8 +202,8 @@ def deadlines_match_states(step: Step) -> bool:
 
 
 @always_of_states("A pool is saturated exactly when no place could be given to a new signature.")
-def saturation_is_told(model: Model) -> bool:
-    pools = [pool for pool in model.pools.values() if pool.state in ("open", "saturated")]
+def saturation_is_told(coordinator: Coordinator) -> bool:
+    pools = [pool for pool in coordinator.pools.values() if pool.state in ("open", "saturated")]
     return all((pool.state == "saturated") == (pool.held >= pool.limit) for pool in pools)
 
 
@@ -209,13 +211,13 @@ def saturation_is_told(model: Model) -> bool:
     "What is kept twice agrees: queues with requests, counts and shelves with the instances they are about."
 )
 def books_are_right(step: Step) -> bool:
-    model = step.after
+    coordinator = step.after
     queued = 0
-    for pool in model.pools.values():
-        if not (_counts_are_right(pool) and _queue_is_right(pool, model)):
+    for pool in coordinator.pools.values():
+        if not (_counts_are_right(pool) and _queue_is_right(pool, coordinator)):
             return False
         queued += len(pool.waiting)
-    return queued == sum([request.state == "waiting" for request in model.requests.values()])
+    return queued == sum([request.state == "waiting" for request in coordinator.requests.values()])
 
 
 def _counts_are_right(pool: Pool) -> bool:
@@ -233,17 +235,17 @@ def _counts_are_right(pool: Pool) -> bool:
     return counted == (live(pool), held, leases, standing)
 
 
-def _queue_is_right(pool: Pool, model: Model) -> bool:
+def _queue_is_right(pool: Pool, coordinator: Coordinator) -> bool:
     if not (all(pool.leases_by_owner.values()) and all(pool.waiting_by_owner.values())):
         return False  # who has none is not kept
     if sum(map(len, pool.waiting_by_owner.values())) != len(pool.waiting):
         return False
-    return all(r.state == "waiting" and model.requests.get(ticket) is r for ticket, r in pool.waiting.items())
+    return all(r.state == "waiting" and coordinator.requests.get(ticket) is r for ticket, r in pool.waiting.items())
 
 
-def _no_trace(model: Model, ticket: int) -> bool:
-    if ticket in model.requests or (TimerKind.ACQUIRE, ticket) in model.timers.armed:
+def _no_trace(coordinator: Coordinator, ticket: int) -> bool:
+    if ticket in coordinator.requests or (TimerKind.ACQUIRE, ticket) in coordinator.timers.armed:
         return False
-    if any(ticket in pool.waiting for pool in model.pools.values()):
+    if any(ticket in pool.waiting for pool in coordinator.pools.values()):
         return False
-    return not any(ticket in i.leases or ticket in i.assigned for i in model.instances.values())
+    return not any(ticket in i.leases or ticket in i.assigned for i in coordinator.instances.values())

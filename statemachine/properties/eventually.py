@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..model import Model
+from ..core.coordinator import Coordinator
 from .property import eventually
 
 __all__ = ["close_ends", "every_waiter_is_served"]
@@ -15,10 +15,10 @@ _FAIRNESS: Final = (
 
 
 @eventually("Every waiting request is in the end granted, rejected or cancelled.", _FAIRNESS)
-def every_waiter_is_served(model: Model) -> bool:
-    return all(request.state not in ("waiting", "assigned") for request in model.requests.values())
+def every_waiter_is_served(coordinator: Coordinator) -> bool:
+    return all(request.state not in ("waiting", "assigned") for request in coordinator.requests.values())
 
 
 @eventually("Once the manager closes, it is closed in the end, without help from any time-out.", _FAIRNESS)
-def close_ends(model: Model) -> bool:
-    return model.closed or not model.closing
+def close_ends(coordinator: Coordinator) -> bool:
+    return coordinator.closed or not coordinator.closing

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from ..events import Effect, Event
-from ..model import Model
-from ..pool import Pool, Request
+from ..core.coordinator import Coordinator
+from ..core.events import Effect, Event
+from ..core.index import Pool, Request
 
 __all__ = [
     "PROPERTIES",
@@ -44,14 +44,14 @@ class Picture(NamedTuple):
     instance_of: dict[int, int]
 
 
-def picture(model: Model) -> Picture:
+def picture(coordinator: Coordinator) -> Picture:
     """The picture of ``model`` now."""
-    instances = model.instances.values()
+    instances = coordinator.instances.values()
     return Picture(
         {i.id: i.state for i in instances},
         {i.id: i.demand.signature for i in instances},
-        {r.ticket: r.state for r in model.requests.values()},
-        {r.ticket: r.instance.id for r in model.requests.values() if r.instance is not None},
+        {r.ticket: r.state for r in coordinator.requests.values()},
+        {r.ticket: r.instance.id for r in coordinator.requests.values() if r.instance is not None},
     )
 
 
@@ -61,11 +61,11 @@ class Step(NamedTuple):
     before: Picture
     event: Event
     effects: list[Effect]
-    after: Model
+    after: Coordinator
 
 
 Kind: TypeAlias = Literal["always", "sometimes", "eventually"]
-OfState: TypeAlias = Callable[[Model], bool]
+OfState: TypeAlias = Callable[[Coordinator], bool]
 OfStep: TypeAlias = Callable[[Step], bool]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..events import (
+from ..core.coordinator import Coordinator
+from ..core.events import (
     AcquireRequested,
     Cancelled,
     Cause,
@@ -14,15 +15,14 @@ from ..events import (
     Stopped,
     TimerKind,
 )
-from ..model import Model
 from .property import Step, sometimes_a_state, sometimes_a_step
 
 __all__: list[str] = []
 
 
 @sometimes_a_state("A pool is saturated.")
-def saturation(model: Model) -> bool:
-    return any(pool.state == "saturated" for pool in model.pools.values())
+def saturation(coordinator: Coordinator) -> bool:
+    return any(pool.state == "saturated" for pool in coordinator.pools.values())
 
 
 @sometimes_a_step("An idle instance is stopped to make room.")
@@ -60,8 +60,8 @@ def contention(step: Step) -> bool:
 
 
 @sometimes_a_state("The policy pauses: an idle instance is kept, although somebody waits for another.")
-def pause(model: Model) -> bool:
-    return any(kind is TimerKind.PAUSE for kind, _ in model.timers.armed)
+def pause(coordinator: Coordinator) -> bool:
+    return any(kind is TimerKind.PAUSE for kind, _ in coordinator.timers.armed)
 
 
 @sometimes_a_step("A request is refused because the queue is full.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..events import AcquireRequested, Cause, Expired, Reject, TimerKind
-from ..model import Model
+from ..core.coordinator import Coordinator
+from ..core.events import AcquireRequested, Cause, Expired, Reject, TimerKind
+from ..core.index import Instance, Pool, Request
 from ..policies import Pause
-from ..pool import Instance, Pool, Request
 from .property import Step, always_of_states, always_of_steps, live, placed
 
 __all__: list[str] = []
@@ -16,16 +16,16 @@ __all__: list[str] = []
 @always_of_states(
     "No request waits while the one that is to be served next could be served; and only a policy that says so pauses."
 )
-def work_conservation(model: Model) -> bool:
-    return not any(_could_serve(pool) for pool in model.pools.values() if pool.waiting)
+def work_conservation(coordinator: Coordinator) -> bool:
+    return not any(_could_serve(pool) for pool in coordinator.pools.values() if pool.waiting)
 
 
 @always_of_states(
     "A pause has a deadline, an instance that it keeps idle, somebody who waits, and a policy that asks for it."
 )
-def pauses_are_asked_for(model: Model) -> bool:
-    for pool in model.pools.values():
-        if _pauses(model, pool) != (pool.kept is not None):
+def pauses_are_asked_for(coordinator: Coordinator) -> bool:
+    for pool in coordinator.pools.values():
+        if _pauses(coordinator, pool) != (pool.kept is not None):
             return False
         if pool.kept is not None and not (pool.waiting and isinstance(pool.policy.choose(), Pause)):
             return False
@@ -61,8 +61,8 @@ def no_overtaking(step: Step) -> bool:
 
 
 @always_of_states("Where waiting is switched off, nobody waits.")
-def raise_never_waits(model: Model) -> bool:
-    return not any(pool.waiting for pool in model.pools.values() if pool.raises)
+def raise_never_waits(coordinator: Coordinator) -> bool:
+    return not any(pool.waiting for pool in coordinator.pools.values() if pool.raises)
 
 
 @always_of_steps(
@@ -87,20 +87,20 @@ def waiting_is_bounded(step: Step) -> bool:
 @always_of_states(
     "Whoever waits, waits for something that will happen: a release, or the end of a start, a shutdown or a pause."
 )
-def every_waiter_can_be_woken(model: Model) -> bool:
-    for request in model.requests.values():
+def every_waiter_can_be_woken(coordinator: Coordinator) -> bool:
+    for request in coordinator.requests.values():
         if request.state == "assigned" and not _will_start(request):
             return False
         if request.state == "waiting":
-            pool = model.pools[request.demand.pool]
-            if pool.held == 0 and not _pauses(model, pool):
+            pool = coordinator.pools[request.demand.pool]
+            if pool.held == 0 and not _pauses(coordinator, pool):
                 return False
     return True
 
 
 @always_of_states("Nobody waits for a lease of one's own to end.")
-def nobody_waits_for_oneself(model: Model) -> bool:
-    for pool in model.pools.values():
+def nobody_waits_for_oneself(coordinator: Coordinator) -> bool:
+    for pool in coordinator.pools.values():
         holders = {r.owner for i in pool.instances.values() for r in i.leases.values()} if pool.waiting else ()
         for request in pool.waiting.values():
             if request.owner in holders and not _others_may_help(pool, request):
@@ -132,9 +132,11 @@ _CONTENTION: Final = frozenset({Cause.LIMIT, Cause.CONFLICT, Cause.BUSY, Cause.Q
 _AT_WORK: Final = frozenset({"starting", "active", "draining"})
 
 
-def _pauses(model: Model, pool: Pool) -> bool:
+def _pauses(coordinator: Coordinator, pool: Pool) -> bool:
     """Whether an idle instance is kept, and a deadline ends that."""
-    return any(i.state == "idle" and (TimerKind.PAUSE, i.id) in model.timers.armed for i in pool.instances.values())
+    return any(
+        i.state == "idle" and (TimerKind.PAUSE, i.id) in coordinator.timers.armed for i in pool.instances.values()
+    )
 
 
 def _could_take(i: Instance, wanted: str) -> bool:

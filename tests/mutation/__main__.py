@@ -57,7 +57,7 @@ def _source(module: str) -> str:
 
 def _digests() -> tuple[str, dict[str, str]]:
     """Of the package and of what helps to test it, and of each file of tests."""
-    tests = {f"tests/{file.name}": file for file in sorted((ROOT / "tests").glob("test_*.py"))}
+    tests = {str(file.relative_to(ROOT)): file for file in sorted((ROOT / "tests").rglob("test_*.py"))}
     others = {*(ROOT / "statemachine").rglob("*.py"), *(ROOT / "tests").glob("*.py")} - {*tests.values()}
     package = _digest(*(file.read_text(encoding="utf-8") for file in sorted(others)))
     return package, {name: _digest(file.read_text(encoding="utf-8")) for name, file in tests.items()}

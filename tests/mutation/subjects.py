@@ -14,26 +14,30 @@ Tests: TypeAlias = tuple[str, ...]
 """What pytest is told to collect. The tests that are run for a mutant are those of them that reach it."""
 
 
-def _tests(*names: str) -> Tests:
-    return tuple(f"tests/test_{name}.py" for name in names)
+def _tests(room: str, *names: str) -> Tests:
+    return tuple(f"tests/{room}/test_{name}.py" for name in names)
 
 
 _CONTRACT = _tests(
-    *(f"contract_{part}" for part in ("configuration", "identity", "names", "secrets", "pools", "slots", "waiting")),
-    *(f"contract_{part}" for part in ("starting", "stopping", "closing", "leases", "dropped", "engine", "policies")),
+    "contract",
+    *("configuration", "identity", "names", "secrets", "pools", "slots", "waiting"),
+    *("starting", "stopping", "closing", "leases", "dropped", "engine", "policies"),
     *("accounts", "refusal", "worker", "logs", "invariants", "known_defects", "robustness"),
 )
-_MODEL = _tests("lifecycle", "pool", "timers", "model_machine")
-_POLICIES = _tests("policies", "queueing", "round_robin", "pauses")
+_MODEL = _tests("core", "lifecycle", "index", "timers", "coordinator_machine")
+_POLICIES = _tests("core", "policies", "queueing", "round_robin", "pauses")
 _CHECKER = tuple(
-    f"tests/test_checker.py::test_every_property_holds_in_every_reachable_state[{scenario}]"
+    f"tests/core/test_checker.py::test_every_property_holds_in_every_reachable_state[{scenario}]"
     for scenario in ("slot-raise", "slot-parallel", "slot-gated-faults", "live-api-2", "live-fifo", "history-drain")
 )
-_CANCELLED = _tests("agent", "sweep", "cancellation", "manager_machine")
+_CANCELLED = _tests("manager", "agent", "sweep", "cancellation", "manager_machine")
 
-_DRIVER = ("manager", "lease", "worker", "engine", "refusal")
+_DRIVER = tuple(f"manager/{name}" for name in ("manager", "lease", "worker", "engine", "refusal"))
 _PURE = (
-    *("lifecycle", "model", "placing", "refusing", "moves", "pool", "timers", "counters"),
+    *(
+        f"core/{name}"
+        for name in ("lifecycle", "coordinator", "placement", "refusing", "ledger", "index", "timers", "counters")
+    ),
     *(
         f"policies/{name}"
         for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised", "round_robin")
@@ -41,7 +45,7 @@ _PURE = (
 )
 LEFT_OUT = re.compile(r"-another\]|\[(with|by an exception)\b")
 """Of those, the tests with these in their names take seconds each, and every survivor goes through all tests that reach it. For the same
-reason there are no schedules and no larger scenarios: they have mutants of their own (``python -m statemachine mutants``)."""
+reason there are no schedules and no larger scenarios: they have mutants of their own (``python -m tests.proof``)."""
 
 SUBJECTS: dict[str, Tests] = {
     **dict.fromkeys(_DRIVER, (*_CONTRACT, *_CANCELLED)),

@@ -1,0 +1,57 @@
+"""What an adapter is to the core, and nothing more: the manager depends on this file, never on ``adapters/``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from ..checks import option_names
+from .call import CallOptions, Message, StreamEvent
+from .identity import short, signature
+
+__all__ = ["Adapter", "AdapterConfig", "AdapterFactory", "StartableAdapter", "StoppableAdapter"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AdapterConfig:
+    """What a factory is called with. ``options`` are the provider's base options overlaid by the request's."""
+
+    provider_name: str
+    model_id: str
+    options: Mapping[str, Any]
+
+    @property
+    def config_signature(self) -> str:
+        """The key of the instance, as 64 hex digits."""
+        return signature(self.provider_name, self.model_id, self.options)
+
+    def __repr__(self) -> str:
+        names, digest = option_names(self.options), short(self.config_signature)
+        return f"AdapterConfig({self.provider_name!r}, {self.model_id!r}, options: {names}, #{digest})"
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """The least an adapter must do. ``start()`` and ``shutdown()`` are optional, see the two protocols below."""
+
+    def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
+        """Stream the answer to ``prompt``."""
+        ...
+
+
+@runtime_checkable
+class StartableAdapter(Protocol):
+    """An adapter that has to do something before its first call, such as loading the model."""
+
+    async def start(self) -> None: ...
+
+
+@runtime_checkable
+class StoppableAdapter(Protocol):
+    """An adapter that has to clean up, such as unloading the model. Called exactly once, also after a failed start."""
+
+    async def shutdown(self) -> None: ...
+
+
+AdapterFactory: TypeAlias = Callable[[AdapterConfig], Adapter]

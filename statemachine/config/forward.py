@@ -1,0 +1,57 @@
+"""One HTTP request that passes through an adapter to the leased instance, and the answer that passes back, both as bytes.
+
+A gateway forwards what it does not have to understand: unknown members, images, tools. The adapter knows where its instance
+is, what its model is called there, and which credentials it takes; everything else of the request stays as it was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+__all__ = ["ForwardRequest", "ForwardResponse", "ForwardingAdapter"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ForwardRequest:
+    """A request as a client sent it.
+
+    ``path`` starts with a slash and includes the query. ``headers`` are (name, value) pairs in the order of the wire; the
+    adapter leaves out those that concern one connection only (``Connection``, ``Content-Length``, ...) and those that hold
+    the client's credentials. ``body`` is complete.
+    """
+
+    method: str
+    path: str
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"ForwardRequest({self.method} {self.path.partition('?')[0]}, {len(self.body)} bytes)"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ForwardResponse:
+    """The server's answer, whatever its status. ``body`` yields its bytes as they arrive, decoded from any content encoding."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: AsyncIterator[bytes]
+
+    def __repr__(self) -> str:
+        return f"ForwardResponse({self.status})"
+
+
+@runtime_checkable
+class ForwardingAdapter(Protocol):
+    """An adapter that can pass a request on. Leaving the block ends the request, also where its answer is not read to the end.
+
+    Entering and reading raise AdapterError where the server cannot be reached, goes away, or takes too long; an error that the
+    server *answers* is an answer like any other.
+    """
+
+    def forward(self, request: ForwardRequest) -> AbstractAsyncContextManager[ForwardResponse]:
+        """Send ``request`` to the leased instance."""
+        ...

@@ -1,0 +1,147 @@
+"""What makes two configurations the same: canonical options, signatures, normalised base URLs.
+
+Identity is structured data, hashed; it is never parsed back from text. Two option mappings are the same
+when they are equal as JSON values: key order does not matter at any depth, a tuple equals a list, and ``0`` equals ``0.0``
+(one JSON number), while ``False``, ``0``, ``"0"``, ``None`` and a missing key are five different
+things. What has no such value (NaN, sets, bytes, functions, cycles, ...) is refused by name.
+
+A signature covers credentials too, so that two tenants never share an instance; what is *shown* of it is
+a short digest. Option values are never shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from ..errors import ConfigurationError
+
+__all__ = ["canonical", "copy_options", "normalise_base_url", "public_url", "short", "signature"]
+
+DEPTH_LIMIT = 64
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def signature(provider: str, model: str, options: Mapping[str, Any]) -> str:
+    """The identity of (provider, model, options), as 64 hex digits (SHA-256 of the canonical JSON)."""
+    identity = dict(options)
+    base_url = identity.get("base_url")
+    if isinstance(base_url, str):
+        identity["base_url"] = normalise_base_url(base_url)
+    text = json.dumps([provider, model, canonical(identity, "adapter_options")], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def short(digest: str) -> str:
+    """What is shown of a signature."""
+    return digest[:8]
+
+
+def copy_options(options: object, field: str) -> dict[str, Any]:
+    """A deep copy of ``options``, checked; values keep their types. Raises ConfigurationError with the path to what is refused."""
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(field, "must be a mapping of option names to values", _shown(options))
+    canonical(options, field)
+    return {key: _copied(value) for key, value in options.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_copied(item) for item in value)
+    return value
+
+
+def canonical(value: object, path: str, _above: tuple[int, ...] = ()) -> Any:
+    """``value`` as plain JSON data in canonical form. Raises ConfigurationError naming ``path`` where there is none."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return _canonical_int(int(value), path)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ConfigurationError(path, "a number must be finite", repr(float(value)))
+        return int(value) if value == int(value) else float(value)
+    if id(value) in _above:
+        raise ConfigurationError(path, "must not contain itself", "a cycle")
+    if len(_above) >= DEPTH_LIMIT:
+        raise ConfigurationError(path, f"must not be nested deeper than {DEPTH_LIMIT} levels", "more")
+    above = (*_above, id(value))
+    if isinstance(value, Mapping):
+        return _canonical_mapping(value, path, above)
+    if isinstance(value, (list, tuple)):
+        return [canonical(item, f"{path}[{index}]", above) for index, item in enumerate(value)]
+    rule = "must be a string, a finite number, a bool, None, or lists and string-keyed mappings of these"
+    raise ConfigurationError(path, rule, _shown(value))
+
+
+def _canonical_int(value: int, path: str) -> int:
+    if value.bit_length() > 4096:
+        raise ConfigurationError(path, "an integer must have at most 4096 bits", f"{value.bit_length()} bits")
+    return value
+
+
+def _canonical_mapping(value: Mapping[Any, Any], path: str, above: tuple[int, ...]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise ConfigurationError(path, "keys must be strings", f"a key that is {_shown(key)}")
+        result[str.__str__(key)] = canonical(item, f"{path}.{key}", above)
+    return result
+
+
+def normalise_base_url(url: str) -> str:
+    """One spelling per server: scheme and host in lower case, no default port, one name for this host, no ``/v1``.
+
+    A URL that cannot be parsed is its own identity. User info and query stay: they may be credentials.
+    """
+    parts = _split(url)
+    if parts is None:
+        return url
+    user, at, _ = parts.netloc.rpartition("@")
+    netloc = user + at + _authority(parts.scheme, str(parts.hostname), parts.port)
+    return parts._replace(netloc=netloc, path=_root(parts.path)).geturl()
+
+
+def public_url(url: str) -> str:
+    """The normalised ``url`` as it may be shown: without user info, query and fragment. What cannot be parsed is a digest."""
+    parts = _split(url)
+    if parts is None or "@" in parts.path:
+        return f"url#{short(hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest())}"
+    netloc = _authority(parts.scheme, str(parts.hostname), parts.port)
+    return parts._replace(netloc=netloc, path=_root(parts.path), query="", fragment="").geturl()
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of ``url``, if it has a scheme, a host and a valid port. An ``@`` behind these is a password cut in two."""
+    try:
+        parts = urlsplit(url.strip())
+        complete = parts.scheme and parts.hostname and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        return None
+    return parts if complete and "@" not in parts.fragment else None
+
+
+def _authority(scheme: str, host: str, port: int | None) -> str:
+    name = "localhost" if host in _LOOPBACK else f"[{host}]" if ":" in host else host
+    return name if port is None or port == _DEFAULT_PORTS.get(scheme) else f"{name}:{port}"
+
+
+def _root(path: str) -> str:
+    return path.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _shown(value: object) -> str:
+    """How a refused value is described: by its type, because any value may be a secret."""
+    kind = type(value).__name__
+    return f"an object of type {kind}"

@@ -1,0 +1,212 @@
+"""Configuration: checked when it is given, frozen afterwards, copied deeply, and shown without option values.
+
+Times are in seconds. ``None`` means "never" for a time-out and "no bound" for a limit, except where a field says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
+
+from ..checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
+from ..errors import ConfigurationError, UnknownProviderError
+from ..policies import Gated, Policy, PolicyFactory
+from .adapter import AdapterConfig, AdapterFactory
+from .identity import copy_options, public_url, short
+from .runtime import RuntimeProviderConfig
+
+__all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfig", "Unset"]
+
+PoolKey: TypeAlias = tuple[Literal["provider", "slot"], str]
+"""Which pool a request goes to: an API provider's by its name, or a local slot by its endpoint (``"local"`` for the shared one)."""
+
+SHARED_SLOT: Final[PoolKey] = ("slot", "local")
+
+
+class Unset:
+    """The type of UNSET, "take the manager's default", where None already has a meaning."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Demand:
+    """What one request needs, resolved. ``adapter`` is for the driver alone: the model decides by the other fields."""
+
+    pool: PoolKey
+    provider: str
+    model: str
+    signature: str
+    parallel: int
+    adapter: AdapterConfig = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}#{short(self.signature)}"
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, repr=False)
+class ProviderConfig:
+    """A provider that may be chosen at run time.
+
+    ``adapter`` is called with one :class:`AdapterConfig` for each new instance. ``limit`` is the largest number of live instances of
+    an API provider, ``idle_timeout`` how long one may be idle before it is evicted (None: for ever); both default to the manager's
+    and neither may be given for a local provider, whose slot holds one instance without an idle time-out. ``parallel`` is the number
+    of leases that one instance of a *local* provider carries at once. ``base_options`` are overlaid, shallowly, by a request's
+    ``adapter_options``. Raises ConfigurationError.
+    """
+
+    name: str
+    adapter: AdapterFactory
+    is_local: bool = False
+    limit: int | None = None
+    idle_timeout: float | Unset | None = UNSET
+    parallel: int = 1
+    base_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
+        check_callable("adapter", self.adapter, "with one AdapterConfig")
+        check_bool("is_local", self.is_local)
+        check_count("parallel", self.parallel)
+        if self.limit is not None:
+            check_count("limit", self.limit)
+        if not isinstance(self.idle_timeout, Unset):
+            check_timeout("idle_timeout", self.idle_timeout)
+        if self.is_local and self.limit is not None:
+            raise ConfigurationError("limit", "is for API providers: a local slot holds one instance", repr(self.limit))
+        if self.is_local and not isinstance(self.idle_timeout, Unset):
+            raise ConfigurationError(
+                "idle_timeout", "is for API providers: a local instance has none", repr(self.idle_timeout)
+            )
+        if not self.is_local and self.parallel != 1:
+            raise ConfigurationError(
+                "parallel", "must be 1 for an API provider: raise its limit instead", repr(self.parallel)
+            )
+        object.__setattr__(self, "base_options", copy_options(self.base_options, "base_options"))
+
+    def __repr__(self) -> str:
+        kind = "local" if self.is_local else "API"
+        return f"ProviderConfig({self.name!r}, {kind}, base options: {option_names(self.base_options)})"
+
+
+@dataclass(frozen=True)
+class ProviderManagerConfig:
+    """Everything the manager and its model are given. Raises ConfigurationError.
+
+    ``on_limit``: a saturated API provider lets requests ``"wait"`` or makes them ``"raise"`` ProviderLimitError.
+    ``on_conflict``: the same for local slots (LocalProviderConflictError, LocalInstanceBusyError). ``local_scope``:
+    ``"all"`` local providers share one slot, or there is one slot per ``"endpoint"``. ``policy`` makes the queue of a local
+    slot, by default one that serves a model's requests together and starves nobody; API providers are first come, first
+    served. ``max_waiting`` bounds the requests that wait in one pool (0: nobody may wait). ``acquire_timeout`` bounds a
+    request from call to grant, ``start_timeout`` and ``shutdown_timeout`` an adapter's start and shutdown (None: unbounded),
+    ``close_grace`` the time that leases and starts are given when the manager closes (None: as long as they need).
+    ``check_invariants`` looks at every ``always`` property of :mod:`statemachine.properties` after each step, and raises
+    InvariantError where one does not hold: a bug of ours.
+    """
+
+    available_providers: Sequence[ProviderConfig]
+    max_parallel_api_instances_per_provider: int = 5
+    api_instance_idle_timeout_seconds: float | None = 300
+    on_limit: Literal["wait", "raise"] = "wait"
+    on_conflict: Literal["wait", "raise"] = "raise"
+    local_scope: Literal["all", "endpoint"] = "all"
+    policy: PolicyFactory = Gated
+    max_waiting: int | None = None
+    acquire_timeout: float | None = None
+    start_timeout: float | None = 600
+    shutdown_timeout: float | None = 30
+    close_grace: float | None = 30
+    check_invariants: bool = False
+
+    def __post_init__(self) -> None:
+        _check_providers(self.available_providers)
+        object.__setattr__(self, "available_providers", tuple(self.available_providers))
+        check_count("max_parallel_api_instances_per_provider", self.max_parallel_api_instances_per_provider)
+        check_word("on_limit", self.on_limit, ("wait", "raise"))
+        check_word("on_conflict", self.on_conflict, ("wait", "raise"))
+        check_word("local_scope", self.local_scope, ("all", "endpoint"))
+        _check_policy(self.policy)
+        check_bool("check_invariants", self.check_invariants)
+        if self.max_waiting is not None:
+            check_count("max_waiting", self.max_waiting, least=0)
+        for name in (
+            "api_instance_idle_timeout_seconds",
+            "acquire_timeout",
+            "start_timeout",
+            "shutdown_timeout",
+            "close_grace",
+        ):
+            check_timeout(name, getattr(self, name))
+
+    def provider(self, name: str) -> ProviderConfig:
+        """The provider called ``name``. Raises UnknownProviderError."""
+        for provider in self.available_providers:
+            if provider.name == name:
+                return provider
+        raise UnknownProviderError(name, tuple(p.name for p in self.available_providers))
+
+    def limit_of(self, provider: ProviderConfig) -> int:
+        """The largest number of live instances in one pool of ``provider``."""
+        if provider.is_local:
+            return 1
+        return self.max_parallel_api_instances_per_provider if provider.limit is None else provider.limit
+
+    def idle_timeout_of(self, provider: ProviderConfig) -> float | None:
+        """Seconds until an idle instance of ``provider`` is evicted; None: never."""
+        if provider.is_local:
+            return None
+        if isinstance(provider.idle_timeout, Unset):
+            return self.api_instance_idle_timeout_seconds
+        return provider.idle_timeout
+
+    def resolve(self, runtime: RuntimeProviderConfig) -> Demand:
+        """What ``runtime`` needs. Raises UnknownProviderError, ConfigurationError."""
+        if not isinstance(runtime, RuntimeProviderConfig):
+            raise ConfigurationError("runtime_config", "must be a RuntimeProviderConfig", shown(runtime))
+        provider = self.provider(runtime.provider_name)
+        options = {**provider.base_options, **runtime.adapter_options}
+        adapter = AdapterConfig(provider.name, runtime.model_id, copy_options(options, "adapter_options"))
+        pool: PoolKey = self._slot(provider, options) if provider.is_local else ("provider", provider.name)
+        return Demand(pool, provider.name, runtime.model_id, adapter.config_signature, provider.parallel, adapter)
+
+    def _slot(self, provider: ProviderConfig, options: Mapping[str, Any]) -> PoolKey:
+        if self.local_scope == "all":
+            return SHARED_SLOT
+        adapter = provider.adapter
+        while isinstance(adapter, partial):
+            adapter = adapter.func
+        url = options.get("base_url", getattr(adapter, "default_base_url", None))
+        return ("slot", public_url(url) if isinstance(url, str) else provider.name)
+
+
+_OF_A_POLICY: Final = tuple(name for name in dir(Policy) if not name.startswith("_"))
+
+
+def _check_policy(factory: PolicyFactory) -> None:
+    """Make one, so that what is wrong with it shows now and not in the middle of a step."""
+    check_callable("policy", factory, "without arguments and return a policy")
+    policy = factory()
+    for name in _OF_A_POLICY:
+        if not hasattr(policy, name):
+            raise ConfigurationError("policy", f"must return a policy, which has {name!r}", shown(policy))
+
+
+def _check_providers(providers: object) -> None:
+    if isinstance(providers, (str, bytes)) or not isinstance(providers, Sequence):
+        raise ConfigurationError("available_providers", "must be a sequence of ProviderConfig", shown(providers))
+    seen: set[str] = set()
+    for index, provider in enumerate(providers):
+        path = f"available_providers[{index}]"
+        if not isinstance(provider, ProviderConfig):
+            raise ConfigurationError(path, "must be a ProviderConfig", shown(provider))
+        if provider.name in seen:
+            raise ConfigurationError(f"{path}.name", "must be unique", repr(provider.name))
+        seen.add(provider.name)

@@ -1,0 +1,161 @@
+"""The model's state as a value: to compare, to hash, to go back to. It is exact: restored, the model goes on as if nothing had happened
+(what it has counted aside).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from ..config.providers import Demand, PoolKey
+from .coordinator import Coordinator
+from .events import PAUSE, Timer
+from .index import Instance, Pool, Request
+from .lifecycle import InstanceState, PoolState, RequestState
+from .timers import Timers
+
+__all__ = ["Snapshot", "restore", "snapshot"]
+
+
+class RequestRecord(NamedTuple):
+    """Which instance it has is said there."""
+
+    ticket: int
+    demand: Demand
+    owner: object
+    agent: str | None
+    priority: int
+    arrived: float
+    since: float
+    state: RequestState
+    queued: float
+    loading: float
+
+
+class InstanceRecord(NamedTuple):
+    id: int
+    demand: Demand
+    state: InstanceState
+    leases: tuple[int, ...]
+    assigned: tuple[int, ...]
+    cause: int | None
+    successor: int | None
+    idle_since: float
+
+
+class PoolRecord(NamedTuple):
+    key: PoolKey
+    state: PoolState
+    waiting: tuple[int, ...]
+    idle: tuple[int, ...]  # least recently used first
+    loading: tuple[int, ...]
+    vacating: tuple[int, ...]
+    policy: Hashable
+
+
+class Snapshot(NamedTuple):
+    """All of a model's state, as tuples."""
+
+    closing: bool
+    closed: bool
+    next_instance: int
+    requests: tuple[RequestRecord, ...]
+    instances: tuple[InstanceRecord, ...]
+    pools: tuple[PoolRecord, ...]
+    timers: tuple[tuple[Timer, float], ...]
+
+
+def snapshot(coordinator: Coordinator) -> Snapshot:
+    """The exact state of ``model``."""
+    return Snapshot(
+        coordinator.closing,
+        coordinator.closed,
+        coordinator.next_instance,
+        tuple(_request(request) for request in coordinator.requests.values()),
+        tuple(_instance(instance) for instance in coordinator.instances.values()),
+        tuple(_pool(pool) for pool in coordinator.pools.values()),
+        tuple(sorted(coordinator.timers.armed.items())),
+    )
+
+
+def _request(r: Request) -> RequestRecord:
+    return RequestRecord(
+        r.ticket, r.demand, r.owner, r.agent, r.priority, r.arrived, r.since, r.state, r.queued, r.loading
+    )
+
+
+def _instance(i: Instance) -> InstanceRecord:
+    successor = None if i.successor is None else i.successor.id
+    return InstanceRecord(i.id, i.demand, i.state, tuple(i.leases), tuple(i.assigned), i.cause, successor, i.idle_since)
+
+
+def _pool(p: Pool) -> PoolRecord:
+    loading = tuple(instance.id for signature in sorted(p.loading) for instance in p.loading[signature])
+    memory = p.policy.snapshot(lambda ticket: ticket)
+    return PoolRecord(p.key, p.state, tuple(sorted(p.waiting)), tuple(p.idle), loading, tuple(p.vacating), memory)
+
+
+def restore(coordinator: Coordinator, saved: Snapshot) -> None:
+    """Put ``model``, which has the same configuration, into the state ``saved``; nothing of the state that it was in is left."""
+    _empty(coordinator)
+    coordinator.closing, coordinator.closed, coordinator.next_instance = (
+        saved.closing,
+        saved.closed,
+        saved.next_instance,
+    )
+    requests, instances = coordinator.requests, coordinator.instances
+    for ticket, demand, owner, agent, priority, arrived, since, state, queued, loading in saved.requests:
+        requests[ticket] = Request(ticket, demand, owner, agent, priority, arrived, since, state, None, queued, loading)
+    for i in saved.instances:
+        instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause, idle_since=i.idle_since)
+    for p in saved.pools:
+        _restore_queue(coordinator, p)
+    for i in saved.instances:
+        _restore_instance(coordinator, i)
+    for p in saved.pools:
+        _restore_shelves(coordinator.pools[p.key], p)
+    coordinator.timers = Timers(saved.timers)
+    for kind, subject in coordinator.timers.armed:
+        if kind is PAUSE:
+            kept = instances[subject]
+            coordinator.pools[kept.demand.pool].kept = kept
+
+
+def _empty(coordinator: Coordinator) -> None:
+    """Forget everything, and leave no cycle of references behind: a search does this for every edge."""
+    for request in coordinator.requests.values():
+        request.instance = None
+    for instance in coordinator.instances.values():
+        instance.predecessor = instance.successor = None
+    coordinator.requests.clear()
+    coordinator.instances.clear()
+    coordinator.pools.clear()
+
+
+def _restore_queue(coordinator: Coordinator, record: PoolRecord) -> None:
+    pool = coordinator.new_pool(record.key)
+    pool.state = record.state
+    for ticket in record.waiting:
+        pool.enqueue(coordinator.requests[ticket])
+    pool.policy.restore(record.policy)
+
+
+def _restore_instance(coordinator: Coordinator, record: InstanceRecord) -> None:
+    instance = coordinator.instances[record.id]
+    pool = coordinator.pools[record.demand.pool]
+    pool.instances[record.id] = instance
+    pool.live += record.state != "absent"
+    for ticket in record.assigned:
+        instance.assigned[ticket] = coordinator.requests[ticket]
+    for ticket in record.leases:
+        pool.lend(instance, coordinator.requests[ticket])
+    for ticket in (*record.assigned, *record.leases):
+        coordinator.requests[ticket].instance = instance
+    if record.successor is not None:
+        instance.successor = coordinator.instances[record.successor]
+        instance.successor.predecessor = instance
+
+
+def _restore_shelves(pool: Pool, record: PoolRecord) -> None:
+    for id in (*record.idle, *record.loading, *record.vacating, *pool.instances):  # the first three keep their order
+        pool.refile(pool.instances[id])

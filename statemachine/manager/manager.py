@@ -1,0 +1,353 @@
+"""The trio driver of the model: it tells the model what happens and carries out what the model answers.
+
+Nothing is decided here. ``step`` is synchronous, so trio cannot interleave inside it and it needs no lock. Whatever takes time runs as a
+:class:`Worker` in the manager's nursery and ends in another event. The manager is off the data path: a stream flows
+between agent and adapter.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import trio
+from outcome import Value
+from trio.lowlevel import enable_ki_protection
+
+from ..checks import check_agent, check_callable, check_priority, check_wait, shown
+from ..config.providers import Demand, ProviderManagerConfig
+from ..config.runtime import RuntimeProviderConfig
+from ..core.events import (
+    AbandonStop,
+    AcquireRequested,
+    Cancelled,
+    Closed,
+    CloseRequested,
+    Event,
+    Grant,
+    InterruptStart,
+    Reject,
+    Revoke,
+    StartInstance,
+    StopInstance,
+    Transition,
+    Wake,
+)
+from ..core.statistics import Statistics, statistics
+from ..errors import ConfigurationError, ManagerClosedError
+from ..properties.invariants import coordinator_of
+from .lease import Lease, Lessor
+from .refusal import refusal
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Observer", "ProviderManager"]
+
+Observer: TypeAlias = Callable[[Transition], None]
+"""Called with every state change, in order, after the step that made it. It must not block."""
+
+log = logging.getLogger(__name__)
+_RESOLVED_LIMIT = 1024
+
+
+class _Asker:
+    """One call of ``get_adapter`` that has not been answered."""
+
+    __slots__ = ("answer", "task")
+
+    def __init__(self) -> None:
+        self.answer: Lease | Exception | None = None
+        self.task: trio.lowlevel.Task | None = None
+
+
+class ProviderManager:
+    """Coordinates adapters: see the contract in the README. Entered once, in one trio run, and used from its thread.
+
+    ``observers`` are called with every transition. Raises ConfigurationError.
+    """
+
+    def __init__(self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = ()) -> None:
+        if not isinstance(config, ProviderManagerConfig):
+            raise ConfigurationError("config", "must be a ProviderManagerConfig", shown(config))
+        for index, observer in enumerate(observers):
+            check_callable(f"observers[{index}]", observer, "with one Transition")
+        self.config = config
+        self._observers = tuple(observers)
+        self._coordinator = coordinator_of(config, self._interrupt, record=bool(observers))
+        self._inbox: deque[Event] = deque()
+        self._engaged = False  # the model is being stepped or read
+        self._tickets = count(1)
+        self._resolved: dict[int, tuple[RuntimeProviderConfig, Demand]] = {}  # by the configuration's id
+        self._askers: dict[int, _Asker] = {}
+        self._lessor = Lessor(self._dispatch)
+        self._workers: dict[int, Worker] = {}
+        self._alarm = trio.CancelScope()
+        self._alarm_at = math.inf  # its deadline: to read it there costs more
+        self._watch = trio.CancelScope(shield=True)
+        self._interruption: BaseException | None = None
+        self._entered = False
+        self._closed = trio.Event()
+        self._carry_out: dict[type, Callable[[Any], None]] = {
+            Grant: self._grant,
+            Reject: self._reject,
+            Revoke: lambda effect: self._lessor.revoke(effect.ticket),
+            StartInstance: self._start,
+            InterruptStart: lambda effect: self._workers[effect.instance].interrupt_start(),
+            StopInstance: lambda effect: self._workers[effect.instance].stop(),
+            AbandonStop: lambda effect: self._workers[effect.instance].abandon_stop(),
+            Closed: self._finish,
+            Transition: self._tell,
+        }
+
+    # ---- what users call ----
+
+    @property
+    def available_providers(self) -> tuple[str, ...]:
+        """The providers' names, in the order of the configuration."""
+        return tuple(provider.name for provider in self.config.available_providers)
+
+    def statistics(self) -> Statistics:
+        """A frozen picture: instances and queues per provider and slot, counters, use per model."""
+        return self._undisturbed(lambda: statistics(self._coordinator))
+
+    @enable_ki_protection
+    async def get_adapter(
+        self,
+        runtime_config: RuntimeProviderConfig,
+        timeout: float | None = None,
+        agent: str | None = None,
+        priority: int = 0,
+    ) -> Lease:
+        """Wait for a lease of an instance of ``runtime_config``. Cancelled in here, it leaves no trace.
+
+        ``timeout`` bounds the time to the grant, loading included, in seconds (None: the configured ``acquire_timeout``; infinity:
+        unbounded). ``agent`` names the caller to policies; ``priority``, higher first, concerns local slots only. The
+        calling task owns the lease. Raises ManagerClosedError, UnknownProviderError, ConfigurationError, ProviderLimitError,
+        LocalProviderConflictError, LocalInstanceBusyError, QueueFullError, AcquireTimeoutError, AdapterInstantiationError.
+        """
+        check_wait(timeout)
+        check_agent(agent)
+        check_priority(priority)
+        if not self._entered:
+            raise ManagerClosedError("the manager has not been entered")
+        demand = self._resolve(runtime_config)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
+        ticket = next(self._tickets)
+        asker = self._askers[ticket] = _Asker()
+        task = trio.lowlevel.current_task()
+        self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds))
+        if asker.answer is None:
+            asker.task = task
+            answer = await self._park(ticket)
+        else:
+            answer = asker.answer
+            if isinstance(answer, Lease):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+        if isinstance(answer, Lease):
+            return answer
+        try:
+            raise answer
+        finally:
+            del answer, asker  # no cycle of exception and frame
+
+    def acquire(
+        self,
+        runtime_config: RuntimeProviderConfig,
+        timeout: float | None = None,
+        agent: str | None = None,
+        priority: int = 0,
+    ) -> Acquiring:
+        """``async with manager.acquire(...) as lease:`` as :meth:`get_adapter`, released when the block is left."""
+        return Acquiring(self, runtime_config, timeout, agent, priority)
+
+    # ---- life ----
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise ManagerClosedError("a manager is entered only once")
+        self._entered = True
+        self._nursery_context = trio.open_nursery()
+        self._nursery = await self._nursery_context.__aenter__()
+        self._nursery.start_soon(self._watch_deadlines)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The nursery is not told of the body's exception, which therefore leaves bare. Its children are shielded, so
+        # that an outer cancellation reaches them only through the model, which bounds every one of them.
+        try:
+            if error is None:
+                await self._close_with_grace()
+            else:
+                await self._close_now()
+        finally:
+            self._watch.cancel()  # already done, unless a bug of ours got us here: then fail, rather than hang
+            await self._nursery_context.__aexit__(None, None, None)
+        self._raise_interruption()
+
+    async def _close_with_grace(self) -> None:
+        try:
+            self._dispatch(CloseRequested())
+            await self._closed.wait()
+        except BaseException:
+            await self._close_now()
+            raise
+
+    async def _close_now(self) -> None:
+        with trio.CancelScope(shield=True):
+            self._settle(CloseRequested(grace=False))
+            await self._closed.wait()
+
+    async def _watch_deadlines(self) -> None:
+        with self._watch:
+            while True:
+                self._alarm_at = self._coordinator.next_deadline
+                with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
+                    await trio.sleep_forever()
+                self._dispatch(Wake())
+
+    async def _run(self, instance: int, worker: Worker) -> None:
+        try:
+            with trio.CancelScope(shield=True):
+                await worker.run()
+        finally:
+            del self._workers[instance]
+
+    # ---- between trio and the model ----
+
+    def _dispatch(self, event: Event) -> None:
+        """As :meth:`_settle`, and then raise what an observer, or a property that does not hold, wants raised."""
+        self._settle(event)
+        if not self._engaged:
+            self._raise_interruption()
+
+    @enable_ki_protection
+    def _settle(self, event: Event) -> None:
+        """Step the model and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
+        if self._engaged:
+            self._inbox.append(event)
+            return
+        self._engaged = True
+        try:
+            while True:
+                for effect in self._coordinator.step(event, trio.current_time()):
+                    self._carry_out[type(effect)](effect)
+                if not self._inbox:
+                    break
+                event = self._inbox.popleft()
+        finally:
+            self._engaged = False
+        deadline = self._coordinator.next_deadline
+        if deadline < self._alarm_at:
+            self._alarm_at = self._alarm.deadline = deadline
+
+    def _interrupt(self, error: BaseException) -> None:
+        """``error`` leaves when every effect of the step has been carried out."""
+        self._interruption = error
+
+    def _raise_interruption(self) -> None:
+        if self._interruption is not None:
+            interruption, self._interruption = self._interruption, None
+            raise interruption
+
+    def _undisturbed(self, read: Callable[[], Statistics]) -> Statistics:
+        """Read the model while a lease that the garbage collector finds in the meantime has to wait."""
+        if self._engaged:
+            return read()
+        self._engaged = True
+        try:
+            return read()
+        finally:
+            self._engaged = False
+            while self._inbox:
+                self._dispatch(self._inbox.popleft())
+
+    async def _park(self, ticket: int) -> Lease | Exception:
+        def abort(_: object) -> trio.lowlevel.Abort:
+            del self._askers[ticket]
+            self._settle(Cancelled(ticket))  # trio lets nothing be raised in here: the next step does
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        answer: Lease | Exception = await trio.lowlevel.wait_task_rescheduled(abort)
+        return answer
+
+    def _answer(self, ticket: int, answer: Lease | Exception) -> None:
+        asker = self._askers.pop(ticket)
+        asker.answer = answer
+        if asker.task is not None:
+            trio.lowlevel.reschedule(asker.task, Value(answer))
+
+    def _grant(self, effect: Grant) -> None:
+        if effect.ticket not in self._askers:
+            return  # cancelled by an effect of the same step; the event that says so is in the inbox
+        worker = self._workers[effect.instance]
+        assert worker.adapter is not None, "only a started instance is granted"
+        lease = self._lessor.lend(effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
+        self._answer(effect.ticket, lease)
+
+    def _reject(self, effect: Reject) -> None:
+        if effect.ticket in self._askers:
+            worker = None if effect.instance is None else self._workers[effect.instance]
+            self._answer(effect.ticket, refusal(effect, None if worker is None else worker.error))
+
+    def _start(self, effect: StartInstance) -> None:
+        provider = self.config.provider(effect.demand.provider)
+        worker = Worker(effect.instance, effect.demand, provider.adapter, self._dispatch)
+        self._workers[effect.instance] = worker
+        self._nursery.start_soon(self._run, effect.instance, worker, name=f"adapter of {effect.demand}")
+
+    def _finish(self, _: Closed) -> None:
+        self._watch.cancel()
+        self._closed.set()
+
+    def _tell(self, record: Transition) -> None:
+        for observer in self._observers:
+            try:
+                observer(record)
+            except Exception:
+                log.exception("an observer raised; the manager goes on")
+            except BaseException as error:
+                self._interrupt(error)
+
+    def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
+        """By object, not by value: equal configurations may spell an option differently, and the adapter gets it as written."""
+        known = self._resolved.get(id(runtime_config))
+        if known is not None:
+            return known[1]
+        demand = self.config.resolve(runtime_config)
+        if len(self._resolved) >= _RESOLVED_LIMIT:
+            self._resolved.clear()
+        self._resolved[id(runtime_config)] = runtime_config, demand
+        return demand
+
+
+class Acquiring:
+    """A lease for the length of an ``async with`` block."""
+
+    __slots__ = ("_arguments", "_entered", "_lease", "_manager")
+
+    def __init__(self, manager: ProviderManager, *arguments: Any) -> None:
+        self._manager = manager
+        self._arguments = arguments
+        self._entered = False
+
+    async def __aenter__(self) -> Lease:
+        if self._entered:
+            raise RuntimeError("enter what acquire() returns once; call acquire() again for another lease")
+        self._entered = True
+        self._lease = await self._manager.get_adapter(*self._arguments)
+        return self._lease
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._lease.__aexit__(kind, error, trace)

@@ -1,8 +1,0 @@
-"""The gallery's mutants: wrong models, wrong managers and wrong identities, one broken decision each."""
-
-from __future__ import annotations
-
-from .mutant import IdentityMutant, ManagerMutant, ModelMutant, Mutant
-from .registry import IDENTITIES, MANAGERS, MODELS, MUTANTS
-
-__all__ = ["IDENTITIES", "MANAGERS", "MODELS", "MUTANTS", "IdentityMutant", "ManagerMutant", "ModelMutant", "Mutant"]

@@ -1,0 +1,139 @@
+"""``check_invariants``: the running manager, and the heap driver, say which property a fault of the model breaks, and at which step."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from simulation.heap import HeapDriver, one_slot
+from simulation.timing import FixedTiming
+from simulation.workload import Call, Workload
+from statemachine import InvariantError, ProviderConfig, ProviderManager, ProviderManagerConfig
+from statemachine.core.coordinator import Coordinator
+from statemachine.policies import Fifo
+from statemachine.properties import invariants
+from tests.contract.recording import Recorder, Script, want
+from tests.proof.mutants.leases import DoubleGrant
+from tests.proof.mutants.pools import NewBeforeOld, SaturationForgotten
+from tests.proof.mutants.waiting import NewcomerFirst
+
+from ..simulation.two_drivers import SMALL
+
+X, Y, Z = (want("local", model) for model in "xyz")
+
+
+def the_model_is(monkeypatch: pytest.MonkeyPatch, mutant: type[Coordinator]) -> None:
+    """From now on ``check_invariants`` checks ``mutant``."""
+    monkeypatch.setattr(invariants, "Coordinator", mutant)
+
+
+def manager_of(**options: object) -> ProviderManager:
+    recorder = Recorder(x=Script(load=1, unload=1), y=Script(load=1, unload=1), z=Script(load=1, unload=1))
+    local = ProviderConfig("local", recorder, is_local=True)
+    config = ProviderManagerConfig([local], on_conflict="wait", policy=Fifo, check_invariants=True, **options)  # type: ignore[arg-type]
+    return ProviderManager(config)
+
+
+async def use_three_models(manager: ProviderManager) -> None:
+    async def use(seconds: float, model: str) -> None:
+        await trio.sleep(seconds)
+        async with manager.acquire(want("local", model)):
+            await trio.sleep(5)
+
+    async with trio.open_nursery() as nursery:
+        for number, model in enumerate("xyz"):
+            nursery.start_soon(use, number, model)
+
+
+def found(raised: pytest.ExceptionInfo[BaseException]) -> InvariantError:
+    """The only InvariantError in what was raised."""
+    todo: list[BaseException] = [raised.value]
+    errors: list[InvariantError] = []
+    while todo:
+        one = todo.pop()
+        if isinstance(one, BaseExceptionGroup):
+            todo += one.exceptions
+        elif isinstance(one, InvariantError):
+            errors.append(one)
+    (error,) = errors
+    return error
+
+
+@pytest.mark.parametrize(
+    ("mutant", "broken"),
+    [
+        (NewBeforeOld, "one_live_instance_per_slot"),
+        (NewcomerFirst, "no_overtaking"),
+        (SaturationForgotten, "saturation_is_told"),
+    ],
+)
+async def test_the_manager_names_the_property_and_the_step(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, mutant: type[Coordinator], broken: str
+) -> None:
+    the_model_is(monkeypatch, mutant)
+    with pytest.raises((InvariantError, BaseExceptionGroup)) as raised:
+        async with manager_of() as manager:
+            await use_three_models(manager)
+    error = found(raised)
+    assert error.property == broken
+    assert error.change >= 1
+    assert error.event in str(error)
+    assert error.sentence in str(error)
+
+
+async def test_what_a_cancellation_breaks_is_raised_by_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Nothing may be raised while trio delivers a cancellation."""
+
+    class Remembers(Coordinator):
+        def _cancelled(self, event):  # type: ignore[no-untyped-def]  # that of the base
+            request = self.requests[event.ticket]
+            super()._cancelled(event)
+            self.requests[event.ticket] = request
+
+    the_model_is(monkeypatch, Remembers)
+    with pytest.raises((InvariantError, BaseExceptionGroup)) as raised:
+        async with manager_of() as manager:
+            with trio.move_on_after(0.5) as scope:
+                await manager.get_adapter(X)
+            assert scope.cancelled_caught
+            manager._coordinator.requests.clear()  # or it could not close
+            await trio.sleep(0.6)
+            pytest.fail("the end of the start should have raised it")
+    assert found(raised).property == "the_departed_leave_no_trace"
+
+
+async def test_a_sound_manager_never_complains(autojump_clock: MockClock) -> None:
+    async with manager_of(start_timeout=3, shutdown_timeout=3) as manager:
+        await use_three_models(manager)
+        with trio.move_on_after(0.5):
+            await manager.get_adapter(X)
+        (await manager.get_adapter(Z, timeout=20)).release(broken=True)
+    counters = manager.statistics().counters
+    assert (counters.grants, counters.cancellations, counters.stops) == (4, 1, 4)
+
+
+def test_switched_off_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def watch(model: Coordinator, report: object) -> None:
+        raise AssertionError("watched")
+
+    monkeypatch.setattr(invariants, "watch", watch)
+    ProviderManager(one_slot())
+    invariants.coordinator_of(one_slot(), _unused)
+
+
+def _unused(error: InvariantError) -> None:
+    raise AssertionError(error)
+
+
+@pytest.mark.parametrize("mutant", [DoubleGrant, SaturationForgotten])
+def test_the_heap_driver_honours_the_switch(monkeypatch: pytest.MonkeyPatch, mutant: type[Coordinator]) -> None:
+    calls = tuple(Call(number, "a", SMALL, 64, 16) for number in range(3))
+    driver = HeapDriver(Workload("w", calls), FixedTiming([1.0, 2.0, 3.0]))
+    config = ProviderManagerConfig(one_slot().available_providers, on_conflict="wait", check_invariants=True)
+    assert driver.replay(config).records == driver.replay(one_slot()).records
+    the_model_is(monkeypatch, mutant)
+    with pytest.raises(InvariantError, match="does not hold after change"):
+        driver.replay(config)

@@ -1,0 +1,77 @@
+"""What refusals say, word by word: it is what users read when something is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters import FakeAdapter
+from statemachine import (
+    AdapterInstantiationError,
+    ManagerClosedError,
+    ProviderConfig,
+    ProviderManagerConfig,
+    ProviderManagerError,
+)
+from statemachine.core.events import Cause, Reject
+from statemachine.errors import (
+    AcquireTimeoutError,
+    ContentionError,
+    LocalInstanceBusyError,
+    LocalProviderConflictError,
+    ProviderLimitError,
+    QueueFullError,
+)
+from statemachine.manager.refusal import refusal
+from tests.contract.recording import want
+
+CONFIG = ProviderManagerConfig([ProviderConfig("local", FakeAdapter, is_local=True)])
+X, Y = CONFIG.resolve(want("local", "x")), CONFIG.resolve(want("local", "y"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "text"),
+    [
+        (Cause.LIMIT, ProviderLimitError, "all 3 instances of 'local' are in use"),
+        (Cause.QUEUE_FULL, QueueFullError, f"the queue for {X} is full"),
+        (Cause.CONFLICT, LocalProviderConflictError, f"cannot use {X} while {Y} holds the local slot"),
+        (Cause.BUSY, LocalInstanceBusyError, f"{X} is in use, with all the leases that it takes"),
+        (Cause.TIMED_OUT, AcquireTimeoutError, f"{X} was not granted within 1.23 s"),
+    ],
+)
+def test_who_asks_for_what_others_hold_is_told_what_they_hold(
+    cause: Cause, kind: type[ContentionError], text: str
+) -> None:
+    error = refusal(Reject(1, X, cause, 1.2345, holder=Y, limit=3), None)
+    assert type(error) is kind
+    assert str(error) == text
+    assert isinstance(error, ContentionError)
+    assert (error.requested, error.holder, error.limit, error.waited) == (str(X), str(Y), 3, 1.2345)
+
+
+def test_nobody_in_particular_may_be_in_the_way() -> None:
+    error = refusal(Reject(1, X, Cause.CONFLICT, 0.0), None)
+    assert isinstance(error, LocalProviderConflictError)
+    assert str(error) == f"cannot use {X} while another task holds the local slot"
+    assert (error.holder, error.limit) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("cause", "text"), [(Cause.START_FAILED, "it failed with OSError"), (Cause.START_OVERDUE, "its start was overdue")]
+)
+def test_a_start_that_failed_says_why_without_the_adapters_words(cause: Cause, text: str) -> None:
+    mine = OSError("the key is hunter2")
+    error = refusal(Reject(1, X, cause, 0.0), mine)
+    assert isinstance(error, AdapterInstantiationError)
+    assert str(error) == f"{X} could not be started: {text}"
+    assert error.requested == str(X)
+    if cause is Cause.START_FAILED:
+        assert error.__cause__ is mine
+    else:
+        assert isinstance(error.__cause__, TimeoutError)
+        assert str(error.__cause__) == "the start was overdue"
+
+
+def test_the_manager_closed_before() -> None:
+    error: ProviderManagerError = refusal(Reject(1, X, Cause.CLOSED, 0.0), None)
+    assert isinstance(error, ManagerClosedError)
+    assert str(error) == f"the manager closed before {X} was granted"

@@ -1,0 +1,129 @@
+"""Wrong managers, one mistake of concurrency each: the schedules must catch every one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import ClassVar
+
+import trio
+
+from statemachine.config.call import CallOptions, Message, StreamEvent
+from statemachine.config.providers import ProviderManagerConfig
+from statemachine.core.events import AbandonStop, Cancelled, Event, Released, Stopped
+from statemachine.manager.engine import AnswerStream, Call, ReasoningEngine
+from statemachine.manager.lease import Lease
+from statemachine.manager.manager import ProviderManager
+from statemachine.manager.worker import Worker
+
+
+class UnshieldedShutdown(ProviderManager):
+    """An outer cancellation reaches the instances, past the model."""
+
+    async def _run(self, instance: int, worker: Worker) -> None:
+        try:
+            await worker.run()
+        finally:
+            del self._workers[instance]
+
+
+class LostWakeUp(ProviderManager):
+    """Looks at its answer, gives way, and only then begins to wait for it: what comes in between wakes nobody."""
+
+    async def _park(self, ticket: int) -> Lease | Exception:
+        asker = self._askers[ticket]
+        task, asker.task = asker.task, None
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        asker.task = task
+        return await super()._park(ticket)
+
+
+class LeakedSlot(ProviderManager):
+    """A task that is cancelled between its grant and its delivery keeps the lease that it never saw."""
+
+    async def _park(self, ticket: int) -> Lease | Exception:
+        answer = await super()._park(ticket)
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except trio.Cancelled:
+            self.__dict__.setdefault("_limbo", []).append(answer)  # where no finaliser finds it
+            raise
+        return answer
+
+
+class LateRelease(ProviderManager):
+    """Tells the model of a release by a task of its own, so that it comes after what happens next."""
+
+    def _dispatch(self, event: Event) -> None:
+        if isinstance(event, Released) and not self._closed.is_set():
+            self._nursery.start_soon(self._later, event)
+        else:
+            super()._dispatch(event)
+
+    async def _later(self, event: Event) -> None:
+        super()._dispatch(event)
+
+
+class ForgottenCancel(ProviderManager):
+    """Cancelled in the queue, it does not say so."""
+
+    def _settle(self, event: Event) -> None:
+        if not isinstance(event, Cancelled):
+            super()._settle(event)
+
+
+class HangsWithItsShutdown(ProviderManager):
+    """Leaves a shutdown that the model has given up on to itself."""
+
+    def __init__(self, config: ProviderManagerConfig) -> None:
+        super().__init__(config)
+        self._carry_out[AbandonStop] = lambda effect: None
+
+
+class EvictionTargetRevived(ProviderManager):
+    """An instance that is down is taken for still wanted if somebody has asked for it in the meantime."""
+
+    def _settle(self, event: Event) -> None:
+        if not isinstance(event, Stopped) or not self._is_wanted(event.instance):
+            super()._settle(event)
+
+    def _is_wanted(self, number: int) -> bool:
+        instance = self._coordinator.instances.get(number)
+        if instance is None or instance.successor is None:
+            return False
+        waiting = self._coordinator.pools[instance.demand.pool].waiting.values()
+        return any(request.signature == instance.demand.signature for request in waiting)
+
+
+class _Answer(AnswerStream):
+    begun = False
+
+    async def __anext__(self) -> StreamEvent:
+        self.begun = True
+        return await super().__anext__()
+
+
+class _OnlyIfBegun(Call):
+    async def __aenter__(self) -> AnswerStream:
+        stream = await super().__aenter__()
+        self._stream = _Answer(stream.lease, stream._events)
+        self._engine._manager.__dict__.setdefault("_answers", []).append(self._stream)  # where no finaliser finds it
+        return self._stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert isinstance(self._stream, _Answer)
+        if self._stream.begun:
+            await super().__aexit__(kind, error, trace)
+
+
+class _FreedByItsStream(ReasoningEngine):
+    def call(self, prompt: Sequence[Message], options: CallOptions) -> Call:
+        return _OnlyIfBegun(self, prompt, options)
+
+
+class FreedByItsStream(ProviderManager):
+    """Its engine frees a lease at the end of its stream only, so never if that is not begun."""
+
+    engine: ClassVar = _FreedByItsStream

@@ -1,0 +1,48 @@
+"""What a mutant is: one small broken decision, and what is meant to catch it.
+
+``row`` is the known defect that it stands for: D1-D21 and S1-S10 are what other managers do, ``deadlock``, ``head-of-line`` and
+``starvation`` what is reported of local servers in the field, ``classic`` what is got wrong everywhere, ``contract`` a promise of this
+library's own, and ``found here`` a mistake of ours. Several are separated by a slash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from statemachine.core.coordinator import Coordinator
+
+from ..made import MakeManager
+
+__all__ = ["CoordinatorMutant", "IdentityMutant", "ManagerMutant", "Mutant"]
+
+
+class CoordinatorMutant(NamedTuple):
+    """A wrong model, the scenario of the checker that shows it, and the property that it violates there."""
+
+    name: str
+    row: str
+    make: type[Coordinator]
+    scenario: str
+    caught_by: str
+
+
+class ManagerMutant(NamedTuple):
+    """A wrong manager, or a model whose fault only a manager shows; and the layer that catches it first."""
+
+    name: str
+    row: str
+    make: MakeManager
+    caught_by: str
+
+
+class IdentityMutant(NamedTuple):
+    """What stands for which functions, by their names, and the statement about identity that does not hold then."""
+
+    name: str
+    row: str
+    instead: Mapping[str, object]
+    caught_by: str
+
+
+Mutant: TypeAlias = CoordinatorMutant | ManagerMutant | IdentityMutant

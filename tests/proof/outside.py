@@ -1,0 +1,168 @@
+"""What can be seen of a manager from outside, held against what its model believes: after any step of any task the two must agree.
+
+From outside are seen: adapters that were constructed, have started, are being shut down or are down; leases in somebody's hands; tasks that
+wait inside of ``get_adapter``; and the errors that it raised.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Hashable
+from typing import Any
+
+import trio
+
+from statemachine.checking.canonical import named
+from statemachine.core.index import Instance, Request
+from statemachine.errors import AdapterInstantiationError, ContentionError, ManagerClosedError
+from statemachine.manager.lease import Lease
+from statemachine.manager.manager import ProviderManager
+from statemachine.properties.invariants import complaints_of
+from statemachine.schedules import is_ready
+
+from .expect import expect
+from .recorded import Book, Recorded
+
+__all__ = ["Outside"]
+
+_ASKING = ("waiting", "assigned")
+
+
+class Outside:
+    """Looks at ``manager``, which has not been entered and whose adapters are those of ``book``."""
+
+    def __init__(self, manager: ProviderManager, book: Book) -> None:
+        self.manager = manager
+        self.book = book
+        self.refused: Counter[type[Exception]] = Counter()
+        self.cancelled = 0
+        self.complaints = complaints_of(manager._coordinator)
+        self._asking: set[trio.lowlevel.Task] = set()
+        self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
+        self._get_adapter = manager.get_adapter
+        manager.get_adapter = self._asked  # type: ignore[method-assign]
+
+    async def _asked(self, *arguments: Any, **named: Any) -> Lease:
+        task = trio.lowlevel.current_task()
+        self._asking.add(task)
+        try:
+            lease = await self._get_adapter(*arguments, **named)
+        except (ContentionError, AdapterInstantiationError, ManagerClosedError) as error:
+            self.refused[type(error)] += 1
+            raise
+        except trio.Cancelled:
+            self.cancelled += 1
+            raise
+        finally:
+            self._asking.discard(task)
+        self._leases.add(lease)
+        return lease
+
+    # ---- after every step ----
+
+    def check(self) -> None:
+        """Raises DoesNotHoldError where the model and the outside do not agree, or a property does not hold."""
+        expect(not self.complaints, "a property does not hold", *self.complaints[:1])
+        model, workers = self.manager._coordinator, self.manager._workers
+        known: set[int] = set()
+        for instance in model.instances.values():
+            worker = workers.get(instance.id)
+            adapter = None if worker is None else worker.adapter
+            if adapter is not None:
+                assert isinstance(adapter, Recorded)
+                known.add(id(adapter))
+            _check_instance(instance, adapter)
+        for adapter in self.book.adapters:
+            if id(adapter) not in known:
+                expect(
+                    len(adapter.shutdowns) == 1, "an instance that the model has forgotten was not shut down", adapter
+                )
+        self._check_requests(list(model.requests.values()))
+        expect(self.refused.total() <= self._refusals(), "an error that the model knows nothing of", self.refused)
+
+    def _check_requests(self, requests: list[Request]) -> None:
+        waiting = {r.owner for r in requests if r.state in _ASKING}
+        blocked = {task for task in self._asking if not is_ready(task)}
+        expect(waiting == blocked, "other tasks wait than the model believes", _names(waiting), _names(blocked))
+        granted = {r.ticket: r.owner for r in requests if r.state == "granted"}
+        held = {lease.ticket for lease in self._leases if not lease.released}
+        expect(held <= granted.keys(), "a lease is held that the model knows nothing of", held, set(granted))
+        under_way = Counter(owner for ticket, owner in granted.items() if ticket not in held)
+        expect(
+            all(task in self._asking and under_way[task] == 1 for task in under_way),
+            "a lease was granted that nobody has",
+            _names(under_way),
+        )
+
+    def _refusals(self) -> int:
+        counts = self.manager._coordinator.tally.counts
+        return counts["rejections"] + counts["timeouts"]
+
+    # ---- at rest ----
+
+    def check_nobody_is_served(self) -> None:
+        """Nobody waits, nothing is leased, and everybody was told."""
+        self.check()
+        model = self.manager._coordinator
+        expect(not model.requests, "a request is left", list(model.requests))
+        expect(not self._asking, "a task is left in get_adapter", _names(self._asking))
+        expect(not any(not lease.released for lease in self._leases), "a lease is left")
+        statistics = self.manager.statistics()
+        for provider in statistics.providers.values():
+            served = (provider.waiting, provider.assigned, provider.active, provider.draining)
+            expect(served == (0, 0, 0, 0), "the statistics show somebody who is served", provider)
+        # who is cancelled at the moment of a time-out hears of the cancellation
+        heard = self.refused.total() + self.cancelled
+        expect(heard >= self._refusals(), "not every refusal was delivered", self.refused, self.cancelled)
+
+    def check_nothing_is_left(self) -> None:
+        """As after the close: no instance lives, and every adapter was shut down exactly once, and is down."""
+        self.check_nobody_is_served()
+        expect(not self.book.not_shut_down_once(), "not shut down exactly once", self.book.not_shut_down_once())
+        expect(all(adapter.down for adapter in self.book.adapters), "an adapter is not down")
+        expect(
+            not self.manager._coordinator.instances, "an instance is left", list(self.manager._coordinator.instances)
+        )
+        expect(not self.manager._workers, "a worker is left", list(self.manager._workers))
+        statistics = self.manager.statistics()
+        expect(all(p.live == 0 for p in statistics.providers.values()), "the statistics show a live instance")
+        expect(all(s.state == "vacant" for s in statistics.slots.values()), "the statistics show a slot in use")
+
+    # ---- for an exhaustive search ----
+
+    def state(self) -> Hashable:
+        """Everything that decides the future and is not a local variable of a task."""
+        model = self.manager._coordinator
+        return (
+            named(model),
+            tuple((r.ticket, getattr(r.owner, "name", None)) for r in model.requests.values()),
+            tuple(model.instances),
+            tuple(sorted(model.timers.armed.items())),
+            tuple(
+                (id, w._stop_requested.is_set(), w._starting.cancel_called, w._stopping.cancel_called)
+                for id, w in self.manager._workers.items()
+            ),
+            tuple((a.started, len(a.shutdowns), a.down is None, a.broken_at, a.open_calls) for a in self.book.adapters),
+            tuple(sorted(lease.ticket for lease in self._leases if not lease.released)),
+            tuple(sorted(self.manager._askers)),
+            tuple(sorted(task.name for task in self._asking)),
+        )
+
+
+def _check_instance(instance: Instance, adapter: Recorded | None) -> None:
+    state = instance.state
+    if state in ("active", "draining", "idle"):
+        expect(adapter is not None and adapter.started, "an instance is in use that has not started", instance.id)
+    if state == "absent":
+        expect(adapter is None, "an instance was constructed that has to wait for its predecessor", instance.id)
+    elif state != "stopping" and adapter is not None:
+        expect(not adapter.shutdowns, "an instance is shut down against the will of the model", instance.id, state)
+    elif adapter is not None:
+        expect(len(adapter.shutdowns) <= 1, "an instance is shut down twice", instance.id)
+        expect(adapter.down is None, "an instance is down, and the model has not heard of it", instance.id)
+
+
+def _names(tasks: object) -> list[str]:
+    assert hasattr(tasks, "__iter__")
+    return sorted(str(getattr(task, "name", task)) for task in tasks)
