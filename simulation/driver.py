@@ -28,10 +28,10 @@ from statemachine.policies import Fifo, PolicyFactory
 from statemachine.schedules import seeded
 
 from .latency import LatencyProfile, ModelSpec
-from .lmstudio_chat import PROMPT_TOKENS_HEADER
-from .mock_lmstudio import MockLMStudio
+from .mock.lmstudio import MockLMStudio
+from .mock.lmstudio.chat import PROMPT_TOKENS_HEADER
+from .mock.transport import StreamingTransport
 from .record import Interval, RequestRecord, Residency
-from .transport import StreamingTransport
 from .workload import Call, Workload, prompt_text
 
 __all__ = ["Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]

@@ -96,6 +96,13 @@ FLOORS: dict[str, list[set[str]]] = {
         {"shrink", "explore"},
         {"__init__", "__main__"},
     ],
+    "simulation/mock": [
+        {"asgi", "faults"},
+        {"transport", "engine"},
+        {"lmstudio"},
+        {"serve"},
+        {"__init__"},
+    ],
 }
 PACKAGES = ["statemachine", "adapters", "simulation", "benchmarks"]  # likewise
 PURE = {name for floor in FLOORS["statemachine"][:6] for name in floor}
@@ -161,6 +168,11 @@ def test_there_are_no_cycles(package: str) -> None:
         leaves = {name for name, below in graph.items() if not below}
         assert leaves, f"a cycle among {sorted(graph)}"
         graph = {name: below - leaves for name, below in graph.items() if name not in leaves}
+
+
+def test_a_mock_server_knows_no_adapter() -> None:
+    for path in _files("simulation/mock"):
+        assert not any(name.split(".")[0] == "adapters" for name in _imports(path)), path
 
 
 def test_the_model_is_pure() -> None:

@@ -11,8 +11,8 @@ import trio.testing
 
 from adapters.http_client import HttpClient
 from adapters.openai_chat import chat_request, stream_chat
-from simulation.asgi import Receive, Send
-from simulation.transport import StreamingTransport
+from simulation.mock.asgi import Receive, Send
+from simulation.mock.transport import StreamingTransport
 from statemachine import CallOptions, StreamEvent
 
 PROMPT = [{"role": "user", "content": "hi"}]

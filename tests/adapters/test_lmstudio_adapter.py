@@ -12,9 +12,9 @@ import trio.testing
 
 from adapters import LMStudioAdapter
 from simulation.latency import ModelSpec
-from simulation.mock_lmstudio import MockLMStudio
-from simulation.serve import serve
-from simulation.transport import StreamingTransport
+from simulation.mock.lmstudio import MockLMStudio
+from simulation.mock.serve import serve
+from simulation.mock.transport import StreamingTransport
 from statemachine import (
     AdapterConfig,
     AdapterConnectError,

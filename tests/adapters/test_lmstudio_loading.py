@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from simulation.latency import ModelSpec
-from simulation.transport import StreamingTransport
+from simulation.mock.transport import StreamingTransport
 from statemachine import AdapterProtocolError, AdapterTimeoutError, CallOptions, ModelLoadError, ModelNotFoundError
 
 from .lmstudio import LOAD_SECONDS, PROMPT, A, B, Proxy, answer, ids, make, mock, started, text

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from adapters import LMStudioAdapter
-from simulation.transport import StreamingTransport
+from simulation.mock.transport import StreamingTransport
 from statemachine import AdapterConfig, AdapterProtocolError, ConfigurationError
 
 from .lmstudio import A, Proxy, answer, make, mock, text

@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from simulation.mock_lmstudio import MockLMStudio
-from simulation.transport import StreamingTransport
+from simulation.mock.lmstudio import MockLMStudio
+from simulation.mock.transport import StreamingTransport
 from statemachine import AdapterError, AdapterTimeoutError, AuthenticationError
 
 from .lmstudio import LOAD_SECONDS, TOKEN, A, B, Proxy, ids, make, mock, started

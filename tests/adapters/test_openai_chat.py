@@ -13,7 +13,7 @@ import trio.testing
 from adapters.http_client import HttpClient
 from adapters.openai_chat import chat_request, stream_chat
 from adapters.sse import LINE_LIMIT_BYTES
-from simulation.transport import StreamingTransport
+from simulation.mock.transport import StreamingTransport
 from statemachine import (
     AdapterBusyError,
     AdapterConnectError,

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from simulation.latency import DEFAULT_MODELS, LatencyProfile, ModelSpec, token_count
-from simulation.lmstudio_faults import Faults
-from simulation.mock_lmstudio import MockLMStudio
+from simulation.mock.faults import Faults
+from simulation.mock.lmstudio import MockLMStudio
 from statemachine import ConfigurationError
 
-from .mock_server import ALPHA
+from ..mock.mock_server import ALPHA
 
 
 def test_bad_configuration_names_the_field() -> None:

@@ -12,8 +12,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from simulation.latency import LatencyProfile
-from simulation.lmstudio_faults import StreamFault
-from simulation.mock_lmstudio import MockLMStudio
+from simulation.mock.faults import StreamFault
+from simulation.mock.lmstudio import MockLMStudio
 
 from .mock_server import ALPHA, BETA, CHAT, EXACT, UNLOAD, chat, connected, frames, leave, load, streamed, text_of
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 import trio
 
-from .asgi import ClientGoneError
-from .latency import ModelSpec
+from ...latency import ModelSpec
+from ..asgi import ClientGoneError
 
 __all__ = ["Instance", "Job", "ModelUnloadedError", "made_up_tokens"]
 

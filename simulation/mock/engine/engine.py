@@ -18,9 +18,9 @@ import trio
 from statemachine.checks import shown
 from statemachine.errors import ConfigurationError
 
-from .latency import LatencyProfile, ModelSpec
-from .lmstudio_faults import Faults
-from .lmstudio_instance import Instance, Job
+from ...latency import LatencyProfile, ModelSpec
+from ..faults import Faults
+from .instance import Instance, Job
 
 __all__ = ["Counters", "LMStudioState", "LoadFailedError"]
 

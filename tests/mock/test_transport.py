@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from simulation.asgi import Message, Receive, Send
-from simulation.transport import StreamingTransport
+from simulation.mock.asgi import Message, Receive, Send
+from simulation.mock.transport import StreamingTransport
 
 URL = "http://server/path"
 START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}

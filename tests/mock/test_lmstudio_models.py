@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from simulation.mock_lmstudio import MockLMStudio
+from simulation.mock.lmstudio import MockLMStudio
 
 from .mock_server import ALPHA, BETA, CHAT, EXACT, LOAD, UNLOAD, chat, connected, frames, leave, load
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from .latency import ModelSpec
-from .lmstudio_instance import Instance, Job
+from ...latency import ModelSpec
+from ..engine.instance import Instance, Job
 
 __all__ = [
     "LOAD_KEYS",

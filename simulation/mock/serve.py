@@ -16,9 +16,9 @@ import trio
 
 from statemachine.errors import ConfigurationError
 
+from ..latency import DEFAULT_MODELS, LatencyProfile, ModelSpec
 from .asgi import Application
-from .latency import DEFAULT_MODELS, LatencyProfile, ModelSpec
-from .mock_lmstudio import MockLMStudio
+from .lmstudio import MockLMStudio
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework

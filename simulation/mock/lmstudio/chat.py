@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import trio
 
-from . import lmstudio_wire as wire
-from .asgi import Exchange
-from .latency import token_count
-from .lmstudio_faults import BrokenStream
-from .lmstudio_instance import Job
+from ...latency import token_count
+from ..asgi import Exchange
+from ..engine.instance import Job
+from ..faults import BrokenStream
+from . import wire
 
 __all__ = ["PROMPT_TOKENS_HEADER", "ChatRequest", "Identity", "StreamedAnswer", "WholeAnswer"]
 

@@ -12,8 +12,8 @@ import httpx
 import trio
 
 from simulation.latency import LatencyProfile, ModelSpec
-from simulation.mock_lmstudio import MockLMStudio
-from simulation.transport import StreamingTransport
+from simulation.mock.lmstudio import MockLMStudio
+from simulation.mock.transport import StreamingTransport
 
 EXACT = LatencyProfile(jitter=0)
 ALPHA = ModelSpec(

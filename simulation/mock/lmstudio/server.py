@@ -27,12 +27,12 @@ from typing import Any, Final
 
 import trio
 
-from . import lmstudio_wire as wire
-from .asgi import ClientGoneError, Exchange, Receive, Send, answer_lifespan
-from .latency import LatencyProfile, ModelSpec
-from .lmstudio_chat import ChatRequest, Identity, StreamedAnswer, WholeAnswer
-from .lmstudio_instance import Instance, Job, ModelUnloadedError, made_up_tokens
-from .lmstudio_state import LMStudioState, LoadFailedError
+from ...latency import LatencyProfile, ModelSpec
+from ..asgi import ClientGoneError, Exchange, Receive, Send, answer_lifespan
+from ..engine.engine import LMStudioState, LoadFailedError
+from ..engine.instance import Instance, Job, ModelUnloadedError, made_up_tokens
+from . import wire
+from .chat import ChatRequest, Identity, StreamedAnswer, WholeAnswer
 
 __all__ = ["MockLMStudio"]
 
