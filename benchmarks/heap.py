@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from simulation.heap import HeapDriver, one_slot
-from simulation.timing import FixedTiming
-from simulation.workload import Call, Workload
+from simulation.drivers.heap import HeapDriver, one_slot
+from simulation.timing.durations import FixedTiming
+from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import AcquireRequested, Event, Released, StartSucceeded
@@ -49,7 +49,7 @@ class Customers:
 
     def driver(self) -> HeapDriver:
         """The heap driver, ready to serve them."""
-        calls = (Call(number, "agent", MODEL, 1, 1, (), time) for number, time in enumerate(self.arrivals))
+        calls = (PlannedCall(number, "agent", MODEL, 1, 1, (), time) for number, time in enumerate(self.arrivals))
         return HeapDriver(Workload("single server", tuple(calls)), FixedTiming(self.service))
 
 

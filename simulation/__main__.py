@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from . import compare, replay, study
+from .commands import compare, replay, study
 from .mock import serve
 
 __all__ = ["main"]

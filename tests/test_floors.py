@@ -96,6 +96,16 @@ FLOORS: dict[str, list[set[str]]] = {
         {"shrink", "explore"},
         {"__init__", "__main__"},
     ],
+    "simulation": [
+        {"workloads"},
+        {"timing"},
+        {"mock"},
+        {"drivers"},
+        {"analysis"},
+        {"report"},
+        {"commands"},
+        {"__init__", "__main__"},
+    ],
     "simulation/mock": [
         {"asgi", "faults"},
         {"transport", "engine"},

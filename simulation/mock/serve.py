@@ -16,7 +16,7 @@ import trio
 
 from statemachine.errors import ConfigurationError
 
-from ..latency import DEFAULT_MODELS, LatencyProfile, ModelSpec
+from ..timing.latency import DEFAULT_MODELS, LatencyProfile, ModelSpec
 from .asgi import Application
 from .lmstudio import MockLMStudio
 

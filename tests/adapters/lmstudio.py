@@ -11,10 +11,10 @@ import trio
 import trio.testing
 
 from adapters import LMStudioAdapter
-from simulation.latency import LatencyProfile, ModelSpec
 from simulation.mock.asgi import Message, Receive, Send
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.transport import StreamingTransport
+from simulation.timing.latency import LatencyProfile, ModelSpec
 from statemachine import AdapterConfig, CallOptions, StreamEvent
 
 A, B = "maker/model-a", "maker/model-b"

@@ -11,10 +11,10 @@ import trio
 import trio.testing
 
 from adapters import LMStudioAdapter
-from simulation.latency import ModelSpec
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.serve import serve
 from simulation.mock.transport import StreamingTransport
+from simulation.timing.latency import ModelSpec
 from statemachine import (
     AdapterConfig,
     AdapterConnectError,

@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from simulation.latency import ModelSpec
 from simulation.mock.transport import StreamingTransport
+from simulation.timing.latency import ModelSpec
 from statemachine import AdapterProtocolError, AdapterTimeoutError, CallOptions, ModelLoadError, ModelNotFoundError
 
 from .lmstudio import LOAD_SECONDS, PROMPT, A, B, Proxy, answer, ids, make, mock, started, text

@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from simulation.heap import HeapDriver, one_slot
-from simulation.timing import FixedTiming
-from simulation.workload import Call, Workload
+from simulation.drivers.heap import HeapDriver, one_slot
+from simulation.timing.durations import FixedTiming
+from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import InvariantError, ProviderConfig, ProviderManager, ProviderManagerConfig
 from statemachine.core.coordinator import Coordinator
 from statemachine.policies import Fifo
@@ -130,7 +130,7 @@ def _unused(error: InvariantError) -> None:
 
 @pytest.mark.parametrize("mutant", [DoubleGrant, SaturationForgotten])
 def test_the_heap_driver_honours_the_switch(monkeypatch: pytest.MonkeyPatch, mutant: type[Coordinator]) -> None:
-    calls = tuple(Call(number, "a", SMALL, 64, 16) for number in range(3))
+    calls = tuple(PlannedCall(number, "a", SMALL, 64, 16) for number in range(3))
     driver = HeapDriver(Workload("w", calls), FixedTiming([1.0, 2.0, 3.0]))
     config = ProviderManagerConfig(one_slot().available_providers, on_conflict="wait", check_invariants=True)
     assert driver.replay(config).records == driver.replay(one_slot()).records

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import trio
 
-from simulation.latency import LatencyProfile, ModelSpec
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.transport import StreamingTransport
+from simulation.timing.latency import LatencyProfile, ModelSpec
 
 EXACT = LatencyProfile(jitter=0)
 ALPHA = ModelSpec(

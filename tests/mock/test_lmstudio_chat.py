@@ -11,9 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from simulation.latency import LatencyProfile
 from simulation.mock.faults import StreamFault
 from simulation.mock.lmstudio import MockLMStudio
+from simulation.timing.latency import LatencyProfile
 
 from .mock_server import ALPHA, BETA, CHAT, EXACT, UNLOAD, chat, connected, frames, leave, load, streamed, text_of
 

@@ -13,9 +13,9 @@ import pytest
 import trio
 
 from simulation.__main__ import main
-from simulation.latency import ModelSpec
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.serve import serve
+from simulation.timing.latency import ModelSpec
 
 FAST = ModelSpec(
     "fast", load_seconds=0, unload_seconds=0, prefill_tokens_per_second=1e9, decode_tokens_per_second=1e9, parallel=1

@@ -9,7 +9,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from simulation.progress import progress
+from simulation.commands.progress import progress
 
 from .mutate import Mutant, mutants
 from .reach import Reach, measured

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.bounds import (
-    SwitchTimes,
+from simulation.analysis.bounds import (
     batch,
     critical_path,
     exact_makespan,
@@ -21,10 +20,11 @@ from simulation.bounds import (
     lower_bound_makespan,
     lower_bound_mean_completion,
 )
-from simulation.driver import mock_lm_studio, replay_in_virtual_time
-from simulation.latency import LatencyProfile, ModelSpec
-from simulation.trading_graph import trading_graph
-from simulation.workload import Call, Workload
+from simulation.drivers.manager import mock_lm_studio, replay_in_virtual_time
+from simulation.timing.latency import LatencyProfile, ModelSpec
+from simulation.timing.switches import SwitchTimes
+from simulation.workloads.trading_graph import trading_graph
+from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import ConfigurationError
 
 MODELS = ("a", "b", "c")
@@ -41,7 +41,9 @@ switch_times = st.builds(
 def made(*calls: tuple[str, tuple[int, ...], float]) -> Workload:
     """Calls of (model, after, delay)."""
     numbered = enumerate(calls)
-    return Workload("w", tuple(Call(i, "agent", model, 1, 1, after, delay) for i, (model, after, delay) in numbered))
+    return Workload(
+        "w", tuple(PlannedCall(i, "agent", model, 1, 1, after, delay) for i, (model, after, delay) in numbered)
+    )
 
 
 @st.composite

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from simulation.__main__ import main
-from simulation.compare_report import COLUMNS
-from simulation.comparison import RATIOS, Comparison, Spread, compare, jain, ratios, spread
-from simulation.latency import DEFAULT_MODELS, LatencyProfile
-from simulation.policy_names import policies_named, policy_named
-from simulation.timing import ProfileTiming
-from simulation.trading_graph import trading_graph
-from simulation.workload import Call, Workload, at_once
+from simulation.analysis.comparison import RATIOS, PolicyComparison, Spread, compare, jain, ratios, spread
+from simulation.analysis.policy_names import policies_named, policy_named
+from simulation.report.compare_report import COLUMNS
+from simulation.timing.durations import ProfileTiming
+from simulation.timing.latency import DEFAULT_MODELS, LatencyProfile
+from simulation.workloads.trading_graph import trading_graph
+from simulation.workloads.workload import PlannedCall, Workload, at_once
 from statemachine import ConfigurationError
 from statemachine.policies import Affinity, Fifo, Gated
 
@@ -29,7 +29,9 @@ EXACT = LatencyProfile(jitter=0, tokens_per_chunk=64)
 ALL = policies_named("fifo,gated,gated:3,affinity,affinity:2")
 
 
-def compared(workload: Workload, *load_times: float | None, names: str = "fifo,gated,affinity:2") -> list[Comparison]:
+def compared(
+    workload: Workload, *load_times: float | None, names: str = "fifo,gated,affinity:2"
+) -> list[PolicyComparison]:
     profile = LatencyProfile(seed=1, tokens_per_chunk=64)
     return compare(workload, policies_named(names), load_times, timings(profile), finished=lambda: None)
 
@@ -41,7 +43,7 @@ def timings(profile: LatencyProfile) -> Callable[[float | None], ProfileTiming]:
 def batch_of(turns: str) -> Workload:
     """Calls that come at once, ``q`` for the quick model and ``d`` for the deep one, of an agent each; 1 s to read and 1 s to make."""
     spoken = {"q": (QUICK, 385, 28), "d": (DEEP, 385, 48)}
-    return Workload("batch", tuple(Call(i, letter, *spoken[letter]) for i, letter in enumerate(turns)))
+    return Workload("batch", tuple(PlannedCall(i, letter, *spoken[letter]) for i, letter in enumerate(turns)))
 
 
 # ---- names ----
@@ -114,7 +116,9 @@ def test_a_batch_that_is_too_large_has_a_lower_bound() -> None:
 
 
 def test_sub_agents_count_as_the_agent_they_work_for() -> None:
-    workload = Workload("w", tuple(Call(i, name, QUICK, 10, 1) for i, name in enumerate(("b", "b/x", "a", "b/x"))))
+    workload = Workload(
+        "w", tuple(PlannedCall(i, name, QUICK, 10, 1) for i, name in enumerate(("b", "b/x", "a", "b/x")))
+    )
     (comparison,) = compared(workload, 6.0)
     waits = [record.granted - record.arrived for record in comparison.runs[0].replay.records]
     assert comparison.runs[0].waits == pytest.approx({"a": waits[2], "b": (waits[0] + waits[1] + waits[3]) / 3})
@@ -157,7 +161,7 @@ def test_ratios_to_fifo_over_several_seeds() -> None:
 
 
 def test_there_is_no_ratio_to_nothing() -> None:
-    result = ratios(compared(Workload("w", (Call(0, "a", QUICK, 10, 1),)), 0.0))
+    result = ratios(compared(Workload("w", (PlannedCall(0, "a", QUICK, 10, 1),)), 0.0))
     assert result["gated"]["switches"] is None
     assert result["gated"]["gap left"] is None
     assert result["gated"]["makespan"] == Spread(1, 1, 1)

@@ -7,12 +7,12 @@ import math
 import pytest
 
 from benchmarks.heap import Customers, through_simpy
-from simulation.driver import Replay
-from simulation.heap import HeapDriver, one_slot
-from simulation.latency import DEFAULT_MODELS
-from simulation.metrics import summarise
-from simulation.timing import FixedTiming, MeasuredTiming, ProfileTiming
-from simulation.workload import Call, Workload
+from simulation.analysis.metrics import summarise
+from simulation.drivers.heap import HeapDriver, one_slot
+from simulation.drivers.manager import Replay
+from simulation.timing.durations import FixedTiming, MeasuredTiming, ProfileTiming
+from simulation.timing.latency import DEFAULT_MODELS
+from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import ConfigurationError
 from statemachine.policies import Choice, Fifo, Waiter
 
@@ -20,7 +20,7 @@ from .two_drivers import LARGE, MODELS, SMALL, TOLERANCE, profile
 
 
 def at_once(count: int) -> Workload:
-    return Workload("w", tuple(Call(n, "a", (SMALL, LARGE)[n % 2], 64, 16) for n in range(count)))
+    return Workload("w", tuple(PlannedCall(n, "a", (SMALL, LARGE)[n % 2], 64, 16) for n in range(count)))
 
 
 def test_a_switch_takes_what_it_is_said_to_take() -> None:
@@ -46,7 +46,7 @@ def test_given_service_times() -> None:
 
 def test_measured_times() -> None:
     """The fit, for a call that has 2128 tokens read and 98,000 in the cache, and makes 100."""
-    call = Call(0, "a", SMALL, 2128, 100, cached_tokens=100_000 - 2128)
+    call = PlannedCall(0, "a", SMALL, 2128, 100, cached_tokens=100_000 - 2128)
     (record,) = HeapDriver(Workload("w", (call,)), MeasuredTiming(6.0)).replay(one_slot()).records
     token = 0.00863 + 0.0079
     assert record.ttft == pytest.approx(6 + 0.66 + 1 + token)
@@ -73,7 +73,7 @@ class _Newest(Fifo):
 
 
 class _Refuses(Fifo):
-    """Serves nobody who has to wait."""
+    """Never serves a request that has to wait."""
 
     def choose(self) -> Choice | None:
         return None

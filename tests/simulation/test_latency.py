@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from simulation.latency import DEFAULT_MODELS, LatencyProfile, ModelSpec, token_count
 from simulation.mock.faults import Faults
 from simulation.mock.lmstudio import MockLMStudio
+from simulation.timing.latency import DEFAULT_MODELS, LatencyProfile, ModelSpec, token_count
 from statemachine import ConfigurationError
 
 from ..mock.mock_server import ALPHA

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters import FakeAdapter
-from simulation.metrics import Distribution, percentile, queue_lengths, summarise, table
-from simulation.record import Interval, RequestRecord, Residency, json_lines
+from simulation.analysis.metrics import Distribution, percentile, queue_lengths, summarise, table
+from simulation.drivers.record import CallRecord, Interval, Residency, json_lines
 from statemachine import ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig, Transition
 from statemachine.config.providers import Demand
 
@@ -21,7 +21,7 @@ B = CONFIG.resolve(RuntimeProviderConfig("p", "model b"))
 
 def record(
     call: int, arrived: float, queued: float, loading: float, generating: float, **changes: object
-) -> RequestRecord:
+) -> CallRecord:
     granted = queued + loading
     fields = {
         "call": call,
@@ -36,7 +36,7 @@ def record(
         "total": granted + generating,
         "outcome": "ok",
     }
-    return RequestRecord(**(fields | changes))  # type: ignore[arg-type]  # a dict of fields
+    return CallRecord(**(fields | changes))  # type: ignore[arg-type]  # a dict of fields
 
 
 # ---- percentiles ----
@@ -182,4 +182,4 @@ def test_queue_lengths_step_up_and_down_by_model() -> None:
 def test_json_lines_hold_every_field_in_the_order_of_the_calls() -> None:
     lines = json_lines(reversed(RECORDS)).splitlines()
     rows = [json.loads(line) for line in lines]
-    assert [RequestRecord(**row) for row in rows] == list(RECORDS)
+    assert [CallRecord(**row) for row in rows] == list(RECORDS)

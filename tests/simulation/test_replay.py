@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from simulation.__main__ import main
-from simulation.driver import Replay, mock_lm_studio, replay_in_virtual_time
-from simulation.latency import LatencyProfile, ModelSpec
-from simulation.metrics import summarise
-from simulation.progress import progress
-from simulation.record import RequestRecord
-from simulation.trading_graph import trading_graph
-from simulation.workload import Call, Workload
+from simulation.analysis.metrics import summarise
+from simulation.commands.progress import progress
+from simulation.drivers.manager import Replay, mock_lm_studio, replay_in_virtual_time
+from simulation.drivers.record import CallRecord
+from simulation.timing.latency import LatencyProfile, ModelSpec
+from simulation.workloads.trading_graph import trading_graph
+from simulation.workloads.workload import PlannedCall, Workload
 
 TRACES = Path(__file__).parents[3] / "shared" / "traces"
 needs_traces = pytest.mark.skipif(not TRACES.is_dir(), reason="the public traces are not beside the repository")
@@ -37,7 +37,7 @@ def replayed(workload: Workload, *, seed: int = 0, jitter: float = 0.0, parallel
     return replay_in_virtual_time(workload, served, seed=seed, finished=nothing)
 
 
-def times(record: RequestRecord) -> tuple[float, float, float, float, float]:
+def times(record: CallRecord) -> tuple[float, float, float, float, float]:
     assert record.ttft is not None
     seconds = record.arrived, record.queued_seconds, record.loading_seconds, record.ttft, record.total
     return tuple(round(value, 6) for value in seconds)  # type: ignore[return-value]  # five of them
@@ -45,9 +45,13 @@ def times(record: RequestRecord) -> tuple[float, float, float, float, float]:
 
 def test_every_phase_of_two_agents_on_two_models_takes_what_it_must() -> None:
     calls = (
-        Call(0, "a", "small", 100, 11),  # loads 2 s, reads 1 s, first token 0.1 s, ten more 1 s
-        Call(1, "b", "large", 200, 1, delay=1.0),  # waits until 4.1; unload 1 s, load 5 s; reads 2 s, one token 0.1 s
-        Call(2, "a", "large", 100, 1, after=(0,), delay=2.0),  # arrives at 6.1; until 12.2 the other one has the slot
+        PlannedCall(0, "a", "small", 100, 11),  # loads 2 s, reads 1 s, first token 0.1 s, ten more 1 s
+        PlannedCall(
+            1, "b", "large", 200, 1, delay=1.0
+        ),  # waits until 4.1; unload 1 s, load 5 s; reads 2 s, one token 0.1 s
+        PlannedCall(
+            2, "a", "large", 100, 1, after=(0,), delay=2.0
+        ),  # arrives at 6.1; until 12.2 the other one has the slot
     )
     result = replayed(Workload("w", calls))
     assert [times(record) for record in result.records] == [
@@ -79,7 +83,7 @@ def test_a_call_is_issued_its_delay_after_all_it_comes_after() -> None:
 def test_the_slot_serves_one_request_at_a_time_and_several_where_it_may() -> None:
     workload = trading_graph("small", "large", tickers=2)
 
-    def most_at_once(records: Sequence[RequestRecord]) -> int:
+    def most_at_once(records: Sequence[CallRecord]) -> int:
         changes = sorted(change for r in records for change in ((r.granted, 1), (r.finished - 1e-9, -1)))
         return max(sum(change for _, change in changes[: index + 1]) for index in range(len(changes)))
 
@@ -88,7 +92,7 @@ def test_the_slot_serves_one_request_at_a_time_and_several_where_it_may() -> Non
 
 
 def test_the_same_seed_gives_the_same_records_and_another_gives_others() -> None:
-    at_once = tuple(Call(index, f"agent {index}", ("small", "large")[index % 2], 50, 5) for index in range(40))
+    at_once = tuple(PlannedCall(index, f"agent {index}", ("small", "large")[index % 2], 50, 5) for index in range(40))
     workload = Workload("w", at_once)  # all ready at the same moment: trio may start them in any order
     first, again, other = (replayed(workload, seed=seed, jitter=0.2) for seed in (1, 1, 2))
     assert (first.records, first.intervals) == (again.records, again.intervals)
@@ -96,7 +100,7 @@ def test_the_same_seed_gives_the_same_records_and_another_gives_others() -> None
 
 
 def test_a_call_that_fails_is_recorded_and_those_after_it_are_made() -> None:
-    calls = Call(0, "a", "gone", 10, 1), Call(1, "a", "small", 10, 1, after=(0,))
+    calls = PlannedCall(0, "a", "gone", 10, 1), PlannedCall(1, "a", "small", 10, 1, after=(0,))
     failed, served = replayed(Workload("w", calls)).records
     assert (failed.outcome, failed.ttft) == ("AdapterInstantiationError", None)
     assert served.outcome == "ok"

@@ -13,23 +13,21 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from simulation.driver import Replay
-from simulation.gantt import gantt
-from simulation.metrics import percentile, summarise
-from simulation.palette import model_colours, tint
-from simulation.plots import draw_all, latency_cdf, queue_length
-from simulation.record import Interval, RequestRecord
-from simulation.report import Origin, write_report
-from simulation.workload import Call, Workload
+from simulation.analysis.metrics import percentile, summarise
+from simulation.drivers.manager import Replay
+from simulation.drivers.record import CallRecord, Interval
+from simulation.report.gantt import gantt
+from simulation.report.page import Origin, write_report
+from simulation.report.palette import model_colours, tint
+from simulation.report.replay_plots import draw_all, latency_cdf, queue_length
+from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import ProviderManager, ProviderManagerConfig
 
 
-def record(call: int, agent: str, model: str, arrived: float, phases: tuple[float, float, float]) -> RequestRecord:
+def record(call: int, agent: str, model: str, arrived: float, phases: tuple[float, float, float]) -> CallRecord:
     queued, loading, generating = phases
     total = sum(phases)
-    return RequestRecord(
-        call, agent, model, 10, 5, arrived, queued, loading, total - generating / 2, total, outcome="ok"
-    )
+    return CallRecord(call, agent, model, 10, 5, arrived, queued, loading, total - generating / 2, total, outcome="ok")
 
 
 QUEUED, LOADING, UNLOADING = "#D0D0D0", "#606060", "#000000"
@@ -127,7 +125,7 @@ FAILED_AT_ONCE = record(0, "a", "m", 0.0, (0.0, 0.0, 0.0))._replace(ttft=None, o
 
 
 @pytest.mark.parametrize("records", [(FAILED_AT_ONCE,), RECORDS[:1], RECORDS])
-def test_every_picture_can_be_opened(tmp_path: Path, records: tuple[RequestRecord, ...]) -> None:
+def test_every_picture_can_be_opened(tmp_path: Path, records: tuple[CallRecord, ...]) -> None:
     makespan = max(record.finished for record in records)
     for name in draw_all(tmp_path, records, [i for i in INTERVALS if i.end <= makespan], makespan):
         with Image.open(tmp_path / name) as image:
@@ -159,7 +157,7 @@ class Page(HTMLParser):
 async def test_the_report(tmp_path: Path) -> None:
     async with ProviderManager(ProviderManagerConfig([])) as manager:
         replay = Replay(RECORDS, INTERVALS, manager.statistics())
-    workload = Workload("a <b> workload", (Call(0, "ann", "m", 10, 5),))
+    workload = Workload("a <b> workload", (PlannedCall(0, "ann", "m", 10, 5),))
     summary = summarise(RECORDS, INTERVALS, switches=1)
     origin = Origin("python -m simulation replay --seed 1", {"seed": "1 & only"}, ("We assume <nothing>.",))
     page = write_report(tmp_path / "new" / "report", workload, replay, summary, origin)

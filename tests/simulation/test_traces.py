@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from simulation.azure import read_azure
-from simulation.traces import TraceError
-from simulation.weka import read_weka_session, weka_sessions
+from simulation.workloads.traces.azure import read_azure
+from simulation.workloads.traces.fields import TraceError
+from simulation.workloads.traces.weka import read_weka_session, weka_sessions
 
 TRACES = Path(__file__).parents[3] / "shared" / "traces"
 WEKA = TRACES / "kv_cache_tester" / "multimodel_sessions.tar.xz"

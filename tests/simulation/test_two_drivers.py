@@ -14,15 +14,15 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation.azure import read_azure
-from simulation.heap import HeapDriver
-from simulation.latency import DEFAULT_MODELS
-from simulation.overlay import model_map, overlay_sessions
-from simulation.policy_names import policy_named
-from simulation.timing import FixedTiming
-from simulation.trading_graph import trading_graph
-from simulation.weka import weka_sessions
-from simulation.workload import Call, Workload, clipped, mapped
+from simulation.analysis.policy_names import policy_named
+from simulation.drivers.heap import HeapDriver
+from simulation.timing.durations import FixedTiming
+from simulation.timing.latency import DEFAULT_MODELS
+from simulation.workloads.overlay import model_map, overlay_sessions
+from simulation.workloads.traces.azure import read_azure
+from simulation.workloads.traces.weka import weka_sessions
+from simulation.workloads.trading_graph import trading_graph
+from simulation.workloads.workload import PlannedCall, Workload, clipped, mapped
 from statemachine import (
     AdapterConfig,
     CallOptions,
@@ -59,14 +59,14 @@ needs_traces = pytest.mark.skipif(not TRACES.is_dir(), reason="the public traces
 @st.composite
 def workloads(draw: st.DrawFn) -> Workload:
     """Chains, forks and joins, open and closed, on a grid of time on which many things happen at the same moment."""
-    calls: list[Call] = []
+    calls: list[PlannedCall] = []
     for number in range(draw(st.integers(1, 14))):
         earlier = st.integers(0, number - 1) if number else st.nothing()
         after = draw(st.lists(earlier, max_size=2, unique=True)) if number else []
         tokens = draw(st.integers(1, 3)) * 32, draw(st.integers(1, 9)) * 16
         model = draw(st.sampled_from((SMALL, LARGE, OTHER)))
         delay = draw(st.integers(0, 24)) * 0.5
-        calls.append(Call(number, f"agent {number % 3}", model, *tokens, tuple(sorted(after)), delay))
+        calls.append(PlannedCall(number, f"agent {number % 3}", model, *tokens, tuple(sorted(after)), delay))
     return Workload("generated", tuple(calls))
 
 
@@ -117,22 +117,25 @@ def test_requests_that_share_an_instance_slow_each_other_down_alike(seed: int, p
 
 
 def test_requests_that_begin_together_slow_each_other_down_from_the_first() -> None:
-    together = tuple(Call(number, "a", SMALL, 64, 81 + number) for number in range(4))
+    together = tuple(PlannedCall(number, "a", SMALL, 64, 81 + number) for number in range(4))
     replay = assert_both_tell_the_same(Workload("w", together), MODELS, profile(1, jitter=0.1), parallel=3)
     assert len({record.granted for record in replay.records}) == 2
 
 
 def test_requests_that_arrive_together_at_an_instance_at_work_slow_each_other_down_from_the_first() -> None:
-    calls = Call(0, "a", SMALL, 64, 200), *(Call(number, "a", SMALL, 64, 80 + number, (), 5.0) for number in (1, 2))
+    calls = (
+        PlannedCall(0, "a", SMALL, 64, 200),
+        *(PlannedCall(number, "a", SMALL, 64, 80 + number, (), 5.0) for number in (1, 2)),
+    )
     replay = assert_both_tell_the_same(Workload("w", calls), MODELS, profile(1, jitter=0.1), parallel=3)
     assert [record.queued_seconds for record in replay.records] == [0, 0, 0]
 
 
 def test_at_the_same_moment_the_call_that_was_known_first_is_issued_first() -> None:
     first, follower, late = (
-        Call(0, "a", SMALL, 64, 16),
-        Call(1, "a", SMALL, 64, 16, (0,), 2.0),
-        Call(2, "b", SMALL, 64, 16, (), 6.0),
+        PlannedCall(0, "a", SMALL, 64, 16),
+        PlannedCall(1, "a", SMALL, 64, 16, (0,), 2.0),
+        PlannedCall(2, "b", SMALL, 64, 16, (), 6.0),
     )
     replay = assert_both_tell_the_same(Workload("w", (first, follower, late)), MODELS, profile())
     assert [(record.arrived, record.queued_seconds) for record in replay.records] == [(0, 0), (6, 2), (6, 0)]

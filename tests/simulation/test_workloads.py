@@ -7,32 +7,35 @@ from collections.abc import Iterable
 
 import pytest
 
-from simulation.overlay import model_map, overlay_sessions
-from simulation.trading_graph import ANALYSTS, trading_graph
-from simulation.workload import Call, Workload, mapped, overlaid, scaled
+from simulation.workloads.overlay import model_map, overlay_sessions
+from simulation.workloads.trading_graph import ANALYSTS, trading_graph
+from simulation.workloads.workload import PlannedCall, Workload, mapped, overlaid, scaled
 from statemachine import ConfigurationError
 
 
 def chain(agent: str, delays: Iterable[float]) -> Workload:
     """One agent's conversation on model ``m``."""
-    calls = [Call(index, agent, "m", 10, 5, (index - 1,) if index else (), delay) for index, delay in enumerate(delays)]
+    calls = [
+        PlannedCall(index, agent, "m", 10, 5, (index - 1,) if index else (), delay)
+        for index, delay in enumerate(delays)
+    ]
     return Workload(agent, tuple(calls))
 
 
 @pytest.mark.parametrize(
     ("call", "field"),
     [
-        (Call(1, "a", "m", 1, 1), "calls[0].id"),
-        (Call(0, "a", "m", 0, 1), "calls[0].prompt_tokens"),
-        (Call(0, "a", "m", 1, 0), "calls[0].output_tokens"),
-        (Call(0, "a", "m", 1, 1, after=(0,)), "calls[0].after"),
-        (Call(0, "a", "m", 1, 1, after=(-1,)), "calls[0].after"),
-        (Call(0, "a", "m", 1, 1, delay=-1), "calls[0].delay"),
-        (Call(0, "a", "m", 1, 1, delay=math.nan), "calls[0].delay"),
-        (Call(0, "a", "m", 1, 1, cached_tokens=-1), "calls[0].cached_tokens"),
+        (PlannedCall(1, "a", "m", 1, 1), "calls[0].id"),
+        (PlannedCall(0, "a", "m", 0, 1), "calls[0].prompt_tokens"),
+        (PlannedCall(0, "a", "m", 1, 0), "calls[0].output_tokens"),
+        (PlannedCall(0, "a", "m", 1, 1, after=(0,)), "calls[0].after"),
+        (PlannedCall(0, "a", "m", 1, 1, after=(-1,)), "calls[0].after"),
+        (PlannedCall(0, "a", "m", 1, 1, delay=-1), "calls[0].delay"),
+        (PlannedCall(0, "a", "m", 1, 1, delay=math.nan), "calls[0].delay"),
+        (PlannedCall(0, "a", "m", 1, 1, cached_tokens=-1), "calls[0].cached_tokens"),
     ],
 )
-def test_a_call_that_makes_no_sense_is_refused(call: Call, field: str) -> None:
+def test_a_call_that_makes_no_sense_is_refused(call: PlannedCall, field: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Workload("w", (call,))
     assert caught.value.field == field
@@ -142,7 +145,7 @@ def test_research_waits_for_the_analysts_the_trader_for_research_and_risk_for_th
     graph = trading_graph("quick", "deep", tickers=2)
     by_id = dict(enumerate(graph.calls))
 
-    def awaited(call: Call) -> set[str]:
+    def awaited(call: PlannedCall) -> set[str]:
         return {by_id[earlier].agent for earlier in call.after} - {call.agent}
 
     calls = {agent: [call for call in graph.calls if call.agent == agent] for agent in graph.agents}

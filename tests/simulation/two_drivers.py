@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 
-from simulation.driver import Replay, Served, mock_lm_studio, replay_in_virtual_time
-from simulation.heap import HeapDriver, one_slot
-from simulation.latency import LatencyProfile, ModelSpec
-from simulation.timing import ProfileTiming
-from simulation.workload import Call, Workload
+from simulation.drivers.heap import HeapDriver, one_slot
+from simulation.drivers.manager import Replay, Served, mock_lm_studio, replay_in_virtual_time
+from simulation.timing.durations import ProfileTiming
+from simulation.timing.latency import LatencyProfile, ModelSpec
+from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import ProviderManagerConfig
 from statemachine.core.events import Transition
 from statemachine.policies import CostAware, Fifo, PolicyFactory, Waiter
@@ -54,7 +54,9 @@ def spread(count: int, seed: int) -> Workload:
     for number in range(count):
         model, after = rng.choice((SMALL, LARGE)), (number - 1,) if number % 3 else ()
         delay = rng.uniform(0, 5 if after else 5 * count)
-        calls.append(Call(number, f"agent {number % 5}", model, rng.randint(1, 200), rng.randint(1, 300), after, delay))
+        calls.append(
+            PlannedCall(number, f"agent {number % 5}", model, rng.randint(1, 200), rng.randint(1, 300), after, delay)
+        )
     return Workload("spread", tuple(calls))
 
 

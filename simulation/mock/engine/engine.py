@@ -18,7 +18,7 @@ import trio
 from statemachine.checks import shown
 from statemachine.errors import ConfigurationError
 
-from ...latency import LatencyProfile, ModelSpec
+from ...timing.latency import LatencyProfile, ModelSpec
 from ..faults import Faults
 from .instance import Instance, Job
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import trio
 
-from ...latency import ModelSpec
+from ...timing.latency import ModelSpec
 from ..asgi import ClientGoneError
 
 __all__ = ["Instance", "Job", "ModelUnloadedError", "made_up_tokens"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import trio
 
-from ...latency import token_count
+from ...timing.latency import token_count
 from ..asgi import Exchange
 from ..engine.instance import Job
 from ..faults import BrokenStream

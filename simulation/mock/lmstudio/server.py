@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import trio
 
-from ...latency import LatencyProfile, ModelSpec
+from ...timing.latency import LatencyProfile, ModelSpec
 from ..asgi import ClientGoneError, Exchange, Receive, Send, answer_lifespan
 from ..engine.engine import LMStudioState, LoadFailedError
 from ..engine.instance import Instance, Job, ModelUnloadedError, made_up_tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from ...latency import ModelSpec
+from ...timing.latency import ModelSpec
 from ..engine.instance import Instance, Job
 
 __all__ = [

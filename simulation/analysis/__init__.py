@@ -1,0 +1,1 @@
+"""Analysis: metrics, bounds and comparisons of the runs."""

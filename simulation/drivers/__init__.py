@@ -1,0 +1,1 @@
+"""Drivers: run a workload through the real manager, or through the coordinator alone."""

@@ -1,0 +1,316 @@
+"""The heap driver: the manager's model, run from a heap of events in virtual time, because comparing policies takes thousands of runs.
+
+No trio, no HTTP: the model says what to do, a :class:`Timing` says how long it takes, and the end of it is put on the heap.
+
+The heap is ordered by (time, priority, sequence), a total order. At one moment calls are issued first, then loads, unloads and answers
+end, then answers begin; within a priority the event that was put there first comes first, and a workload's first calls are put there in
+the order of their ids. So it is in a replay through the manager too, because a task that wakes issues its call at once, while the end of
+an answer has several hands to go through. Its equals are shuffled by trio, though: which of two calls of the same moment comes first is
+for each driver to say, and so is which of two answers that one instance makes side by side and ends at the same moment.
+
+An adapter's own time-outs are not there: an answer of any length succeeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from heapq import heappop, heappush
+from itertools import count, repeat
+from operator import add, sub
+from typing import Any, Final, NoReturn, TypeAlias
+
+from statemachine import AdapterConfig, InvariantError, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
+from statemachine.core.events import (
+    AbandonStop,
+    AcquireRequested,
+    Event,
+    Grant,
+    InterruptStart,
+    Reject,
+    Released,
+    StartInstance,
+    StartSucceeded,
+    StopInstance,
+    Stopped,
+    Transition,
+    Wake,
+)
+from statemachine.core.index import Instance
+from statemachine.core.statistics import statistics
+from statemachine.manager.manager import Observer
+from statemachine.manager.refusal import refusal
+from statemachine.policies import Fifo, PolicyFactory
+from statemachine.properties.invariants import coordinator_of
+
+from ..timing.durations import Answer, Timing
+from ..workloads.workload import Workload
+from .manager import Replay
+from .record import CallRecord, Residency
+
+__all__ = ["HeapDriver", "one_slot"]
+
+ISSUE: Final = 0
+END: Final = 1
+BEGIN: Final = 2
+
+_NONE: Final = math.inf, -1  # when there is no first call any more
+
+_Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
+"""Time, priority, sequence, and what to do with which call or instance."""
+
+
+def one_slot(policy: PolicyFactory = Fifo, *, parallel: int = 1) -> ProviderManagerConfig:
+    """The configuration of one local server, where requests wait under ``policy``. Its adapter is not there to be called."""
+    return ProviderManagerConfig(
+        [ProviderConfig("local server", _no_adapter, is_local=True, parallel=parallel)],
+        on_conflict="wait",
+        policy=policy,
+    )
+
+
+def _no_adapter(config: AdapterConfig) -> NoReturn:
+    raise NotImplementedError("the heap driver makes no adapters")
+
+
+class HeapDriver:
+    """Runs ``workload`` any number of times, each call as long as ``timing`` says. Raises ConfigurationError.
+
+    What does not depend on the policy is worked out once, for all runs.
+    """
+
+    def __init__(self, workload: Workload, timing: Timing) -> None:
+        self.calls: Final = workload.calls
+        self.models: Final = workload.models
+        self.columns: Final = tuple(
+            [getattr(call, name) for call in workload.calls]
+            for name in ("agent", "model", "prompt_tokens", "output_tokens")
+        )
+        self.answers: Final = [timing.answer(call) for call in workload.calls]
+        self.alone: Final = [_alone(answer) for answer in self.answers]
+        self.slowdown: Final = timing.slowdown
+        self.predecessors: Final = [len(call.after) for call in workload.calls]
+        self.releases: Final = list(map(Released, range(1 + len(workload.calls))))  # by ticket
+        self.followers: Final[list[list[int]]] = [[] for _ in workload.calls]
+        for call in workload.calls:
+            for earlier in call.after:
+                self.followers[earlier].append(call.id)
+        self.first_calls: Final = sorted((call.delay, call.id) for call in workload.calls if not call.after)
+        self.load_seconds: Final = lru_cache(None)(timing.load_seconds)  # drawing jitter is slow
+        self.unload_seconds: Final = lru_cache(None)(timing.unload_seconds)
+
+    def replay(self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = ()) -> Replay:
+        """Make every call on the first provider of ``config``, whose adapters are not used.
+
+        A call that is refused is recorded as such, and those after it are made. A start or a
+        shutdown that the model gives up on is over at that moment. Raises RuntimeError where calls are left and nothing can happen
+        any more: then the policy is at fault. With ``check_invariants`` raises InvariantError.
+        """
+        run = _Run(self, config, observers)
+        run.to_end()
+        return run.result()
+
+
+def _raise(error: InvariantError) -> NoReturn:
+    raise error
+
+
+def _alone(answer: Answer) -> tuple[float, float]:
+    """Seconds to the first token and to the end, for a request that shares its instance with no other."""
+    return answer.prefill + answer.pieces[0], answer.prefill + sum(answer.pieces)
+
+
+class _Run:
+    """One run: the model, the heap, and what is written down. Calls are known by their ids, tickets count the calls as they are issued."""
+
+    def __init__(self, plan: HeapDriver, config: ProviderManagerConfig, observers: Sequence[Observer]) -> None:
+        provider = config.available_providers[0]
+        calls = len(plan.calls)
+        self.plan = plan
+        self.timeout = config.acquire_timeout
+        self.shared = provider.parallel > 1
+        demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
+        self.agents, self.names = plan.columns[:2]  # each call's
+        self.alone, self.releases = plan.alone, plan.releases
+        self.on_end = self.end  # bound once, not for every call
+        self.demands = list(map(demands.__getitem__, self.names))
+        self.observers = observers
+        self.model = coordinator_of(config, _raise, record=bool(observers))
+        self.model_step = self.model.step
+        self.now = 0.0
+        self.heap: list[_Entry] = []
+        self.sequence = count()
+        self.left = calls
+        self.unfinished = plan.predecessors.copy()  # how many of those it comes after
+        self.issued = [-1]  # the call of each ticket; there is no ticket 0
+        self.arrived = [0.0] * calls
+        self.queued = [0.0] * calls
+        self.loading = [0.0] * calls
+        self.first_token: list[float | None] = [None] * calls
+        self.finished = [0.0] * calls
+        self.outcome = ["ok"] * calls
+        self.pieces: dict[int, Iterator[float]] = {}  # of calls in a shared instance: those not begun
+        self.residency = Residency()
+        self.busy: set[int] = set()  # the instances that the residency knows to be so, and is not told of again
+        self.loads: Counter[str] = Counter()
+        self.unloads: Counter[str] = Counter()
+        self.carry_out: dict[type, Callable[[Any], None]] = {
+            Grant: self.grant,
+            Reject: self.reject,
+            StartInstance: self.start,
+            StopInstance: self.stop,
+            InterruptStart: lambda effect: None,  # the model ignores its end
+            AbandonStop: lambda effect: self.residency.leave(effect.instance, self.now),
+            Transition: self.tell,
+        }
+
+    # ---- the loop ----
+
+    def to_end(self) -> None:
+        """Whatever comes next, until every call has ended: a deadline after everything else of its moment, a first call before."""
+        heap, timers = self.heap, self.model.timers
+        first_calls = iter(self.plan.first_calls)
+        coming, call = next(first_calls, _NONE)
+        while self.left:
+            upcoming = heap[0][0] if heap else math.inf
+            due = timers.next_deadline
+            if due < upcoming and due < coming:
+                self.now = due
+                self.step(Wake())
+            elif coming <= upcoming and call >= 0:
+                self.now = coming
+                self.issue(call)
+                coming, call = next(first_calls, _NONE)
+            elif heap:
+                self.now, _, _, act, what = heappop(heap)
+                act(what)
+            else:
+                raise RuntimeError(f"nothing can happen any more, and {self.left} calls are left")
+
+    def step(self, event: Event) -> None:
+        for effect in self.model_step(event, self.now):
+            self.carry_out[type(effect)](effect)
+
+    def push(self, seconds: float, priority: int, act: Callable[[int], None], what: int) -> None:
+        heappush(self.heap, (self.now + seconds, priority, next(self.sequence), act, what))
+
+    # ---- calls ----
+
+    def issue(self, call: int) -> None:
+        issued, now = self.issued, self.now
+        ticket = len(issued)
+        issued.append(call)
+        self.arrived[call] = now
+        event = AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout)
+        for effect in self.model_step(event, now):  # step(), written out, here and in end(): runs consist of these two
+            self.carry_out[type(effect)](effect)
+
+    def grant(self, effect: Grant) -> None:
+        ticket, now = effect.ticket, self.now
+        call = self.issued[ticket]
+        self.queued[call], self.loading[call] = effect.queued, effect.loading
+        if effect.instance not in self.busy:
+            self.busy.add(effect.instance)
+            self.residency.enter(effect.instance, self.names[call], "busy", now)
+        if self.shared:
+            self.pieces[call] = iter(self.plan.answers[call].pieces)
+            self.push(0.0, BEGIN, self.begin, ticket)
+        else:
+            first, all_ = self.alone[call]
+            self.first_token[call] = now + first
+            heappush(self.heap, (now + all_, END, next(self.sequence), self.on_end, ticket))
+
+    def reject(self, effect: Reject) -> None:
+        call = self.issued[effect.ticket]
+        self.outcome[call] = type(refusal(effect, None)).__name__
+        self.finish(call)
+
+    def end(self, ticket: int) -> None:
+        instance = self.model.requests[ticket].instance
+        assert instance is not None, "a granted request has an instance"
+        now, carry_out = self.now, self.carry_out
+        for effect in self.model_step(self.releases[ticket], now):
+            carry_out[type(effect)](effect)
+        if instance.state == "idle":
+            self.busy.remove(instance.id)
+            self.residency.enter(instance.id, instance.demand.model, "resident", now)
+        self.finish(self.issued[ticket])
+
+    def finish(self, call: int) -> None:
+        self.finished[call] = self.now
+        self.left -= 1
+        for follower in self.plan.followers[call]:
+            self.unfinished[follower] -= 1
+            if self.unfinished[follower] == 0:
+                self.push(self.plan.calls[follower].delay, ISSUE, self.issue, follower)
+
+    # ---- calls that share an instance: piece by piece, because others come and go ----
+
+    def begin(self, ticket: int) -> None:
+        prefill = self.plan.answers[self.issued[ticket]].prefill
+        self.push(prefill * self.slowdown(ticket), END, self.first_piece, ticket)
+
+    def first_piece(self, ticket: int) -> None:
+        piece = next(self.pieces[self.issued[ticket]])
+        self.push(piece * self.slowdown(ticket), END, self.first_token_is_there, ticket)
+
+    def first_token_is_there(self, ticket: int) -> None:
+        self.first_token[self.issued[ticket]] = self.now
+        self.next_piece(ticket)
+
+    def next_piece(self, ticket: int) -> None:
+        piece = next(self.pieces[self.issued[ticket]], None)
+        if piece is None:
+            self.end(ticket)
+        else:
+            self.push(piece * self.slowdown(ticket), END, self.next_piece, ticket)
+
+    def slowdown(self, ticket: int) -> float:
+        return self.plan.slowdown(len(self.instance(ticket).leases))
+
+    # ---- instances ----
+
+    def instance(self, ticket: int) -> Instance:
+        instance = self.model.requests[ticket].instance
+        assert instance is not None, "a granted request has an instance"
+        return instance
+
+    def start(self, effect: StartInstance) -> None:
+        name = effect.demand.model
+        self.residency.enter(effect.instance, name, "loading", self.now)
+        self.loads[name] += 1
+        self.push(self.plan.load_seconds(name, self.loads[name]), END, self.started, effect.instance)
+
+    def started(self, number: int) -> None:
+        instance = self.model.instances.get(number)
+        if instance is not None and instance.state == "starting":
+            self.residency.enter(number, instance.demand.model, "resident", self.now)
+        self.step(StartSucceeded(number))
+
+    def stop(self, effect: StopInstance) -> None:
+        name = self.model.instances[effect.instance].demand.model
+        self.residency.enter(effect.instance, name, "unloading", self.now)
+        self.unloads[name] += 1
+        self.push(self.plan.unload_seconds(name, self.unloads[name]), END, self.stopped, effect.instance)
+
+    def stopped(self, instance: int) -> None:
+        self.residency.leave(instance, self.now)
+        self.step(Stopped(instance))
+
+    # ---- what is told ----
+
+    def tell(self, transition: Transition) -> None:
+        for observer in self.observers:
+            observer(transition)
+
+    def result(self) -> Replay:
+        arrived, calls = self.arrived, self.plan.calls
+        ttft = [None if time is None else time - since for time, since in zip(self.first_token, arrived, strict=True)]
+        total = list(map(sub, self.finished, arrived))
+        measured = arrived, self.queued, self.loading, ttft, total, self.outcome
+        rows = zip(range(len(calls)), *self.plan.columns, *measured, strict=True)
+        records = tuple(map(tuple.__new__, repeat(CallRecord), rows))  # _make, without a call of Python's for each
+        makespan = max(map(add, arrived, total), default=0.0)
+        return Replay(records, self.residency.intervals(makespan), statistics(self.model))

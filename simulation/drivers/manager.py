@@ -1,0 +1,185 @@
+"""A workload through the real manager, engine and adapter, in virtual time: one task per call, issued when what it comes after is done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+import trio
+from trio.testing import MockClock
+
+from adapters import LMStudioAdapter
+from statemachine import (
+    CallOptions,
+    ProviderConfig,
+    ProviderManager,
+    ProviderManagerConfig,
+    ProviderManagerError,
+    ReasoningEngine,
+    RuntimeProviderConfig,
+    Statistics,
+)
+from statemachine.manager.engine import AnswerStream
+from statemachine.manager.manager import Observer
+from statemachine.policies import Fifo, PolicyFactory
+from statemachine.schedules import seeded
+
+from ..mock.lmstudio import MockLMStudio
+from ..mock.lmstudio.chat import PROMPT_TOKENS_HEADER
+from ..mock.transport import StreamingTransport
+from ..timing.latency import LatencyProfile, ModelSpec
+from ..workloads.workload import PlannedCall, Workload, prompt_text
+from .record import CallRecord, Interval, Residency
+
+__all__ = ["Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
+
+Served: TypeAlias = Callable[[], AbstractAsyncContextManager[ProviderManagerConfig]]
+"""Opens the server that answers the calls, such as the mock, and yields a configuration whose first provider leads to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a replay. ``records`` are in the order of the calls, ``intervals`` end with the last answer at the latest."""
+
+    records: tuple[CallRecord, ...]
+    intervals: tuple[Interval, ...]
+    statistics: Statistics
+
+
+@asynccontextmanager
+async def mock_lm_studio(
+    models: Sequence[ModelSpec], profile: LatencyProfile, *, parallel: int = 1, policy: PolicyFactory = Fifo
+) -> AsyncGenerator[ProviderManagerConfig, None]:
+    """The mock server in this process, and the configuration of a manager that lends it to ``parallel`` callers of one model at a time.
+
+    Requests wait under ``policy``.
+    """
+    server = MockLMStudio([replace(model, parallel=parallel) for model in models], profile)
+    async with StreamingTransport(server) as transport:
+        adapter = partial(LMStudioAdapter, transport=transport)
+        provider = ProviderConfig("mock LM Studio", adapter, is_local=True, parallel=parallel)
+        yield ProviderManagerConfig([provider], on_conflict="wait", policy=policy)
+
+
+def replay_in_virtual_time(
+    workload: Workload,
+    served: Served,
+    *,
+    seed: int | None,
+    finished: Callable[[], None],
+    observers: Sequence[Observer] = (),
+) -> Replay:
+    """Run :func:`replay` to its end on a clock that jumps over all waiting. The same arguments give the same records.
+
+    ``seed`` decides in what order tasks run that are ready at the same moment; None: in the order in which they were made.
+    """
+
+    async def main() -> Replay:
+        async with served() as config:
+            return await replay(workload, config, finished=finished, observers=observers)
+
+    with seeded(seed):
+        return trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+async def replay(
+    workload: Workload,
+    config: ProviderManagerConfig,
+    *,
+    finished: Callable[[], None],
+    observers: Sequence[Observer] = (),
+) -> Replay:
+    """Make every call of ``workload`` on the first provider of ``config``. ``finished`` is called after each.
+
+    ``observers`` are told of every transition of the manager, at trio's time.
+
+    A call that fails is recorded as such and counts as finished, so those after it are made.
+    """
+    residency = Residency(trio.current_time())
+    async with ProviderManager(config, observers=[residency, *observers]) as manager:
+        agents = _Agents(workload, manager, finished)
+        await agents.run()
+        statistics = manager.statistics()
+    records = tuple(sorted(agents.records, key=lambda record: record.call))
+    makespan = max((record.finished for record in records), default=0.0)
+    return Replay(records, residency.intervals(makespan), statistics)
+
+
+class _Agents:
+    """The calls in progress."""
+
+    def __init__(self, workload: Workload, manager: ProviderManager, finished: Callable[[], None]) -> None:
+        provider = manager.available_providers[0]
+        self.origin = trio.current_time()
+        self.engine = ReasoningEngine(manager)
+        self.configs = {model: RuntimeProviderConfig(provider, model) for model in workload.models}
+        self.calls = workload.calls
+        self.finished = finished
+        self.records: list[CallRecord] = []
+        self.unfinished = [len(call.after) for call in self.calls]  # how many of those it comes after
+        self.followers: dict[int, list[PlannedCall]] = {}
+        for call in self.calls:
+            for earlier in call.after:
+                self.followers.setdefault(earlier, []).append(call)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for call in self.calls:
+                if not call.after:
+                    nursery.start_soon(self._make, call, nursery)
+
+    async def _make(self, call: PlannedCall, nursery: trio.Nursery) -> None:
+        await trio.sleep(call.delay)
+        self.records.append(await self._answer(call))
+        self.finished()
+        for follower in self.followers.get(call.id, ()):
+            self.unfinished[follower.id] -= 1
+            if self.unfinished[follower.id] == 0:
+                nursery.start_soon(self._make, follower, nursery)
+
+    async def _answer(self, call: PlannedCall) -> CallRecord:
+        arrived = trio.current_time()
+        queued = loading = 0.0
+        first_token: float | None = None
+        outcome = "ok"
+        prompt = [{"role": "user", "content": prompt_text(call)}]
+        try:
+            async with self.engine.call(prompt, self._options(call)) as stream:
+                queued, loading = stream.lease.queued_seconds, stream.lease.loading_seconds
+                first_token = await _first_token(stream)
+                async for _ in stream:
+                    pass
+        except ProviderManagerError as error:
+            outcome = type(error).__name__
+        return CallRecord(
+            call=call.id,
+            agent=call.agent,
+            model=call.model,
+            prompt_tokens=call.prompt_tokens,
+            output_tokens=call.output_tokens,
+            arrived=arrived - self.origin,
+            queued_seconds=queued,
+            loading_seconds=loading,
+            ttft=None if first_token is None else first_token - arrived,
+            total=trio.current_time() - arrived,
+            outcome=outcome,
+        )
+
+    def _options(self, call: PlannedCall) -> CallOptions:
+        headers = {PROMPT_TOKENS_HEADER: str(call.prompt_tokens)}
+        return CallOptions(
+            provider_config=self.configs[call.model],
+            agent=call.agent,
+            parameters={"max_tokens": call.output_tokens, "extra_headers": headers},
+        )
+
+
+async def _first_token(stream: AnswerStream) -> float | None:
+    """The time of the first token, reasoning included; None if there is none."""
+    async for event in stream:
+        if event.type in ("token", "reasoning", "tool_call"):
+            return trio.current_time()
+    return None

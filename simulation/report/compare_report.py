@@ -1,0 +1,155 @@
+"""What a comparison leaves behind: tables as text, ``compare.json`` with the same numbers, the pictures, and a page that shows them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .compare_plots import draw_comparison, load_title
+from ..analysis.comparison import RATIOS, PolicyComparison, Limit, PolicyRun, Spread, ratios
+from ..analysis.policy_names import BASELINE
+from .page import Origin, write_page
+from ..workloads.workload import Workload
+
+__all__ = ["COLUMNS", "Compared", "aligned", "tables", "write_comparison"]
+
+COLUMNS: Final = {
+    "makespan": ("makespan", ".1f"),
+    "to_limit": ("/ limit", ".3f"),
+    "mean": ("mean", ".1f"),
+    "p50": ("p50", ".1f"),
+    "p95": ("p95", ".1f"),
+    "p99": ("p99", ".1f"),
+    "max": ("max", ".1f"),
+    "switches": ("switches", "d"),
+    "switching_share": ("switching", ".1%"),
+    "fairness": ("fairness", ".3f"),
+}
+"""Heading and format of each number of a run in the table, by its name in ``compare.json``."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """``by_seed``: for each seed a comparison at each load time. ``workload``, and what is drawn, are the first seed's."""
+
+    workload: Workload
+    by_seed: Sequence[Sequence[PolicyComparison]]
+    origin: Origin
+
+
+# ---- text ----
+
+
+def tables(compared: Compared) -> str:
+    """All numbers as plain text of a fixed width: a table for each load time, and one more over all seeds where there are several."""
+    blocks = [_table(comparison) for comparison in compared.by_seed[0]]
+    if len(compared.by_seed) > 1:
+        blocks += [_ratio_table(group) for group in _by_load_time(compared)]
+    return "\n\n".join(blocks)
+
+
+def _table(comparison: PolicyComparison) -> str:
+    rows = [
+        [run.policy, *(format(getattr(run.numbers, name), style) for name, (_, style) in COLUMNS.items())]
+        for run in (*comparison.runs, comparison.free)
+    ]
+    title = f"{load_title(comparison.load_time)}, {_limit_text(comparison.limit)}"
+    return "\n".join([title, *aligned([["policy", *(heading for heading, _ in COLUMNS.values())], *rows])])
+
+
+def _limit_text(limit: Limit) -> str:
+    return f"{'least makespan' if limit.exact else 'no schedule ends before'} {limit.makespan:.1f} s"
+
+
+def _ratio_table(comparisons: Sequence[PolicyComparison]) -> str:
+    measures = (*RATIOS, "gap left")
+    rows = [[name, *(_spread_text(spreads[m]) for m in measures)] for name, spreads in ratios(comparisons).items()]
+    title = f"{load_title(comparisons[0].load_time)}, ratios to {BASELINE} over {len(comparisons)} seeds: median / p90 / worst"
+    return "\n".join([title, *aligned([["policy", *measures], *rows])])
+
+
+def _spread_text(spread: Spread | None) -> str:
+    return "-" if spread is None else f"{spread.median:.2f} / {spread.p90:.2f} / {spread.worst:.2f}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([first.ljust(widths[0]), *(word.rjust(width) for word, width in zip(rest, widths[1:], strict=True))])
+        for first, *rest in rows
+    ]
+
+
+def _by_load_time(compared: Compared) -> list[list[PolicyComparison]]:
+    return [list(group) for group in zip(*compared.by_seed, strict=True)]
+
+
+# ---- the folder ----
+
+
+def write_comparison(folder: Path, compared: Compared) -> Path:
+    """Write everything into ``folder``, made where needed; files of an earlier one are replaced. Returns the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(_content(compared), indent=2, ensure_ascii=False) + "\n"
+    (folder / "compare.json").write_text(content, encoding="utf-8")
+    return write_page(
+        folder,
+        title=f"Policies on {compared.workload.name}",
+        introduction=_INTRODUCTION,
+        text=tables(compared),
+        pictures=draw_comparison(folder, compared.by_seed[0]),
+        method=_METHOD,
+        origin=compared.origin,
+        data=("compare.json",),
+    )
+
+
+def _content(compared: Compared) -> dict[str, Any]:
+    return {
+        "workload": compared.workload.name,
+        "agents": len(compared.workload.agents),
+        "models": compared.workload.models,
+        **asdict(compared.origin),
+        "seeds": len(compared.by_seed),
+        "load_times": [
+            {**_comparison_content(group[0]), "ratios": _ratios_content(group)} for group in _by_load_time(compared)
+        ],
+    }
+
+
+def _comparison_content(comparison: PolicyComparison) -> dict[str, Any]:
+    return {
+        "load_time": comparison.load_time,
+        "limit": asdict(comparison.limit),
+        "free": _run_content(comparison.free),
+        "runs": [_run_content(run) for run in comparison.runs],
+    }
+
+
+def _run_content(run: PolicyRun) -> dict[str, Any]:
+    return {"policy": run.policy, **asdict(run.numbers), "waits": run.waits}
+
+
+def _ratios_content(comparisons: Sequence[PolicyComparison]) -> Mapping[str, Any]:
+    return {
+        name: {measure: None if spread is None else asdict(spread) for measure, spread in spreads.items()}
+        for name, spreads in ratios(comparisons).items()
+    }
+
+
+_METHOD: Final = (
+    "Every run is of the manager's own model, in virtual time, from an event heap."
+    " Tests show that the real manager gives the same event log."
+)
+
+_INTRODUCTION: Final = (
+    "Times are virtual seconds. Latencies are from a request's arrival to the end of its answer; percentiles are nearest-rank."
+    " “/ limit” is the makespan over what no schedule can beat, not even one that knows the future. “Switching” is the share of the"
+    " makespan in which the slot was loading or unloading a model. “Fairness” is Jain's index of the agents' mean slowdowns,"
+    " 1 where all are equal. “No switch cost” is first come, first served if no switch took time. Over several seeds, “gap left” is"
+    " the part of fifo's makespan beyond that at no switch cost which a policy leaves."
+)

@@ -1,0 +1,1 @@
+"""Durations: how long loads, unloads and answers take."""

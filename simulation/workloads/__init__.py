@@ -1,0 +1,1 @@
+"""Workloads: what agents ask for and when, drawn from a seed or read from a trace."""
