@@ -81,10 +81,8 @@ class LlamaServer:
     def kill_model(self) -> None:
         """Kill the processes of the models, as a crash of their engine would."""
         assert self._process is not None, "the server must run"
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        for thread in children.parent.parent.iterdir():  # a child belongs to the thread that started it
-            for child in (thread / "children").read_text().split():
-                subprocess.run(["kill", "-9", child], check=True)
+        command = ["pkill", "--signal", "KILL", "--parent", str(self._process.pid)]
+        subprocess.run(command, check=True)
 
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
