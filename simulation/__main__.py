@@ -1,37 +1,46 @@
-"""``python -m simulation COMMAND``: each command is a module with ``add_arguments(parser)`` and ``run(args)``."""
+"""``python -m simulation COMMAND``: simulated servers, workloads, and answers about policies.
+
+A command's module is imported when the command is run, so help and the commands that draw nothing need no plotting library.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from .commands import compare, replay, study
-from .mock import serve
-
 __all__ = ["main"]
 
 COMMANDS: Final = {
-    "compare": compare,
-    "replay": replay,
-    "serve": serve,
-    "study": study,
+    "compare": "Compare policies on one workload: a table, plots, and the ratio to the best that any schedule could do.",
+    "replay": "Replay a workload through the real manager against the mock LM Studio, in virtual time, and report on it.",
+    "serve": "Run the mock LM Studio server on a real socket.",
+    "study": "Repeat the experiment behind the default policy: many workloads at several loads under every policy.",
 }
+"""Each is a module of :mod:`simulation.commands`, with its summary."""
+
+USAGE: Final = "usage: python -m simulation COMMAND [OPTIONS]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m simulation", description="Simulated servers and workloads.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        summary = (module.__doc__ or "").splitlines()[0]
-        command = commands.add_parser(name, help=summary, description=summary)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
-    status: int = args.run(args)
-    return status
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if words else 2
+    name, *rest = words
+    if name not in COMMANDS:
+        print(f"error: {name!r} is no command; known: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    from .commands.shell import run_command
+
+    return run_command(name, f"simulation.commands.{name}", COMMANDS[name], rest)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    rows = (f"  {name.ljust(width)}  {summary}" for name, summary in COMMANDS.items())
+    return "\n".join([USAGE, "", *rows, "", "python -m simulation COMMAND --help shows the options of a command."])
 
 
 if __name__ == "__main__":

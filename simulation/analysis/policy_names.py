@@ -9,9 +9,13 @@ from typing import Final
 from statemachine.errors import ConfigurationError
 from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated, Policy, PolicyFactory
 
-__all__ = ["BASELINE", "NAMES", "policies_named", "policy_named"]
+__all__ = ["BASELINE", "DEFAULT", "NAMES", "policies_named", "policy_named"]
 
 BASELINE: Final = "fifo"
+"""The policy that all others are compared with."""
+
+DEFAULT: Final = "gated"
+"""The policy of a manager that is not told another."""
 
 _POLICIES: Final[dict[str, tuple[Callable[..., Policy], str | None]]] = {
     BASELINE: (Fifo, None),

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tqdm import tqdm
-
 __all__ = ["progress"]
 
 LINES: Final = 10
@@ -18,6 +16,8 @@ LINES: Final = 10
 def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
     """Yields what is to be called after each of ``total`` steps, called ``unit`` (in the plural)."""
     if sys.stderr.isatty():
+        from tqdm import tqdm
+
         with tqdm(total=total, unit=f" {unit}", file=sys.stderr) as bar:
             yield lambda: _ignored(bar.update())
     else:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from statemachine.checks import check_count
 from statemachine.errors import ConfigurationError
 
 from ..analysis.comparison import PolicyComparison, compare
-from ..analysis.policy_names import BASELINE, NAMES, policies_named
+from ..analysis.policy_names import BASELINE, DEFAULT, NAMES, policies_named
 from ..analysis.verdicts import Cell
-from ..report.page import Origin
-from ..report.study_report import study_tables, write_study
 from ..timing.durations import BoundedTiming, MeasuredTiming, ProfileTiming
 from ..timing.latency import DEFAULT_MODELS
 from ..workloads.equal_agents import equal_agents
@@ -27,10 +21,12 @@ from ..workloads.overlay import model_map, overlay_sessions
 from ..workloads.traces.weka import weka_sessions
 from ..workloads.trading_graph import trading_graph
 from ..workloads.workload import Workload, at_once, clipped, mapped
+from .options import command_line, option
 from .progress import progress
-from .workload_options import DEEP, LOCAL_MODELS, QUICK, command_line, make_profile
+from .workers import completed, processes
+from .workload_options import DEEP, LOCAL_MODELS, QUICK, make_profile
 
-__all__ = ["Setting", "add_arguments", "cells_of", "run"]
+__all__ = ["Options", "Setting", "cells_of", "run"]
 
 
 class Setting(NamedTuple):
@@ -60,13 +56,13 @@ class _Task(NamedTuple):
 def cells_of(setting: Setting, trace: Path, *, jobs: int, finished: Callable[[], None]) -> list[Cell]:
     """Run everything over ``jobs`` processes; ``finished`` is called after each workload. Raises ConfigurationError, TraceError."""
     sessions = list(weka_sessions(trace, max_think=setting.max_think, requests=setting.requests))
-    cells: list[Cell] = []
-    spawn = get_context("spawn")  # a fork would copy what other threads hold
-    with ProcessPoolExecutor(jobs, spawn, _prepare, (setting, sessions)) as pool:
-        for found in pool.map(_run_task, tasks_of(setting)):
-            cells += found
+    tasks = tasks_of(setting)
+    found: dict[_Task, list[Cell]] = {}
+    with processes(jobs, _prepare, setting, sessions) as pool:
+        for task, cells in completed(pool, _run_task, tasks):
+            found[task] = cells
             finished()
-    return cells
+    return [cell for task in tasks for cell in found[task]]
 
 
 def tasks_of(setting: Setting) -> list[_Task]:
@@ -122,49 +118,43 @@ def _cell(task: _Task, comparison: PolicyComparison) -> Cell:
 # ---- the command ----
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    add, default = parser.add_argument, Setting()
-    add("--trace", type=Path, help="Weka sessions (.tar.*, folder, .json)")
-    add("--policies", default=default.policies, help=f"with commas, of {NAMES} (default: %(default)s)")
-    add("--policy", default="gated", help="whose verdicts are printed (default: %(default)s)")
-    add("--seeds", type=int, default=len(default.seeds), help="number of successive seeds (default: %(default)s)")
-    add("--seed", type=int, default=0, help="the first (default: %(default)s)")
-    add("--requests", type=int, help="only the first N requests of each session (default: all)")
-    add("--parallel", type=int, default=1, help="requests at once in the slot (default: %(default)s)")
-    add("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)")
-    add("--out", type=Path, default=Path("report-study"), help="folder of the report (default: %(default)s)")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is run, over how many processes, and where the report goes."""
+
+    trace: Path | None = option(None, "Weka sessions (.tar.*, folder, .json); must be given", parse=Path)
+    policies: str = option(Setting().policies, f"with commas, of {NAMES}")
+    policy: str = option(DEFAULT, "the policy that is judged by the criteria")
+    seeds: int = option(len(Setting().seeds), "number of successive seeds", least=1, most=10_000)
+    seed: int = option(0, "the first seed")
+    requests: int | None = option(None, "only the first N requests of each session (default: all)", parse=int, least=1)
+    parallel: int = option(1, "requests at once in the slot", least=1, most=10_000)
+    jobs: int = option(os.cpu_count() or 1, "worker processes", least=1, most=1_000)
+    out: Path = option(Path("report-study"), "folder of the report", parse=Path)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the experiment, print verdicts and tables, write the report. Returns the exit status: 2 for bad input."""
-    try:
-        return _study(args)
-    except (ConfigurationError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def run(options: Options) -> int:
+    """Run the experiment, print criteria and tables, write the report. Raises ConfigurationError, OSError."""
+    from ..report.page import Origin
+    from ..report.study_report import study_tables, write_study
 
-
-def _study(args: argparse.Namespace) -> int:
-    for name in ("seeds", "parallel", "jobs", *(["requests"] if args.requests is not None else [])):
-        check_count(name, getattr(args, name))
-    if args.trace is None:
+    if options.trace is None:
         raise ConfigurationError("trace", "must be given: a file or folder of sessions", "none")
-    names = policies_named(args.policies)
-    if not names.keys() >= {args.policy, BASELINE}:
-        raise ConfigurationError("policies", f"must have {BASELINE} and {args.policy}", repr(args.policies))
+    names = policies_named(options.policies)
+    if not names.keys() >= {options.policy, BASELINE}:
+        raise ConfigurationError("policies", f"must have {BASELINE} and {options.policy}", repr(options.policies))
     setting = Setting(
-        policies=args.policies,
-        seeds=tuple(range(args.seed, args.seed + args.seeds)),
-        requests=args.requests,
-        parallel=args.parallel,
+        policies=options.policies,
+        seeds=tuple(range(options.seed, options.seed + options.seeds)),
+        requests=options.requests,
+        parallel=options.parallel,
     )
-    args.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be had
+    options.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be had
     with progress(len(tasks_of(setting)), "workloads") as finished:
-        cells = cells_of(setting, args.trace, jobs=args.jobs, finished=finished)
-    origin = Origin(command_line("study", add_arguments, args), _settings(setting), _ASSUMPTIONS)
-    print(study_tables(cells, args.policy))
-    print(f"report: {write_study(args.out, cells, args.policy, origin)}")
+        cells = cells_of(setting, options.trace, jobs=options.jobs, finished=finished)
+    origin = Origin(command_line("study", options), _settings(setting), _ASSUMPTIONS)
+    print(study_tables(cells, options.policy))
+    print(f"report: {write_study(options.out, cells, options.policy, origin)}")
     return 0
 
 

@@ -1,16 +1,12 @@
-"""The workload of a command line: the options that describe it, and what they make. Shared by the commands that run one."""
+"""The options that describe a workload, and the workload that they make. Shared by the commands that run one."""
 
 from __future__ import annotations
 
-import argparse
-import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from adapters.options import check_seconds
-from statemachine.checks import check_count
 from statemachine.errors import ConfigurationError
 
 from ..timing.latency import DEFAULT_MODELS, LatencyProfile
@@ -19,71 +15,65 @@ from ..workloads.traces.azure import read_azure
 from ..workloads.traces.weka import weka_sessions
 from ..workloads.trading_graph import trading_graph
 from ..workloads.workload import Workload, clipped, mapped, scaled
+from .options import option
 
-__all__ = [
-    "add_workload_options",
-    "command_line",
-    "is_of_sessions",
-    "make_profile",
-    "make_workload",
-    "workload_settings",
-]
+__all__ = ["DEEP", "LOCAL_MODELS", "QUICK", "WorkloadOptions", "make_profile", "make_workload", "workload_settings"]
 
-QUICK, DEEP = "qwen3.5-4b", "openai/gpt-oss-20b"
+QUICK: Final = "qwen3.5-4b"
+DEEP: Final = "openai/gpt-oss-20b"
 LOCAL_MODELS: Final = tuple(model.key for model in sorted(DEFAULT_MODELS, key=lambda model: model.size_bytes))
 AZURE_WEIGHTS: Final = {QUICK: 2.0, DEEP: 1.0}  # as in the trading graph: four agents to two
 TOKENS_PER_CHUNK: Final = 64  # tokens of one virtual sleep; no measured value depends on it
 
 
-def add_workload_options(parser: argparse.ArgumentParser, *, out: str) -> None:
-    """The options; ``out`` is the default folder of what the command writes."""
-    add = parser.add_argument
-    add("--trace", type=Path, help="Weka sessions (.tar.*, folder, .json) or Azure's .csv (default: the trading graph)")
-    add(
-        "--sessions",
-        type=int,
-        default=12,
-        help="sessions of the trace that run at once; for Azure's trace, agents (default: %(default)s)",
+@dataclass(frozen=True, kw_only=True)
+class WorkloadOptions:
+    """Which workload is run. A command adds its own options to these."""
+
+    trace: Path | None = option(
+        None,
+        "Weka sessions (.tar.*, folder, .json) or Azure's .csv (default: the built-in trading graph)",
+        parse=Path,
     )
-    add("--requests", type=int, help="only the first N requests of the trace, or of each session (default: all)")
-    add("--max-think", type=float, default=20.0, help="longest pause in a session, seconds (default: %(default)s)")
-    add(
-        "--max-prompt",
-        type=int,
-        default=32768,
-        help="longest prompt, tokens; longer ones are cut (default: %(default)s)",
+    sessions: int = option(
+        12, "sessions of the trace that run at once; for Azure's trace, agents", least=1, most=100_000
     )
-    add("--map", action="append", default=[], metavar="TRACED=LOCAL", help="which local model plays a traced one")
-    add("--speed", type=float, default=1.0, help="divides pauses and arrival times (default: %(default)s)")
-    add("--tickers", type=int, default=10, help="of the trading graph (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
-    add("--out", type=Path, default=Path(out), help="folder of the report (default: %(default)s)")
+    requests: int | None = option(
+        None, "only the first N requests of the trace, or of each session (default: all)", parse=int, least=1
+    )
+    max_think: float = option(20.0, "longest pause in a session, seconds", least=0)
+    max_prompt: int = option(32768, "longest prompt, tokens; longer ones are cut", least=1)
+    map: tuple[str, ...] = option((), "which local model plays a model of the trace", metavar="TRACED=LOCAL")
+    speed: float = option(1.0, "divides pauses and arrival times", parse=float)
+    tickers: int = option(10, "tickers of the trading graph", least=1, most=100_000)
+    seed: int = option(0, "seed of everything that is drawn")
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether the workload is made of recorded sessions."""
+        return self.trace is not None and self.trace.suffix != ".csv"
 
 
-def make_workload(args: argparse.Namespace, *, seed: int) -> tuple[Workload, dict[str, str]]:
-    """What to run, and which local model plays which traced one. Raises ConfigurationError."""
-    _check(args)
-    overrides = _overrides(args.map)
+def make_workload(options: WorkloadOptions, *, seed: int) -> tuple[Workload, dict[str, str]]:
+    """Return the workload, and which local model plays which traced one. Raises ConfigurationError."""
+    overrides = _overrides(options.map)
     models: dict[str, str] = {}
-    if args.trace is None:
-        workload = trading_graph(QUICK, DEEP, tickers=args.tickers, seed=seed)
-    elif not is_of_sessions(args):
-        workload = read_azure(args.trace, AZURE_WEIGHTS, agents=args.sessions, requests=args.requests, seed=seed)
+    if options.trace is None:
+        workload = trading_graph(QUICK, DEEP, tickers=options.tickers, seed=seed)
+    elif not options.has_sessions:
+        workload = read_azure(
+            options.trace, AZURE_WEIGHTS, agents=options.sessions, requests=options.requests, seed=seed
+        )
     else:
-        sessions = weka_sessions(args.trace, max_think=args.max_think, requests=args.requests)
-        workload = overlay_sessions(args.trace.name, sessions, args.sessions, seed=seed)
+        sessions = weka_sessions(options.trace, max_think=options.max_think, requests=options.requests)
+        workload = overlay_sessions(options.trace.name, sessions, options.sessions, seed=seed)
         models = model_map(workload.models, LOCAL_MODELS, overrides)
         workload = mapped(workload, models)
     if overrides and not models:
-        raise ConfigurationError("map", "is for traces that name their models", repr(args.map[0]))
+        raise ConfigurationError("map", "is for traces that name their models", repr(options.map[0]))
     if not workload.calls:
         raise ConfigurationError("trace", "must hold at least one request", "none")
-    return _cut(scaled(workload, args.speed), args.max_prompt), models
-
-
-def is_of_sessions(args: argparse.Namespace) -> bool:
-    """Whether the workload is made of recorded sessions."""
-    return args.trace is not None and args.trace.suffix != ".csv"
+    return _cut(scaled(workload, options.speed), options.max_prompt), models
 
 
 def make_profile(seed: int) -> LatencyProfile:
@@ -91,38 +81,15 @@ def make_profile(seed: int) -> LatencyProfile:
     return LatencyProfile(seed=seed, tokens_per_chunk=TOKENS_PER_CHUNK)
 
 
-def workload_settings(args: argparse.Namespace, workload: Workload, models: Mapping[str, str]) -> dict[str, str]:
+def workload_settings(options: WorkloadOptions, workload: Workload, models: Mapping[str, str]) -> dict[str, str]:
     """What a report says of the workload."""
     return {
         "workload": f"{workload.name}: {len(workload.calls)} requests, {len(workload.agents)} agents",
         "models": ", ".join(workload.models),
         **{f"{traced} is played by": local for traced, local in sorted(models.items())},
-        "seed": str(args.seed),
-        "speed": f"{args.speed:g}",
+        "seed": str(options.seed),
+        "speed": f"{options.speed:g}",
     }
-
-
-def command_line(
-    command: str, add_arguments: Callable[[argparse.ArgumentParser], None], args: argparse.Namespace
-) -> str:
-    """The command line that does the same again: every option that is not at its default."""
-    defaults = argparse.ArgumentParser()
-    add_arguments(defaults)
-    words = ["python", "-m", "simulation", command]
-    for name, default in vars(defaults.parse_args([])).items():
-        value, option = getattr(args, name), f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-        elif value != default:
-            for item in value if isinstance(value, list) else [value]:
-                words += [option, str(item)]
-    return shlex.join(words)
-
-
-def _check(args: argparse.Namespace) -> None:
-    for name in ("sessions", "max_prompt", *(["requests"] if args.requests is not None else [])):
-        check_count(name, getattr(args, name))
-    check_seconds("max_think", args.max_think)
 
 
 def _cut(workload: Workload, tokens: int) -> Workload:
@@ -133,7 +100,7 @@ def _cut(workload: Workload, tokens: int) -> Workload:
     return replace(clipped(workload, tokens), assumptions=(*workload.assumptions, *sentences))
 
 
-def _overrides(pairs: list[str]) -> dict[str, str]:
+def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:
     overrides: dict[str, str] = {}
     for pair in pairs:
         traced, equals, local = pair.partition("=")

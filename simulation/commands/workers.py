@@ -1,0 +1,56 @@
+"""Worker processes: tasks spread over all cores, and ended at once when the command is interrupted or fails."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+__all__ = ["completed", "processes"]
+
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+
+
+@contextmanager
+def processes(jobs: int, prepare: Callable[..., None], *arguments: Any) -> Iterator[Executor]:
+    """Yield an executor of ``jobs`` processes, each of which calls ``prepare(*arguments)`` first.
+
+    Processes are spawned, because a fork would copy locks that other threads hold. They are killed when the block raises.
+    """
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), prepare, arguments)
+    try:
+        yield pool
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def completed(
+    pool: Executor, function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]
+) -> Iterator[tuple[TaskT, ResultT]]:
+    """Yield each task with its result, in the order in which they are ready. Raises what ``function`` raises."""
+    with _interrupts_held():
+        pending: dict[Future[ResultT], TaskT] = {pool.submit(function, task): task for task in tasks}
+    for future in as_completed(pending):
+        yield pending[future], future.result()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C while processes are started: they inherit that, so only the parent is ever interrupted."""
+    if sys.platform == "win32":
+        yield
+        return
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
