@@ -108,8 +108,8 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "simulation/mock": [
         {"asgi", "faults"},
-        {"transport", "engine"},
-        {"lmstudio"},
+        {"transport", "engine", "streamed"},
+        {"anthropic", "llamacpp", "lmstudio", "ollama"},
         {"serve"},
         {"__init__"},
     ],

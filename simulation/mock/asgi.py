@@ -11,7 +11,7 @@ __all__ = ["Application", "ClientGoneError", "Exchange", "Message", "Receive", "
 Message: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]  # scope, receive, send, in the types of any framework
 
 _JSON: Final = b"application/json; charset=utf-8"
 

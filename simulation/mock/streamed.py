@@ -1,0 +1,80 @@
+"""What the mock servers on Starlette share: an answer in pieces, work that ends with its client, and a request's body as an object.
+
+Starlette's own streaming answer learns that the client has gone from a failing ``send`` only; here a task waits for it, so that a client
+that leaves a silent stream, or a request that waits for its model, is seen at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import trio
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+__all__ = ["CutError", "Produce", "Streamed", "Write", "made_up_arguments", "read_object", "while_client_stays"]
+
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+Produce: TypeAlias = Callable[[Write], Awaitable[None]]
+
+_EXAMPLES: Final[Mapping[str, object]] = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
+
+
+class CutError(Exception):
+    """The answer ends without its end."""
+
+
+class Streamed:
+    """An answer whose body ``produce`` writes, as an ASGI application. A CutError in it makes the server close the connection."""
+
+    def __init__(self, produce: Produce, media_type: str) -> None:
+        self._produce = produce
+        self._media_type = media_type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def write(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        headers = [(b"content-type", self._media_type.encode()), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            await self._produce(write)
+        except CutError:
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def while_client_stays(receive: Receive, work: Callable[[], Awaitable[None]]) -> bool:
+    """Run ``work`` until its end, or until the client leaves. Return whether it came to its end. The request's body must have been read."""
+    ended = False
+
+    async def watch(scope: trio.CancelScope) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, nursery.cancel_scope)
+        await work()
+        ended = True
+        nursery.cancel_scope.cancel()
+    return ended
+
+
+async def read_object(request: Request) -> dict[str, Any] | None:
+    """The request's body, or None where it is not a JSON object."""
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def made_up_arguments(schema: object) -> dict[str, Any]:
+    """Arguments that fit a tool's JSON schema: a value for every property that it requires."""
+    if not isinstance(schema, Mapping):
+        return {}
+    properties = schema.get("properties", {})
+    return {name: _EXAMPLES.get(properties.get(name, {}).get("type"), "example") for name in schema.get("required", ())}
