@@ -107,8 +107,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__", "__main__"},
     ],
     "simulation/mock": [
-        {"asgi", "faults"},
-        {"transport", "engine", "streamed"},
+        {"faults", "http", "schema", "transport", "words"},
+        {"engine", "streamed"},
         {"anthropic", "llamacpp", "lmstudio", "ollama"},
         {"serve"},
         {"__init__"},

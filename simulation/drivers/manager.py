@@ -28,7 +28,8 @@ from statemachine.policies import Fifo, PolicyFactory
 from statemachine.schedules import seeded
 
 from ..mock.lmstudio import MockLMStudio
-from ..mock.lmstudio.chat import PROMPT_TOKENS_HEADER
+from ..mock.lmstudio.ask import PROMPT_TOKENS_HEADER
+from ..mock.lmstudio.fields import HUGE
 from ..mock.transport import StreamingTransport
 from ..timing.latency import LatencyProfile, ModelSpec
 from ..workloads.workload import PlannedCall, Workload, prompt_text
@@ -57,7 +58,9 @@ async def mock_lm_studio(
 
     Requests wait under ``policy``.
     """
-    server = MockLMStudio([replace(model, parallel=parallel) for model in models], profile)
+    # the contexts hold every prompt of a workload
+    specs = [replace(model, parallel=parallel, context_length=HUGE, max_context_length=HUGE) for model in models]
+    server = MockLMStudio(specs, profile)
     async with StreamingTransport(server) as transport:
         adapter = partial(LMStudioAdapter, transport=transport)
         provider = ProviderConfig("mock LM Studio", adapter, is_local=True, parallel=parallel)

@@ -10,10 +10,11 @@ from statemachine.checks import check_count, check_word
 
 __all__ = ["BrokenStream", "CannedAnswer", "Faults", "StreamFault"]
 
-StreamFault: TypeAlias = Literal["error", "named_error", "truncate", "drop", "stall"]
+StreamFault: TypeAlias = Literal["error", "named_error", "truncate", "drop", "stall", "crash"]
 """``error``: a ``data: {"error": ...}`` frame ends the stream; ``named_error``: an ``event: error`` frame does, as in older
 builds; ``truncate``: the body ends properly, without a closing chunk or ``[DONE]``; ``drop``: the connection is cut; ``stall``: nothing
-more comes until the client leaves or the model is unloaded."""
+more comes until the client leaves or the model is unloaded; ``crash``: the instance is gone, and every answer that it makes ends in
+an error."""
 
 _STREAM_FAULTS: Final[tuple[str, ...]] = get_args(StreamFault)
 
@@ -37,9 +38,10 @@ class CannedAnswer:
 
 
 class Faults:
-    """The orders not yet carried out."""
+    """The orders not yet carried out. ``hide_instances``: the list of the native API shows none, as some builds did."""
 
     def __init__(self) -> None:
+        self.hide_instances = False
         self._loads: deque[str] = deque()
         self._streams: deque[BrokenStream] = deque()
         self._answers: list[CannedAnswer] = []

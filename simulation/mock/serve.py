@@ -9,8 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
-
-from .asgi import Application
+from starlette.types import ASGIApp
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -21,7 +20,7 @@ LM_STUDIO_PORT: Final = 1234
 
 
 @asynccontextmanager
-async def serve(app: Application, host: str = "127.0.0.1", port: int = LM_STUDIO_PORT) -> AsyncIterator[str]:
+async def serve(app: ASGIApp, host: str = "127.0.0.1", port: int = LM_STUDIO_PORT) -> AsyncIterator[str]:
     """Serve ``app`` over HTTP in this context manager's block, which gets the base URL. Port 0 takes a free one.
 
     Raises OSError where the address cannot be had.

@@ -18,8 +18,7 @@ from typing import Any, Self
 
 import httpx
 import trio
-
-from .asgi import Application, Message
+from starlette.types import ASGIApp, Message
 
 __all__ = ["StreamingTransport"]
 
@@ -34,7 +33,7 @@ class StreamingTransport(httpx.AsyncBaseTransport):
     its answer has cut the connection: ``httpx.RemoteProtocolError``.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._depth = 0
         self._manager = trio.open_nursery()
@@ -92,7 +91,7 @@ class _Connection(httpx.AsyncByteStream):
 
     # ---- the application's side ----
 
-    async def run(self, app: Application, scope: Message) -> None:
+    async def run(self, app: ASGIApp, scope: Message) -> None:
         try:
             with self._sender:
                 await app(scope, self._receive, self._send)

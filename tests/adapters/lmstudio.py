@@ -9,9 +9,9 @@ from typing import Any
 
 import trio
 import trio.testing
+from starlette.types import Message, Receive, Scope, Send
 
 from adapters import LMStudioAdapter
-from simulation.mock.asgi import Message, Receive, Send
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.transport import StreamingTransport
 from simulation.timing.latency import LatencyProfile, ModelSpec
@@ -71,7 +71,7 @@ class Proxy:
         self.answers = dict(answers or {})
         self.requests: list[str] = []
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         self.requests.append(path)
         if path == self.silent:

@@ -8,10 +8,10 @@ from typing import Any
 
 import trio
 import trio.testing
+from starlette.types import Receive, Send
 
 from adapters.http_client import HttpClient
 from adapters.openai_chat import chat_request, stream_chat
-from simulation.mock.asgi import Receive, Send
 from simulation.mock.transport import StreamingTransport
 from statemachine import CallOptions, StreamEvent
 

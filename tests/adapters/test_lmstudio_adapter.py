@@ -124,8 +124,8 @@ async def test_a_model_that_the_server_cannot_load_again(autojump_clock: trio.te
 
 
 async def test_a_prompt_that_is_swallowed_silently(autojump_clock: trio.testing.MockClock) -> None:
-    async with started(mock(), context_length=2048) as adapter:
-        for made, tokens, closing in ((0, 2047, "end"), (1, 2048, "end"), (0, 2048, "error")):
+    async with started(mock(swallow_overflow=True), context_length=2048) as adapter:
+        for made, tokens, closing in ((0, 2047, "end"), (1, 2047, "end"), (1, 2048, "error")):
             parameters = {"max_tokens": made, "extra_headers": {"X-Mock-Prompt-Tokens": str(tokens)}}
             assert (last := (await answer(adapter, parameters=parameters))[-1]).type == closing
         assert isinstance(last.data, ContextLengthError)

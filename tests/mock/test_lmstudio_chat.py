@@ -69,7 +69,7 @@ async def test_an_answer_of_no_tokens(autojump_clock: MockClock) -> None:
 
 async def test_the_prompt_is_counted_or_hinted_at(autojump_clock: MockClock) -> None:
     async with connected(MockLMStudio([ALPHA], EXACT)) as client:
-        await load(client)
+        await load(client, context_length=8192)
 
         async def prompt_tokens(messages: list[Any], **headers: str) -> int:
             response = await client.post(CHAT, json={"model": "lab/alpha", "messages": messages}, headers=headers)

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from starlette.types import Message, Receive, Send
 from trio.testing import MockClock
 
-from simulation.mock.asgi import Message, Receive, Send
 from simulation.mock.transport import StreamingTransport
 
 URL = "http://server/path"

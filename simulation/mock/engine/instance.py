@@ -1,49 +1,68 @@
-"""One loaded copy of a model in the mock server: its slots, and the answers that are made in them."""
+"""One loaded copy of a model in a mock server: its slots, and the answers that are made in them."""
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from random import Random
-from typing import Any, Final, Literal
+from typing import Any, Literal, NamedTuple
 
 import trio
 
-from ...timing.latency import ModelSpec
-from ..asgi import ClientGoneError
+from simulation.timing.latency import ModelSpec
 
-__all__ = ["Instance", "Job", "ModelUnloadedError", "made_up_tokens"]
+from ..http import ClientGoneError
+
+__all__ = ["CutError", "Instance", "Job", "Piece"]
 
 
-class ModelUnloadedError(Exception):
-    """The instance goes away, and the answer with it."""
+class CutError(Exception):
+    """The instance goes away, and the answer with it. ``crashed``: it was not unloaded, its engine failed; the text says how."""
+
+    def __init__(self, message: str, *, crashed: bool = False) -> None:
+        super().__init__(message)
+        self.crashed = crashed
+
+
+class Piece(NamedTuple):
+    """One token of an answer. ``call`` numbers the tool calls of a choice."""
+
+    text: str
+    kind: Literal["text", "reasoning", "call"] = "text"
+    choice: int = 0
+    call: int = 0
 
 
 class Job:
-    """One answer: what it is made of, and how it ends early. ``pace`` is a factor on all its durations."""
+    """One answer under way: what it is made of, and how it ends early. ``pace`` is a factor on all its durations.
 
-    def __init__(self, prompt_tokens: int, tokens: Sequence[str], pace: float) -> None:
+    ``leaves_prefill``: a client that goes stops the reading of its prompt, too.
+    """
+
+    def __init__(
+        self, prompt_tokens: int, pieces: Sequence[Piece], pace: float, *, leaves_prefill: bool = False
+    ) -> None:
         self.prompt_tokens = prompt_tokens
-        self.tokens = tokens
+        self.pieces = pieces
         self.pace = pace
+        self._leaves_prefill = leaves_prefill
         self._ended: Exception | None = None
         self._waiting = trio.CancelScope()
         self._in_prefill = False
 
-    def cut(self) -> None:
-        """The model is unloaded: stop at once."""
-        self._ended = ModelUnloadedError()
+    def cut(self, error: CutError) -> None:
+        """The instance goes: stop at once."""
+        self._ended = error
         self._waiting.cancel()
 
     def leave(self) -> None:
         """The client has gone: stop, but finish reading the prompt first, as the real server does."""
         self._ended = ClientGoneError()
-        if not self._in_prefill:
+        if self._leaves_prefill or not self._in_prefill:
             self._waiting.cancel()
 
     async def wait(self, until: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Wait for ``until(*args)``. Raises ModelUnloadedError or ClientGoneError when the answer ends before it, or has ended already."""
+        """Wait for ``until(*args)``. Raises CutError or ClientGoneError when the answer ends before it, or has ended already."""
         if self._ended is None:
             self._waiting = trio.CancelScope()
             with self._waiting:
@@ -54,7 +73,7 @@ class Job:
         raise self._ended
 
     async def prefill(self, seconds: float) -> None:
-        """Read the prompt. Raises like :meth:`wait`."""
+        """Read the prompt, or a part of it. Raises like :meth:`wait`."""
         self._in_prefill = True
         try:
             await self.wait(trio.sleep, seconds)
@@ -66,7 +85,7 @@ class Job:
 class Instance:
     """``id`` is the model's key, or ``key:2`` and so on for further copies. ``jit``: loaded by a request, not explicitly.
 
-    ``config`` is as the server lists it; ``slots`` are first come, first served.
+    ``config`` is as the server lists it; ``slots`` are first come, first served. ``ttl``: seconds without work after which it goes.
     """
 
     id: str
@@ -74,9 +93,13 @@ class Instance:
     config: Mapping[str, Any]
     jit: bool
     slots: trio.Semaphore
+    ttl: float | None = None
     state: Literal["loading", "loaded", "unloading"] = "loading"
     load_seconds: float = 0.0
+    idle_since: float = 0.0
     jobs: dict[Job, None] = field(default_factory=dict)  # in order
+    loading: trio.CancelScope = field(default_factory=trio.CancelScope)
+    idle: trio.Event = field(default_factory=trio.Event)
 
     @property
     def running(self) -> int:
@@ -88,17 +111,19 @@ class Instance:
         """Answers that wait for a slot."""
         return self.slots.statistics().tasks_waiting
 
+    @property
+    def expires(self) -> float:
+        """When its time to live is over, on trio's clock, if no work comes."""
+        return math.inf if self.ttl is None or self.jobs or self.state != "loaded" else self.idle_since + self.ttl
 
-def made_up_tokens(count: int, *origin: str | int) -> list[str]:
-    """``count`` words, always the same for the same ``origin``."""
-    return Random(repr(origin)).choices(_WORDS, k=count)
+    def enter(self, job: Job) -> None:
+        """``job`` begins to wait for a slot."""
+        self.jobs[job] = None
 
-
-_WORDS: Final = tuple(
-    f"{word} "
-    for word in re.findall(
-        r"\w+",
-        "an and as at by each for from in is it no not of on one or over so than that the then there this to was with"
-        " answer case cost day end fact form hand line name part place point question reason rule side state step way",
-    )
-)
+    def leave(self, job: Job) -> None:
+        """``job`` is over."""
+        del self.jobs[job]
+        self.idle_since = trio.current_time()
+        if not self.jobs:
+            self.idle.set()
+            self.idle = trio.Event()

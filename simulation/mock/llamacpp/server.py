@@ -29,9 +29,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...timing.latency import LatencyProfile, ModelSpec, token_count
-from ..engine.instance import made_up_tokens
 from ..faults import BrokenStream, Faults
 from ..streamed import CutError, Streamed, Write, read_object, while_client_stays
+from ..words import made_up_tokens
 from .router import Child, Router, RouterError
 
 __all__ = ["MockLlamaCpp"]

@@ -1,223 +1,134 @@
-"""A mock of LM Studio's HTTP server, since 0.4, as an ASGI application on trio.
+"""A mock of LM Studio's HTTP server, as an ASGI application on trio: its routes, and what comes before them.
 
-===================================  =====================================================================
-GET  /api/v1/models                  downloaded models and their loaded instances
-POST /api/v1/models/load             answers when the load is over; a client that leaves does not stop it
-POST /api/v1/models/unload           by instance id; cuts the answers that the instance is making
-GET  /v1/models                      what a chat may name
-POST /v1/chat/completions            streamed or not; loads the model just in time
-===================================  =====================================================================
-
-Anything else is answered with status 200 and an error, as the real server does. Not mocked: embeddings, tools,
-reasoning, ``ttl`` (accepted, ignored), the limits of memory and context, versions before 0.4.
-
-An answer has exactly ``max_tokens`` tokens (64 where the request does not say), made up from the seed, the model and
-the prompt. The prompt's tokens are a quarter of its characters, or what the request header ``X-Mock-Prompt-Tokens`` says.
+``docs/mock.md`` lists the endpoints, the settings and the faults, and says what is documented and what is a guess.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hmac import compare_digest
-from itertools import count
-from random import Random
-from string import ascii_lowercase, digits
 from typing import Any, Final
 
-import trio
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ...timing.latency import LatencyProfile, ModelSpec
-from ..asgi import ClientGoneError, Exchange, Receive, Send, answer_lifespan
-from ..engine.engine import LMStudioState, LoadFailedError
-from ..engine.instance import Instance, Job, ModelUnloadedError, made_up_tokens
-from . import wire
-from .chat import ChatRequest, Identity, StreamedAnswer, WholeAnswer
+from simulation.timing.latency import LatencyProfile, ModelSpec
+
+from ..http import ClientGoneError, json_response
+from . import errors
+from .ask import Ask
+from .bodies import read_fields
+from .fields import Fields
+from .generation import Generations
+from .memory import Memory
+from .models import ModelEndpoints
+from .openai_chat import CHAT, CHAT_V0, parse_chat
+from .residency import Residency
+from .settings import Settings
+from .writer import Dialect
 
 __all__ = ["MockLMStudio"]
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[Response]]
+Parse = Callable[[Fields, Mapping[str, str], Memory], Ask]
 
 
-class MockLMStudio(LMStudioState):
-    """The server's state with its HTTP face: ``await server(scope, receive, send)``.
+class MockLMStudio(Residency):
+    """The server: ``await server(scope, receive, send)``. ``settings`` are those of :class:`Settings`, by name.
 
-    ``models`` are the downloaded ones; ``jit``: whether a chat loads its model. With ``api_token`` every request must carry it.
-    Tests and replays look at it through ``loaded``, ``resident`` and ``counters``, and order mishaps from ``faults``.
-    Raises ConfigurationError.
+    ``models`` are the downloaded ones. Tests and replays look at it through ``loaded``, ``resident`` and ``counters``, and order mishaps
+    from ``faults``. Raises ConfigurationError.
     """
 
-    def __init__(
-        self,
-        models: Sequence[ModelSpec],
-        profile: LatencyProfile | None = None,
-        *,
-        jit: bool = True,
-        api_token: str | None = None,
-    ) -> None:
-        super().__init__(models, profile, jit=jit)
-        self._api_token = api_token
-        self._chats = count(1)
-        self._routes: Final[dict[tuple[str, str], Handler]] = {
-            ("GET", "/api/v1/models"): self._list,
-            ("POST", "/api/v1/models/load"): self._load,
-            ("POST", "/api/v1/models/unload"): self._unload,
-            ("GET", "/v1/models"): self._list_openai,
-            ("POST", "/v1/chat/completions"): self._chat,
-        }
+    def __init__(self, models: Sequence[ModelSpec], profile: LatencyProfile | None = None, **settings: Any) -> None:
+        super().__init__(models, profile, Settings(**settings))
+        self._memory = Memory()
+        self._generations = Generations(self, self._memory)
+        self._app: Final = self._make_app()
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
-        if scope["type"] == "lifespan":
-            await answer_lifespan(receive, send)
-            return
-        exchange = Exchange(scope, receive, send)
-        try:
-            await self._dispatch(exchange)
-        except wire.Refusal as refusal:
-            await _refuse(exchange, refusal)
-        except ClientGoneError:
-            pass  # there is nobody to answer
+        await self._app(scope, receive, send)
 
-    async def _dispatch(self, exchange: Exchange) -> None:
-        self._check_token(exchange)
-        if (answer := self.faults.take_answer(exchange.path)) is not None:
-            await exchange.send_json(answer.status, answer.body)
-            return
-        handler = self._routes.get((exchange.method, exchange.path))
-        if handler is None:
-            raise wire.unexpected_endpoint(exchange.method, exchange.path)
-        await handler(exchange)
+    def _make_app(self) -> Starlette:
+        cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+        app = Starlette(
+            routes=[*ModelEndpoints(self).routes(), *self._answer_routes()],
+            middleware=[*([cors] if self.settings.cors else []), Middleware(_Gate, server=self)],
+            exception_handlers={errors.Refusal: _refuse, HTTPException: self._refuse_path, ClientGoneError: _give_up},
+        )
+        app.router.redirect_slashes = False
+        return app
 
-    def _check_token(self, exchange: Exchange) -> None:
-        if self._api_token is None:
-            return
-        given = exchange.headers.get("authorization", "")
-        if not compare_digest(given.encode(), f"Bearer {self._api_token}".encode()):
-            raise wire.invalid_token()
+    def _answer_routes(self) -> list[Route]:
+        version = self.settings.profile
+        endpoints = [("/v1/chat/completions", True, parse_chat, CHAT)]
+        endpoints += [("/api/v0/chat/completions", version.v0, parse_chat, CHAT_V0)]
+        return [
+            Route(path, self._answering(parse, dialect), methods=["POST"])
+            for path, has, parse, dialect in endpoints
+            if has
+        ]
 
-    # ---- models ----
+    def _answering(self, parse: Parse, dialect: Dialect) -> Handler:
+        async def answer(request: Request) -> Response:
+            try:
+                ask = parse(await read_fields(request), request.headers, self._memory)
+            except errors.Refusal as refusal:
+                raise dialect.refusal(refusal) from None
+            return self._generations.answer(ask, dialect)
 
-    async def _list(self, exchange: Exchange) -> None:
-        body = wire.model_list(self.models.values(), tuple(self.resident.values()))
-        await exchange.send_json(200, body, indent=2)
+        return answer
 
-    async def _list_openai(self, exchange: Exchange) -> None:
-        ids = self.models if self.jit else [instance.id for instance in self.loaded]
-        await exchange.send_json(200, wire.openai_model_list(ids))
-
-    async def _load(self, exchange: Exchange) -> None:
-        body = await _read_object(exchange)
-        if unknown := [key for key in body if key not in wire.LOAD_KEYS]:
-            raise wire.unrecognized_keys(unknown)
-        name = _required_string(body, "model")
-        for key in ("context_length", "eval_batch_size", "num_experts", "parallel"):
-            if key in body and (type(body[key]) is not int or body[key] < 1):
-                raise wire.invalid_type(key, "an integer of at least 1")
-        model = self.models.get(name)
-        if model is None:
-            raise wire.not_downloaded(name)
-        config = {key: value for key, value in body.items() if key not in ("model", "echo_load_config")}
-        try:
-            instance = await self.load(model, config)
-        except LoadFailedError as error:
-            raise wire.load_failed(str(error)) from error
-        await exchange.send_json(200, wire.loaded(instance, echo_config=body.get("echo_load_config") is True), indent=2)
-
-    async def _unload(self, exchange: Exchange) -> None:
-        instance_id = _required_string(await _read_object(exchange), "instance_id")
-        instance = self.resident.get(instance_id)
-        if instance is None or instance.state != "loaded":
-            raise wire.instance_not_loaded(instance_id)
-        await self.unload(instance)
-        await exchange.send_json(200, {"instance_id": instance_id}, indent=2)
-
-    # ---- chat ----
-
-    async def _chat(self, exchange: Exchange) -> None:
-        request = ChatRequest.parse(await _read_object(exchange), exchange.headers)
-        instance = await self._instance_for(request.model)
-        job = self._job(instance.model.key, request)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_leave_with_client, exchange, job)
-            refusal = await self._answer(exchange, request, instance, job)
-            nursery.cancel_scope.cancel()
-        if refusal is not None:
-            raise refusal
-
-    async def _instance_for(self, name: str) -> Instance:
-        if (instance := self.find(name)) is not None:
-            return instance
-        model = self.models.get(name)
-        if model is None:
-            raise wire.invalid_model(name, self.models)
-        if not self.jit:
-            raise wire.no_models_loaded()
-        try:
-            return await self.load_just_in_time(model)
-        except LoadFailedError as error:
-            raise wire.jit_load_failed(name, str(error)) from error
-
-    def _job(self, model: str, request: ChatRequest) -> Job:
-        origin = (self.profile.seed, model, request.prompt)
-        tokens = made_up_tokens(request.output_tokens, *origin)
-        return Job(request.prompt_tokens, tokens, self.profile.pace("answer", model, request.prompt))
-
-    async def _answer(
-        self, exchange: Exchange, request: ChatRequest, instance: Instance, job: Job
-    ) -> wire.Refusal | None:
-        """Make and send the answer. What cuts it is returned, because a nursery would wrap it."""
-        identity = Identity(self._completion_id(), int(trio.current_time()), instance.id)
-        answer: StreamedAnswer | WholeAnswer
-        if request.stream:
-            answer = StreamedAnswer(exchange, identity, job, request.include_usage, self.faults.take_stream())
-        else:
-            answer = WholeAnswer(exchange, identity, job)
-        try:
-            if await self.generate(instance, job, answer.add):
-                self.counters.answered += 1
-                await answer.finish(request.finish_reason)
-        except ModelUnloadedError:
-            self.counters.cut += 1
-            return wire.model_unloaded()
-        except ClientGoneError:
-            self.counters.abandoned += 1
-        return None
-
-    def _completion_id(self) -> str:
-        letters = Random(repr((self.profile.seed, next(self._chats)))).choices(ascii_lowercase + digits, k=21)
-        return "chatcmpl-" + "".join(letters)
+    async def _refuse_path(self, request: Request, error: Exception) -> Response:
+        return await _refuse(
+            request, errors.unexpected_endpoint(self.settings.unexpected_status, request.method, request.url.path)
+        )
 
 
-async def _leave_with_client(exchange: Exchange, job: Job) -> None:
-    await exchange.wait_disconnected()
-    job.leave()
+class _Gate:
+    """What comes before every endpoint: the API token, and answers that a test has prepared."""
+
+    def __init__(self, app: ASGIApp, server: MockLMStudio) -> None:
+        self._app = app
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http":
+            app = self._stopped(scope["path"], Headers(scope=scope)) or app
+        await app(scope, receive, send)
+
+    def _stopped(self, path: str, headers: Headers) -> Response | None:
+        if not self._admits(path, headers):
+            refusal = errors.invalid_token("authorization" in headers)
+            return json_response(refusal.status, refusal.body, indent=self._server.settings.indent)
+        prepared = self._server.faults.take_answer(path)
+        return None if prepared is None else json_response(prepared.status, prepared.body)
+
+    def _admits(self, path: str, headers: Headers) -> bool:
+        token = self._server.settings.api_token
+        if token is None:
+            return True
+        given = [headers.get("authorization", "")]
+        if path == "/v1/messages" and "x-api-key" in headers:
+            given.append(f"Bearer {headers['x-api-key']}")
+        return any(compare_digest(text.encode(), f"Bearer {token}".encode()) for text in given)
 
 
-async def _refuse(exchange: Exchange, refusal: wire.Refusal) -> None:
-    """As an answer of its own, or inside the stream that has begun."""
-    if exchange.streaming:
-        await exchange.send_event(refusal.body)
-        await exchange.end_stream()
-    else:
-        await exchange.send_json(refusal.status, refusal.body)
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.Refusal), "as it is registered"
+    compact = error.member("code") == "invalid_json" or not request.url.path.startswith("/api/v1/")
+    return json_response(error.status, error.body, indent=None if compact else 2)
 
 
-async def _read_object(exchange: Exchange) -> dict[str, Any]:
-    """The request body, which must be a JSON object. Raises Refusal."""
-    try:
-        body = json.loads(await exchange.read())
-    except ValueError:
-        raise wire.invalid_json() from None
-    if not isinstance(body, dict):
-        raise wire.invalid_json()
-    return body
-
-
-def _required_string(body: Mapping[str, Any], name: str) -> str:
-    if name not in body:
-        raise wire.missing(name)
-    value = body[name]
-    if not isinstance(value, str):
-        raise wire.invalid_type(name, "a string")
-    return value
+async def _give_up(request: Request, error: Exception) -> Response:
+    """The client has gone: what is answered goes nowhere."""
+    return Response(status_code=499)

@@ -33,9 +33,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...timing.latency import LatencyProfile, ModelSpec, token_count
-from ..engine.instance import made_up_tokens
 from ..faults import BrokenStream, Faults
 from ..streamed import CutError, Streamed, Write, made_up_arguments, read_object, while_client_stays
+from ..words import made_up_tokens
 from . import wire
 from .runners import LoadFailedError, QueueFullError, Runner, Runners
 
