@@ -13,7 +13,7 @@ from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.errors import AdapterConnectError, AdapterError, ConfigurationError, ModelEvictedError, ModelLoadError
 
-from .options import Check, check_options, check_seconds, check_token
+from .http.options import Check, check_options, check_seconds, check_token
 
 __all__ = ["FakeAdapter"]
 

@@ -223,9 +223,10 @@ class AdapterError(ProviderManagerError):
 
 
 class AdapterConnectError(AdapterError):
-    """The server does not answer, or the connection was lost."""
+    """The server does not answer, or the connection was lost. ``sent`` is False where the request certainly never left."""
 
     retryable = True
+    sent: bool = True
 
 
 class AdapterTimeoutError(AdapterError, TimeoutError):

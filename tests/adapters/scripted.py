@@ -10,8 +10,10 @@ import trio
 import trio.testing
 from starlette.types import Receive, Send
 
-from adapters.http_client import HttpClient
-from adapters.openai_chat import chat_request, stream_chat
+from adapters.http.bounds import Bounds
+from adapters.http.chat import stream_chat
+from adapters.http.client import HttpClient
+from adapters.http.messages import chat_request
 from simulation.mock.transport import StreamingTransport
 from statemachine import CallOptions, StreamEvent
 
@@ -53,7 +55,12 @@ class Scripted:
 
 async def ask(app: Scripted, *, read_timeout: float | None = 5, **options: Any) -> list[StreamEvent]:
     async with StreamingTransport(app) as transport:
-        http = HttpClient("http://host", token=TOKEN, connect_timeout=1, read_timeout=read_timeout, transport=transport)
+        http = HttpClient(
+            "http://host",
+            token=TOKEN,
+            bounds=Bounds.of({"connect_timeout": 1, "read_timeout": read_timeout}),
+            transport=transport,
+        )
         request = chat_request("m", PROMPT, CallOptions(**options))
         events = [event async for event in stream_chat(http, request)]
         await http.aclose()

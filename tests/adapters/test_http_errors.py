@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from adapters.http_errors import adapter_error, connection_error
+from adapters.http.errors import adapter_error, connection_error
 from statemachine import (
     AdapterBusyError,
     AdapterConnectError,

@@ -222,7 +222,8 @@ async def test_an_embedding_or_mlx_row_tells_little(
     "body", [{"error": "Unexpected endpoint or method. (GET /api/v1/models)"}, {"data": []}, {"models": {}}, [], "x"]
 )
 async def test_a_server_that_is_no_lm_studio_of_today(body: object, autojump_clock: trio.testing.MockClock) -> None:
-    async with StreamingTransport(Proxy(mock(), answers={"/api/v1/models": body})) as transport:
+    answers = {"/api/v1/models": body, "/api/v0/models": body}
+    async with StreamingTransport(Proxy(mock(), answers=answers)) as transport:
         adapter = make(transport)
         with pytest.raises(AdapterProtocolError, match="http://localhost:1234"):
             await adapter.start()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.sse import LINE_LIMIT_BYTES, LineTooLongError, ServerSentEvent, SSEDecoder
+from adapters.http.lines import LINE_LIMIT_BYTES, LineTooLongError
+from adapters.http.sse import ServerSentEvent, SSEDecoder
 
 
 def decode(*pieces: bytes) -> list[ServerSentEvent]:

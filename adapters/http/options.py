@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import httpx
 
-from statemachine.checks import is_number, shown
+from statemachine.checks import check_count, check_timeout, is_number, shown
 from statemachine.errors import ConfigurationError
 
-__all__ = ["Check", "check_base_url", "check_options", "check_seconds", "check_token"]
+__all__ = ["HTTP_CHECKS", "Check", "check_base_url", "check_options", "check_seconds", "check_token", "token_of"]
 
 Check: TypeAlias = Callable[[str, object], None]
 """Called with the path to an option and its value; raises ConfigurationError."""
@@ -53,3 +54,30 @@ def check_token(path: str, value: object) -> None:
     if value is None or (isinstance(value, str) and value and all("!" <= character <= "~" for character in value)):
         return
     raise ConfigurationError(path, "must be printable ASCII without blanks, or None", f"a {type(value).__name__}")
+
+
+HTTP_CHECKS: Final[Mapping[str, Check]] = {
+    "api_token": check_token,
+    "base_url": check_base_url,
+    "call_timeout": check_timeout,
+    "connect_timeout": check_timeout,
+    "first_event_timeout": check_timeout,
+    "max_body_bytes": check_count,
+    "max_event_bytes": check_count,
+    "max_line_bytes": check_count,
+    "read_timeout": check_timeout,
+}
+"""The options that every adapter over HTTP has; see ``bounds``."""
+
+
+def token_of(options: Mapping[str, Any], variable: str) -> str | None:
+    """The credential to send: the option ``api_token``, None for none; where it is not given, the environment's ``variable``.
+
+    Raises ConfigurationError.
+    """
+    if "api_token" in options:
+        given: str | None = options["api_token"]
+        return given
+    token = os.environ.get(variable) or None
+    check_token(f"the environment variable {variable}", token)
+    return token

@@ -1,0 +1,59 @@
+"""The wire: the one place that knows httpx. Adapters are written on this; see ``docs/adapters.md``.
+
+================== ===============================================================================================
+file               what it does
+================== ===============================================================================================
+``bounds``         the table of all bounds, and the patience of one call
+``client``         requests with typed errors
+``errors``         what a server's error means
+``stream``         one call: a request, a reader, events
+``chat``           the reader for OpenAI-compatible chats; ``messages`` makes their requests
+``sse, ndjson``    the two framings of streams, on ``lines``
+``forward``        a client's request passed on as it is
+``options``        checks of the options that all adapters have
+================== ===============================================================================================
+"""
+
+from __future__ import annotations
+
+from .bounds import Bounds, Patience
+from .chat import ChatReader, stream_chat
+from .client import Answer, HttpClient
+from .errors import adapter_error, has_error, retry_after_seconds
+from .forward import forward, with_model
+from .lines import LineTooLongError
+from .messages import chat_request, checked_headers
+from .ndjson import NDJSONDecoder
+from .options import HTTP_CHECKS, Check, check_base_url, check_options, check_seconds, check_token, token_of
+from .sse import ServerSentEvent, SSEDecoder
+from .stream import AnswerReader, HttpRequest, stream_answer
+
+__all__ = [
+    "HTTP_CHECKS",
+    "Answer",
+    "AnswerReader",
+    "Bounds",
+    "ChatReader",
+    "Check",
+    "HttpClient",
+    "HttpRequest",
+    "LineTooLongError",
+    "NDJSONDecoder",
+    "Patience",
+    "SSEDecoder",
+    "ServerSentEvent",
+    "adapter_error",
+    "chat_request",
+    "check_base_url",
+    "check_options",
+    "check_seconds",
+    "check_token",
+    "checked_headers",
+    "forward",
+    "has_error",
+    "retry_after_seconds",
+    "stream_answer",
+    "stream_chat",
+    "token_of",
+    "with_model",
+]

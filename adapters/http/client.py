@@ -1,0 +1,300 @@
+"""One server over HTTP: requests with typed errors, everything bounded, and nothing shown that was sent as a secret.
+
+No idle connection is kept: each request opens its own, which costs under a millisecond on loopback. Local servers close idle connections
+after 5 s, and some right after a streamed answer, whatever they announce; a request on a connection that is just being closed is lost,
+and it would be unknown whether it was carried out. And no request waits below the manager, which is the only limit: the
+number of connections is not bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from typing import Any, Final
+
+import httpx
+import trio
+
+from statemachine.config.identity import public_url
+from statemachine.errors import AdapterConnectError, AdapterError, AdapterProtocolError
+from statemachine.foreign import ForeignJSONError, read_json
+
+from .bounds import CONTROL_SECONDS, Bounds, Patience
+from .decoding import ContentDecoder
+from .errors import adapter_error, connection_error, has_error
+from .lines import LineTooLongError
+from .secrets import secrets_in_url
+from .sse import SSEDecoder
+
+__all__ = ["Answer", "HttpClient"]
+
+CLOSE_SECONDS: Final = 5
+DRAIN_SECONDS: Final = 0.25
+_LOST: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, RuntimeError)
+"""What httpx and what lies below it raise when a request cannot be made or its answer cannot be read. RuntimeError: a closed client."""
+
+
+class HttpClient:
+    """A client of the server at ``base_url`` (with or without a slash or ``/v1`` at its end).
+
+    ``token`` is sent as a bearer token, or as it is in the header ``token_header``. ``bounds`` says what an answer may be and how
+    long it may take. ``headers`` go with every request. The environment's proxies are not used: the server is a local one.
+    ``transport`` replaces the network; it may be shared, so it is never closed here.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        token_header: str = "Authorization",
+        bounds: Bounds | None = None,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.server: Final = public_url(base_url)
+        self.bounds: Final = bounds or Bounds()
+        url = httpx.URL(base_url)
+        self._root = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1").rstrip("/"), userinfo=b"")
+        self._secrets = tuple(filter(None, (token, *secrets_in_url(url))))
+        self._client = httpx.AsyncClient(
+            auth=_Credentials(token, token_header) if token else _user_info(url),
+            headers={"Accept-Encoding": "identity", "Connection": "close", **(headers or {})},
+            timeout=httpx.Timeout(None, connect=self.bounds.connect_timeout),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            transport=_Borrowed(transport) if transport is not None else None,
+            verify=_tls(),
+            trust_env=False,
+        )
+
+    def patience(self) -> Patience:
+        """How long a call that begins now is waited for."""
+        return Patience(self.bounds.first_event_timeout, self.bounds.read_timeout, self.bounds.call_timeout)
+
+    async def json(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        seconds: float | None = CONTROL_SECONDS,
+        otherwise: type[AdapterError] = AdapterError,
+    ) -> dict[str, Any]:
+        """The JSON object that the server answers. Raises AdapterError; ``otherwise`` for an unknown failure of the server.
+
+        ``seconds`` bounds the request from its start to the end of its answer (None: unbounded).
+        """
+        patience = Patience.within(seconds)
+        content = b"" if body is None else encoded(body)
+        async with self.open(method, path, content, {"Content-Type": "application/json"}, patience) as answer:
+            return self.checked(answer, await answer.read(patience), otherwise=otherwise)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        method: str,
+        path: str,
+        content: bytes,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]],
+        patience: Patience,
+    ) -> AsyncGenerator[Answer, None]:
+        """Make a request; the block gets the answer, its head read. Leaving the block ends the request. Raises AdapterError.
+
+        ``path`` starts with a slash and may have a query.
+        """
+        answer = await self._send(method, path, content, headers, patience)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        content: bytes,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]],
+        patience: Patience,
+    ) -> Answer:
+        response: httpx.Response | None = None
+        try:
+            with trio.move_on_at(patience.deadline):
+                url = self._root.copy_with(raw_path=self._root.raw_path.rstrip(b"/") + path.encode("ascii"))
+                given = headers if isinstance(headers, Mapping) else list(headers)
+                request = self._client.build_request(method, url, content=content or None, headers=given)
+                response = await self._client.send(request, stream=True)
+        except _LOST as error:
+            lost = self.lost(error)
+        else:
+            if response is not None:
+                return Answer(self, response)
+            lost = patience.exhausted(self.server)
+        raise lost
+
+    def checked(
+        self,
+        answer: Answer,
+        body: bytes,
+        *,
+        secrets: Collection[str] = (),
+        otherwise: type[AdapterError] = AdapterError,
+    ) -> dict[str, Any]:
+        """``body`` as the JSON object it should be. Raises AdapterError; an error may come with any status, 200 included."""
+        payload = payload_of(body)
+        if not 200 <= answer.status < 300 or has_error(payload):
+            raise self.failure(answer, payload, secrets=secrets, otherwise=otherwise)
+        if not isinstance(payload, dict):
+            raise AdapterProtocolError(
+                f"{self.server}: the answer is not a JSON object (status {answer.status})", status=answer.status
+            )
+        return payload
+
+    def failure(
+        self,
+        answer: Answer | None,
+        payload: object,
+        *,
+        secrets: Collection[str] = (),
+        otherwise: type[AdapterError] = AdapterError,
+    ) -> AdapterError:
+        """The error that ``payload`` reports; ``answer`` is None inside a stream, whose status says nothing."""
+        return adapter_error(
+            None if answer is None else answer.status,
+            payload,
+            server=self.server,
+            headers=None if answer is None else answer.headers,
+            secrets=(*self._secrets, *secrets),
+            otherwise=otherwise,
+        )
+
+    def lost(self, error: Exception) -> AdapterError:
+        """The error for a request without an answer, or whose answer broke off."""
+        if self._client.is_closed:
+            closed = AdapterConnectError(f"{self.server}: the adapter has been shut down", retryable=False)
+            closed.sent = False
+            return closed
+        return connection_error(error, server=self.server)
+
+    async def aclose(self) -> None:
+        """Close every connection, also when cancelled."""
+        with trio.CancelScope(deadline=trio.current_time() + CLOSE_SECONDS, shield=True):
+            await self._client.aclose()
+
+
+class Answer:
+    """The server's answer: its head has been read, its body comes in pieces, decoded from any content encoding."""
+
+    def __init__(self, http: HttpClient, response: httpx.Response) -> None:
+        self.status: Final = response.status_code
+        self.headers: Final = response.headers
+        self._http = http
+        self._response = response
+        self._raw = response.aiter_raw()
+        self._decoder: ContentDecoder | None = None
+        self._decoded: Iterator[bytes] | None = None
+        self._linger = 0.0
+
+    async def piece(self, patience: Patience) -> bytes | None:
+        """The next piece of the body, at most 64 KiB of what was encoded; None at its proper end. Raises AdapterError."""
+        while True:
+            for decoded in self._decoded or ():
+                return decoded
+            raw = await self._next(patience)
+            if raw is None:
+                return None
+            if self._decoder is None:
+                self._decoder = ContentDecoder(self.headers.get("Content-Encoding", ""), self._http.server)
+            self._decoded = self._decoder.feed(raw)
+
+    async def read(self, patience: Patience) -> bytes:
+        """The whole body, within ``max_body_bytes``. Raises AdapterError."""
+        body = bytearray()
+        while (piece := await self.piece(patience)) is not None:
+            body += piece
+            if len(body) > self._http.bounds.max_body_bytes:
+                raise AdapterProtocolError(
+                    f"{self._http.server}: an answer of more than {self._http.bounds.max_body_bytes} bytes"
+                    f" (status {self.status})",
+                    status=self.status,
+                )
+        return bytes(body)
+
+    def finished(self) -> None:
+        """All that matters has been read: closing may wait a moment for the end of the body, so that the server sees no interruption."""
+        self._linger = DRAIN_SECONDS
+
+    async def aclose(self) -> None:
+        """End the request, also when cancelled.
+
+        The read that is given up is cancelled, which ends all of httpx's nested generators: closing the outermost would leave the
+        inner ones to the garbage collector.
+        """
+        with trio.CancelScope(deadline=trio.current_time() + self._linger, shield=True) as reading, suppress(*_LOST):
+            if not self._linger:
+                reading.cancel()
+            async for _ in self._raw:
+                pass
+        with trio.CancelScope(deadline=trio.current_time() + CLOSE_SECONDS, shield=True), suppress(*_LOST):
+            await self._response.aclose()
+
+    async def _next(self, patience: Patience) -> bytes | None:
+        try:
+            with trio.move_on_at(patience.deadline):
+                return await anext(self._raw, None)
+        except _LOST as error:
+            lost = self._http.lost(error)
+        else:
+            lost = patience.exhausted(self._http.server)
+        raise lost
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """A request's body."""
+    return json.dumps(body).encode()
+
+
+def payload_of(body: bytes) -> object:
+    """What an answer that is no stream holds: JSON data; the data of its first event, where it is an event stream; else its text."""
+    try:
+        return read_json(body)
+    except ForeignJSONError:
+        decoder = SSEDecoder()
+        with suppress(ForeignJSONError, LineTooLongError):
+            for event in (*decoder.feed(body), *decoder.finish()):
+                return read_json(event.data)
+        return body.decode("utf-8", "replace")
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the certificates takes 20 ms."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _user_info(url: httpx.URL) -> httpx.Auth | None:
+    return httpx.BasicAuth(url.username, url.password) if url.userinfo else None
+
+
+class _Credentials(httpx.Auth):
+    """Unlike a default header, it also replaces user info of the URL and a header of a single request."""
+
+    def __init__(self, token: str, header: str) -> None:
+        self._header = header
+        self._value = f"Bearer {token}" if header == "Authorization" else token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers[self._header] = self._value
+        yield request
+
+
+class _Borrowed(httpx.AsyncBaseTransport):
+    """A transport that belongs to somebody else: used, not closed."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._transport.handle_async_request(request)

@@ -1,0 +1,243 @@
+"""What a server's error answer means: (status, body, head) -> AdapterError.
+
+Local servers document the happy path. The same failure comes with status 400, 404, 500 or 200, as an object, as a bare string, or inside
+a stream. So the code or type decides first, then the status (which an error inside a stream may name by its code), and the text only where
+neither says anything. The table of texts is from the servers' issue trackers; the shapes are
+
+====================================================  =========================================
+``{"error": {"message", "type", "code", "param"}}``   OpenAI's; every member may be missing
+``{"error": "text"}``                                 Ollama, older LM Studio
+``{"type": "error", "error": {...}}``                 Anthropic's
+``[{"error": {...}}]``                                Google's
+``{"detail": "text"}``                                FastAPI's
+``{"message", "code", ...}`` or text                  after ``event: error`` in a stream
+====================================================  =========================================
+
+What a server said is in the error's fields ``status``, ``type``, ``code`` and ``param``; where it says something known in words only, the
+code is the one of the table. A message shows the server's text, because that is what helps, but never a secret: those that were
+sent are blotted out, and what a server says about credentials is left out altogether.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+import httpx
+
+from statemachine.errors import (
+    AdapterBusyError,
+    AdapterConnectError,
+    AdapterError,
+    AdapterProtocolError,
+    AdapterRequestError,
+    AdapterTimeoutError,
+    AuthenticationError,
+    ContextLengthError,
+    ModelEvictedError,
+    ModelLoadError,
+    ModelNotFoundError,
+)
+from statemachine.text import fit_to_show
+
+from .bounds import NAME_LIMIT_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS
+from .nothing import is_nothing
+from .secrets import redacted
+
+__all__ = ["adapter_error", "connection_error", "has_error", "retry_after_seconds"]
+
+_BY_WORD: Final[Mapping[str, type[AdapterError]]] = {
+    "authentication_error": AuthenticationError,
+    "invalid_api_key": AuthenticationError,
+    "permission_error": AuthenticationError,
+    "model_not_found": ModelNotFoundError,
+    "not_found_error": ModelNotFoundError,
+    "model_load_failed": ModelLoadError,
+    "context_length_exceeded": ContextLengthError,
+    "exceed_context_size_error": ContextLengthError,
+    "insufficient_quota": AdapterRequestError,
+    "billing_hard_limit_reached": AdapterRequestError,
+    "billing_not_active": AdapterRequestError,
+    "concurrency_limit": AdapterBusyError,
+    "overloaded_error": AdapterBusyError,
+    "rate_limit_error": AdapterBusyError,
+    "rate_limit_exceeded": AdapterBusyError,
+}
+
+_BY_STATUS: Final[Mapping[int, type[AdapterError]]] = {
+    401: AuthenticationError,
+    403: AuthenticationError,
+    408: AdapterTimeoutError,
+    429: AdapterBusyError,
+    503: AdapterBusyError,
+    504: AdapterTimeoutError,
+    529: AdapterBusyError,
+}
+_NEVER_BETTER: Final = frozenset({501, 505})
+"""Failures of the server that repeating does not mend."""
+
+_BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ...]] = tuple(
+    (re.compile(pattern), kind, code)
+    for pattern, kind, code in (
+        ("unexpected endpoint or method", AdapterProtocolError, "unexpected_endpoint"),
+        (r"model limit reached|(server|model) (is )?busy|try again later", AdapterBusyError, None),
+        (r"model is already (running|loaded)|already exists", AdapterRequestError, "model_already_running"),
+        (
+            "failed to load|error loading model|model loading was stopped|insufficient system resources",
+            ModelLoadError,
+            None,
+        ),
+        (
+            r"model (is |was |has been )?unloaded|model has crashed|is not loaded|model is not running",
+            ModelEvictedError,
+            None,
+        ),
+        (
+            r"context (the )?(length|size|window|overflow)|tokens to keep from the initial prompt|n_ctx",
+            ContextLengthError,
+            None,
+        ),
+        (r"invalid model identifier|no models? loaded|model \S+ (was )?not found", ModelNotFoundError, None),
+    )
+)
+
+
+class _Report(NamedTuple):
+    """What the body says, each word fit to show."""
+
+    text: str
+    type: str | None
+    code: str | None
+    param: str | None
+    status: int | None  # where its code is one
+
+
+def has_error(payload: object) -> bool:
+    """Whether a JSON answer reports an error, whatever its status."""
+    if isinstance(payload, list):
+        return bool(payload) and has_error(payload[0])
+    return isinstance(payload, Mapping) and not is_nothing(payload.get("error"))
+
+
+def adapter_error(
+    status: int | None,
+    payload: object,
+    *,
+    server: str,
+    headers: Mapping[str, str] | None = None,
+    secrets: Iterable[str] = (),
+    otherwise: type[AdapterError] = AdapterError,
+) -> AdapterError:
+    """The error that ``payload`` (JSON data, or text) reports.
+
+    ``status`` is None inside a stream. ``server`` is its public URL. ``headers`` (names in any case) may say when to try again.
+    ``otherwise`` is what an unknown failure of the server is taken for.
+    """
+    report = _read(payload, tuple(secrets))
+    told = status
+    if report.status is not None and (status is None or 200 <= status < 300):
+        status = report.status
+    kind, code = _kind(status, report, otherwise)
+    passing = kind is otherwise and status is not None and status >= 500 and status not in _NEVER_BETTER
+    return kind(
+        _message(server, told, report, kind),
+        retryable=True if passing else None,
+        status=status,
+        type=report.type,
+        code=report.code or code,
+        param=report.param,
+        retry_after=None if headers is None else retry_after_seconds(headers),
+    )
+
+
+def connection_error(error: Exception, *, server: str) -> AdapterError:
+    """What a failure below the answer means. Shows its type only: its text may hold what was sent."""
+    what = f"{server}: {type(error).__name__}"
+    never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return AdapterTimeoutError(what)
+    if isinstance(error, (httpx.DecodingError, httpx.TooManyRedirects)):
+        return AdapterProtocolError(what)
+    if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)):
+        return AdapterRequestError(what)
+    lost = AdapterConnectError(what)
+    lost.sent = not never_sent
+    return lost
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """How long a head asks to wait: ``Retry-After-Ms``, or ``Retry-After`` in seconds or as a date. None where it does not say."""
+    given = {name.lower(): value.strip() for name, value in headers.items()}
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = given.get(name, "")
+        if re.fullmatch(r"\d{1,20}(\.\d{0,20})?", value):
+            return min(float(value) / scale, RETRY_AFTER_LIMIT_SECONDS)
+    try:
+        seconds = parsedate_to_datetime(given.get("retry-after", "")).timestamp() - time.time()
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
+
+
+def _kind(status: int | None, report: _Report, otherwise: type[AdapterError]) -> tuple[type[AdapterError], str | None]:
+    """The class of the error, and its code where it is known by its text alone."""
+    for word in (report.type, report.code):
+        if word is not None and word.lower() in _BY_WORD:
+            return _BY_WORD[word.lower()], None
+    if status is not None and status in _BY_STATUS:
+        return _BY_STATUS[status], None
+    text = report.text.lower()
+    for pattern, kind, code in _BY_TEXT:
+        if pattern.search(text):
+            return kind, code
+    if status is not None and 300 <= status < 400:
+        return AdapterProtocolError, None
+    if status is not None and 400 <= status < 500:
+        return AdapterRequestError, None
+    return otherwise, None
+
+
+def _message(server: str, status: int | None, report: _Report, kind: type[AdapterError]) -> str:
+    details = [*([] if status is None else [f"status {status}"]), *filter(None, (report.type, report.code))]
+    text = report.text or "an error without a message"
+    if issubclass(kind, AuthenticationError):
+        text = "the credentials are refused"
+    return f"{server}: {text} ({', '.join(details)})" if details else f"{server}: {text}"
+
+
+def _read(payload: object, secrets: tuple[str, ...]) -> _Report:
+    outer: Mapping[str, Any] = {}
+    error = payload
+    for _ in range(3):  # a list of one, and an error inside of an error
+        if isinstance(error, list) and error:
+            error = error[0]
+        elif isinstance(error, Mapping) and has_error(error):
+            outer, error = error, error["error"]
+    if not isinstance(error, Mapping):
+        return _Report(fit_to_show(redacted(error, secrets)) if isinstance(error, str) else "", None, None, None, None)
+    text = next(
+        (t for t in (error.get("message"), error.get("detail"), outer.get("message")) if isinstance(t, str)), ""
+    )
+    kind, code, param = (_word(error.get(name), secrets) for name in ("type", "code", "param"))
+    return _Report(fit_to_show(redacted(text, secrets)), kind, code, param, _status(error))
+
+
+def _word(value: object, secrets: tuple[str, ...]) -> str | None:
+    """A type or code. A number is a status, or nothing that could be compared."""
+    if not isinstance(value, str) or is_nothing(value):
+        return None
+    return fit_to_show(redacted(value, secrets), NAME_LIMIT_CHARACTERS)
+
+
+def _status(error: Mapping[str, Any]) -> int | None:
+    """The HTTP status that an error names: its code, where that is a number that a failure can have."""
+    for name in ("code", "status", "status_code"):
+        value = error.get(name)
+        if isinstance(value, str) and re.fullmatch(r"\s*[45]\d\d\s*", value):
+            value = int(value)
+        if isinstance(value, int) and 400 <= value <= 599:
+            return value
+    return None

@@ -1,0 +1,76 @@
+"""The text of an answer, in every shape that servers give it: a string, a list of parts, reasoning under several names.
+
+Also characters that were split over two pieces: half of one is held back and joined with the other half; without it, it becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from statemachine.text import encodable
+
+from .nothing import is_nothing
+
+__all__ = ["Kind", "TextJoiner", "UnreadableError", "parts_of"]
+
+Kind: TypeAlias = Literal["token", "reasoning"]
+
+_TEXT_NAMES: Final = ("text", "content", "refusal", "output_text")
+_REASONING_NAMES: Final = ("thinking", "reasoning", "reasoning_content", "summary")
+_DEPTH: Final = 4
+
+
+class UnreadableError(ValueError):
+    """There is something where text is expected, and it is in no shape that is known."""
+
+
+def parts_of(content: object, kind: Kind = "token", depth: int = _DEPTH) -> Iterator[tuple[Kind, str]]:
+    """The pieces of text in ``content``. Parts that say so are reasoning. Raises UnreadableError."""
+    if isinstance(content, str):
+        if content:
+            yield kind, content
+    elif isinstance(content, list) and depth:
+        for part in content:
+            yield from parts_of(part, kind, depth - 1)
+    elif isinstance(content, Mapping) and content and depth:
+        yield from _part(content, kind, depth - 1)
+    elif not (content is None or content is False or content in ({}, [])):
+        raise UnreadableError(f"text that is a {type(content).__name__}")
+
+
+def _part(part: Mapping[str, Any], kind: Kind, depth: int) -> Iterator[tuple[Kind, str]]:
+    label = part.get("type")
+    if isinstance(label, str) and ("thinking" in label or "reasoning" in label):
+        kind = "reasoning"
+    for name in _REASONING_NAMES:
+        if not is_nothing(part.get(name)):
+            yield from parts_of(part[name], "reasoning", depth)
+            return
+    for name in _TEXT_NAMES:
+        if name in part and part[name] is not None:
+            yield from parts_of(part[name], kind, depth)
+            return
+    raise UnreadableError("a part of an answer without text")
+
+
+class TextJoiner:
+    """Joins the halves of characters (surrogates) over the pieces of one text."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        """What can be shown by now; empty while there is but half a character."""
+        if not self._half and text.isascii():
+            return text
+        text = self._half + text
+        self._half = ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return encodable(text)
+
+    def finish(self) -> str:
+        """What is left at the end: U+FFFD for half a character."""
+        rest, self._half = encodable(self._half), ""
+        return rest

@@ -1,0 +1,159 @@
+"""Tool calls from fragments, over a whole answer.
+
+Which call a piece belongs to is said in several ways. OpenAI numbers the calls of an answer and gives the id with the first piece of each.
+Some servers count afresh in each chunk, so that every call has index 0 and an id of its own; some send no index, some no id. The rules:
+
+1. An id that is open at the index (or anywhere, where there is no index) continues its call; another id begins a call of its own.
+2. A piece without an id continues the call that is open at its index; without an index, the last one, or the one at its place
+   in a chunk of several. But a piece with a name begins a call where the open one has a name and complete arguments already.
+
+Arguments are JSON text, whatever the server sends: an object is written as text, the empty object too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from statemachine.config.call import ToolCall
+from statemachine.text import encodable
+
+from .bounds import TOOL_CALL_LIMIT
+from .nothing import is_nothing
+from .parts import TextJoiner, UnreadableError
+
+__all__ = ["ToolCalls"]
+
+_TOKENS: Final = re.compile(r'[{}\[\]"\\]')
+
+
+@dataclass(slots=True)
+class _Open:
+    """One call, as far as it is known."""
+
+    number: int
+    id: str | None = None
+    named: bool = False
+    joiner: TextJoiner = field(default_factory=TextJoiner)
+    depth: int = 0
+    in_string: bool = False
+    escaped: bool = False
+    complete: bool = False  # its arguments are a JSON object or list that is closed
+
+
+class ToolCalls:
+    """The calls of one answer. Calls are numbered in the order in which they begin."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Open] = []
+        self._at: dict[int, _Open] = {}  # the call that is open at each index of the server
+        self._by_id: dict[tuple[int | None, str], _Open] = {}
+
+    def read(self, calls: object) -> Iterator[ToolCall]:
+        """The pieces in the ``tool_calls`` of one delta or message. Raises UnreadableError."""
+        if isinstance(calls, Mapping) and calls:
+            calls = [calls]
+        if not isinstance(calls, list):
+            if not is_nothing(calls):
+                raise UnreadableError(f"tool calls that are a {type(calls).__name__}")
+            return
+        pieces = [call for call in calls if call is not None and call != {}]
+        before = len(self._calls)
+        for place, piece in enumerate(pieces):
+            if not isinstance(piece, Mapping):
+                raise UnreadableError(f"a tool call that is a {type(piece).__name__}")
+            yield self._piece(piece, place if len(pieces) > 1 and before else None)
+
+    def finish(self) -> Iterator[ToolCall]:
+        """What is left at the end: halves of characters."""
+        for call in self._calls:
+            if rest := call.joiner.finish():
+                yield ToolCall(call.number, arguments=rest)
+
+    def _piece(self, piece: Mapping[str, Any], place: int | None) -> ToolCall:
+        function = piece.get("function")
+        if not isinstance(function, Mapping):
+            function = piece
+        name, call_id = _text(function.get("name")), _text(piece.get("id"))
+        arguments = _arguments(function.get("arguments"))
+        call = self._call(_index(piece.get("index")), call_id, name, place)
+        call.named = call.named or name is not None
+        _follow(call, arguments)
+        return ToolCall(call.number, call_id, name, call.joiner.feed(arguments))
+
+    def _call(self, index: int | None, call_id: str | None, name: str | None, place: int | None) -> _Open:
+        """The call that a piece belongs to; a new one where it begins one."""
+        if call_id is not None and (known := self._by_id.get((index, call_id))) is not None:
+            return known
+        opened = self._open(index, place)
+        if opened is None or (call_id is not None and opened.id is not None):
+            return self._begin(index, call_id)
+        if call_id is None and name is not None and opened.named and (opened.complete or index is None):
+            return self._begin(index, None)
+        if call_id is not None:
+            if opened.named and name is not None:
+                return self._begin(index, call_id)
+            opened.id = call_id
+            self._by_id[index, call_id] = opened
+        return opened
+
+    def _open(self, index: int | None, place: int | None) -> _Open | None:
+        if index is not None:
+            return self._at.get(index)
+        if place is not None:
+            return self._calls[place] if place < len(self._calls) else None
+        return self._calls[-1] if self._calls else None
+
+    def _begin(self, index: int | None, call_id: str | None) -> _Open:
+        if len(self._calls) >= TOOL_CALL_LIMIT:
+            raise UnreadableError(f"more than {TOOL_CALL_LIMIT} tool calls")
+        call = _Open(len(self._calls), call_id)
+        self._calls.append(call)
+        if index is not None:
+            self._at[index] = call
+        if call_id is not None:
+            self._by_id[index, call_id] = call
+        return call
+
+
+def _index(value: object) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    """A name or an id; None where it is nothing."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return encodable(value) if isinstance(value, str) and value else None
+
+
+def _arguments(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _follow(call: _Open, arguments: str) -> None:
+    """Keep account of whether the arguments are complete. Linear in their length."""
+    at = 0
+    for match in _TOKENS.finditer(arguments):
+        token, escaped, call.escaped = match[0], call.escaped and match.start() == at, False
+        at = match.end()
+        if call.in_string:
+            if token == '"' and not escaped:
+                call.in_string = False
+            call.escaped = token == "\\" and not escaped
+        elif token == '"':
+            call.in_string = True
+        elif token in "{[":
+            call.depth += 1
+        elif token in "}]":
+            call.depth -= 1
+            call.complete = call.depth <= 0
+    if at < len(arguments):
+        call.escaped = False
