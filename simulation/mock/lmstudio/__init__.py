@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .catalogue import DOWNLOADED, DownloadedModel
 from .server import MockLMStudio
+from .settings import Settings
 
-__all__ = ["MockLMStudio"]
+__all__ = ["DOWNLOADED", "DownloadedModel", "MockLMStudio", "Settings"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from simulation.timing.latency import token_count
@@ -40,7 +40,8 @@ class Ask:
     ``most_tokens``: None is no bound. ``calls``: the tools that the answer calls. ``schema``: the answer is JSON of it.
     ``reasons``: whether reasoning comes first (None: as the model does). ``logprobs``: how many alternatives of each token are told (None:
     nothing is). ``ttl`` (seconds) and ``context_length`` (tokens) are for a load that the request causes. ``store``: a later request may go
-    on from the answer, as this one does from ``previous``.
+    on from the answer, as this one does from ``previous``. ``integrations``: tools that the server itself calls. ``echo``: members of the
+    request that the answer repeats.
     """
 
     model: str
@@ -60,6 +61,8 @@ class Ask:
     context_length: int | None = None
     store: bool = False
     previous: str | None = None
+    integrations: tuple[Mapping[str, Any], ...] = ()
+    echo: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def prompt(self) -> str:

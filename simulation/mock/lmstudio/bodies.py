@@ -11,7 +11,7 @@ from .fields import Fields
 __all__ = ["read_fields"]
 
 
-async def read_fields(request: Request) -> Fields:
+async def read_fields(request: Request, *, strict: bool = True) -> Fields:
     """The members of the body, which must be a JSON object. Raises Refusal and ClientGoneError."""
     try:
         body = await read_json(request)
@@ -19,4 +19,4 @@ async def read_fields(request: Request) -> Fields:
         raise errors.invalid_body(error.status, str(error)) from error
     if not isinstance(body, dict):
         raise errors.invalid_body(400, "the body must be an object")
-    return Fields(body)
+    return Fields(body, strict=strict)

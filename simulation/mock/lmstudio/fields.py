@@ -14,10 +14,11 @@ HUGE: Final = 2**31 - 1  # the engine counts tokens in 32 bits
 
 
 class Fields:
-    """``within`` is prefixed to names in messages, for objects inside of the body."""
+    """``within`` is prefixed to names in messages, for objects inside of the body. ``strict``: whether :meth:`only` refuses anything."""
 
-    def __init__(self, body: object, within: str = "") -> None:
+    def __init__(self, body: object, within: str = "", *, strict: bool = True) -> None:
         self._within = within
+        self._strict = strict
         if not isinstance(body, Mapping):
             raise errors.invalid_type(within.rstrip("."), "an object")
         self.body: Mapping[str, Any] = body
@@ -25,7 +26,8 @@ class Fields:
     def only(self, known: Iterable[str]) -> None:
         """Refuse members that are not ``known``."""
         allowed = set(known)
-        if unknown := [key for key in self.body if key not in allowed]:
+        unknown = [key for key in self.body if key not in allowed]
+        if unknown and self._strict:
             raise errors.unrecognized_keys(unknown)
 
     def required(self, name: str) -> None:

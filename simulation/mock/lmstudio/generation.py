@@ -91,12 +91,14 @@ class Generation(Response):
 
     async def _make(self) -> Response | None:
         found = self._server.locate(self._ask.model)
+        if isinstance(found, DownloadedModel) and (self._ask.context_length or 0) > found.max_context_length:
+            raise errors.invalid_type("context_length", f"at most {found.max_context_length}")
         self._writer = self._new_writer(found)
         answer = self._writer.answer
         if self._ask.stream and self._writer.opens_early:
             self.reading = self._tell_reading
             await self._begin()
-        instance = found if isinstance(found, Instance) else await self._load()
+        instance = found if isinstance(found, Instance) else await self._load(found)
         answer.model, answer.spec = instance.id, self._server.spec(instance)
         answer.context_length = instance.config["context_length"]
         answer.plan = plan_answer(self._ask, answer.spec, await self._room(answer), self._server.profile.seed)
@@ -128,9 +130,8 @@ class Generation(Response):
             self._job.leave()
         return self._job
 
-    async def _load(self) -> Instance:
+    async def _load(self, model: DownloadedModel) -> Instance:
         ask, settings = self._ask, self._server.settings
-        model = self._writer.answer.spec
         config = {} if ask.context_length is None else {"context_length": ask.context_length}
         ttl = settings.default_ttl if ask.ttl is None else ask.ttl
         progress = self._tell_loading if self._begun else None
@@ -139,6 +140,8 @@ class Generation(Response):
         except LoadFailedError as error:
             raise errors.jit_load_failed(ask.model, str(error)) from error
         self._writer.answer.load_seconds = instance.load_seconds
+        if self._begun:
+            await self._stream.send(self._writer.loaded())
         return instance
 
     async def _room(self, answer: Answer) -> int:

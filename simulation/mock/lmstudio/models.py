@@ -82,9 +82,8 @@ class ModelEndpoints:
         return [i for i in resident if i.model.key == model.key and i.state != "loading"]
 
     async def _load(self, request: Request) -> Response:
-        fields = await read_fields(request)
-        if self._settings.strict_keys:
-            fields.only(LOAD_KEYS)
+        fields = await read_fields(request, strict=self._settings.strict_keys)
+        fields.only(LOAD_KEYS)
         name = fields.required_string("model")
         model = self._model(name)
         if model is None:
@@ -117,9 +116,8 @@ class ModelEndpoints:
         return self._native({"instance_id": instance_id})
 
     async def _download(self, request: Request) -> Response:
-        fields = await read_fields(request)
-        if self._settings.strict_keys:
-            fields.only(("model", "quantization"))
+        fields = await read_fields(request, strict=self._settings.strict_keys)
+        fields.only(("model", "quantization"))
         fields.string("quantization")
         return self._native(self._downloads.begin(fields.required_string("model")))
 

@@ -15,7 +15,17 @@ from .fields import Fields
 from .memory import Memory
 from .writer import Answer, Dialect, Writer, runs
 
-__all__ = ["CHAT", "CHAT_V0", "figures", "made_up_logprobs", "parse_chat", "parse_tools", "sampling", "usage"]
+__all__ = [
+    "CHAT",
+    "CHAT_V0",
+    "MOST_CHOICES",
+    "figures",
+    "made_up_logprobs",
+    "parse_chat",
+    "parse_tools",
+    "sampling",
+    "usage",
+]
 
 MOST_CHOICES: Final = 16
 ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}

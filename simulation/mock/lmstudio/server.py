@@ -25,12 +25,17 @@ from ..http import ClientGoneError, json_response
 from . import errors
 from .ask import Ask
 from .bodies import read_fields
+from .embeddings import EmbeddingEndpoints
 from .fields import Fields
 from .generation import Generations
 from .memory import Memory
+from .messages import MESSAGE, parse_message
 from .models import ModelEndpoints
+from .native_chat import NATIVE, parse_native
 from .openai_chat import CHAT, CHAT_V0, parse_chat
+from .openai_text import COMPLETION, COMPLETION_V0, parse_completion
 from .residency import Residency
+from .responses import RESPONSE, parse_response
 from .settings import Settings
 from .writer import Dialect
 
@@ -60,7 +65,7 @@ class MockLMStudio(Residency):
     def _make_app(self) -> Starlette:
         cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
         app = Starlette(
-            routes=[*ModelEndpoints(self).routes(), *self._answer_routes()],
+            routes=[*ModelEndpoints(self).routes(), *EmbeddingEndpoints(self).routes(), *self._answer_routes()],
             middleware=[*([cors] if self.settings.cors else []), Middleware(_Gate, server=self)],
             exception_handlers={errors.Refusal: _refuse, HTTPException: self._refuse_path, ClientGoneError: _give_up},
         )
@@ -69,18 +74,22 @@ class MockLMStudio(Residency):
 
     def _answer_routes(self) -> list[Route]:
         version = self.settings.profile
-        endpoints = [("/v1/chat/completions", True, parse_chat, CHAT)]
-        endpoints += [("/api/v0/chat/completions", version.v0, parse_chat, CHAT_V0)]
-        return [
-            Route(path, self._answering(parse, dialect), methods=["POST"])
-            for path, has, parse, dialect in endpoints
-            if has
+        endpoints: list[tuple[str, bool, Parse, Dialect]] = [
+            ("/v1/chat/completions", True, parse_chat, CHAT),
+            ("/v1/completions", True, parse_completion, COMPLETION),
+            ("/api/v0/chat/completions", version.v0, parse_chat, CHAT_V0),
+            ("/api/v0/completions", version.v0, parse_completion, COMPLETION_V0),
+            ("/v1/responses", version.responses, parse_response, RESPONSE),
+            ("/v1/messages", version.messages, parse_message, MESSAGE),
+            ("/api/v1/chat", version.v1, parse_native, NATIVE),
         ]
+        known = [endpoint for endpoint in endpoints if endpoint[1]]
+        return [Route(path, self._answering(parse, dialect), methods=["POST"]) for path, _, parse, dialect in known]
 
     def _answering(self, parse: Parse, dialect: Dialect) -> Handler:
         async def answer(request: Request) -> Response:
             try:
-                ask = parse(await read_fields(request), request.headers, self._memory)
+                ask = parse(await read_fields(request, strict=self.settings.strict_keys), request.headers, self._memory)
             except errors.Refusal as refusal:
                 raise dialect.refusal(refusal) from None
             return self._generations.answer(ask, dialect)

@@ -111,6 +111,10 @@ class Writer(ABC):
         """The request's own load, from 0 to 1; for writers that open early."""
         return []
 
+    def loaded(self) -> list[bytes]:
+        """That load is over."""
+        return []
+
     def reading(self, progress: float) -> list[bytes]:
         """The prompt, from 0 to 1; for writers that open early."""
         return []
