@@ -12,10 +12,10 @@ from ..analysis.comparison import PolicyComparison, compare
 from ..analysis.policy_names import BASELINE, NAMES, policies_named
 from ..timing.durations import BoundedTiming, MeasuredTiming, ProfileTiming
 from ..timing.latency import DEFAULT_MODELS
-from ..workloads.workload import Workload, at_once
+from ..workloads.workload import at_once
 from .options import command_line, option, seconds_list
 from .progress import progress
-from .workload_options import WorkloadOptions, make_profile, make_workload, workload_settings
+from .workload_options import MadeWorkload, WorkloadOptions, make_profile, make_workload, workload_settings
 
 __all__ = ["Options", "run"]
 
@@ -46,13 +46,14 @@ def run(options: Options) -> int:
 
     policies = policies_named(options.policies)
     policies = policies if BASELINE in policies else {**policies_named(BASELINE), **policies}
-    workload, models = _workload(options, options.seed)
+    made = _made(options, options.seed)
+    workload = made.workload
     options.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be had
-    by_seed = _by_seed(options, workload, policies)
+    by_seed = _by_seed(options, made, policies)
     settings = {
-        **workload_settings(options, workload, models),
+        **workload_settings(options, made),
         "slot": "one model at a time, 1 request at once",
-        "latencies": "measured of one server" if options.has_sessions else "the mock server's",
+        "latencies": "measured of one server" if made.recorded else "the mock server's",
     }
     origin = Origin(command_line("compare", options), settings, workload.assumptions)
     compared = Compared(workload, by_seed, origin)
@@ -62,25 +63,25 @@ def run(options: Options) -> int:
 
 
 def _by_seed(
-    options: Options, workload: Workload, policies: Mapping[str, PolicyFactory]
+    options: Options, made: MadeWorkload, policies: Mapping[str, PolicyFactory]
 ) -> list[list[PolicyComparison]]:
-    """The comparisons of each seed, the first of which has made ``workload``."""
+    """The comparisons of each seed, the first of which is ``made``."""
     by_seed = []
     load_times: Sequence[float | None] = options.load_time or (None,)
     with progress(options.seeds * len(load_times) * len(policies), "runs") as finished:
         for seed in range(options.seed, options.seed + options.seeds):
-            drawn = workload if seed == options.seed else _workload(options, seed)[0]
-            by_seed.append(compare(drawn, policies, load_times, _timing_at(options, seed), finished=finished))
+            drawn = made if seed == options.seed else _made(options, seed)
+            by_seed.append(compare(drawn.workload, policies, load_times, _timing_at(drawn, seed), finished=finished))
     return by_seed
 
 
-def _workload(options: Options, seed: int) -> tuple[Workload, dict[str, str]]:
-    workload, models = make_workload(options, seed=seed)
-    return (at_once(workload) if options.at_once else workload), models
+def _made(options: Options, seed: int) -> MadeWorkload:
+    made = make_workload(options, seed=seed)
+    return made._replace(workload=at_once(made.workload)) if options.at_once else made
 
 
-def _timing_at(options: Options, seed: int) -> Callable[[float | None], BoundedTiming]:
+def _timing_at(made: MadeWorkload, seed: int) -> Callable[[float | None], BoundedTiming]:
     """How long things take at each load time; None: at each model's own."""
-    if options.has_sessions:
+    if made.recorded:
         return lambda load_time: MeasuredTiming() if load_time is None else MeasuredTiming(load_time)
     return lambda load_time: ProfileTiming(DEFAULT_MODELS, make_profile(seed), load_time)

@@ -21,8 +21,11 @@ from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 from statemachine.checks import is_number, shown
 from statemachine.errors import ConfigurationError
 
+from ..workloads.text import fit_to_show
+
 __all__ = ["COUNT_LIMIT", "CommandOptions", "command_line", "option", "parsed", "parser_of", "seconds_list"]
 
+LINE_LIMIT: Final = 20_000  # characters of a command line
 COUNT_LIMIT: Final = 10_000_000
 """Largest count that an option takes."""
 
@@ -142,7 +145,7 @@ def command_line(command: str, options: CommandOptions) -> str:
         elif value != field.default:
             for item in value if field.default == () else [value]:
                 words += [name, _word(item)]
-    return shlex.join(words)
+    return fit_to_show(shlex.join(words), LINE_LIMIT)
 
 
 def _word(item: object) -> str:

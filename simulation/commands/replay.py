@@ -31,7 +31,8 @@ def run(options: Options) -> int:
     from ..report.page import Origin, write_report
 
     policy = policy_named(options.policy)
-    workload, models = make_workload(options, seed=options.seed)
+    made = make_workload(options, seed=options.seed)
+    workload = made.workload
     options.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be had
     profile = make_profile(options.seed)
     served = partial(mock_lm_studio, DEFAULT_MODELS, profile, parallel=options.parallel, policy=policy)
@@ -39,7 +40,7 @@ def run(options: Options) -> int:
         result = replay_in_virtual_time(workload, served, seed=options.seed, finished=finished)
     summary = summarise(result.records, result.intervals, result.statistics.counters.switches)
     print(table(summary))
-    settings = {**workload_settings(options, workload, models), **_slot_settings(options)}
+    settings = {**workload_settings(options, made), **_slot_settings(options)}
     origin = Origin(command_line("replay", options), settings, workload.assumptions)
     print(f"report: {write_report(options.out, workload, result, summary, origin)}")
     return 1 if summary.failed else 0

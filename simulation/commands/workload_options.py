@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
+from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from statemachine.checks import check_word
 from statemachine.errors import ConfigurationError
 
 from ..timing.latency import DEFAULT_MODELS, LatencyProfile
 from ..workloads.overlay import model_map, overlay_sessions
-from ..workloads.traces.azure import read_azure
-from ..workloads.traces.weka import weka_sessions
+from ..workloads.text import fit_to_show
+from ..workloads.traces.formats import FORMATS, read_trace
+from ..workloads.traces.notes import Notes
+from ..workloads.traces.sessions import Deal, sessions_of, timed_workload, within
 from ..workloads.trading_graph import trading_graph
 from ..workloads.workload import Workload, clipped, mapped, scaled
 from .options import option
 
-__all__ = ["DEEP", "LOCAL_MODELS", "QUICK", "WorkloadOptions", "make_profile", "make_workload", "workload_settings"]
+__all__ = [
+    "DEEP",
+    "LOCAL_MODELS",
+    "QUICK",
+    "MadeWorkload",
+    "WorkloadOptions",
+    "make_profile",
+    "make_workload",
+    "workload_settings",
+]
 
 QUICK: Final = "qwen3.5-4b"
 DEEP: Final = "openai/gpt-oss-20b"
@@ -32,11 +46,15 @@ class WorkloadOptions:
 
     trace: Path | None = option(
         None,
-        "Weka sessions (.tar.*, folder, .json) or Azure's .csv (default: the built-in trading graph)",
+        f"a trace: {', '.join(FORMATS)}; plain, .gz, .xz, .tar or a folder (default: the trading graph)",
         parse=Path,
     )
+    format: str | None = option(None, f"the trace's format: {', '.join(FORMATS)} (default: found out)")
+    start: float = option(0.0, "begin at this time of the trace, seconds", least=0)
+    length: float | None = option(None, "this much time of the trace, seconds (default: all)", parse=float, least=0)
+    skip_bad_rows: bool = option(False, "count rows that can't be read, and leave them out")
     sessions: int = option(
-        12, "sessions of the trace that run at once; for Azure's trace, agents", least=1, most=100_000
+        12, "sessions of the trace that run at once; for a trace without sessions, agents", least=1, most=100_000
     )
     requests: int | None = option(
         None, "only the first N requests of the trace, or of each session (default: all)", parse=int, least=1
@@ -48,32 +66,51 @@ class WorkloadOptions:
     tickers: int = option(10, "tickers of the trading graph", least=1, most=100_000)
     seed: int = option(0, "seed of everything that is drawn")
 
-    @property
-    def has_sessions(self) -> bool:
-        """Whether the workload is made of recorded sessions."""
-        return self.trace is not None and self.trace.suffix != ".csv"
+    def __post_init__(self) -> None:
+        if self.format is not None:
+            check_word("format", self.format, tuple(FORMATS))
 
 
-def make_workload(options: WorkloadOptions, *, seed: int) -> tuple[Workload, dict[str, str]]:
-    """Return the workload, and which local model plays which traced one. Raises ConfigurationError."""
+class MadeWorkload(NamedTuple):
+    """A workload, which local model plays which traced one, and whether its sessions were recorded."""
+
+    workload: Workload
+    models: Mapping[str, str]
+    recorded: bool
+
+
+def make_workload(options: WorkloadOptions, *, seed: int) -> MadeWorkload:
+    """Return what ``options`` describe. Raises ConfigurationError."""
     overrides = _overrides(options.map)
-    models: dict[str, str] = {}
     if options.trace is None:
-        workload = trading_graph(QUICK, DEEP, tickers=options.tickers, seed=seed)
-    elif not options.has_sessions:
-        workload = read_azure(
-            options.trace, AZURE_WEIGHTS, agents=options.sessions, requests=options.requests, seed=seed
-        )
+        made = MadeWorkload(trading_graph(QUICK, DEEP, tickers=options.tickers, seed=seed), {}, False)
     else:
-        sessions = weka_sessions(options.trace, max_think=options.max_think, requests=options.requests)
-        workload = overlay_sessions(options.trace.name, sessions, options.sessions, seed=seed)
-        models = model_map(workload.models, LOCAL_MODELS, overrides)
-        workload = mapped(workload, models)
-    if overrides and not models:
+        made = _traced(options, options.trace, overrides, seed)
+    if overrides and not made.models:
         raise ConfigurationError("map", "is for traces that name their models", repr(options.map[0]))
-    if not workload.calls:
+    if not made.workload.calls:
         raise ConfigurationError("trace", "must hold at least one request", "none")
-    return _cut(scaled(workload, options.speed), options.max_prompt), models
+    return made._replace(workload=_cut(scaled(made.workload, options.speed), options.max_prompt))
+
+
+def _traced(options: WorkloadOptions, trace: Path, overrides: Mapping[str, str], seed: int) -> MadeWorkload:
+    notes, deal = Notes(skip_bad=options.skip_bad_rows), Deal(AZURE_WEIGHTS, options.sessions, seed)
+    length = inf if options.length is None else options.length
+    calls = within(read_trace(trace, notes, options.format), options.start, length)
+    first = next(calls, None)
+    calls = chain([] if first is None else [first], calls)
+    name, untimed = fit_to_show(trace.name), first is not None and first.arrival_seconds is None
+    if untimed:
+        sessions = sessions_of(calls, deal, max_think=options.max_think, requests=options.requests)
+        workload = overlay_sessions(name, sessions, options.sessions, seed=seed)
+        notes.remark(f"Pauses of a session are cut to at most {options.max_think:g} s.")
+    else:
+        workload = timed_workload(name, calls, deal, requests=options.requests)
+    named = [model for model in workload.models if model not in AZURE_WEIGHTS or not deal.used]
+    models = model_map(named, LOCAL_MODELS, overrides) if named else {}
+    workload = mapped(workload, {**{model: model for model in workload.models}, **models})
+    sentences = (*workload.assumptions, *notes.sentences(), *([deal.sentence()] if deal.used else []))
+    return MadeWorkload(replace(workload, assumptions=sentences), models, untimed)
 
 
 def make_profile(seed: int) -> LatencyProfile:
@@ -81,8 +118,9 @@ def make_profile(seed: int) -> LatencyProfile:
     return LatencyProfile(seed=seed, tokens_per_chunk=TOKENS_PER_CHUNK)
 
 
-def workload_settings(options: WorkloadOptions, workload: Workload, models: Mapping[str, str]) -> dict[str, str]:
+def workload_settings(options: WorkloadOptions, made: MadeWorkload) -> dict[str, str]:
     """What a report says of the workload."""
+    workload, models = made.workload, made.models
     return {
         "workload": f"{workload.name}: {len(workload.calls)} requests, {len(workload.agents)} agents",
         "models": ", ".join(workload.models),

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ..analysis.comparison import PolicyComparison, PolicyRun
 from .gantt import draw_residency, residency_legend
+from .figures import plain_text, saved
 from .palette import PALETTE, model_colours
 
 __all__ = ["draw_comparison", "load_title"]
@@ -33,6 +33,7 @@ _WAITS: Final = "Mean wait from arrival to grant, by agent"
 _LIMIT: Final = "Makespan over what no schedule can beat"
 
 
+@plain_text()
 def draw_comparison(folder: Path, comparisons: Sequence[PolicyComparison]) -> dict[str, str]:
     """Write every picture into ``folder``, which must exist. Returns the files' names, with captions."""
     figures = {
@@ -44,10 +45,7 @@ def draw_comparison(folder: Path, comparisons: Sequence[PolicyComparison]) -> di
     }
     if len(comparisons[0].free.replay.records) > _IN_THE_BEGINNING:
         figures["residency_beginning.png"] = _BEGINNING, _residency(_BEGINNING, comparisons, _IN_THE_BEGINNING)
-    for name, (_, figure) in figures.items():
-        FigureCanvasAgg(figure)
-        figure.savefig(folder / name, dpi=110)
-    return {name: caption for name, (caption, _) in figures.items()}
+    return saved(folder, figures)
 
 
 def load_title(load_time: float | None) -> str:

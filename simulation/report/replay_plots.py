@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from .gantt import gantt
 from ..analysis.metrics import latencies, queue_lengths
+from .figures import plain_text, saved
 from .palette import PALETTE, model_colours
 from ..drivers.record import Interval, CallRecord
 
@@ -37,6 +37,7 @@ _CURVES: Final = {
 """Label, dashes and width of each curve. Curves may coincide: the narrow ones are in front."""
 
 
+@plain_text()
 def draw_all(
     folder: Path, records: Sequence[CallRecord], intervals: Sequence[Interval], makespan: float
 ) -> dict[str, str]:
@@ -47,10 +48,7 @@ def draw_all(
         figures["gantt_beginning.png"] = (_BEGINNING, gantt(_BEGINNING, records, intervals, until))
     figures["latency_cdf.png"] = (_CDF, latency_cdf(records))
     figures["queue_length.png"] = (_QUEUE, queue_length(records, makespan))
-    for name, (_, figure) in figures.items():
-        FigureCanvasAgg(figure)
-        figure.savefig(folder / name, dpi=110)
-    return {name: caption for name, (caption, _) in figures.items()}
+    return saved(folder, figures)
 
 
 def latency_cdf(records: Sequence[CallRecord]) -> Figure:

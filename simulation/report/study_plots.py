@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from .figures import plain_text, saved
 from .palette import PALETTE
 from ..analysis.policy_names import BASELINE
 from ..analysis.verdicts import MEASURES, Cell, ratio
@@ -26,13 +26,11 @@ _TRADE: Final = (
 _FREE: Final = "no switch cost"
 
 
+@plain_text()
 def draw_study(folder: Path, cells: Sequence[Cell]) -> dict[str, str]:
     """Write every picture into ``folder``, which must exist. Returns the files' names, with captions."""
     figures = {"ratios.png": (_SPREAD, _spreads(cells)), "trade_off.png": (_TRADE, _trade_offs(cells))}
-    for name, (_, figure) in figures.items():
-        FigureCanvasAgg(figure)
-        figure.savefig(folder / name, dpi=110)
-    return {name: caption for name, (caption, _) in figures.items()}
+    return saved(folder, figures)
 
 
 def _names(cells: Sequence[Cell]) -> list[str]:

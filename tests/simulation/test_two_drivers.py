@@ -19,7 +19,6 @@ from simulation.drivers.heap import HeapDriver
 from simulation.timing.durations import FixedTiming
 from simulation.timing.latency import DEFAULT_MODELS
 from simulation.workloads.overlay import model_map, overlay_sessions
-from simulation.workloads.traces.azure import read_azure
 from simulation.workloads.traces.weka import weka_sessions
 from simulation.workloads.trading_graph import trading_graph
 from simulation.workloads.workload import PlannedCall, Workload, clipped, mapped
@@ -33,6 +32,7 @@ from statemachine import (
 )
 from statemachine.policies import CostAware, Fair, Fifo, PolicyFactory
 
+from .traced import azure_workload
 from .two_drivers import (
     LARGE,
     MODELS,
@@ -223,6 +223,6 @@ def test_sessions_of_coding_agents(parallel: int, policy: PolicyFactory) -> None
 
 @needs_traces
 def test_arrivals_at_a_production_service() -> None:
-    workload = read_azure(AZURE, {"qwen3.5-4b": 2.0, "openai/gpt-oss-20b": 1.0}, agents=12, requests=150, seed=3)
+    workload = azure_workload(AZURE, {"qwen3.5-4b": 2.0, "openai/gpt-oss-20b": 1.0}, agents=12, requests=150, seed=3)
     replay = assert_both_tell_the_same(workload, DEFAULT_MODELS, profile(3, jitter=0.1))
     assert replay.statistics.counters.switches > 5

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
+from statemachine.checks import is_number
 from statemachine.errors import ConfigurationError
 
-__all__ = ["TOKENS_LIMIT", "TraceError", "count_at", "list_at", "number_at", "opened", "path_to", "text_at"]
+from ..text import fit_to_show
+
+__all__ = [
+    "NAME_LIMIT",
+    "TOKENS_LIMIT",
+    "TraceError",
+    "count_at",
+    "list_at",
+    "name_in",
+    "number_at",
+    "opened",
+    "parsed_json",
+    "path_to",
+    "text_at",
+]
 
 TOKENS_LIMIT: Final = 10_000_000
+NAME_LIMIT: Final = 200
+"""Longest name of an agent, a model or a session, in characters."""
 
 
 class TraceError(ConfigurationError):
@@ -26,6 +44,23 @@ def opened(file: Path) -> IO[bytes]:
         raise TraceError(str(file), "must be a file that can be read", error.strerror or "an error") from None
 
 
+def parsed_json(text: str | bytes, place: str) -> Any:
+    """The value of a JSON document. Raises TraceError, for a document that is nested too deeply, too."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TraceError(place, "must be a JSON document", str(error)) from None
+
+
+def name_in(value: object, place: str) -> str:
+    """A non-empty name, made fit to show. Raises TraceError."""
+    if not isinstance(value, str) or not value.strip():
+        raise TraceError(place, "must be a non-empty string", _shown(value))
+    if len(value) > NAME_LIMIT:
+        raise TraceError(place, f"must not be longer than {NAME_LIMIT} characters", _shown(value))
+    return fit_to_show(value)
+
+
 # ---- fields; ``place`` is the path to their owner, which need not be an object ----
 
 
@@ -35,17 +70,14 @@ def path_to(place: str, key: str) -> str:
 
 
 def text_at(owner: Any, key: str, place: str) -> str:
-    """A non-empty string. Raises TraceError, as all of these."""
-    value = _member(owner, key, place)
-    if not isinstance(value, str) or not value:
-        raise TraceError(path_to(place, key), "must be a non-empty string", _shown(value))
-    return value
+    """A non-empty name, made fit to show. Raises TraceError, as all of these."""
+    return name_in(_member(owner, key, place), path_to(place, key))
 
 
 def number_at(owner: Any, key: str, place: str, default: float | None = None) -> float:
     """A finite number of at least 0; ``default`` where it is missing or null."""
     value = _member(owner, key, place) if default is None or owner.get(key) is not None else default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if not is_number(value) or not 0 <= value < math.inf:
         raise TraceError(path_to(place, key), "must be a finite number of at least 0", _shown(value))
     return float(value)
 
@@ -59,7 +91,7 @@ def count_at(owner: Any, key: str, place: str) -> int:
 
 
 def list_at(owner: Any, key: str, place: str) -> list[Any]:
-    """A list of whatever."""
+    """A list, whatever it holds."""
     value = _member(owner, key, place)
     if not isinstance(value, list):
         raise TraceError(path_to(place, key), "must be a list", _shown(value))
