@@ -47,6 +47,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"round_robin"},
         {"fifo", "prioritised", "gated", "affinity"},
         {"cost_aware", "fair"},
+        {"names"},
         {"__init__"},
     ],
     "statemachine/config": [

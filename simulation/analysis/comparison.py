@@ -20,7 +20,7 @@ from ..timing.durations import BoundedTiming
 from ..workloads.workload import Workload
 from .bounds import batch, critical_path, exact_makespan, lower_bound_makespan
 from .metrics import percentile, summarise
-from .policy_names import BASELINE
+from statemachine.policies.names import BASELINE
 
 __all__ = [
     "RATIOS",

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from .comparison import Numbers
-from .policy_names import BASELINE
+from statemachine.policies.names import BASELINE
 
 __all__ = ["MEASURES", "TAILS", "Cell", "Criterion", "batches", "equals", "gaps_closed", "mixed", "ratio", "verdicts"]
 

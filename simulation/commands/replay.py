@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ..analysis.metrics import summarise, table
-from ..analysis.policy_names import DEFAULT, NAMES, policy_named
+from statemachine.policies.names import DEFAULT, NAMES, policy_named
 from ..drivers.manager import mock_lm_studio, replay_in_virtual_time
 from ..timing.latency import DEFAULT_MODELS
 from .options import command_line, option

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from statemachine.errors import ConfigurationError
 
 from ..analysis.comparison import PolicyComparison, compare
-from ..analysis.policy_names import BASELINE, DEFAULT, NAMES, policies_named
+from statemachine.policies.names import BASELINE, DEFAULT, NAMES, policies_named
 from ..analysis.verdicts import Cell
 from ..timing.durations import BoundedTiming, MeasuredTiming, ProfileTiming
 from ..timing.latency import DEFAULT_MODELS

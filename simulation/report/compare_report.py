@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .compare_plots import draw_comparison, load_title
 from ..analysis.comparison import RATIOS, PolicyComparison, Limit, PolicyRun, Spread, ratios
-from ..analysis.policy_names import BASELINE
+from statemachine.policies.names import BASELINE
 from .page import Origin, write_page
 from ..workloads.workload import Workload
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from .figures import plain_text, saved
 from .palette import PALETTE
-from ..analysis.policy_names import BASELINE
+from statemachine.policies.names import BASELINE
 from ..analysis.verdicts import MEASURES, Cell, ratio
 
 __all__ = ["draw_study"]

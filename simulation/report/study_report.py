@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from .compare_report import aligned
-from ..analysis.policy_names import BASELINE
+from statemachine.policies.names import BASELINE
 from .page import Origin, write_page
 from ..analysis.verdicts import MEASURES, TAILS, Cell, batches, equals, gaps_closed, mixed, ratio, verdicts
 from .study_plots import draw_study

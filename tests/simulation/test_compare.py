@@ -15,7 +15,7 @@ from PIL import Image
 
 from simulation.__main__ import main
 from simulation.analysis.comparison import RATIOS, PolicyComparison, Spread, compare, jain, ratios, spread
-from simulation.analysis.policy_names import policies_named, policy_named
+from statemachine.policies.names import policies_named, policy_named
 from simulation.report.compare_report import COLUMNS
 from simulation.timing.durations import ProfileTiming
 from simulation.timing.latency import DEFAULT_MODELS, LatencyProfile

@@ -10,7 +10,7 @@ import pytest
 
 from simulation.__main__ import main
 from simulation.analysis.comparison import Numbers, compare
-from simulation.analysis.policy_names import policies_named
+from statemachine.policies.names import policies_named
 from simulation.analysis.verdicts import Cell, gaps_closed, ratio, verdicts
 from simulation.timing.durations import MeasuredTiming
 from simulation.workloads.equal_agents import equal_agents

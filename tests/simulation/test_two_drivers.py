@@ -14,7 +14,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation.analysis.policy_names import policy_named
+from statemachine.policies.names import policy_named
 from simulation.drivers.heap import HeapDriver
 from simulation.timing.durations import FixedTiming
 from simulation.timing.latency import DEFAULT_MODELS

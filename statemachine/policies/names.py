@@ -6,8 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from statemachine.errors import ConfigurationError
-from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated, Policy, PolicyFactory
+from ..errors import ConfigurationError
+from .affinity import Affinity
+from .cost_aware import CostAware
+from .fair import Fair
+from .fifo import Fifo
+from .gated import Gated
+from .policy import Policy, PolicyFactory
 
 __all__ = ["BASELINE", "DEFAULT", "NAMES", "policies_named", "policy_named"]
 
