@@ -12,6 +12,7 @@ from statistics import mean, median
 from statemachine import ProviderManagerConfig
 from statemachine.errors import ConfigurationError
 from statemachine.policies import Fifo, PolicyFactory
+from statemachine.policies.names import BASELINE
 
 from ..drivers.heap import HeapDriver, one_slot
 from ..drivers.manager import Replay
@@ -20,7 +21,6 @@ from ..timing.durations import BoundedTiming
 from ..workloads.workload import Workload
 from .bounds import batch, critical_path, exact_makespan, lower_bound_makespan
 from .metrics import percentile, summarise
-from statemachine.policies.names import BASELINE
 
 __all__ = [
     "RATIOS",

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, NamedTuple
 
-from .comparison import Numbers
 from statemachine.policies.names import BASELINE
+
+from .comparison import Numbers
 
 __all__ = ["MEASURES", "TAILS", "Cell", "Criterion", "batches", "equals", "gaps_closed", "mixed", "ratio", "verdicts"]
 

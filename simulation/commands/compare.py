@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from statemachine.policies import PolicyFactory
+from statemachine.policies.names import BASELINE, NAMES, policies_named
 
 from ..analysis.comparison import PolicyComparison, compare
-from statemachine.policies.names import BASELINE, NAMES, policies_named
 from ..timing.durations import BoundedTiming, MeasuredTiming, ProfileTiming
 from ..timing.latency import DEFAULT_MODELS
 from ..workloads.workload import at_once

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..analysis.metrics import summarise, table
 from statemachine.policies.names import DEFAULT, NAMES, policy_named
+
+from ..analysis.metrics import summarise, table
 from ..drivers.manager import mock_lm_studio, replay_in_virtual_time
 from ..timing.latency import DEFAULT_MODELS
 from .options import command_line, option

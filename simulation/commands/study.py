@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from statemachine.errors import ConfigurationError
+from statemachine.policies.names import BASELINE, DEFAULT, NAMES, policies_named
 
 from ..analysis.comparison import PolicyComparison, compare
-from statemachine.policies.names import BASELINE, DEFAULT, NAMES, policies_named
 from ..analysis.verdicts import Cell
 from ..timing.durations import BoundedTiming, MeasuredTiming, ProfileTiming
 from ..timing.latency import DEFAULT_MODELS

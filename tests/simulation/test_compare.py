@@ -15,7 +15,6 @@ from PIL import Image
 
 from simulation.__main__ import main
 from simulation.analysis.comparison import RATIOS, PolicyComparison, Spread, compare, jain, ratios, spread
-from statemachine.policies.names import policies_named, policy_named
 from simulation.report.compare_report import COLUMNS
 from simulation.timing.durations import ProfileTiming
 from simulation.timing.latency import DEFAULT_MODELS, LatencyProfile
@@ -23,6 +22,7 @@ from simulation.workloads.trading_graph import trading_graph
 from simulation.workloads.workload import PlannedCall, Workload, at_once
 from statemachine import ConfigurationError
 from statemachine.policies import Affinity, Fifo, Gated
+from statemachine.policies.names import policies_named, policy_named
 
 QUICK, DEEP = "qwen3.5-4b", "openai/gpt-oss-20b"
 EXACT = LatencyProfile(jitter=0, tokens_per_chunk=64)

@@ -10,11 +10,11 @@ import pytest
 
 from simulation.__main__ import main
 from simulation.analysis.comparison import Numbers, compare
-from statemachine.policies.names import policies_named
 from simulation.analysis.verdicts import Cell, gaps_closed, ratio, verdicts
 from simulation.timing.durations import MeasuredTiming
 from simulation.workloads.equal_agents import equal_agents
 from simulation.workloads.workload import at_once
+from statemachine.policies.names import policies_named
 
 ONE = Numbers(100.0, 1.0, 10.0, 10.0, 20.0, 30.0, 40.0, 9, 0.6, 0.99)
 

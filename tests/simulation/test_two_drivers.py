@@ -14,7 +14,6 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statemachine.policies.names import policy_named
 from simulation.drivers.heap import HeapDriver
 from simulation.timing.durations import FixedTiming
 from simulation.timing.latency import DEFAULT_MODELS
@@ -31,6 +30,7 @@ from statemachine import (
     StreamEvent,
 )
 from statemachine.policies import CostAware, Fair, Fifo, PolicyFactory
+from statemachine.policies.names import policy_named
 
 from .traced import azure_workload
 from .two_drivers import (
