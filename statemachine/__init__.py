@@ -39,10 +39,12 @@ from .errors import (
     ThreadStoreError,
     TruncatedStreamError,
     UnknownProviderError,
+    WrongEventLoopError,
 )
 from .manager.engine import AnswerStream, ReasoningEngine
 from .manager.lease import Lease
-from .manager.manager import Observer, ProviderManager
+from .manager.manager import ProviderManager
+from .manager.observing import Observer
 from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Pause, Policy
 from .threads.agent import AgentCore, AgentFactory, InstanceConfig, create_instance
 from .threads.record import SecretRef
@@ -113,5 +115,6 @@ __all__ = [
     "Transition",
     "TruncatedStreamError",
     "UnknownProviderError",
+    "WrongEventLoopError",
     "create_instance",
 ]

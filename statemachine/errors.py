@@ -6,6 +6,7 @@
     ├── ConfigurationError            the caller's fault: field, value, rule
     ├── UnknownProviderError          the caller's fault: no such provider
     ├── ManagerClosedError            the caller's fault: before, or after, the manager's life
+    ├── WrongEventLoopError           the caller's fault: not called from a trio task
     ├── LeaseReleasedError            the caller's fault: the lease is over
     ├── ContentionError               somebody else has what was asked for; trying later may help
     │   ├── ProviderLimitError
@@ -64,6 +65,7 @@ __all__ = [
     "ThreadStoreError",
     "TruncatedStreamError",
     "UnknownProviderError",
+    "WrongEventLoopError",
 ]
 
 
@@ -108,6 +110,17 @@ class UnknownProviderError(ProviderManagerError, LookupError):
 
 class ManagerClosedError(ProviderManagerError):
     """The manager is not open: not entered yet, closing, or closed."""
+
+
+class WrongEventLoopError(ProviderManagerError, RuntimeError):
+    """The library was used outside of a trio task, such as under asyncio."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(
+            message
+            or "this library runs on trio: start the program with trio.run(main), not asyncio.run(main()); "
+            "from asyncio, use statemachine.manager.bridge"
+        )
 
 
 class LeaseReleasedError(ProviderManagerError):
@@ -190,13 +203,11 @@ class AdapterError(ProviderManagerError):
 
     The class attributes are the defaults of each cause; either can be overridden where it is raised. ``status`` (the HTTP status, or
     the one that an error inside a stream names), ``type``, ``code`` and ``param`` are what the server said, where it said so.
-    ``retry_after`` is how long it asks to wait, in seconds. ``settled`` is set once the lease that the error is about has been
-    released accordingly: other leases, whose blocks it leaves, are not its business.
+    ``retry_after`` is how long it asks to wait, in seconds.
     """
 
     retryable: bool = False
     broken: bool = False
-    settled: bool = False
 
     def __init__(
         self,

@@ -92,7 +92,9 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "statemachine/manager": [
-        {"worker", "lease", "refusal"},
+        {"at_work", "broken", "expected", "faults", "observing", "refusal", "running"},
+        {"worker", "lease"},
+        {"acquiring", "reading"},
         {"manager"},
         {"engine"},
         {"__init__"},

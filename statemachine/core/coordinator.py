@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..config.providers import ProviderManagerConfig
+from ..config.providers import Demand, ProviderManagerConfig
 from .events import (
     ACQUIRE,
     GRACE,
@@ -69,6 +69,11 @@ class Coordinator(Placing):
     def next_deadline(self) -> float:
         """When to call ``step`` with Wake at the latest (the driver's clock, seconds; infinity: never). May be early, never late."""
         return self.timers.next_deadline
+
+    def is_ready(self, demand: Demand) -> bool:
+        """Whether a request for ``demand`` would be granted at once: an instance is ready, and no earlier request waits."""
+        pool = self.pools.get(demand.pool)
+        return pool is not None and not self.closing and not pool.waiting and demand.signature in pool.usable
 
     def step(self, event: Event, now: float) -> list[Effect]:
         """Expire what is due, then handle ``event``. Returns what the driver has to do, in order."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
-from ..errors import AdapterError, AdapterProtocolError, ConfigurationError, TruncatedStreamError
-from .lease import Lease, says_broken
+from ..errors import ConfigurationError
+from .broken import says_broken
+from .expected import check_stream, name_of
+from .faults import own_fault
+from .lease import Lease
 from .manager import ProviderManager
+from .reading import Reading
 
 if TYPE_CHECKING:
     from typing import Self
-
-log = logging.getLogger(__name__)
 
 __all__ = ["AnswerStream", "Call", "ReasoningEngine", "ThreadConfigs"]
 
@@ -78,12 +79,22 @@ class Call:
         self._entered = True
         lease = await self._engine.acquire(self._options)
         try:
-            events = lease.adapter.call(self._prompt, self._options)
+            self._stream = self._open(lease)
         except BaseException as error:
-            lease.release(broken=says_broken(error))
+            lease._lessor.release(lease.ticket, says_broken(error))
             raise
-        self._stream = AnswerStream(lease, events)
         return self._stream
+
+    def _open(self, lease: Lease) -> AnswerStream:
+        adapter = lease.adapter
+        try:
+            events = check_stream(adapter.call(self._prompt, self._options), name_of(adapter))
+        except BaseException as error:
+            fault = own_fault(error, f"{name_of(adapter)}.call()")
+            if fault is error:
+                raise
+            raise fault from error
+        return AnswerStream(lease, events)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -92,57 +103,43 @@ class Call:
             self._stream.close()
         )  # an error that leaves the block is the stream's own only if it has closed it already
 
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(_HOW_TO_CALL)
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(_HOW_TO_CALL)
+
+
+_HOW_TO_CALL: Final = (
+    "write: async with engine.call(prompt, options) as stream: and in the block: async for event in stream"
+)
+
 
 class AnswerStream:
-    """The events of one answer, up to and including its ``end``. ``lease`` tells where it runs and how long it waited."""
+    """The events of one answer, up to and including its ``end``. ``lease`` tells where it runs and how long it waited.
+
+    One task reads at a time; any task may close.
+    """
 
     def __init__(self, lease: Lease, events: AsyncIterator[StreamEvent]) -> None:
         self.lease = lease
-        self._events = events
-        self._ended = False
+        self._reading = Reading(lease, events)
+        lease._lessor.begin_use(lease.ticket, self._reading)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> StreamEvent:
-        if self._ended:
-            raise StopAsyncIteration
-        try:
-            event = await self._next()
-        except BaseException as error:
-            await self.close(error)
-            raise
-        if event.type == "end":
-            await self.close()
-        return event
+        """The next event. Raises what the adapter's stream raises, see :meth:`ReasoningEngine.call`, and StopAsyncIteration after the end.
 
-    async def _next(self) -> StreamEvent:
-        try:
-            event = await anext(self._events)
-        except StopAsyncIteration:
-            raise TruncatedStreamError("the stream stopped without its closing event") from None
-        if event.type == "error":
-            raise (
-                event.data if isinstance(event.data, AdapterError) else AdapterProtocolError("an error without a cause")
-            )
-        return event
+        Raises trio.BusyResourceError while another task reads, trio.ClosedResourceError if the stream was closed before its end, and
+        LeaseReleasedError if its lease was released or revoked before.
+        """
+        return await self._reading.next()
 
-    async def close(self, error: BaseException | None = None) -> None:
-        """End the stream, then free its lease; again is a no-op. The instance is broken if ``error`` says so."""
-        if self._ended:
-            return
-        self._ended = True
-        broken = says_broken(error)
-        if broken:
-            self.lease.drain()  # nobody is to be granted the instance while the stream takes its time to close
-        if isinstance(error, AdapterError):
-            error.settled = True
-        try:
-            aclose = getattr(self._events, "aclose", None)
-            if aclose is not None:
-                await aclose()
-        except Exception as closing:  # the answer, or what went wrong with it, matters more
-            broken = broken or says_broken(closing)
-            log.warning("closing a stream of %r failed with %s", self.lease, type(closing).__name__)
-        finally:
-            self.lease.release(broken)
+    async def close(self) -> None:
+        """End the stream, wait until the adapter's generator has ended, and free the lease; again is a no-op.
+
+        Any task may close: a read that is under way in another task is cancelled and raises trio.ClosedResourceError there.
+        """
+        await self._reading.close()

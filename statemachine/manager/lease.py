@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -14,29 +16,50 @@ from trio.lowlevel import enable_ki_protection
 from ..config.adapter import Adapter
 from ..config.providers import Demand
 from ..core.events import FoundBroken, Released
-from ..errors import AdapterError, LeaseReleasedError
+from ..errors import LeaseReleasedError
+from .at_work import is_task_at_work
+from .broken import lease_number, says_broken
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Lease", "Lessor"]
+__all__ = ["Lease", "Lessor", "Use"]
+
+
+class Use(Protocol):
+    """What goes on under a lease and has to end before the lease is given back, such as the reading of a stream."""
+
+    async def run(self) -> None:
+        """The task. It calls ``Lessor.end_use`` when it has ended, and raises nothing."""
+
+    def end(self) -> None:
+        """Make it end soon."""
+
+
+Spawn: TypeAlias = Callable[[Use], None]
+"""Runs the task of a use."""
 
 
 class Lessor:
     """Which leases are on, by ticket. It does not hold the leases themselves, so that one that is dropped can be noticed.
 
-    ``report`` takes what holders say to the model; it must be safe to call from a finaliser, in the middle of anything.
+    ``release`` and ``drain`` may be called from any thread and at any moment, also by a signal handler or a finaliser. They note what
+    they were told, which nothing can interrupt, and pass it on to ``report`` at once where a task is at work, else by
+    ``TrioToken.run_sync_soon``.
     """
 
-    def __init__(self, report: Callable[[Released | FoundBroken], None]) -> None:
+    def __init__(self, report: Callable[[Released | FoundBroken], None], spawn: Spawn = lambda use: None) -> None:
         self._report = report
-        self._on: set[int] = set()
+        self._spawn = spawn
+        self._on: dict[int, None] = {}
+        self._uses: dict[int, Use] = {}
+        self._notes: deque[Released | FoundBroken] = deque()
         self._home: trio.lowlevel.TrioToken | None = None
 
     def lend(self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float) -> Lease:
         """A new lease, held by the current trio run."""
         self._home = self._home or trio.lowlevel.current_trio_token()
-        self._on.add(ticket)
+        self._on[ticket] = None
         return Lease(self, ticket, demand, adapter, queued, loading)
 
     def holds(self, ticket: int) -> bool:
@@ -44,51 +67,92 @@ class Lessor:
         return ticket in self._on
 
     @enable_ki_protection
-    def release(self, ticket: int, broken: bool) -> None:
-        """The holder gives it back, from any thread and at any moment; no-op if it is over."""
-        if ticket in self._on and self._is_at_home(self.release, ticket, broken):
-            self._on.remove(ticket)
-            self._report(Released(ticket, broken))
+    def release(self, ticket: int, broken: bool, caller: FrameType | None = None) -> None:
+        """The holder gives it back; no-op if it is over. ``caller``: who says so; None: a task of ours."""
+        if self._on.pop(ticket, self) is None:
+            self._note(Released(ticket, broken), caller)
 
     @enable_ki_protection
-    def drain(self, ticket: int) -> None:
-        """The holder has found the instance broken, from any thread and at any moment; no-op if the lease is over."""
-        if ticket in self._on and self._is_at_home(self.drain, ticket):
-            self._report(FoundBroken(ticket))
-
-    def _is_at_home(self, method: Callable[..., None], *arguments: object) -> bool:
-        """Whether this is where the leases were lent; if not, ``method`` will be called there."""
-        assert self._home is not None, "a lease was lent in a trio run"
-        try:
-            if trio.lowlevel.current_trio_token() is self._home:
-                return True
-        except RuntimeError:
-            pass  # no trio run at all
-        with suppress(trio.RunFinishedError):
-            self._home.run_sync_soon(method, *arguments)
-        return False
+    def drain(self, ticket: int, caller: FrameType | None = None) -> None:
+        """The holder has found the instance broken; no-op if the lease is over."""
+        if ticket in self._on:
+            self._note(FoundBroken(ticket), caller)
 
     def revoke(self, ticket: int) -> None:
-        """It is over; the model knows."""
-        self._on.discard(ticket)
+        """It is over; the coordinator knows."""
+        self._on.pop(ticket, None)
+        if ticket in self._uses:
+            self._uses[ticket].end()
+
+    # ---- what goes on under a lease ----
+
+    def begin_use(self, ticket: int, use: Use) -> None:
+        """Run ``use``, the only one of this lease; a release ends it first."""
+        self._uses[ticket] = use
+        self._spawn(use)
+
+    @enable_ki_protection
+    def end_use(self, ticket: int, broken: bool) -> None:
+        """The use has ended: the lease is given back, also if its holder released it before."""
+        del self._uses[ticket]
+        self._on.pop(ticket, None)
+        self._notes.append(Released(ticket, broken))
+        self._pass_on()
+
+    # ---- passing on what was noted ----
+
+    def catch_up(self, caller: FrameType | None = None) -> None:
+        """Pass on at once what was noted at a bad moment, if ``caller`` is a task at work. None: a task of ours."""
+        if self._notes and self._home is not None and (caller is None or is_task_at_work(self._home, caller)):
+            self._pass_on()
+
+    def _note(self, event: Released | FoundBroken, caller: FrameType | None) -> None:
+        assert self._home is not None, "a lease was lent in a trio run"
+        self._notes.append(event)
+        if caller is None or is_task_at_work(self._home, caller):
+            self._pass_on()
+        else:
+            with suppress(trio.RunFinishedError):
+                self._home.run_sync_soon(self._pass_on)
+
+    def _pass_on(self) -> None:
+        while self._notes:
+            event = self._notes.popleft()
+            if isinstance(event, Released) and event.ticket in self._uses:
+                if event.broken:
+                    self._report(FoundBroken(event.ticket))
+                self._uses[event.ticket].end()
+            else:
+                self._report(event)
 
 
 class Lease:
     """Made by ``ProviderManager.get_adapter`` and ``acquire``.
 
     Ends by :meth:`release`, by leaving its ``async with`` block, or by being revoked when the manager closes, whichever
-    is first. A lease that is dropped without any of these warns (``ResourceWarning``) and is released.
+    is first. A lease that is dropped without any of these warns (``ResourceWarning``) and is released. While the engine reads a stream
+    under the lease, a release ends the stream, and the instance is free when the stream has ended.
 
     ``queued_seconds`` is the time spent in the queue, ``loading_seconds`` the time spent on the start (or the shutdown that made
     room for it); together they are the time from the call to the grant.
     """
 
-    __slots__ = ("__weakref__", "_adapter", "_demand", "_lessor", "_ticket", "loading_seconds", "queued_seconds")
+    __slots__ = (
+        "__weakref__",
+        "_adapter",
+        "_demand",
+        "_lessor",
+        "_number",
+        "_ticket",
+        "loading_seconds",
+        "queued_seconds",
+    )
 
     def __init__(
         self, lessor: Lessor, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float
     ) -> None:
         self._lessor = lessor
+        self._number = lease_number()
         self._ticket = ticket
         self._demand = demand
         self._adapter = adapter
@@ -123,13 +187,18 @@ class Lease:
         return self._ticket
 
     def release(self, broken: bool = False) -> None:
-        """Give the lease back; again is a no-op. ``broken``: the instance takes no new lease and stops at its last release."""
-        self._lessor.release(self._ticket, broken)
+        """Give the lease back; again is a no-op. ``broken``: the instance takes no new lease and stops at its last release.
+
+        May be called from any thread, from a signal handler and from a finaliser; there the coordinator hears of it a moment later.
+        """
+        self._lessor.release(self._ticket, broken, sys._getframe(1))
 
     def drain(self) -> None:
-        """The instance was found broken: it takes no new lease from now on, and stops at its last release. This lease goes on, for
-        its holder to clean up. No-op if the lease is over."""
-        self._lessor.drain(self._ticket)
+        """Report the instance broken: it takes no new lease from now on, and stops at its last release.
+
+        This lease goes on, for its holder to clean up. No-op if the lease is over. May be called wherever :meth:`release` may.
+        """
+        self._lessor.drain(self._ticket, sys._getframe(1))
 
     async def __aenter__(self) -> Self:
         return self
@@ -137,24 +206,14 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release(broken=says_broken(error, settled=False))
+        self._lessor.release(self._ticket, says_broken(error, self._number))
 
     def __repr__(self) -> str:
         return f"<Lease of {self._demand}, {'released' if self.released else 'held'}>"
 
     def __del__(self) -> None:
         if self._lessor.holds(self._ticket):
-            self._lessor.release(self._ticket, broken=False)
+            self._lessor.release(self._ticket, False, sys._getframe(1))
             warnings.warn(
                 f"a lease of {self._demand} was dropped unreleased", ResourceWarning, stacklevel=2, source=self
             )
-
-
-def says_broken(error: BaseException | None, *, settled: bool = True) -> bool:
-    """Whether ``error`` means that an instance must not be used again. Only an AdapterError can tell, also one in a group.
-
-    ``settled=False`` leaves out what a stream has settled for its own lease: it is about another instance.
-    """
-    if isinstance(error, BaseExceptionGroup):
-        return any(says_broken(one, settled=settled) for one in error.exceptions)
-    return isinstance(error, AdapterError) and error.broken and (settled or not error.settled)

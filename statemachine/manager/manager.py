@@ -1,25 +1,28 @@
-"""The trio driver of the model: it tells the model what happens and carries out what the model answers.
+"""The trio driver of the coordinator: it tells the coordinator what happens and carries out what the coordinator answers.
 
-Nothing is decided here. ``step`` is synchronous, so trio cannot interleave inside it and it needs no lock. Whatever takes time runs as a
+Nothing is decided here. ``step`` is synchronous, so trio cannot interleave inside it and it needs no lock. What takes time runs as a
 :class:`Worker` in the manager's nursery and ends in another event. The manager is off the data path: a stream flows
 between agent and adapter.
+
+What may interrupt a step, such as a release in a signal handler, never gets here in the middle of one: see :class:`Lessor`. What a
+step itself causes, such as a release by an observer, is queued behind it.
 """
 
 from __future__ import annotations
 
-import logging
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import trio
 from outcome import Value
 from trio.lowlevel import enable_ki_protection
 
-from ..checks import check_agent, check_callable, check_priority, check_wait, shown
+from ..checks import check_agent, check_priority, check_wait, shown
 from ..config.providers import Demand, ProviderManagerConfig
 from ..config.runtime import RuntimeProviderConfig
 from ..core.events import (
@@ -41,8 +44,11 @@ from ..core.events import (
 from ..core.statistics import Statistics, statistics
 from ..errors import ConfigurationError, ManagerClosedError
 from ..properties.invariants import coordinator_of
-from .lease import Lease, Lessor
+from .acquiring import Acquiring
+from .lease import Lease, Lessor, Use
+from .observing import Observer, Observers
 from .refusal import refusal
+from .running import check_trio
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -50,10 +56,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer", "ProviderManager"]
 
-Observer: TypeAlias = Callable[[Transition], None]
-"""Called with every state change, in order, after the step that made it. It must not block."""
-
-log = logging.getLogger(__name__)
 _RESOLVED_LIMIT = 1024
 
 
@@ -76,17 +78,15 @@ class ProviderManager:
     def __init__(self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = ()) -> None:
         if not isinstance(config, ProviderManagerConfig):
             raise ConfigurationError("config", "must be a ProviderManagerConfig", shown(config))
-        for index, observer in enumerate(observers):
-            check_callable(f"observers[{index}]", observer, "with one Transition")
         self.config = config
-        self._observers = tuple(observers)
-        self._coordinator = coordinator_of(config, self._interrupt, record=bool(observers))
+        self._observers = Observers(observers, self._interrupt)
+        self._coordinator = coordinator_of(config, self._interrupt, record=bool(self._observers.observers))
         self._inbox: deque[Event] = deque()
-        self._engaged = False  # the model is being stepped or read
+        self._engaged = False  # the coordinator is being stepped
         self._tickets = count(1)
         self._resolved: dict[int, tuple[RuntimeProviderConfig, Demand]] = {}  # by the configuration's id
         self._askers: dict[int, _Asker] = {}
-        self._lessor = Lessor(self._dispatch)
+        self._lessor = Lessor(self._dispatch, self._run_use)
         self._workers: dict[int, Worker] = {}
         self._alarm = trio.CancelScope()
         self._alarm_at = math.inf  # its deadline: to read it there costs more
@@ -103,7 +103,7 @@ class ProviderManager:
             StopInstance: lambda effect: self._workers[effect.instance].stop(),
             AbandonStop: lambda effect: self._workers[effect.instance].abandon_stop(),
             Closed: self._finish,
-            Transition: self._tell,
+            Transition: self._observers.tell,
         }
 
     # ---- what users call ----
@@ -115,7 +115,8 @@ class ProviderManager:
 
     def statistics(self) -> Statistics:
         """A frozen picture: instances and queues per provider and slot, counters, use per model."""
-        return self._undisturbed(lambda: statistics(self._coordinator))
+        self._lessor.catch_up(sys._getframe(1))
+        return statistics(self._coordinator)
 
     @enable_ki_protection
     async def get_adapter(
@@ -132,31 +133,43 @@ class ProviderManager:
         calling task owns the lease. Raises ManagerClosedError, UnknownProviderError, ConfigurationError, ProviderLimitError,
         LocalProviderConflictError, LocalInstanceBusyError, QueueFullError, AcquireTimeoutError, AdapterInstantiationError.
         """
-        check_wait(timeout)
-        check_agent(agent)
-        check_priority(priority)
-        if not self._entered:
-            raise ManagerClosedError("the manager has not been entered")
-        demand = self._resolve(runtime_config)
+        demand = self._demand(runtime_config, timeout, agent, priority)
         await trio.lowlevel.checkpoint_if_cancelled()
-        seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
+        self._lessor.catch_up()  # this task may hold what a signal handler has just released
         ticket = next(self._tickets)
-        asker = self._askers[ticket] = _Asker()
-        task = trio.lowlevel.current_task()
-        self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds))
+        asker = self._ask(ticket, demand, timeout, agent, priority)
         if asker.answer is None:
-            asker.task = task
+            asker.task = trio.lowlevel.current_task()
             answer = await self._park(ticket)
         else:
             answer = asker.answer
             if isinstance(answer, Lease):
                 await trio.lowlevel.cancel_shielded_checkpoint()
-        if isinstance(answer, Lease):
-            return answer
         try:
-            raise answer
+            return _opened(answer)
         finally:
             del answer, asker  # no cycle of exception and frame
+
+    @enable_ki_protection
+    def acquire_nowait(
+        self, runtime_config: RuntimeProviderConfig, agent: str | None = None, priority: int = 0
+    ) -> Lease:
+        """A lease of an instance of ``runtime_config`` that is ready now, without waiting for anybody or anything.
+
+        Raises trio.WouldBlock where there is none: it would have to be started, or others hold it or wait for it; nothing is
+        changed then. Otherwise as :meth:`get_adapter`.
+        """
+        demand = self._demand(runtime_config, None, agent, priority)
+        self._lessor.catch_up(sys._getframe(1))
+        self._dispatch(Wake())
+        if self._engaged or not (self._coordinator.closing or self._coordinator.is_ready(demand)):
+            raise trio.WouldBlock
+        asker = self._ask(next(self._tickets), demand, None, agent, priority)
+        assert asker.answer is not None, "what is ready is granted at once"
+        try:
+            return _opened(asker.answer)
+        finally:
+            del asker
 
     def acquire(
         self,
@@ -166,11 +179,12 @@ class ProviderManager:
         priority: int = 0,
     ) -> Acquiring:
         """``async with manager.acquire(...) as lease:`` as :meth:`get_adapter`, released when the block is left."""
-        return Acquiring(self, runtime_config, timeout, agent, priority)
+        return Acquiring(lambda: self.get_adapter(runtime_config, timeout, agent, priority))
 
     # ---- life ----
 
     async def __aenter__(self) -> Self:
+        check_trio()
         if self._entered:
             raise ManagerClosedError("a manager is entered only once")
         self._entered = True
@@ -183,7 +197,7 @@ class ProviderManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # The nursery is not told of the body's exception, which therefore leaves bare. Its children are shielded, so
-        # that an outer cancellation reaches them only through the model, which bounds every one of them.
+        # that an outer cancellation reaches them only through the coordinator, which bounds every one of them.
         try:
             if error is None:
                 await self._close_with_grace()
@@ -217,12 +231,42 @@ class ProviderManager:
 
     async def _run(self, instance: int, worker: Worker) -> None:
         try:
-            with trio.CancelScope(shield=True):
-                await worker.run()
+            await worker.run()
         finally:
             del self._workers[instance]
 
-    # ---- between trio and the model ----
+    def _run_use(self, use: Use) -> None:
+        self._nursery.start_soon(use.run, name="the reading of a stream")
+
+    # ---- acquiring ----
+
+    def _demand(
+        self, runtime_config: RuntimeProviderConfig, timeout: float | None, agent: str | None, priority: int
+    ) -> Demand:
+        """What a caller wants, checked."""
+        check_wait(timeout)
+        check_agent(agent)
+        check_priority(priority)
+        if not self._entered:
+            raise ManagerClosedError("the manager has not been entered")
+        check_trio()
+        return self._resolve(runtime_config)
+
+    def _ask(self, ticket: int, demand: Demand, timeout: float | None, agent: str | None, priority: int) -> _Asker:
+        """Request a lease for the running task. Where an observer's error leaves, the request is taken back first."""
+        seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
+        asker = self._askers[ticket] = _Asker()
+        try:
+            self._dispatch(AcquireRequested(ticket, demand, trio.lowlevel.current_task(), agent, priority, seconds))
+        except BaseException:
+            self._askers.pop(ticket, None)
+            self._lessor.revoke(ticket)
+            asker.answer = None  # no frame of the error keeps the lease
+            self._settle(Cancelled(ticket))
+            raise
+        return asker
+
+    # ---- between trio and the coordinator ----
 
     def _dispatch(self, event: Event) -> None:
         """As :meth:`_settle`, and then raise what an observer, or a property that does not hold, wants raised."""
@@ -232,7 +276,7 @@ class ProviderManager:
 
     @enable_ki_protection
     def _settle(self, event: Event) -> None:
-        """Step the model and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
+        """Step the coordinator and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
         if self._engaged:
             self._inbox.append(event)
             return
@@ -258,18 +302,6 @@ class ProviderManager:
         if self._interruption is not None:
             interruption, self._interruption = self._interruption, None
             raise interruption
-
-    def _undisturbed(self, read: Callable[[], Statistics]) -> Statistics:
-        """Read the model while a lease that the garbage collector finds in the meantime has to wait."""
-        if self._engaged:
-            return read()
-        self._engaged = True
-        try:
-            return read()
-        finally:
-            self._engaged = False
-            while self._inbox:
-                self._dispatch(self._inbox.popleft())
 
     async def _park(self, ticket: int) -> Lease | Exception:
         def abort(_: object) -> trio.lowlevel.Abort:
@@ -309,15 +341,6 @@ class ProviderManager:
         self._watch.cancel()
         self._closed.set()
 
-    def _tell(self, record: Transition) -> None:
-        for observer in self._observers:
-            try:
-                observer(record)
-            except Exception:
-                log.exception("an observer raised; the manager goes on")
-            except BaseException as error:
-                self._interrupt(error)
-
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
         """By object, not by value: equal configurations may spell an option differently, and the adapter gets it as written."""
         known = self._resolved.get(id(runtime_config))
@@ -330,24 +353,11 @@ class ProviderManager:
         return demand
 
 
-class Acquiring:
-    """A lease for the length of an ``async with`` block."""
-
-    __slots__ = ("_arguments", "_entered", "_lease", "_manager")
-
-    def __init__(self, manager: ProviderManager, *arguments: Any) -> None:
-        self._manager = manager
-        self._arguments = arguments
-        self._entered = False
-
-    async def __aenter__(self) -> Lease:
-        if self._entered:
-            raise RuntimeError("enter what acquire() returns once; call acquire() again for another lease")
-        self._entered = True
-        self._lease = await self._manager.get_adapter(*self._arguments)
-        return self._lease
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._lease.__aexit__(kind, error, trace)
+def _opened(answer: Lease | Exception) -> Lease:
+    """The lease, or the refusal raised, without a cycle of exception and frame."""
+    if isinstance(answer, Lease):
+        return answer
+    try:
+        raise answer
+    finally:
+        del answer

@@ -1,7 +1,11 @@
-"""From the model's refusals to the exceptions that users see."""
+"""From the coordinator's refusals to the exceptions that users see."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from ..config.providers import Demand
 from ..core.events import Cause, Reject
 from ..errors import (
     AcquireTimeoutError,
@@ -16,6 +20,9 @@ from ..errors import (
 )
 
 __all__ = ["refusal"]
+
+_REASON_LENGTH: Final = 500
+_SECRET_LENGTH: Final = 4  # a shorter text is found in many words
 
 _CONTENTION: dict[Cause, tuple[type[ContentionError], str]] = {
     Cause.LIMIT: (ProviderLimitError, "all {limit} instances of {provider!r} are in use"),
@@ -47,7 +54,31 @@ def refusal(effect: Reject, error: BaseException | None) -> ProviderManagerError
 def _instantiation(effect: Reject, error: BaseException | None) -> AdapterInstantiationError:
     if effect.cause is Cause.START_OVERDUE:
         error = TimeoutError("the start was overdue")
-    why = "its start was overdue" if effect.cause is Cause.START_OVERDUE else f"it failed with {type(error).__name__}"
+        why = "its start was overdue"
+    else:
+        why = _reason(effect.demand, error)
     result = AdapterInstantiationError(f"{effect.demand} could not be started: {why}", requested=str(effect.demand))
     result.__cause__ = error
     return result
+
+
+def _reason(demand: Demand, error: BaseException | None) -> str:
+    """What the adapter says, in one line, without what it was given as options: those may be credentials."""
+    said = " ".join(str(error).split())
+    for secret in sorted(_texts(demand.adapter.options), key=len, reverse=True):
+        said = said.replace(secret, "***")
+    said = "".join(one if one.isprintable() else "?" for one in said[:_REASON_LENGTH])
+    return f"it failed with {type(error).__name__}" + (f": {said}" if said else "")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in ``value`` that is long enough to be a secret."""
+    if isinstance(value, str):
+        if len(value) >= _SECRET_LENGTH:
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)

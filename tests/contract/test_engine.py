@@ -135,7 +135,7 @@ async def test_an_error_event_without_an_error_is_an_error() -> None:
     async with local_manager(Recorder(x=Script(answer=[StreamEvent("error", "oops")]))) as manager:
         with pytest.raises(AdapterProtocolError) as caught:
             await consume(manager)
-        assert str(caught.value) == "an error without a cause"
+        assert str(caught.value) == "RecordingAdapter reports an error without its class: oops"
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])

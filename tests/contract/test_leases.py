@@ -14,7 +14,7 @@ from statemachine import (
     ReasoningEngine,
 )
 from statemachine.errors import AdapterConnectError
-from statemachine.manager.lease import says_broken
+from statemachine.manager.broken import lease_number, says_broken, settle
 from tests.contract.recording import Recorder, Script, api_manager, local_manager, spawn, want
 
 X, Y = want("local", "x"), want("local", "y")
@@ -266,8 +266,10 @@ async def test_what_a_stream_has_settled_breaks_nobody_else_in_a_group_either() 
 
 
 def test_whether_settled_errors_count_is_asked_of_those_in_groups_too() -> None:
+    outer, inner, later = lease_number(), lease_number(), lease_number()
     settled = ModelEvictedError("gone")
-    settled.settled = True
+    settle(settled, inner)
     for error in (settled, ExceptionGroup("several", [OSError("mine"), settled])):
         assert says_broken(error)
-        assert not says_broken(error, settled=False)
+        assert not says_broken(error, outer)
+        assert says_broken(error, later), "raised once more"

@@ -60,7 +60,9 @@ async def test_a_shutdown_that_fails_or_hangs_is_a_warning(
     assert logged(caplog) == [("statemachine.manager.worker", logging.WARNING, f"the shutdown of {label} {what}")]
 
 
-async def test_an_observer_that_raises_is_shown_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_observer_that_raises_costs_one_line_and_its_traceback_is_a_detail(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def bad(change: Transition) -> None:
         if (change.machine, change.dest) == ("instance", "starting"):
             raise KeyError("mine")
@@ -68,13 +70,18 @@ async def test_an_observer_that_raises_is_shown_with_its_traceback(caplog: pytes
     config = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
     async with ProviderManager(config, observers=[bad]) as manager:
         (await manager.get_adapter(X)).release()
-    expected = ("statemachine.manager.manager", logging.ERROR, "an observer raised; the manager goes on")
-    assert logged(caplog) == [expected]
-    assert caplog.records[-1].exc_info is not None
-    assert caplog.records[-1].exc_info[0] is KeyError
+    (line, details) = logged(caplog)
+    assert line[:2] == ("statemachine.manager.observing", logging.ERROR)
+    assert line[2].endswith("<locals>.bad raised KeyError; the manager goes on")
+    assert caplog.records[0].exc_info is None
+    assert details[1] == logging.DEBUG
+    assert caplog.records[1].exc_info is not None
+    assert caplog.records[1].exc_info[0] is KeyError
 
 
-async def test_a_stream_that_cannot_be_closed_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stream_that_cannot_be_closed_is_a_warning(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     class Adapter:
         async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
             try:
@@ -89,4 +96,4 @@ async def test_a_stream_that_cannot_be_closed_is_a_warning(caplog: pytest.LogCap
             lease = repr(stream.lease)
             await anext(stream)
     text = f"closing a stream of {lease} failed with OSError"
-    assert logged(caplog) == [("statemachine.manager.engine", logging.WARNING, text)]
+    assert logged(caplog) == [("statemachine.manager.reading", logging.WARNING, text)]

@@ -56,14 +56,20 @@ def test_nobody_in_particular_may_be_in_the_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "text"), [(Cause.START_FAILED, "it failed with OSError"), (Cause.START_OVERDUE, "its start was overdue")]
+    ("cause", "text"),
+    [
+        (Cause.START_FAILED, "it failed with OSError: no *** for the ***, says ??[31m"),
+        (Cause.START_OVERDUE, "its start was overdue"),
+    ],
 )
-def test_a_start_that_failed_says_why_without_the_adapters_words(cause: Cause, text: str) -> None:
-    mine = OSError("the key is hunter2")
-    error = refusal(Reject(1, X, cause, 0.0), mine)
+def test_n05_a_start_that_failed_says_why_without_what_was_given_as_options(cause: Cause, text: str) -> None:
+    options = {"key": "hunter2", "headers": {"list": ["hunter2-long"]}, "n": 3}
+    mine = OSError("no hunter2-long\nfor the hunter2, says \x9b\x1b[31m")
+    demand = CONFIG.resolve(want("local", "x", **options))
+    error = refusal(Reject(1, demand, cause, 0.0), mine)
     assert isinstance(error, AdapterInstantiationError)
-    assert str(error) == f"{X} could not be started: {text}"
-    assert error.requested == str(X)
+    assert str(error) == f"{demand} could not be started: {text}"
+    assert error.requested == str(demand)
     if cause is Cause.START_FAILED:
         assert error.__cause__ is mine
     else:

@@ -101,7 +101,7 @@ def test_a_wrong_manager_is_caught_by_a_short_tape_that_catches_it_again(
     failure = explore(program, RandomWalk(400)).failure
     assert failure is not None
     assert failure.reproducible
-    assert len(failure.run.tape) <= 3
+    assert len(failure.run.tape) <= 4
     assert run(program, failure.run.tape).deviations == failure.run.deviations
     assert explore(partial(small, name), RandomWalk(10)).failure is None
 

@@ -31,7 +31,7 @@ BEHAVIOURS: dict[str, dict[str, Any]] = {
     "quick": {},
     "slow": {"load_seconds": 3, "unload_seconds": 2, "token_seconds": 1},
     "start fails": {"load_seconds": 1, "fail_start": True, "unload_seconds": 1},
-    "start hangs": {"load_seconds": FOR_EVER},
+    "start hangs": {"load_seconds": FOR_EVER, "succeed_late": True},
     "shutdown fails": {"unload_seconds": 1, "fail_shutdown": True},
     "shutdown hangs": {"unload_seconds": FOR_EVER},
     "stream fails": {"token_seconds": 1, "fail_after": 1},

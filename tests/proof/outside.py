@@ -140,7 +140,7 @@ class Outside:
             tuple(model.instances),
             tuple(sorted(model.timers.armed.items())),
             tuple(
-                (id, w._stop_requested.is_set(), w._starting.cancel_called, w._stopping.cancel_called)
+                (id, w._stop_requested.is_set(), w._life.cancel_called, w._stopping.cancel_called)
                 for id, w in self.manager._workers.items()
             ),
             tuple((a.started, len(a.shutdowns), a.down is None, a.broken_at, a.open_calls) for a in self.book.adapters),

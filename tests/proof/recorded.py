@@ -55,6 +55,7 @@ class Recorded:
     """An adapter whose options say how long everything takes and what goes wrong.
 
     ``load_seconds``, ``unload_seconds``, ``fail_start``, ``fail_shutdown``: the start and the shutdown, and whether they fail in the end.
+    ``succeed_late``: an interrupted start succeeds all the same.
     ``first_token_seconds``, ``token_seconds``: a stream, which echoes the last message. ``fail_after``: after so many tokens comes an
     error, and ``fault`` says how: an error ``event``, ``raise``, ``truncate`` (the stream just stops), or ``break`` (an error that says
     that the instance is broken). ``cleanup_seconds``: how long a call takes to end, and ``cleanup_shielded``: whether it does so in
@@ -78,7 +79,11 @@ class Recorded:
 
     async def start(self) -> None:
         """Take ``load_seconds``. Raises ModelLoadError if told to."""
-        await trio.sleep(self._options.get("load_seconds", 0))
+        try:
+            await trio.sleep(self._options.get("load_seconds", 0))
+        except trio.Cancelled:
+            if not self._options.get("succeed_late"):
+                raise
         if self._options.get("fail_start"):
             raise ModelLoadError("told to fail its start")
         self.started = True

@@ -18,13 +18,11 @@ from statemachine.manager.worker import Worker
 
 
 class UnshieldedShutdown(ProviderManager):
-    """An outer cancellation reaches the instances, past the model."""
+    """An outer cancellation reaches the instances, past the coordinator."""
 
     async def _run(self, instance: int, worker: Worker) -> None:
-        try:
-            await worker.run()
-        finally:
-            del self._workers[instance]
+        worker._life.shield = worker._stopping.shield = False
+        await super()._run(instance, worker)
 
 
 class LostWakeUp(ProviderManager):
@@ -104,11 +102,11 @@ class _Answer(AnswerStream):
 
 
 class _OnlyIfBegun(Call):
-    async def __aenter__(self) -> AnswerStream:
-        stream = await super().__aenter__()
-        self._stream = _Answer(stream.lease, stream._events)
-        self._engine._manager.__dict__.setdefault("_answers", []).append(self._stream)  # where no finaliser finds it
-        return self._stream
+    def _open(self, lease: Lease) -> AnswerStream:
+        stream = super()._open(lease)
+        stream.__class__ = _Answer
+        self._engine._manager.__dict__.setdefault("_answers", []).append(stream)  # where no finaliser finds it
+        return stream
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -84,7 +84,7 @@ MODELS: Final = (
 MANAGERS: Final = (
     ManagerMutant("unshielded shutdown", "classic", managers.UnshieldedShutdown, "some schedules"),
     ManagerMutant("lost wake-up of a task", "classic", managers.LostWakeUp, "some schedules"),
-    ManagerMutant("leaked slot of a task", "classic", managers.LeakedSlot, "cancellation"),
+    ManagerMutant("leaked slot of a task", "classic", managers.LeakedSlot, "some schedules"),
     ManagerMutant("late release", "D9", managers.LateRelease, "some schedules"),
     ManagerMutant("forgotten cancel", "D12", managers.ForgottenCancel, "some schedules"),
     ManagerMutant("hangs with its shutdown", "D16", managers.HangsWithItsShutdown, "some schedules"),

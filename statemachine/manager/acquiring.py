@@ -1,0 +1,36 @@
+"""A lease for the length of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import NoReturn
+
+from .lease import Lease
+
+__all__ = ["Acquiring"]
+
+
+class Acquiring:
+    """A lease for the length of an ``async with`` block."""
+
+    __slots__ = ("_acquire", "_entered", "_lease")
+
+    def __init__(self, acquire: Callable[[], Awaitable[Lease]]) -> None:
+        self._acquire = acquire
+        self._entered = False
+
+    async def __aenter__(self) -> Lease:
+        if self._entered:
+            raise RuntimeError("enter what acquire() returns once; call acquire() again for another lease")
+        self._entered = True
+        self._lease = await self._acquire()
+        return self._lease
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._lease.__aexit__(kind, error, trace)
+
+    def __await__(self) -> NoReturn:
+        raise TypeError("write: async with manager.acquire(...) as lease; or: lease = await manager.get_adapter(...)")

@@ -1,0 +1,39 @@
+"""Tell an ordinary call of a task from one that interrupts something: a signal handler, a finaliser, a tracing function.
+
+An interrupting call may come between any two instructions, also in the middle of trio's own code or of the manager's. What it finds
+there is half changed, so it must not touch it. From the outside such a call looks like any other; what gives it away is the stack:
+between the caller and the task's first frame there is a frame of trio or of the manager, or the task's first frame is not on the
+stack at all, because trio was between two tasks.
+"""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Final
+
+import trio
+
+__all__ = ["is_task_at_work"]
+
+_MANAGER: Final = __name__.rpartition(".")[0] + "."
+_CRITICAL: Final = ("trio.", _MANAGER)
+
+
+def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> bool:
+    """Whether ``frame`` belongs to a task of the run ``home``, and neither trio nor the manager stands between it and the task.
+
+    False means "perhaps not": code that trio itself calls, such as an instrument, is told the same as a signal handler.
+    """
+    try:
+        if trio.lowlevel.current_trio_token() is not home:
+            return False
+        first = trio.lowlevel.current_task().coro.cr_frame
+    except RuntimeError:  # no trio run in this thread, or no task of it that runs
+        return False
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith(_CRITICAL):
+            return False
+        if frame is first:
+            return True
+        frame = frame.f_back
+    return False
