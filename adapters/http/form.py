@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Final, Literal
 
@@ -9,6 +10,7 @@ __all__ = ["FormReader"]
 
 _EVENTS: Final = re.compile(rb"(:|(data|event|id|retry)[ \t]*(:|[\r\n]))")
 _ENOUGH_BYTES: Final = 32
+_UNDECIDED: Final = (b"d", b"e", b"i", b"r", codecs.BOM_UTF8[:1])
 
 
 class FormReader:
@@ -16,32 +18,27 @@ class FormReader:
 
     def __init__(self) -> None:
         self.form: Literal["events", "whole"] | None = None
-        self._start = bytearray()
+        self._start = b""
 
     def feed(self, piece: bytes) -> bytes:
         """What can be read now: nothing until the form is known, then all that came."""
         if self.form is not None:
             return piece
-        self._start += piece
-        first = bytes(self._start[:4096]).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if _EVENTS.match(first):
+        self._start = (self._start + piece).removeprefix(codecs.BOM_UTF8).lstrip()  # neither means anything
+        if _EVENTS.match(self._start):
             return self._known("events")
-        if len(first) >= _ENOUGH_BYTES or (first and first[:1] not in b"deir\xef"):
+        if len(self._start) >= _ENOUGH_BYTES or (self._start and self._start[:1] not in _UNDECIDED):
             return self._known("whole")
-        if len(self._start) > 4096:
-            self._start = bytearray(first)  # blanks before a body mean nothing
         return b""
 
     def finish(self) -> bytes:
         """The rest, at the end of a body that ended before its form was known."""
-        first = bytes(self._start).strip()
-        if self.form is not None or not first:
+        if self.form is not None or not self._start:
             return b""
-        cut_off = any(name.startswith(first) for name in (b"data", b"event", b"id", b"retry"))
+        cut_off = any(name.startswith(self._start.rstrip()) for name in (b"data", b"event", b"id", b"retry"))
         return self._known("events" if cut_off else "whole")
 
     def _known(self, form: Literal["events", "whole"]) -> bytes:
         self.form = form
-        start = bytes(self._start)
-        self._start.clear()
+        start, self._start = self._start, b""
         return start

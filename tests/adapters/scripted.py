@@ -68,7 +68,7 @@ async def ask(app: Scripted, *, read_timeout: float | None = 5, **options: Any) 
     return events
 
 
-def chunk(delta: Mapping[str, Any] | None = None, finish_reason: str | None = None, **more: Any) -> str:
+def chunk(delta: Any = None, finish_reason: str | None = None, **more: Any) -> str:
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
     return f"data: {json.dumps({'object': 'chat.completion.chunk', 'choices': choices, **more})}\n\n"
 
