@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .fake import FakeAdapter
 from .lmstudio import LMStudioAdapter
+from .openai import OpenAIAdapter
 
-__all__ = ["FakeAdapter", "LMStudioAdapter"]
+__all__ = ["FakeAdapter", "LMStudioAdapter", "OpenAIAdapter"]

@@ -32,7 +32,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"decoding", "errors", "sse", "ndjson", "tool_calls"},
         {"client"},
         {"stream", "forward"},
-        {"messages", "chat"},
+        {"messages", "reader"},
+        {"chat", "responses"},
         {"__init__"},
     ],
     "adapters/lmstudio": [

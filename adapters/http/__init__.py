@@ -7,7 +7,8 @@ file               what it does
 ``client``         requests with typed errors
 ``errors``         what a server's error means
 ``stream``         one call: a request, a reader, events
-``chat``           the reader for OpenAI-compatible chats; ``messages`` makes their requests
+``reader``         what all readers of JSON answers share
+``chat``           the reader for OpenAI-compatible chats; ``messages`` makes their requests; ``responses``: another
 ``sse, ndjson``    the two framings of streams, on ``lines``
 ``forward``        a client's request passed on as it is
 ``options``        checks of the options that all adapters have
@@ -25,6 +26,8 @@ from .lines import LineTooLongError
 from .messages import chat_request, checked_headers
 from .ndjson import NDJSONDecoder
 from .options import HTTP_CHECKS, Check, check_base_url, check_options, check_seconds, check_token, token_of
+from .reader import JsonAnswerReader
+from .responses import responses_request, stream_responses
 from .sse import ServerSentEvent, SSEDecoder
 from .stream import AnswerReader, HttpRequest, stream_answer
 
@@ -37,6 +40,7 @@ __all__ = [
     "Check",
     "HttpClient",
     "HttpRequest",
+    "JsonAnswerReader",
     "LineTooLongError",
     "NDJSONDecoder",
     "Patience",
@@ -51,9 +55,11 @@ __all__ = [
     "checked_headers",
     "forward",
     "has_error",
+    "responses_request",
     "retry_after_seconds",
     "stream_answer",
     "stream_chat",
+    "stream_responses",
     "token_of",
     "with_model",
 ]

@@ -26,7 +26,7 @@ from .bounds import CONTROL_SECONDS, Bounds, Patience
 from .decoding import ContentDecoder
 from .errors import adapter_error, connection_error, has_error
 from .lines import LineTooLongError
-from .secrets import secrets_in_url
+from .secrets import secrets_in_headers, secrets_in_url
 from .sse import SSEDecoder
 
 __all__ = ["Answer", "HttpClient"]
@@ -59,7 +59,9 @@ class HttpClient:
         self.bounds: Final = bounds or Bounds()
         url = httpx.URL(base_url)
         self._root = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1").rstrip("/"), userinfo=b"")
-        self._secrets = tuple(filter(None, (token, *secrets_in_url(url))))
+        self._secrets = tuple(
+            filter(None, (token, *secrets_in_url(url), *secrets_in_headers((headers or {}).values())))
+        )
         self._client = httpx.AsyncClient(
             auth=_Credentials(token, token_header) if token else _user_info(url),
             headers={"Accept-Encoding": "identity", "Connection": "close", **(headers or {})},

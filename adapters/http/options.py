@@ -57,6 +57,7 @@ def check_token(path: str, value: object) -> None:
 
 
 HTTP_CHECKS: Final[Mapping[str, Check]] = {
+    "api_key": check_token,
     "api_token": check_token,
     "base_url": check_base_url,
     "call_timeout": check_timeout,
@@ -71,13 +72,16 @@ HTTP_CHECKS: Final[Mapping[str, Check]] = {
 
 
 def token_of(options: Mapping[str, Any], variable: str) -> str | None:
-    """The credential to send: the option ``api_token``, None for none; where it is not given, the environment's ``variable``.
+    """The credential to send: the option ``api_token`` (or ``api_key``, which is the same), None for none.
 
-    Raises ConfigurationError.
+    Where it is not given, it is the environment's ``variable``. Raises ConfigurationError.
     """
-    if "api_token" in options:
-        given: str | None = options["api_token"]
-        return given
+    given = [options[name] for name in ("api_token", "api_key") if name in options]
+    if len(given) > 1:
+        raise ConfigurationError("adapter_options.api_key", "is api_token by another name: give one of them", "both")
+    if given:
+        token: str | None = given[0]
+        return token
     token = os.environ.get(variable) or None
     check_token(f"the environment variable {variable}", token)
     return token

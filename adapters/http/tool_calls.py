@@ -67,6 +67,11 @@ class ToolCalls:
                 raise UnreadableError(f"a tool call that is a {type(piece).__name__}")
             yield self._piece(piece, place if len(pieces) > 1 and before else None)
 
+    @property
+    def count(self) -> int:
+        """How many calls have begun."""
+        return len(self._calls)
+
     def finish(self) -> Iterator[ToolCall]:
         """What is left at the end: halves of characters."""
         for call in self._calls:

@@ -1,0 +1,189 @@
+"""What the readers of JSON answers share: the form of the body, frames, the text of an answer, and how it closes.
+
+A protocol's reader says what one JSON object means; everything else is here. See ``chat`` and ``responses``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from statemachine.config.call import StreamEvent
+from statemachine.errors import AdapterError, AdapterProtocolError, TruncatedStreamError
+from statemachine.foreign import ForeignJSONError, read_json
+from statemachine.text import encodable
+
+from .bounds import NAME_LIMIT_CHARACTERS
+from .client import HttpClient
+from .errors import has_error
+from .form import FormReader
+from .lines import LineTooLongError
+from .parts import Kind, TextJoiner, UnreadableError, parts_of
+from .sse import ServerSentEvent, SSEDecoder
+from .stream import HttpRequest
+from .tool_calls import ToolCalls
+
+__all__ = ["JsonAnswerReader", "sound"]
+
+
+class JsonAnswerReader:
+    """Reads the body of one answer, an event stream or a whole JSON object. See ``stream.AnswerReader``.
+
+    A subclass implements ``_read``, which yields the events of one JSON object, and sets ``_finish_reason`` when the answer is complete.
+    From then on what cannot be read, a cut or a silence included, changes nothing.
+    """
+
+    def __init__(self, http: HttpClient, request: HttpRequest) -> None:
+        self.closed = False
+        self._http: Final = http
+        self._secrets: Final = request.secrets
+        self._form: Final = FormReader()
+        bounds = http.bounds
+        self._decoder: Final = SSEDecoder(line_limit=bounds.max_line_bytes, event_limit=bounds.max_event_bytes)
+        self._whole: Final = bytearray()
+        self._joiners: Final[dict[Kind, TextJoiner]] = {"reasoning": TextJoiner(), "token": TextJoiner()}
+        self._calls: Final = ToolCalls()
+        self._answered = False
+        self._unreadable: str | None = None
+        self._finish_reason: str | None = None
+
+    # ---- what comes: see ``stream.AnswerReader`` ----
+
+    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
+        """The events that the next piece of the body completes."""
+        piece = self._form.feed(piece)
+        if self._form.form == "whole":
+            self._whole.extend(piece)
+            if len(self._whole) > self._http.bounds.max_body_bytes:
+                raise LineTooLongError(f"an answer of more than {self._http.bounds.max_body_bytes} bytes")
+        elif piece:
+            yield from self._frames(self._decoder.feed(piece))
+
+    def finish(self) -> Iterator[StreamEvent]:
+        """The events at the end of the body."""
+        rest = self._form.finish()
+        if self._form.form == "whole":
+            self._whole.extend(rest)
+            yield from self._read_whole()
+            return
+        yield from self._frames(self._decoder.finish())
+        if not self.closed:
+            yield from self.fail(TruncatedStreamError(f"{self._http.server}: the stream stopped without its end"))
+
+    def fail(self, error: AdapterError) -> Iterator[StreamEvent]:
+        """The closing events when nothing more can be read: an answer that is complete ends all the same."""
+        if self._finish_reason is not None:
+            yield from self._done()
+        else:
+            yield from self._failed(error)
+
+    # ---- whole answers, and frames of a stream ----
+
+    def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
+        """The events of one JSON object: a chunk of a stream, or a whole answer."""
+        raise AssertionError(f"{type(self).__name__} says what an object means")
+
+    def _read_whole(self) -> Iterator[StreamEvent]:
+        try:
+            payload = read_json(self._whole)
+        except ForeignJSONError as error:
+            yield from self._nonsense(f"the answer is no JSON object that can be read: {error}")
+            return
+        if has_error(payload):
+            yield from self._reported(payload)
+        elif not isinstance(payload, Mapping):
+            yield from self._nonsense("the answer is not a JSON object")
+        else:
+            yield from self._read(payload, whole=True)
+            if not self.closed:
+                yield from self._done()
+
+    def _frames(self, frames: Sequence[ServerSentEvent]) -> Iterator[StreamEvent]:
+        for frame in frames:
+            yield from self._frame(frame)
+            if self.closed:
+                return
+
+    def _frame(self, frame: ServerSentEvent) -> Iterator[StreamEvent]:
+        data = frame.data.strip()
+        if data == "[DONE]":
+            yield from self._done()
+            return
+        try:
+            payload = read_json(data)
+        except ForeignJSONError:
+            payload = data
+        if frame.event == "error" or has_error(payload):
+            yield from self._reported(payload)
+        elif isinstance(payload, Mapping):
+            yield from self._read(payload, whole=False)
+        elif not (payload is None or data == "" or data.startswith(":") or self._finish_reason is not None):
+            yield from self._nonsense("a frame of the stream is not a JSON object")
+
+    # ---- what an answer is made of ----
+
+    def _text(self, content: object, kind: Kind = "token") -> Iterator[StreamEvent]:
+        """The text in ``content``, whatever its shape. What cannot be read is remembered: the answer does not end well."""
+        try:
+            for found, text in parts_of(content, kind):
+                self._answered = True
+                if shown := self._joiners[found].feed(text):
+                    yield StreamEvent(found, shown)
+        except UnreadableError as error:
+            self._unreadable = str(error)
+
+    def _tool_calls(self, calls: object) -> Iterator[StreamEvent]:
+        """The pieces of tool calls in ``calls``, in OpenAI's shape."""
+        try:
+            for call in self._calls.read(calls):
+                self._answered = True
+                yield StreamEvent("tool_call", call)
+        except UnreadableError as error:
+            self._unreadable = str(error)
+
+    def _complete(self, reason: str) -> None:
+        """The answer is complete."""
+        self._finish_reason = encodable(reason[:NAME_LIMIT_CHARACTERS])
+
+    # ---- how it closes ----
+
+    def _done(self) -> Iterator[StreamEvent]:
+        if self._unreadable is not None:
+            yield from self._nonsense(f"the answer has {self._unreadable}, which cannot be read")
+        elif self._finish_reason is None and not self._answered:
+            yield from self._nonsense("the answer ended before it began")
+        else:
+            yield from self._halves()
+            self.closed = True
+            yield StreamEvent("end", self._finish_reason)
+
+    def _failed(self, error: AdapterError) -> Iterator[StreamEvent]:
+        yield from self._halves()
+        self.closed = True
+        yield StreamEvent("error", error)
+
+    def _reported(self, payload: object) -> Iterator[StreamEvent]:
+        """The server reports an error."""
+        return self._failed(self._http.failure(None, payload, secrets=self._secrets))
+
+    def _nonsense(self, what: str) -> Iterator[StreamEvent]:
+        return self._failed(AdapterProtocolError(f"{self._http.server}: {what}"))
+
+    def _halves(self) -> Iterator[StreamEvent]:
+        """What was held back of characters whose other halves never came."""
+        for kind, joiner in self._joiners.items():
+            if rest := joiner.finish():
+                yield StreamEvent(kind, rest)
+        for call in self._calls.finish():
+            yield StreamEvent("tool_call", call)
+
+
+def sound(value: Any) -> Any:
+    """Foreign data with its texts made encodable."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [sound(item) for item in value]
+    if isinstance(value, Mapping):
+        return {encodable(name): sound(item) for name, item in value.items()}
+    return value

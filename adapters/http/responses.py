@@ -1,0 +1,140 @@
+"""OpenAI's ``/v1/responses``: the request, made of chat messages, and its answer as events.
+
+What a chat calls by one name has another here: messages are input items, a tool's result is an item of its own, ``max_tokens`` is
+``max_output_tokens``. The answer is a stream of typed events, of which those count that bring text, reasoning, tool calls and the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from statemachine.config.call import CallOptions, Message, StreamEvent
+from statemachine.errors import AdapterError, ConfigurationError
+
+from .client import HttpClient
+from .errors import has_error
+from .messages import chat_request
+from .nothing import is_nothing
+from .reader import JsonAnswerReader, sound
+from .stream import HttpRequest, stream_answer
+
+__all__ = ["RESPONSES_PATH", "ResponsesReader", "responses_request", "stream_responses"]
+
+RESPONSES_PATH: Final = "/v1/responses"
+_PARTS: Final = {"text": "input_text", "image_url": "input_image"}
+
+
+def responses_request(
+    model: str, prompt: Sequence[Message], options: CallOptions, *, path: str = RESPONSES_PATH
+) -> HttpRequest:
+    """The request for ``prompt``, given as chat messages, and for chat parameters. Raises ConfigurationError."""
+    if "input" in options.parameters:
+        raise ConfigurationError("parameters.input", "is set from the call itself and must not be given", "a value")
+    chat = chat_request(model, prompt, options, path=path)
+    body = dict(chat.body)
+    body.pop("stream_options", None)
+    body["input"] = [item for message in body.pop("messages") for item in _items(message)]
+    for old in ("max_tokens", "max_completion_tokens"):
+        if old in body:
+            body["max_output_tokens"] = body.pop(old)
+    if "tools" in body:
+        body["tools"] = [_tool(tool) for tool in body["tools"]]
+    return HttpRequest(path, body, chat.headers)
+
+
+def stream_responses(http: HttpClient, request: HttpRequest) -> AsyncGenerator[StreamEvent, None]:
+    """Make the request; yield the answer's events. Failures are events too: nothing but cancellation is raised."""
+    return stream_answer(http, request, ResponsesReader(http, request))
+
+
+class ResponsesReader(JsonAnswerReader):
+    """Reads a whole response, and the events of a streamed one."""
+
+    def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
+        kind = payload.get("type")
+        if kind == "error":
+            yield from self._reported(payload)
+        elif whole:
+            for index, item in enumerate(_list(payload.get("output"))):
+                yield from self._item(item, index)
+            yield from self._closing(payload)
+        elif isinstance(kind, str):
+            yield from self._event(kind, payload)
+
+    def _event(self, kind: str, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        index, item = payload.get("output_index"), _mapping(payload.get("item"))
+        if kind in ("response.output_text.delta", "response.refusal.delta"):
+            yield from self._text(payload.get("delta"))
+        elif kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
+            yield from self._text(payload.get("delta"), "reasoning")
+        elif kind == "response.output_item.added" and item.get("type") == "function_call":
+            yield from self._item(item, index)
+        elif kind == "response.function_call_arguments.delta":
+            yield from self._tool_calls([{"index": index, "function": {"arguments": payload.get("delta")}}])
+        elif kind in ("response.completed", "response.incomplete", "response.failed"):
+            yield from self._closing(_mapping(payload.get("response")))
+            if not self.closed:
+                yield from self._done()
+
+    def _item(self, item: object, index: object) -> Iterator[StreamEvent]:
+        """One item of the output. The server's tools, which it has called itself, are none of ours."""
+        given = _mapping(item)
+        if given.get("type") == "message":
+            yield from self._text(given.get("content"))
+        elif given.get("type") == "reasoning":
+            yield from self._text(given.get("content") or given.get("summary"), "reasoning")
+        elif given.get("type") == "function_call":
+            function = {"name": given.get("name"), "arguments": given.get("arguments")}
+            yield from self._tool_calls([{"index": index, "id": given.get("call_id"), "function": function}])
+
+    def _closing(self, response: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        """The usage, and what the status says."""
+        if not is_nothing(usage := response.get("usage")):
+            yield StreamEvent("metadata", {"usage": sound(usage)})
+        status = response.get("status")
+        if has_error(response):
+            yield from self._reported(response)
+        elif status == "incomplete":
+            reason = _mapping(response.get("incomplete_details")).get("reason")
+            self._complete("length" if reason in ("max_output_tokens", None) else str(reason))
+        elif status in ("failed", "cancelled"):
+            yield from self._failed(AdapterError(f"{self._http.server}: the server says that the answer is {status}"))
+        elif status == "completed":
+            self._complete("tool_calls" if self._calls.count else "stop")
+
+
+def _items(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The input items of one chat message."""
+    role, content = message.get("role"), message.get("content")
+    if role == "tool":
+        yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": content}
+        return
+    if not is_nothing(content):
+        yield {"role": role, "content": [_part(part) for part in content] if isinstance(content, list) else content}
+    for call in _list(message.get("tool_calls")):
+        function = _mapping(call.get("function"))
+        names = {"name": function.get("name"), "arguments": function.get("arguments")}
+        yield {"type": "function_call", "call_id": call.get("id"), **names}
+
+
+def _part(part: object) -> object:
+    if not isinstance(part, Mapping) or part.get("type") not in _PARTS:
+        return part
+    image = part.get("image_url")
+    url = {"image_url": image.get("url")} if isinstance(image, Mapping) else {}
+    return {**part, "type": _PARTS[part["type"]], **url}
+
+
+def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool's definition, whose members stand one level higher here."""
+    function = tool.get("function")
+    return {"type": tool.get("type"), **function} if isinstance(function, Mapping) else tool
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
