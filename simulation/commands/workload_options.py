@@ -13,12 +13,13 @@ from statemachine.checks import check_word
 from statemachine.errors import ConfigurationError
 
 from ..timing.latency import DEFAULT_MODELS, LatencyProfile
+from ..workloads.draws import check_mix
+from ..workloads.generated import GENERATED, Drawn, generated
 from ..workloads.overlay import model_map, overlay_sessions
 from ..workloads.text import fit_to_show
 from ..workloads.traces.formats import FORMATS, read_trace
 from ..workloads.traces.notes import Notes
 from ..workloads.traces.sessions import Deal, sessions_of, timed_workload, within
-from ..workloads.trading_graph import trading_graph
 from ..workloads.workload import Workload, clipped, mapped, scaled
 from .options import option
 
@@ -36,7 +37,7 @@ __all__ = [
 QUICK: Final = "qwen3.5-4b"
 DEEP: Final = "openai/gpt-oss-20b"
 LOCAL_MODELS: Final = tuple(model.key for model in sorted(DEFAULT_MODELS, key=lambda model: model.size_bytes))
-AZURE_WEIGHTS: Final = {QUICK: 2.0, DEEP: 1.0}  # as in the trading graph: four agents to two
+GENERATED_REQUESTS: Final = 300
 TOKENS_PER_CHUNK: Final = 64  # tokens of one virtual sleep; no measured value depends on it
 
 
@@ -46,27 +47,40 @@ class WorkloadOptions:
 
     trace: Path | None = option(
         None,
-        f"a trace: {', '.join(FORMATS)}; plain, .gz, .xz, .tar or a folder (default: the trading graph)",
+        f"a trace: {', '.join(FORMATS)}; plain, .gz, .xz, .tar or a folder (default: --workload)",
         parse=Path,
     )
+    workload: str = option("trading", f"a generated workload: {', '.join(GENERATED)}")
+    rate: float = option(0.05, "mean arrivals a second of poisson, bursts and modulated", least=0.000001)
+    think: float = option(10.0, "mean pause of the closed loop, seconds", least=0.000001)
+    mix: str = option("2,1", "weights of the models, small to large, where a model is drawn for each request")
     format: str | None = option(None, f"the trace's format: {', '.join(FORMATS)} (default: found out)")
     start: float = option(0.0, "begin at this time of the trace, seconds", least=0)
     length: float | None = option(None, "this much time of the trace, seconds (default: all)", parse=float, least=0)
     skip_bad_rows: bool = option(False, "count rows that can't be read, and leave them out")
     sessions: int = option(
-        12, "sessions of the trace that run at once; for a trace without sessions, agents", least=1, most=100_000
+        12, "sessions of the trace that run at once; agents, where they are drawn", least=1, most=100_000
     )
     requests: int | None = option(
-        None, "only the first N requests of the trace, or of each session (default: all)", parse=int, least=1
+        None,
+        "only the first N requests of the trace, or of each session (default: all); arrivals that are drawn (300)",
+        parse=int,
+        least=1,
     )
     max_think: float = option(20.0, "longest pause in a session, seconds", least=0)
     max_prompt: int = option(32768, "longest prompt, tokens; longer ones are cut", least=1)
     map: tuple[str, ...] = option((), "which local model plays a model of the trace", metavar="TRACED=LOCAL")
     speed: float = option(1.0, "divides pauses and arrival times", parse=float)
-    tickers: int = option(10, "tickers of the trading graph", least=1, most=100_000)
+    tickers: int = option(
+        10,
+        "tasks: tickers of the trading graph, tasks of another graph, calls of each agent in the closed loop",
+        least=1,
+        most=100_000,
+    )
     seed: int = option(0, "seed of everything that is drawn")
 
     def __post_init__(self) -> None:
+        check_word("workload", self.workload, tuple(GENERATED))
         if self.format is not None:
             check_word("format", self.format, tuple(FORMATS))
 
@@ -83,7 +97,7 @@ def make_workload(options: WorkloadOptions, *, seed: int) -> MadeWorkload:
     """Return what ``options`` describe. Raises ConfigurationError."""
     overrides = _overrides(options.map)
     if options.trace is None:
-        made = MadeWorkload(trading_graph(QUICK, DEEP, tickers=options.tickers, seed=seed), {}, False)
+        made = MadeWorkload(generated(options.workload, _drawn(options, seed)), {}, False)
     else:
         made = _traced(options, options.trace, overrides, seed)
     if overrides and not made.models:
@@ -93,8 +107,34 @@ def make_workload(options: WorkloadOptions, *, seed: int) -> MadeWorkload:
     return made._replace(workload=_cut(scaled(made.workload, options.speed), options.max_prompt))
 
 
+def _drawn(options: WorkloadOptions, seed: int) -> Drawn:
+    return Drawn(
+        quick=QUICK,
+        deep=DEEP,
+        mix=_mix(options.mix),
+        tasks=options.tickers,
+        requests=options.requests or GENERATED_REQUESTS,
+        agents=options.sessions,
+        rate=options.rate,
+        think_seconds=options.think,
+        seed=seed,
+    )
+
+
+def _mix(text: str) -> dict[str, float]:
+    """The weights of a list with commas: of two local models, or of all three, small to large. Raises ConfigurationError."""
+    names = (QUICK, DEEP) if text.count(",") == 1 else LOCAL_MODELS
+    try:
+        weights = [float(word) for word in text.split(",")]
+        mix = dict(zip(names, weights, strict=True))
+    except ValueError:
+        raise ConfigurationError("mix", "must be two or three numbers with commas", repr(text)) from None
+    check_mix(mix)
+    return mix
+
+
 def _traced(options: WorkloadOptions, trace: Path, overrides: Mapping[str, str], seed: int) -> MadeWorkload:
-    notes, deal = Notes(skip_bad=options.skip_bad_rows), Deal(AZURE_WEIGHTS, options.sessions, seed)
+    notes, deal = Notes(skip_bad=options.skip_bad_rows), Deal(_mix(options.mix), options.sessions, seed)
     length = inf if options.length is None else options.length
     calls = within(read_trace(trace, notes, options.format), options.start, length)
     first = next(calls, None)
@@ -106,7 +146,7 @@ def _traced(options: WorkloadOptions, trace: Path, overrides: Mapping[str, str],
         notes.remark(f"Pauses of a session are cut to at most {options.max_think:g} s.")
     else:
         workload = timed_workload(name, calls, deal, requests=options.requests)
-    named = [model for model in workload.models if model not in AZURE_WEIGHTS or not deal.used]
+    named = [model for model in workload.models if model not in deal.weights or not deal.used]
     models = model_map(named, LOCAL_MODELS, overrides) if named else {}
     workload = mapped(workload, {**{model: model for model in workload.models}, **models})
     sentences = (*workload.assumptions, *notes.sentences(), *([deal.sentence()] if deal.used else []))
