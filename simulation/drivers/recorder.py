@@ -9,16 +9,16 @@
     recorder.write(Path("trace.jsonl"))
 
 As an observer of the manager it sees when each request was made; the watched adapter sees the answer and its usage. A request and its
-call are matched by the task that makes both. Dependencies are inferred from the times, as for spans.
+call are matched by their context (:mod:`contextvars`). Dependencies are inferred from the times, as for spans.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import trio
 
@@ -45,13 +45,13 @@ class TraceRecorder:
 
     def __init__(self) -> None:
         self.notes = Notes()
-        self._asked: WeakKeyDictionary[trio.lowlevel.Task, float] = WeakKeyDictionary()
+        self._asked: ContextVar[list[float]] = ContextVar("asked")  # inherited by the task that reads the answer
         self._spans: list[tuple[float, float, TraceCall]] = []
 
     def __call__(self, transition: Transition) -> None:
         """Take notice of a transition: a new request belongs to the task that makes it."""
         if transition.machine == "request" and transition.source == "new":
-            self._asked[trio.lowlevel.current_task()] = transition.time
+            self._asked.set([transition.time])
 
     def watched(self, factory: AdapterFactory) -> AdapterFactory:
         """Return a factory whose adapters are those of ``factory``, with their calls recorded."""
@@ -64,8 +64,9 @@ class TraceRecorder:
         return make
 
     def asked_at(self) -> float:
-        """When the current task made the request whose call begins now; now, where that is not known."""
-        return self._asked.pop(trio.lowlevel.current_task(), trio.current_time())
+        """When the request was made whose first call begins now; now, where that is not known."""
+        asked = self._asked.get([])
+        return asked.pop() if asked else trio.current_time()
 
     def add(self, asked: float, call: TraceCall) -> None:
         """Keep ``call``, which was asked for at ``asked`` and ends now."""
