@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ..analysis.comparison import PolicyComparison, PolicyRun
-from .gantt import draw_residency, residency_legend
 from .figures import plain_text, saved
+from .gantt import draw_residency, residency_legend
 from .palette import PALETTE, model_colours
 
 __all__ = ["draw_comparison", "load_title"]

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .compare_plots import draw_comparison, load_title
-from ..analysis.comparison import RATIOS, PolicyComparison, Limit, PolicyRun, Spread, ratios
 from statemachine.policies.names import BASELINE
-from .page import Origin, write_page
+
+from ..analysis.comparison import RATIOS, Limit, PolicyComparison, PolicyRun, Spread, ratios
 from ..workloads.workload import Workload
+from .compare_plots import draw_comparison, load_title
+from .page import Origin, write_page
 
 __all__ = ["COLUMNS", "Compared", "aligned", "tables", "write_comparison"]
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ..drivers.record import CallRecord, Interval, ResidencyState
 from .palette import model_colours, tint
-from ..drivers.record import Interval, CallRecord, ResidencyState
 
 __all__ = ["draw_residency", "gantt", "residency_legend"]
 

@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from ..drivers.manager import Replay
 from ..analysis.metrics import Summary, table
-from .replay_plots import draw_all
+from ..drivers.manager import Replay
 from ..drivers.record import json_lines
 from ..workloads.workload import Workload
+from .replay_plots import draw_all
 
 __all__ = ["Origin", "write_page", "write_report"]
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from .gantt import gantt
 from ..analysis.metrics import latencies, queue_lengths
+from ..drivers.record import CallRecord, Interval
 from .figures import plain_text, saved
+from .gantt import gantt
 from .palette import PALETTE, model_colours
-from ..drivers.record import Interval, CallRecord
 
 __all__ = ["draw_all", "latency_cdf", "queue_length"]
 

@@ -10,10 +10,11 @@ from typing import Final
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from statemachine.policies.names import BASELINE
+
+from ..analysis.verdicts import MEASURES, Cell, ratio
 from .figures import plain_text, saved
 from .palette import PALETTE
-from statemachine.policies.names import BASELINE
-from ..analysis.verdicts import MEASURES, Cell, ratio
 
 __all__ = ["draw_study"]
 

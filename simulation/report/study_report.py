@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from .compare_report import aligned
 from statemachine.policies.names import BASELINE
-from .page import Origin, write_page
+
 from ..analysis.verdicts import MEASURES, TAILS, Cell, batches, equals, gaps_closed, mixed, ratio, verdicts
+from .compare_report import aligned
+from .page import Origin, write_page
 from .study_plots import draw_study
 
 __all__ = ["study_tables", "write_study"]
