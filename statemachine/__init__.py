@@ -41,10 +41,12 @@ from .errors import (
     UnknownProviderError,
     WrongEventLoopError,
 )
+from .manager.asyncio_side import AsyncioLease, AsyncioProviderManager, AsyncioReasoningEngine
 from .manager.engine import AnswerStream, ReasoningEngine
 from .manager.lease import Lease
 from .manager.manager import ProviderManager
 from .manager.observing import Observer
+from .manager.sync_side import SyncLease, SyncProviderManager, SyncReasoningEngine
 from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Pause, Policy
 from .threads.agent import AgentCore, AgentFactory, InstanceConfig, create_instance
 from .threads.record import SecretRef
@@ -66,6 +68,9 @@ __all__ = [
     "AgentCore",
     "AgentFactory",
     "AnswerStream",
+    "AsyncioLease",
+    "AsyncioProviderManager",
+    "AsyncioReasoningEngine",
     "AuthenticationError",
     "BasePolicy",
     "Bound",
@@ -109,6 +114,9 @@ __all__ = [
     "Statistics",
     "StoppableAdapter",
     "StreamEvent",
+    "SyncLease",
+    "SyncProviderManager",
+    "SyncReasoningEngine",
     "ThreadContext",
     "ThreadStoreError",
     "ToolCall",

@@ -118,8 +118,8 @@ class WrongEventLoopError(ProviderManagerError, RuntimeError):
     def __init__(self, message: str | None = None) -> None:
         super().__init__(
             message
-            or "this library runs on trio: start the program with trio.run(main), not asyncio.run(main()); "
-            "from asyncio, use statemachine.manager.bridge"
+            or "a ProviderManager runs on trio: start the program with trio.run(main), or take the bridge, see docs/asyncio.md: "
+            "AsyncioProviderManager in an asyncio program, SyncProviderManager in plain code"
         )
 
 

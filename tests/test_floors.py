@@ -96,8 +96,11 @@ FLOORS: dict[str, list[set[str]]] = {
         {"at_work", "broken", "expected", "faults", "observing", "refusal", "running"},
         {"worker", "lease"},
         {"acquiring", "reading"},
-        {"manager"},
-        {"engine"},
+        {"manager", "background"},
+        {"engine", "bridge"},
+        {"hosting"},
+        {"bridged"},
+        {"asyncio_side", "sync_side"},
         {"__init__"},
     ],
     "statemachine/threads": [

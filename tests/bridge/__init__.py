@@ -1,0 +1,1 @@
+"""The bridge: managers in asyncio programs and in plain threads."""
