@@ -247,9 +247,9 @@ class ProviderManager:
         check_wait(timeout)
         check_agent(agent)
         check_priority(priority)
+        check_trio()
         if not self._entered:
             raise ManagerClosedError("the manager has not been entered")
-        check_trio()
         return self._resolve(runtime_config)
 
     def _ask(self, ticket: int, demand: Demand, timeout: float | None, agent: str | None, priority: int) -> _Asker:
