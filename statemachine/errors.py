@@ -81,6 +81,7 @@ def _rebuilt(
 ) -> ProviderManagerError:
     """The error again, without calling its constructor, which takes other arguments than those of the message."""
     error = kind.__new__(kind, *arguments)
+    error.args = arguments  # OSError, the base of TimeoutError, leaves them to its constructor
     error.__dict__.update(data)
     return error
 

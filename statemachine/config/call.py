@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..checks import check_agent, check_bool, check_priority, check_wait, option_names, shown
 from ..errors import AdapterError, ConfigurationError
+from ..frozen import freeze
 from .identity import copy_options
 from .runtime import RuntimeProviderConfig
 
@@ -80,8 +81,9 @@ class CallOptions:
         check_agent(self.agent)
         check_priority(self.priority)
         check_wait(self.timeout)
-        object.__setattr__(self, "parameters", copy_options(self.parameters, "parameters"))
-        object.__setattr__(self, "tools", tuple(copy_options(tool, f"tools[{i}]") for i, tool in enumerate(self.tools)))
+        object.__setattr__(self, "parameters", freeze(copy_options(self.parameters, "parameters")))
+        tools = tuple(freeze(copy_options(tool, f"tools[{i}]")) for i, tool in enumerate(self.tools))
+        object.__setattr__(self, "tools", tools)
 
     def __repr__(self) -> str:
         return f"CallOptions({self.provider_config!r}, parameters: {option_names(self.parameters)}, {len(self.tools)} tools)"

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from ..checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
 from ..errors import ConfigurationError, UnknownProviderError
+from ..frozen import freeze
 from ..policies import Gated, Policy, PolicyFactory
 from .adapter import AdapterConfig, AdapterFactory
 from .identity import copy_options, public_url, short
@@ -30,6 +31,9 @@ class Unset:
 
     def __repr__(self) -> str:
         return "UNSET"
+
+    def __reduce__(self) -> str:
+        return "UNSET"  # there is one, in every process
 
 
 UNSET: Final = Unset()
@@ -90,7 +94,7 @@ class ProviderConfig:
             raise ConfigurationError(
                 "parallel", "must be 1 for an API provider: raise its limit instead", repr(self.parallel)
             )
-        object.__setattr__(self, "base_options", copy_options(self.base_options, "base_options"))
+        object.__setattr__(self, "base_options", freeze(copy_options(self.base_options, "base_options")))
 
     def __repr__(self) -> str:
         kind = "local" if self.is_local else "API"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..checks import check_name, option_names
+from ..frozen import freeze
 from .identity import copy_options, short, signature
 
 __all__ = ["RuntimeProviderConfig"]
@@ -29,7 +30,7 @@ class RuntimeProviderConfig:
         check_name("provider_name", self.provider_name)
         check_name("model_id", self.model_id)
         options = copy_options(self.adapter_options, "adapter_options")
-        object.__setattr__(self, "adapter_options", options)
+        object.__setattr__(self, "adapter_options", freeze(options))
         object.__setattr__(self, "config_signature", signature(self.provider_name, self.model_id, options))
 
     def __eq__(self, other: object) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from ..frozen import FrozenDict
 from .coordinator import Coordinator
 from .counters import Counters, ModelUsage
 from .index import Pool
@@ -90,9 +90,7 @@ def statistics(coordinator: Coordinator) -> Statistics:
     if config.local_scope == "all" and any(p.is_local for p in config.available_providers):
         slots.setdefault("local", SlotStatistics("vacant", None, None, 0, 0, 0))
     tally = coordinator.tally
-    return Statistics(
-        MappingProxyType(providers), MappingProxyType(slots), tally.counters(), MappingProxyType(tally.usage())
-    )
+    return Statistics(FrozenDict(providers), FrozenDict(slots), tally.counters(), FrozenDict(tally.usage()))
 
 
 def _slot(pool: Pool) -> SlotStatistics:

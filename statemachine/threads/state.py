@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import trio
@@ -17,6 +16,7 @@ import trio
 from ..checks import check_bool, check_callable, check_name
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError
+from ..frozen import FrozenDict
 from .record import SecretRef, SecretSource, decode, encode
 from .store import SQLiteStore
 
@@ -139,7 +139,7 @@ class StateManager:
                 missing += [ref for ref, part in zip(record.left_out, parts, strict=True) if part is None]
             else:
                 config[key] = record.completed(parts)
-        return ThreadContext(thread_id, MappingProxyType(config), tuple(missing))
+        return ThreadContext(thread_id, FrozenDict(config), tuple(missing))
 
     async def runtime_provider_config(self, thread_id: str) -> RuntimeProviderConfig | None:
         """The provider that the thread uses now; None if it was never set. (For ReasoningEngine.)

@@ -9,7 +9,6 @@ import pickle
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -43,7 +42,9 @@ from statemachine import (
 SECRET = "hunter2-in-every-option"
 OPTIONS = {"api_key": SECRET, "deep": {"list": [SECRET, (1, 2.5, None)]}}
 RUNTIME = RuntimeProviderConfig("local", "m", OPTIONS)
-CALL = CallOptions(RUNTIME, parameters={"temperature": 0, "stop": ["x"]}, tools=[{"type": "function"}], timeout=math.inf)
+CALL = CallOptions(
+    RUNTIME, parameters={"temperature": 0, "stop": ["x"]}, tools=[{"type": "function"}], timeout=math.inf
+)
 PROVIDER = ProviderConfig("local", FakeAdapter, is_local=True, base_options={"api_token": SECRET})
 CONFIG = ProviderManagerConfig([PROVIDER], on_conflict="wait", policy=statemachine.Fifo)
 
@@ -64,7 +65,9 @@ def made(kind: type[ProviderManagerError]) -> ProviderManagerError:
     """An error of ``kind``, with everything that it can carry."""
     wanted = inspect.signature(kind.__init__).parameters
     if issubclass(kind, AdapterError):
-        return kind("it went wrong", retryable=True, broken=True, status=503, type="t", code="c", param="p", retry_after=2.5)
+        return kind(
+            "it went wrong", retryable=True, broken=True, status=503, type="t", code="c", param="p", retry_after=2.5
+        )
     if issubclass(kind, ContentionError):
         return kind("it went wrong", requested="a/b#1", holder="c/d#2", limit=3, waited=1.5)
     named = {name: ARGUMENTS[name] for name in wanted if name in ARGUMENTS}
@@ -87,13 +90,21 @@ def values() -> list[Any]:
             lease = await manager.get_adapter(RuntimeProviderConfig("local", "m", {"token_seconds": 0}))
             picture = manager.statistics()
             lease.release()
-        return [picture, *picture.providers.values(), *picture.slots.values(), picture.counters, picture.models["m"], seen[0], seen[3]]
+        return [
+            picture,
+            *picture.providers.values(),
+            *picture.slots.values(),
+            picture.counters,
+            picture.models["m"],
+            seen[0],
+            seen[3],
+        ]
 
     return [
         *trio.run(main), RUNTIME, CALL, PROVIDER, CONFIG, InstanceConfig(CONFIG), AdapterConfig("p", "m", OPTIONS),
         CONFIG.resolve(RUNTIME), StreamEvent("token", "hi"), StreamEvent("tool_call", ToolCall(1, "id", "f", "{}")),
         StreamEvent("metadata", {"usage": {"tokens": 1}}), ToolCall(0), ForwardRequest("POST", "/v1?x=1", (("a", "b"),), b"{}"),
-        SecretRef("t", "k", ("a", 0)), ThreadContext("t", MappingProxyType({"k": [1], "runtime_provider_config": RUNTIME}), ()),
+        SecretRef("t", "k", ("a", 0)), ThreadContext("t", {"k": [1], "runtime_provider_config": RUNTIME}, ()),
     ]  # fmt: skip
 
 
@@ -158,3 +169,36 @@ async def test_r20_what_is_bound_to_its_run_says_so() -> None:
 async def _no_bytes() -> Any:
     if False:
         yield b""
+
+
+# ---- R10: what is frozen cannot be changed ----
+
+
+@pytest.mark.parametrize("value", [RUNTIME.adapter_options, PROVIDER.base_options, CALL.parameters, CALL.tools[0]])
+@pytest.mark.parametrize("travel", [*TRAVELS, lambda value: value])
+def test_r10_options_are_read_only_at_every_depth(value: Any, travel: Callable[[Any], Any]) -> None:
+    mapping = travel(value)
+    for change in (
+        lambda: mapping.update(api_key="b"),
+        lambda: mapping.__setitem__("api_key", "b"),
+        lambda: mapping.setdefault("new", 1),
+        lambda: mapping.pop(next(iter(mapping))),
+        lambda: mapping.clear(),
+        lambda: mapping.__ior__({"a": 1}),
+    ):
+        with pytest.raises(TypeError, match="read-only"):
+            change()
+    assert travel(value) == value
+
+
+def test_r10_so_are_lists_and_mappings_in_them() -> None:
+    inner = RUNTIME.adapter_options["deep"]
+    for change in (
+        lambda: inner.update(a=1),
+        lambda: inner["list"].append(1),
+        lambda: inner["list"].__setitem__(0, 1),
+        lambda: inner["list"].sort(),
+        lambda: inner["list"].__iadd__([1]),
+    ):
+        with pytest.raises(TypeError, match="read-only"):
+            change()

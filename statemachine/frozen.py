@@ -1,0 +1,45 @@
+"""Dicts and lists that cannot be changed any more, for values that others rely on. They compare, print as JSON, and travel as usual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+__all__ = ["FrozenDict", "FrozenList", "freeze"]
+
+
+def freeze(value: Any) -> Any:
+    """A copy of ``value`` that is read-only at every depth: of mappings, lists and tuples, with everything else as it is."""
+    if isinstance(value, Mapping):
+        return FrozenDict({key: freeze(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return FrozenList(freeze(item) for item in value)
+    if isinstance(value, tuple):
+        return tuple(freeze(item) for item in value)
+    return value
+
+
+def _refuse(self: object, *arguments: object, **named: object) -> NoReturn:
+    raise TypeError("this value is read-only: others rely on it; make a changed copy")
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that cannot be changed. Copies of it are frozen, too; ``dict(frozen)`` is not."""
+
+    __slots__ = ()
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self),)
+
+
+class FrozenList(list[Any]):
+    """A list that cannot be changed. Copies of it are frozen, too; ``list(frozen)`` is not."""
+
+    __slots__ = ()
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenList, (list(self),)
