@@ -178,14 +178,15 @@ async def _no_bytes() -> Any:
 @pytest.mark.parametrize("travel", [*TRAVELS, lambda value: value])
 def test_r10_options_are_read_only_at_every_depth(value: Any, travel: Callable[[Any], Any]) -> None:
     mapping = travel(value)
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: mapping.update(api_key="b"),
         lambda: mapping.__setitem__("api_key", "b"),
         lambda: mapping.setdefault("new", 1),
         lambda: mapping.pop(next(iter(mapping))),
         lambda: mapping.clear(),
         lambda: mapping.__ior__({"a": 1}),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(TypeError, match="read-only"):
             change()
     assert travel(value) == value
@@ -193,12 +194,13 @@ def test_r10_options_are_read_only_at_every_depth(value: Any, travel: Callable[[
 
 def test_r10_so_are_lists_and_mappings_in_them() -> None:
     inner = RUNTIME.adapter_options["deep"]
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: inner.update(a=1),
         lambda: inner["list"].append(1),
         lambda: inner["list"].__setitem__(0, 1),
         lambda: inner["list"].sort(),
         lambda: inner["list"].__iadd__([1]),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(TypeError, match="read-only"):
             change()
