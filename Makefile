@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack bridge mutation study bench clean
+.PHONY: help install simulate test test-real clients lint types check prove attack bridge conformance mutation study bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ clients: $(STAMP)  ## official clients against the mock LM Studio on loopback: t
 
 bridge: $(STAMP)  ## 2,000 generated asyncio programs, cancelled at any await (about a minute)
 	$(BIN)/python -m tests.bridge.programs --programs 2000
+
+conformance: $(STAMP)  ## the conformance suite against 50 broken and 5 correct adapters, from 20 seeds (about ten minutes)
+	$(BIN)/python -m tests.conformance
 
 mutation: $(STAMP)  ## mutation testing of the core by its own tests (an hour of one core; goes on where it was interrupted); writes docs/mutation.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'

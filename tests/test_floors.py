@@ -135,6 +135,23 @@ FLOORS: dict[str, list[set[str]]] = {
         {"serve"},
         {"__init__"},
     ],
+    "adapters/conformance": [
+        {"program", "faults", "observe"},
+        {"subject"},
+        {"trace"},
+        {"model"},
+        {"judging_life"},
+        {"judging_calls", "judging_errors"},
+        {"asking"},
+        {"managed"},
+        {"run"},
+        {"rules"},
+        {"report", "strategy"},
+        {"check"},
+        {"suite", "command"},
+        {"collecting"},
+        {"__init__"},
+    ],
 }
 PACKAGES = ["statemachine", "adapters", "simulation", "benchmarks"]  # likewise
 PURE = {name for floor in FLOORS["statemachine"][:6] for name in floor}

@@ -1,0 +1,37 @@
+"""A conformance suite for adapters, anybody's: rules, programs that Hypothesis draws, and a verdict for each rule.
+
+    python -m adapters conformance mypackage.adapter:factory     # a table, and the shortest program that breaks a rule
+    pytest --conformance mypackage.adapter:factory               # each rule as a test, without a file
+    check(factory).table()                                       # in Python
+    class TestMine(AdapterConformance): subject = MySubject      # in a test file
+
+``docs/conformance.md`` tells how an adapter declares what it can do, and opens a back door to its server.
+"""
+
+from __future__ import annotations
+
+from .check import check, replay
+from .program import Agents, Call, Program, Shutdown, Start, Together, Visit
+from .report import Report, Verdict
+from .rules import RULES, Rule
+from .subject import Capabilities, Subject
+from .suite import AdapterConformance
+
+__all__ = [
+    "RULES",
+    "AdapterConformance",
+    "Agents",
+    "Call",
+    "Capabilities",
+    "Program",
+    "Report",
+    "Rule",
+    "Shutdown",
+    "Start",
+    "Subject",
+    "Together",
+    "Verdict",
+    "Visit",
+    "check",
+    "replay",
+]

@@ -1,0 +1,55 @@
+"""The protocol as a small machine: where an adapter is in its life, after each operation.
+
+::
+
+    new ──start──> ready ──shutdown──> down ──start──> undefined
+     │               │ ^
+     │ start fails   │ └ calls, whole, failed or cancelled
+     v               v a call's error says that the instance is broken, or the model was taken away
+    failed          lost
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from .faults import FAULTS
+from .program import Shutdown, Start
+from .trace import Phase, Run, Step
+
+__all__ = ["next_phase", "takes_calls", "told_to_fail"]
+
+_TAKES_MODEL: Final = ("evicted",)
+
+
+def next_phase(step: Step, told: Collection[str]) -> Phase:
+    """Where the adapter is after ``step``. ``told`` has the optional methods of the adapter."""
+    if isinstance(step.operation, Start):
+        return _after_start(step, has_start="start" in told)
+    if isinstance(step.operation, Shutdown):
+        return "down" if "shutdown" in told else step.phase
+    broken = any(getattr(error, "broken", False) is True for error in step.failures)
+    if step.phase in ("new", "ready") and (broken or step.fault in _TAKES_MODEL or step.overdue):
+        return "lost"
+    return step.phase
+
+
+def _after_start(step: Step, *, has_start: bool) -> Phase:
+    if step.phase == "new":
+        well = step.completed and not told_to_fail(step)
+        return "ready" if well or not has_start else "failed"
+    if step.phase == "ready":
+        return "ready" if step.completed else "undefined"
+    return "undefined" if step.phase == "down" else step.phase
+
+
+def takes_calls(run: Run, step: Step) -> bool:
+    """Whether a call in this step is promised an answer."""
+    return step.phase == "ready" or (step.phase == "new" and not run.capabilities.needs_start)
+
+
+def told_to_fail(step: Step, names: Sequence[str] | None = None) -> bool:
+    """Whether the server does wrong in this step in a way that must fail it (``names``: one of these ways)."""
+    fault = None if step.fault is None else FAULTS[step.fault]
+    return fault is not None and fault.fails and (names is None or fault.name in names)

@@ -1,0 +1,95 @@
+"""What can be seen of this process: tasks, sockets, how long the event loop is held up, and what is logged."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+__all__ = ["LoopWatch", "captured_log", "captured_warnings", "socket_count", "task_names"]
+
+
+class LoopWatch(trio.abc.Instrument):
+    """Measures each step of each task, in real seconds: nothing else can run meanwhile."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._began = 0.0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began = time.perf_counter()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.longest = max(self.longest, time.perf_counter() - self._began)
+
+
+def task_names(own: trio.lowlevel.Task) -> frozenset[str]:
+    """The tasks below ``own``, and trio's system tasks, which an adapter may have added to. Other tasks of the run are not its."""
+    root = trio.lowlevel.current_root_task()
+    ancestor = own
+    while ancestor.parent_nursery is not None and ancestor.parent_nursery.parent_task is not root:
+        ancestor = ancestor.parent_nursery.parent_task
+    others = [] if root is None else [task for nursery in root.child_nurseries for task in nursery.child_tasks]
+    found = [task for task in others if task is not ancestor]
+    return frozenset(f"{task.name}#{id(task):x}" for task in [*found, *_below(own)])
+
+
+def _below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            yield child
+            yield from _below(child)
+
+
+def socket_count() -> int | None:
+    """How many sockets this process has open. None where the system does not tell."""
+    try:
+        descriptors = os.listdir("/dev/fd")
+    except OSError:
+        return None
+    return sum(map(_is_socket, descriptors))
+
+
+def _is_socket(descriptor: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(int(descriptor)).st_mode)
+    except OSError:  # closed meanwhile: that of the listing itself
+        return False
+
+
+class _Collector(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.DEBUG)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+
+@contextmanager
+def captured_log(lines: list[str]) -> Iterator[None]:
+    """Adds every line that is logged in here, at any level, to ``lines``."""
+    root = logging.getLogger()
+    collector, level = _Collector(lines), root.level
+    root.addHandler(collector)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(collector)
+
+
+@contextmanager
+def captured_warnings(texts: list[str]) -> Iterator[None]:
+    """Adds what is left to the garbage collector in here, as Python and trio warn of it, to ``texts``."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    texts += [str(each.message) for each in caught if issubclass(each.category, (ResourceWarning, RuntimeWarning))]
