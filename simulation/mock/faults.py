@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from statemachine.checks import check_count, check_word
 
-__all__ = ["BrokenStream", "CannedAnswer", "Faults", "StreamFault"]
+__all__ = ["STREAM_FAULTS", "BrokenStream", "CannedAnswer", "Faults", "StreamFault"]
 
 StreamFault: TypeAlias = Literal["error", "named_error", "truncate", "drop", "stall", "crash"]
 """``error``: a ``data: {"error": ...}`` frame ends the stream; ``named_error``: an ``event: error`` frame does, as in older
@@ -16,7 +16,7 @@ builds; ``truncate``: the body ends properly, without a closing chunk or ``[DONE
 more comes until the client leaves or the model is unloaded; ``crash``: the instance is gone, and every answer that it makes ends in
 an error."""
 
-_STREAM_FAULTS: Final[tuple[str, ...]] = get_args(StreamFault)
+STREAM_FAULTS: Final[tuple[str, ...]] = get_args(StreamFault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Faults:
 
         ``message`` is for the kinds that send one. Raises ConfigurationError.
         """
-        check_word("how", how, _STREAM_FAULTS)
+        check_word("how", how, STREAM_FAULTS)
         check_count("after_chunks", after_chunks, least=0)
         self._streams.append(BrokenStream(how, after_chunks, message))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from hashlib import sha1
 from typing import Any, Final, Never, TypeAlias
 
@@ -15,6 +16,7 @@ __all__ = ["Body", "BodyError", "ClientGoneError", "EventStream", "frame", "json
 Body: TypeAlias = dict[str, Any]
 
 MAX_BODY_BYTES: Final = 64 * 2**20
+TOO_LARGE: Final = f"the body must have at most {MAX_BODY_BYTES} bytes"
 
 
 class ClientGoneError(Exception):
@@ -33,12 +35,16 @@ async def read_json(request: Request) -> object:
     """The request's body, from JSON. Raises BodyError and ClientGoneError."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise BodyError(415, "the body must be JSON")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and (len(length) > 15 or int(length) > MAX_BODY_BYTES):
+        raise BodyError(413, TOO_LARGE)
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                raise BodyError(413, f"the body must have at most {MAX_BODY_BYTES} bytes")
+        async with aclosing(request.stream()) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise BodyError(413, TOO_LARGE)
     except ClientDisconnect:
         raise ClientGoneError from None
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .catalogue import DOWNLOADED, DownloadedModel
+from .catalogue import DOWNLOADED, DownloadedModel, described
 from .server import MockLMStudio
 from .settings import Settings
 
-__all__ = ["DOWNLOADED", "DownloadedModel", "MockLMStudio", "Settings"]
+__all__ = ["DOWNLOADED", "DownloadedModel", "MockLMStudio", "Settings", "described"]

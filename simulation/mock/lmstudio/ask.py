@@ -11,9 +11,10 @@ from simulation.timing.latency import token_count
 from . import errors
 from .fields import HUGE
 
-__all__ = ["PROMPT_TOKENS_HEADER", "Ask", "Tool", "Turn", "chosen_tools", "prompt_tokens", "text_of"]
+__all__ = ["MOST_TOOLS", "PROMPT_TOKENS_HEADER", "Ask", "Tool", "Turn", "chosen_tools", "prompt_tokens", "text_of"]
 
 PROMPT_TOKENS_HEADER: Final = "x-mock-prompt-tokens"
+MOST_TOOLS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,18 +92,18 @@ def invalid_type(param: str, expected: str) -> Refusal:
 
 def unrecognized_keys(keys: Iterable[str]) -> Refusal:
     """Members that the endpoint does not know."""
-    names = ", ".join(f"'{key[:100]}'" for key in list(keys)[:20])
+    names = ", ".join(f"'{_short(key)}'" for key in list(keys)[:20])
     return _native(400, "invalid_request", f"Unrecognized key(s) in object: {names}", code="unrecognized_keys")
 
 
 def not_downloaded(model: str) -> Refusal:
     """A load of a model that is not there."""
-    return _native(404, "model_not_found", f"Model {model} not found in downloaded models")
+    return _native(404, "model_not_found", f"Model {_short(model)} not found in downloaded models")
 
 
 def not_downloadable(model: str) -> Refusal:
     """A download of a model that is not to be had; the real server's words are not published."""
-    return _native(404, "model_not_found", f"Model {model} not found")
+    return _native(404, "model_not_found", f"Model {_short(model)} not found")
 
 
 def load_failed(status: int, message: str) -> Refusal:
@@ -113,17 +113,17 @@ def load_failed(status: int, message: str) -> Refusal:
 
 def instance_not_loaded(instance_id: str) -> Refusal:
     """An unload of what is not loaded."""
-    return _native(404, "model_not_found", f"Model with instance identifier '{instance_id}' is not loaded.")
+    return _native(404, "model_not_found", f"Model with instance identifier '{_short(instance_id)}' is not loaded.")
 
 
 def job_not_found(job_id: str) -> Refusal:
     """The status of a download that was never begun."""
-    return _native(404, "job_not_found", f"Download job {job_id} not found")
+    return _native(404, "job_not_found", f"Download job {_short(job_id)} not found")
 
 
 def unknown_response(response_id: str) -> Refusal:
     """A conversation is to go on from an answer that is not stored; the real server's words are not published."""
-    text = f"Response {response_id} not found"
+    text = f"Response {_short(response_id)} not found"
     return _native(404, "invalid_request", text, code="response_not_found", param="previous_response_id")
 
 
@@ -132,7 +132,7 @@ def unknown_response(response_id: str) -> Refusal:
 
 def invalid_model(status: int, name: str, models: Iterable[str]) -> Refusal:
     """A model that is not there."""
-    text = f'Invalid model identifier "{name}". Please specify a valid downloaded model (e.g., {", ".join(models)}).'
+    text = f'Invalid model identifier "{_short(name)}". Please specify a valid downloaded model (e.g., {", ".join(models)}).'
     return _openai(text, status, param="model", code="model_not_found")
 
 
@@ -145,7 +145,7 @@ def no_models_loaded(status: int, *, flat: bool) -> Refusal:
 def several_models_loaded(status: int, name: str, loaded: Iterable[str]) -> Refusal:
     """A name that is none of the loaded models', in old versions."""
     models = "\n".join(loaded)
-    text = f'Model "{name}" not found. Please specify a valid model.\n\nYour models:\n\n{models}'
+    text = f'Model "{_short(name)}" not found. Please specify a valid model.\n\nYour models:\n\n{models}'
     return _openai(text, status, param="model", code="model_not_found")
 
 
@@ -156,7 +156,7 @@ def cannot_answer(kind: str) -> Refusal:
 
 def jit_load_failed(model: str, message: str) -> Refusal:
     """A request whose model could not be loaded."""
-    return _openai(f'Failed to load model "{model}". Error: {message}', param="model")
+    return _openai(f'Failed to load model "{_short(model)}". Error: {message}', param="model")
 
 
 def engine_error(message: str, status: int = 400) -> Refusal:
@@ -172,6 +172,11 @@ def context_overflow(prompt_tokens: int, context_length: int) -> Refusal:
         " shorter input."
     )
     return Refusal(400, {"error": text})
+
+
+def _short(name: str) -> str:
+    """A name that a request gave, as far as it is repeated."""
+    return name if len(name) <= 200 else f"{name[:200]}..."
 
 
 def _native(status: int, type_: str, message: str, **more: str) -> Refusal:

@@ -81,9 +81,10 @@ class Fields:
         value = self.body.get(name)
         return [] if value is None else list(self._check(name, isinstance(value, list), "an array"))
 
-    def objects(self, name: str) -> list[Fields]:
-        """A list of objects."""
+    def objects(self, name: str, most: int = HUGE) -> list[Fields]:
+        """A list of at most ``most`` objects."""
         items = self.array(name)
+        self._check(name, len(items) <= most, f"an array of at most {most} objects")
         self._check(name, all(isinstance(item, Mapping) for item in items), "an array of objects")
         return [Fields(item, f"{self._within}{name}[{index}].") for index, item in enumerate(items)]
 

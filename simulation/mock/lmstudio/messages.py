@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
-from .ask import Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .ask import MOST_TOOLS, Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
 from .errors import Refusal
 from .fields import Fields
 from .memory import Memory
@@ -36,7 +36,10 @@ def parse_message(fields: Fields, headers: Mapping[str, str], memory: Memory) ->
         *([Turn("system", system)] if system else []),
         *(turn for message in fields.objects("messages") for turn in _turns(message)),
     )
-    tools = tuple(Tool(tool.required_string("name"), tool.body.get("input_schema")) for tool in fields.objects("tools"))
+    tools = tuple(
+        Tool(tool.required_string("name"), tool.body.get("input_schema"))
+        for tool in fields.objects("tools", MOST_TOOLS)
+    )
     return Ask(
         model=model,
         turns=turns,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
-from .ask import Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .ask import MOST_TOOLS, Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
 from .errors import Refusal
 from .fields import Fields
 from .memory import Memory
@@ -39,7 +39,7 @@ def parse_chat(fields: Fields, headers: Mapping[str, str], memory: Memory) -> As
     model = fields.required_string("model")
     fields.required("messages")
     turns = tuple(map(_turn, fields.objects("messages")))
-    tools = parse_tools(tool.object("function") for tool in fields.objects("tools"))
+    tools = parse_tools(tool.object("function") for tool in fields.objects("tools", MOST_TOOLS))
     return Ask(
         model=model,
         turns=turns,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, Literal, TypeAlias
 
 from simulation.timing.latency import CHARACTERS_PER_TOKEN
@@ -62,9 +63,9 @@ def _choice(
     full: StopReason = "maxPredictedTokensReached" if most == ask.most_tokens else "contextLengthReached"
     ending = Ending("eosFound")
     if ask.calls:
-        pieces, ending = _calls(ask), Ending("toolCalls")
+        pieces, ending = list(islice(_calls(ask), most + 1)), Ending("toolCalls")
     elif ask.schema is not None:
-        pieces = _split(json.dumps(example(ask.schema)))
+        pieces = list(islice(_split(json.dumps(example(ask.schema))), most + 1))
     else:
         wanted = DEFAULT_TOKENS if ask.most_tokens is None else most
         pieces = [Piece(word) for word in made_up_tokens(wanted, *origin, *([number] if number else []))]
@@ -78,13 +79,11 @@ def _choice(
     return [piece._replace(choice=number) for piece in pieces], ending
 
 
-def _calls(ask: Ask) -> list[Piece]:
+def _calls(ask: Ask) -> Iterator[Piece]:
     """The arguments of each call, in pieces."""
-    return [
-        Piece(piece.text, "call", call=index)
-        for index, tool in enumerate(ask.calls)
-        for piece in _split(json.dumps(example(tool.parameters)))
-    ]
+    for index, tool in enumerate(ask.calls):
+        for piece in _split(json.dumps(example(tool.parameters))):
+            yield Piece(piece.text, "call", call=index)
 
 
 def _with_reasoning(pieces: list[Piece], *, plain: bool) -> list[Piece]:
@@ -112,5 +111,6 @@ def _stopped(pieces: list[Piece], ending: Ending, stop: tuple[str, ...]) -> tupl
     return kept, Ending("stopStringFound", word)
 
 
-def _split(text: str) -> list[Piece]:
-    return [Piece(text[at : at + CHARACTERS_PER_TOKEN]) for at in range(0, len(text), CHARACTERS_PER_TOKEN)]
+def _split(text: str) -> Iterator[Piece]:
+    for at in range(0, len(text), CHARACTERS_PER_TOKEN):
+        yield Piece(text[at : at + CHARACTERS_PER_TOKEN])

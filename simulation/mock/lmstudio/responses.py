@@ -11,7 +11,7 @@ from typing import Any, Final
 from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
-from .ask import Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .ask import MOST_TOOLS, Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
 from .errors import Refusal
 from .fields import Fields
 from .memory import Memory
@@ -48,7 +48,7 @@ def parse_response(fields: Fields, headers: Mapping[str, str], memory: Memory) -
     )
     tools = tuple(
         Tool(tool.required_string("name"), tool.body.get("parameters"))
-        for tool in fields.objects("tools")
+        for tool in fields.objects("tools", MOST_TOOLS)
         if tool.string("type", "function") == "function"
     )
     return Ask(
