@@ -1,0 +1,77 @@
+"""The answer to one client, over ASGI: comments while it waits, then the server's bytes, or a problem in the client's dialect.
+
+The head is sent once, as late as possible: with the first comment, with the server's answer, or with a problem. After that a
+problem can only be told inside the stream.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from .dialects import Dialect
+from .problems import Problem
+
+__all__ = ["Answer", "Receive", "Send"]
+
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Answer:
+    """``streams``: whether the client asked for a stream. ``status`` is what was sent, None before the head."""
+
+    def __init__(self, send: Send, dialect: Dialect, *, streams: bool = False) -> None:
+        self.dialect = dialect
+        self.streams = streams
+        self.status: int | None = None
+        self._send = send
+        self._ended = False
+
+    @property
+    def takes_comments(self) -> bool:
+        """Whether a comment may be sent: only into a stream whose clients skip comments."""
+        return self.streams and self.dialect.comments and not self._ended
+
+    async def comment(self, text: str) -> None:
+        """Send one comment line, and before it the head of a stream if there is none yet."""
+        if self.status is None:
+            headers = {"Content-Type": self.dialect.stream_type, "Cache-Control": "no-cache"}
+            await self.start(200, headers.items())
+        line = "".join(character if character.isprintable() else "?" for character in text)
+        await self.piece(f": {line}\n\n".encode())
+
+    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Send the head."""
+        assert self.status is None, "there is one head"
+        self.status = status
+        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def piece(self, piece: bytes) -> None:
+        """Send bytes of the body."""
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def end(self) -> None:
+        """End the body."""
+        self._ended = True
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def whole(self, status: int, body: object, headers: Mapping[str, str] | None = None) -> None:
+        """Send a whole JSON answer."""
+        content = json.dumps(body).encode()
+        fixed = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(content))}
+        await self.start(status, {**fixed, **(headers or {})}.items())
+        await self.piece(content)
+        await self.end()
+
+    async def problem(self, problem: Problem) -> None:
+        """Tell what went wrong: as a whole answer, or inside the stream that has begun. Nothing can be told after the end."""
+        if self._ended:
+            return
+        if self.status is None:
+            await self.whole(problem.status, self.dialect.body(problem), problem.headers)
+        else:
+            await self.piece(self.dialect.in_stream(problem))
+            await self.end()

@@ -1,0 +1,97 @@
+"""Which models there are, and which provider has the one that a client names.
+
+A name means, in this order: an alias of the configuration; ``PROVIDER/MODEL``; a model that one provider offers. What a provider
+offers is configured, or asked of its server and remembered for a few seconds. Where a server cannot be asked, nothing is known
+about its models, and a name that nobody else offers is tried there: the server has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import trio
+
+from statemachine.errors import AdapterError
+
+from .problems import Problem
+from .reading import RefusedError
+from .settings import GatewaySettings, ProviderSettings
+
+__all__ = ["Catalogue", "ListModels", "OfferedModel"]
+
+FRESH_SECONDS: Final = 5.0
+NAMES_SHOWN: Final = 10
+
+ListModels: TypeAlias = Callable[[ProviderSettings], Awaitable[Sequence[str]]]
+"""Asks a provider's server for its models. Raises AdapterError."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model of one provider. ``name`` is what a client calls it: the model's own name where that is unique."""
+
+    name: str
+    provider: str
+    model: str
+
+
+class Catalogue:
+    """The models of all providers."""
+
+    def __init__(self, settings: GatewaySettings, list_models: ListModels) -> None:
+        self._settings = settings
+        self._list_models = list_models
+        self._known: dict[str, tuple[float, Sequence[str] | None]] = {}
+        self._asking = trio.Lock()
+
+    async def offered(self) -> list[OfferedModel]:
+        """Return every model under the name that finds it, aliases first."""
+        rows = [OfferedModel(alias, *target) for alias, target in self._settings.aliases.items()]
+        found = {provider.name: await self._models(provider) or () for provider in self._settings.providers}
+        names = [name for models in found.values() for name in models]
+        for provider, models in found.items():
+            for model in models:
+                unique = names.count(model) == 1 and model not in self._settings.aliases
+                rows.append(OfferedModel(model if unique else f"{provider}/{model}", provider, model))
+        return rows
+
+    async def find(self, name: str) -> tuple[str, str]:
+        """Return the provider and its model that ``name`` means. Raises RefusedError (404)."""
+        if name in self._settings.aliases:
+            return self._settings.aliases[name]
+        head, slash, tail = name.partition("/")
+        unknown: list[str] = []
+        for provider in self._settings.providers:
+            models = await self._models(provider)
+            if models is None:
+                unknown.append(provider.name)
+            elif name in models:
+                return provider.name, name
+        if slash and tail and head in {provider.name for provider in self._settings.providers}:
+            return head, tail
+        if unknown:
+            return unknown[0], name
+        raise RefusedError(await self._not_found(name))
+
+    async def _models(self, provider: ProviderSettings) -> Sequence[str] | None:
+        """Return what the provider offers; None where its server cannot be asked."""
+        if provider.models is not None:
+            return provider.models
+        async with self._asking:  # one question at a time, and its answer serves all who wait for it
+            now = trio.current_time()
+            asked, models = self._known.get(provider.name, (-FRESH_SECONDS, None))
+            if now - asked >= FRESH_SECONDS:
+                try:
+                    models = tuple(await self._list_models(provider))
+                except AdapterError:
+                    models = None
+                self._known[provider.name] = (trio.current_time(), models)
+            return models
+
+    async def _not_found(self, name: str) -> Problem:
+        names = [row.name for row in await self.offered()]
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        text = f"there is no model of this name; there are: {', '.join(names[:NAMES_SHOWN])}{more}"
+        return Problem(404, "model_not_found", text, param="model")

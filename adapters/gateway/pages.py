@@ -1,0 +1,161 @@
+"""What the gateway answers by itself: lists of models, health, metrics, the status page and its controls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import trio
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route as Path
+
+from statemachine import ProviderManagerError, RuntimeProviderConfig
+
+from .dialects import OPENAI
+from .gateway import Gateway
+from .lists import lm_studio_v0, lm_studio_v1, ollama_ps, ollama_tags, openai_model, openai_models
+from .problems import Problem, problem_of
+from .reading import RefusedError, json_object
+from .status import resident, status
+
+__all__ = ["Pages"]
+
+OLLAMA_VERSION: Final = "0.12.0"
+"""What ``/api/version`` says: the version whose paths are served."""
+EVENT_SECONDS: Final = 0.5
+"""The status page is told anew at most this often."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Pages:
+    """The endpoints. Each is a coroutine method that takes Starlette's request."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def paths(self) -> list[Path]:
+        """Return the paths."""
+        return [
+            Path("/", self._page),
+            Path("/events", self._events),
+            Path("/status", self._status),
+            Path("/metrics", self._metrics),
+            Path("/healthz", self._healthz),
+            Path("/readyz", self._readyz),
+            Path("/safe-to-stop", self._safe_to_stop),
+            Path("/control/load", self._control(self._load), methods=["POST"]),
+            Path("/control/drain", self._control(self._drain), methods=["POST"]),
+            Path("/v1/models", self._openai_models),
+            Path("/v1/models/{name:path}", self._openai_model),
+            Path("/api/tags", self._ollama_tags),
+            Path("/api/ps", self._ollama_ps),
+            Path("/api/version", self._ollama_version),
+            Path("/api/v0/models", self._lm_studio_v0),
+            Path("/api/v1/models", self._lm_studio_v1),
+        ]
+
+    # ---- models ----
+
+    async def _openai_models(self, _: Request) -> Response:
+        return JSONResponse(openai_models(await self._gateway.catalogue.offered()))
+
+    async def _openai_model(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        row = next((row for row in await self._gateway.catalogue.offered() if row.name == name), None)
+        if row is None:
+            return _refused(Problem(404, "model_not_found", "there is no model of this name", param="model"))
+        return JSONResponse(openai_model(row))
+
+    async def _ollama_tags(self, _: Request) -> Response:
+        return JSONResponse(ollama_tags(await self._gateway.catalogue.offered()))
+
+    async def _ollama_ps(self, _: Request) -> Response:
+        return JSONResponse(ollama_ps(await self._gateway.catalogue.offered(), resident(self._gateway)))
+
+    async def _ollama_version(self, _: Request) -> Response:
+        return JSONResponse({"version": OLLAMA_VERSION})
+
+    async def _lm_studio_v0(self, _: Request) -> Response:
+        return JSONResponse(lm_studio_v0(await self._gateway.catalogue.offered(), resident(self._gateway)))
+
+    async def _lm_studio_v1(self, _: Request) -> Response:
+        return JSONResponse(lm_studio_v1(await self._gateway.catalogue.offered(), resident(self._gateway)))
+
+    # ---- what happens ----
+
+    async def _page(self, _: Request) -> Response:
+        return HTMLResponse(_page_text())
+
+    async def _status(self, _: Request) -> Response:
+        return JSONResponse(status(self._gateway))
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self._gateway.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _events(self, _: Request) -> Response:
+        headers = {"Cache-Control": "no-cache"}
+        return StreamingResponse(self._pictures(), media_type="text/event-stream", headers=headers)
+
+    async def _pictures(self) -> AsyncIterator[str]:
+        """The status as an event each :data:`EVENT_SECONDS`, until the client has gone."""
+        names = [row.name for row in await self._gateway.catalogue.offered()] if self._may_control else []
+        while True:
+            picture = {**status(self._gateway), "control": self._may_control, "offered": names}
+            yield f"data: {json.dumps(picture)}\n\n"
+            await trio.sleep(EVENT_SECONDS)
+
+    # ---- health ----
+
+    async def _healthz(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _readyz(self, _: Request) -> Response:
+        draining = self._gateway.draining.is_set()
+        return JSONResponse({"status": "draining" if draining else "ready"}, 503 if draining else 200)
+
+    async def _safe_to_stop(self, _: Request) -> Response:
+        busy = self._gateway.under_way
+        return JSONResponse({"safe": busy == 0, "under_way": busy}, 200 if busy == 0 else 409)
+
+    # ---- control ----
+
+    @property
+    def _may_control(self) -> bool:
+        """Without a token, any page in the user's browser could control the gateway."""
+        return self._gateway.settings.token is not None
+
+    def _control(self, action: Callable[[dict[str, Any]], Awaitable[str]]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            if not self._may_control:
+                return _refused(Problem(403, "no_token", "controls need a token: configure gateway.token_env"))
+            try:
+                return JSONResponse({"done": await action(dict(json_object(await request.body())))})
+            except RefusedError as error:
+                return _refused(error.problem)
+            except ProviderManagerError as error:
+                return _refused(problem_of(error))
+
+        return endpoint
+
+    async def _load(self, body: dict[str, Any]) -> str:
+        provider, model = await self._gateway.catalogue.find(str(body.get("model")))
+        async with self._gateway.manager.acquire(RuntimeProviderConfig(provider, model), agent="control"):
+            return f"{model} is loaded"
+
+    async def _drain(self, _: dict[str, Any]) -> str:
+        self._gateway.draining.set()
+        return "draining: no new requests"
+
+
+def _refused(problem: Problem) -> Response:
+    return JSONResponse(OPENAI.body(problem), problem.status, headers=dict(problem.headers))
+
+
+@cache
+def _page_text() -> str:
+    return files(__package__).joinpath("page.html").read_text(encoding="utf-8")

@@ -1,0 +1,135 @@
+"""The way of one request: who asks for which model, a lease for it, the request forwarded, the answer's bytes passed back.
+
+The client may leave at any moment: then everything here is cancelled, which gives the lease back and ends the generation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from statemachine import (
+    AdapterError,
+    ForwardingAdapter,
+    ForwardRequest,
+    ForwardResponse,
+    Lease,
+    ProviderManagerError,
+    RuntimeProviderConfig,
+)
+from statemachine.foreign import ForeignJSONError, read_json
+
+from ..http.errors import adapter_error
+from .answer import Answer, Receive
+from .asking import Asking
+from .gateway import Gateway
+from .problems import Problem, problem_of
+from .reading import RefusedError, until_gone
+from .routes import Route
+from .waiting import Waiter
+
+__all__ = ["Passage", "carry"]
+
+REFUSAL_LIMIT_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One request that was read and understood. ``request`` is what is forwarded."""
+
+    route: Route
+    asking: Asking
+    provider: str
+    model: str
+    request: ForwardRequest
+
+
+async def carry(gateway: Gateway, passage: Passage, answer: Answer, receive: Receive) -> None:
+    """Carry the request to its end, or until the client has gone. Every problem is told to the client."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_leave_with_the_client, receive, nursery.cancel_scope)
+        try:
+            await _pass(gateway, passage, answer)
+        except RefusedError as error:
+            await answer.problem(error.problem)
+        except ProviderManagerError as error:
+            gateway.metrics.refused(problem_of(error))
+            await answer.problem(problem_of(error))
+        nursery.cancel_scope.cancel()
+
+
+async def _leave_with_the_client(receive: Receive, scope: trio.CancelScope) -> None:
+    await until_gone(receive)
+    scope.cancel()
+
+
+async def _pass(gateway: Gateway, passage: Passage, answer: Answer) -> None:
+    async with await _acquire(gateway, passage, answer) as lease:
+        gateway.granted(passage.asking.agent, passage.model, lease)
+        if not isinstance(lease.adapter, ForwardingAdapter):
+            raise RefusedError(Problem(501, "not_forwarded", f"{passage.provider} cannot forward requests"))
+        async with lease.adapter.forward(passage.request) as response:
+            if answer.status is None:
+                await answer.start(response.status, response.headers)
+            elif not 200 <= response.status < 300:
+                raise await _refusal(passage, response)
+            async for piece in response.body:
+                await answer.piece(piece)
+    await answer.end()
+
+
+async def _acquire(gateway: Gateway, passage: Passage, answer: Answer) -> Lease:
+    """Wait for a lease; while it takes long, tell a streaming client why."""
+    config = RuntimeProviderConfig(passage.provider, passage.model)
+    asking, lease, failure = passage.asking, None, None
+    answered = trio.Event()
+    room = gateway.waiting.enter(
+        asking.agent, passage.provider, passage.model, gateway.pool_of(passage.provider, passage.model)
+    )
+    try:
+        with room as waiter:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_comment, gateway, waiter, answer, answered)
+                try:
+                    lease = await gateway.manager.get_adapter(config, asking.timeout, asking.agent, asking.priority)
+                except ProviderManagerError as error:
+                    failure = error  # raised below: a nursery would wrap it in a group
+                finally:
+                    answered.set()  # not cancelled: a comment that is half sent must be sent whole
+    except BaseException:
+        if lease is not None:
+            lease.release()
+        raise
+    if failure is not None:
+        raise failure
+    assert lease is not None, "there is a lease or a failure"
+    return lease
+
+
+async def _comment(gateway: Gateway, waiter: Waiter, answer: Answer, answered: trio.Event) -> None:
+    """Send a comment every ``comment_seconds`` until the request is answered."""
+    seconds = gateway.settings.comment_seconds
+    while seconds is not None and answer.takes_comments:
+        with trio.move_on_after(seconds):
+            await answered.wait()
+            return
+        await answer.comment(gateway.waiting.describe(waiter, trio.current_time()))
+
+
+async def _refusal(passage: Passage, response: ForwardResponse) -> AdapterError:
+    """Return the server's own error, which comes too late to be passed on as it is: comments have been sent."""
+    said = bytearray()
+    async for piece in response.body:
+        said += piece
+        if len(said) > REFUSAL_LIMIT_BYTES:
+            break
+    return adapter_error(response.status, _json_or_text(bytes(said)), server=passage.provider)
+
+
+def _json_or_text(said: bytes) -> object:
+    try:
+        return read_json(said)
+    except ForeignJSONError:
+        return said.decode("utf-8", "replace")

@@ -1,0 +1,106 @@
+"""The gateway as a process: open the manager, listen, and end in an orderly way.
+
+The first SIGTERM or SIGINT *drains*: new requests are refused (503), requests under way end, then the models that were loaded here
+are unloaded and the process ends. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+import hypercorn
+import hypercorn.trio
+import trio
+
+from statemachine import ProviderManager, ProviderManagerError, RuntimeProviderConfig
+
+from .app import application
+from .catalogue import Catalogue, ListModels
+from .gateway import Gateway, Observers
+from .listing import ask_for_models
+from .settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
+__all__ = ["listening", "open_gateway", "run"]
+
+log = logging.getLogger(__name__)
+
+CLIENT_IDLE_SECONDS: Final = 75.0
+"""How long an idle connection of a client is kept: longer than usual clients keep theirs, so that none uses one that just closes."""
+HEAD_LIMIT_BYTES: Final = 64 * 1024
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: GatewaySettings, *, list_models: ListModels = ask_for_models
+) -> AsyncIterator[Gateway]:
+    """Open the manager and a gateway on it, for the length of the block. Models to preload are being loaded when it begins."""
+    observers = Observers()
+    async with ProviderManager(settings.manager, observers=observers.all()) as manager, trio.open_nursery() as nursery:
+        gateway = Gateway(settings, manager, Catalogue(settings, list_models), observers)
+        for provider in settings.providers:
+            for model in provider.preload:
+                nursery.start_soon(_preload, manager, provider.name, model)
+        yield gateway
+        nursery.cancel_scope.cancel()
+
+
+async def _preload(manager: ProviderManager, provider: str, model: str) -> None:
+    try:
+        async with manager.acquire(RuntimeProviderConfig(provider, model), agent="preload"):
+            log.info("%s/%s is loaded", provider, model)
+    except ProviderManagerError as error:
+        log.warning("%s/%s could not be loaded: %s", provider, model, error)
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway) -> AsyncIterator[str]:
+    """Serve over HTTP for the length of the block, which gets the base URL. Port 0 takes a free one. Raises OSError."""
+    listener = _listener(gateway.settings.host, gateway.settings.port)
+    config = hypercorn.Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.loglevel = "WARNING"
+    config.include_server_header = False
+    config.keep_alive_timeout = CLIENT_IDLE_SECONDS
+    config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
+    framework = cast("ASGIFramework", application(gateway))  # the same thing, with looser types of messages
+    async with trio.open_nursery() as nursery:
+        (url,) = await nursery.start(partial(hypercorn.trio.serve, framework, config, mode="asgi"))
+        yield url
+        nursery.cancel_scope.cancel()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
+async def run(settings: GatewaySettings, say: Sequence[str] = ()) -> None:
+    """Serve until a signal ends it. Raises OSError where the address cannot be had."""
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+        async with trio.open_nursery() as nursery:
+            async with open_gateway(settings) as gateway, listening(gateway) as url:
+                for line in (*say, f"listening on {url}"):
+                    print(line, flush=True)
+                nursery.start_soon(_watch_signals, signals, gateway, nursery.cancel_scope)
+                await gateway.draining.wait()
+                log.info("draining: %d requests are under way; a signal ends at once", gateway.under_way)
+                await gateway.idle.wait()
+            nursery.cancel_scope.cancel()
+
+
+async def _watch_signals(signals: AsyncIterator[int], gateway: Gateway, scope: trio.CancelScope) -> None:
+    """The first signal drains, one that comes while the gateway drains ends it."""
+    async for _ in signals:
+        if gateway.draining.is_set():
+            scope.cancel()
+            return
+        gateway.draining.set()
