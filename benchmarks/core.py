@@ -24,6 +24,7 @@ from statemachine.core.events import (
     AcquireRequested,
     Event,
     Grant,
+    Opened,
     Released,
     StartInstance,
     StartSucceeded,
@@ -150,21 +151,22 @@ async def _hand_offs(turn: Callable[[int], Awaitable[None]], clients: int, opera
 
 
 def growth_of_step(rounds: int, operations: int = 3000) -> Comparison:
-    """``Model.step`` with many waiters of mixed signatures, against few: seconds per hand-off with all its events."""
+    """``Coordinator.step`` with many waiters of mixed signatures, against few: seconds per hand-off with all its events."""
     return compare(_step_hand_offs(MANY, operations), _step_hand_offs(FEW, operations), rounds)
 
 
 def _step_hand_offs(waiters: int, operations: int) -> Callable[[], float]:
     config = _config()
     demands = [config.resolve(wish) for wish in _wishes()]
-    model = Coordinator(config)
+    coordinator = Coordinator(config)
+    coordinator.step(Opened(), 0.0)
     granted: deque[int] = deque()
     ticket = 0
 
     def happens(event: Event) -> None:
         events = deque([event])
         while events:
-            for effect in model.step(events.popleft(), 0.0):
+            for effect in coordinator.step(events.popleft(), 0.0):
                 if isinstance(effect, Grant):
                     granted.append(effect.ticket)
                 elif isinstance(effect, StartInstance):

@@ -17,7 +17,7 @@ from simulation.timing.durations import FixedTiming
 from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.core.coordinator import Coordinator
-from statemachine.core.events import AcquireRequested, Event, Released, StartSucceeded
+from statemachine.core.events import AcquireRequested, Event, Opened, Released, StartSucceeded
 
 from .measure import Comparison, compare, timed
 
@@ -71,6 +71,7 @@ def model_alone(rounds: int, customers: int = 5000) -> Comparison:
 
     def steps() -> None:
         step = Coordinator(config).step
+        step(Opened(), 0.0)
         for event, now in events:
             step(event, now)
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_the_example_is_the_file() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.kind)
-def test_the_diagrams_are_drawn_from_the_machines(machine: FastMachine) -> None:
+def test_the_diagrams_are_drawn_from_the_machines(machine: FastMachine[Any, Any]) -> None:
     assert f"```mermaid\n{mermaid(machine)}\n```" in README
 
 

@@ -23,12 +23,14 @@ from operator import add, sub
 from typing import Any, Final, NoReturn, TypeAlias
 
 from statemachine import AdapterConfig, InvariantError, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
+from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import (
     AbandonStop,
     AcquireRequested,
     Event,
     Grant,
     InterruptStart,
+    Opened,
     Reject,
     Released,
     StartInstance,
@@ -40,10 +42,10 @@ from statemachine.core.events import (
 )
 from statemachine.core.index import Instance
 from statemachine.core.statistics import statistics
-from statemachine.manager.manager import Observer
+from statemachine.manager.manager import Core, Observer
 from statemachine.manager.refusal import refusal
 from statemachine.policies import Fifo, PolicyFactory
-from statemachine.properties.invariants import coordinator_of
+from statemachine.properties.invariants import watch_invariants
 
 from ..timing.durations import Answer, Timing
 from ..workloads.workload import Workload
@@ -101,14 +103,16 @@ class HeapDriver:
         self.load_seconds: Final = lru_cache(None)(timing.load_seconds)  # drawing jitter is slow
         self.unload_seconds: Final = lru_cache(None)(timing.unload_seconds)
 
-    def replay(self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = ()) -> Replay:
+    def replay(
+        self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator
+    ) -> Replay:
         """Make every call on the first provider of ``config``, whose adapters are not used.
 
         A call that is refused is recorded as such, and those after it are made. A start or a
         shutdown that the model gives up on is over at that moment. Raises RuntimeError where calls are left and nothing can happen
-        any more: then the policy is at fault. With ``check_invariants`` raises InvariantError.
+        any more: then the policy is at fault. With ``check_invariants`` raises InvariantError. ``core`` makes the coordinator.
         """
-        run = _Run(self, config, observers)
+        run = _Run(self, config, observers, core)
         run.to_end()
         return run.result()
 
@@ -125,7 +129,9 @@ def _alone(answer: Answer) -> tuple[float, float]:
 class _Run:
     """One run: the model, the heap, and what is written down. Calls are known by their ids, tickets count the calls as they are issued."""
 
-    def __init__(self, plan: HeapDriver, config: ProviderManagerConfig, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, plan: HeapDriver, config: ProviderManagerConfig, observers: Sequence[Observer], core: Core
+    ) -> None:
         provider = config.available_providers[0]
         calls = len(plan.calls)
         self.plan = plan
@@ -137,7 +143,9 @@ class _Run:
         self.on_end = self.end  # bound once, not for every call
         self.demands = list(map(demands.__getitem__, self.names))
         self.observers = observers
-        self.model = coordinator_of(config, _raise, record=bool(observers))
+        watch = watch_invariants(_raise) if config.check_invariants else None
+        self.model = core(config, record=bool(observers), watch=watch)
+        self.model.step(Opened(), 0.0)
         self.model_step = self.model.step
         self.now = 0.0
         self.heap: list[_Entry] = []

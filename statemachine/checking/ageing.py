@@ -53,6 +53,6 @@ def _loaded(event: Event) -> int | None:
     """The instance whose load ``event`` ends."""
     if isinstance(event, StartSucceeded | StartFailed):
         return event.instance
-    if isinstance(event, Expired) and event.timer[0] is TimerKind.START:
-        return event.timer[1]
+    if isinstance(event, Expired) and event.timer.kind is TimerKind.START:
+        return event.timer.subject
     return None

@@ -140,7 +140,7 @@ def structure(coordinator: Coordinator, requests: Sequence[Request], instances: 
     armed = coordinator.timers.armed
     tickets = {request.ticket: rank for rank, request in enumerate(requests)}
     ids = {instance.id: rank for rank, instance in enumerate(instances)}
-    parts: list[Hashable] = [coordinator.closing, coordinator.closed, (GRACE, 0) in armed]
+    parts: list[Hashable] = [coordinator.state, (GRACE, 0) in armed]
     for request in requests:
         rank = None if request.instance is None else ids[request.instance.id]
         parts += request.state, rank, (ACQUIRE, request.ticket) in armed

@@ -113,7 +113,7 @@ def _released(step: Step, fired: Sequence[Transition], position: int) -> Branch:
                 return RELEASE["drain"]
             if one.source == "draining":
                 return RELEASE["stop: draining"]
-            return RELEASE["stop: closing" if step.after.closing else "stop: broken"]
+            return RELEASE["stop: closing" if step.after.state != "open" else "stop: broken"]
     return RELEASE["others drain" if step.before.instances[instance] == "draining" else "others stay"]
 
 

@@ -113,7 +113,7 @@ def _statement(move: Move) -> str:
 def _code(event: Event) -> str:
     if isinstance(event, Expired):
         kind, subject = event.timer
-        return f"Expired((TimerKind.{kind.name}, {subject}))"
+        return f"Expired(Timer(TimerKind.{kind.name}, {subject}))"
     values = (f"{field.name}={getattr(event, field.name)!r}" for field in fields(event))
     return f"{type(event).__name__}({', '.join(values)})"
 
@@ -121,7 +121,7 @@ def _code(event: Event) -> str:
 def _imports(counterexample: Counterexample[State, Move], make: Callable[..., Coordinator]) -> list[str]:
     told = {type(move.event).__name__ for move in counterexample.events if move.wish is None}
     if "Expired" in told:
-        told.add("TimerKind")
+        told |= {"Timer", "TimerKind"}
     lines = [f"from statemachine.core.events import {', '.join(sorted(told))}"] if told else []
     lines.append("from statemachine.checking.reproduction import Replay")
     return lines if make is Coordinator else [*lines, f"from {make.__module__} import {_name(make)}"]

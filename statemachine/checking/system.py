@@ -21,6 +21,7 @@ from ..core.events import (
     Event,
     Expired,
     FoundBroken,
+    Opened,
     Released,
     StartFailed,
     StartSucceeded,
@@ -65,6 +66,7 @@ class CoordinatorSystem:
             raise ValueError(f"{scenario.name}: what comes about in the end is followed in one pool only")
         self.scenario: Final = scenario
         self._coordinator: Final = make(scenario.config, record=True)  # it is put into the state that is to be stepped
+        self._coordinator.step(Opened(), 0.0)
         self._nothing: Final = snapshot(self._coordinator)
         resolve = scenario.config.resolve
         self._demands: Final = [resolve(RuntimeProviderConfig(wish.provider, wish.model)) for wish in scenario.wishes]
@@ -137,7 +139,7 @@ class CoordinatorSystem:
             if not within_bounds(coordinator, account):
                 violations.append(PASSING_WITHIN_BOUND)
         last, covered = covered_by(step, fired, state.last)
-        kept = _what_became_of(self._due, _duties(coordinator)) if self._watched or coordinator.closing else ()
+        kept = _what_became_of(self._due, _duties(coordinator)) if self._watched or coordinator.state != "open" else ()
         issued = state.issued + (move.wish is not None)
         arrive = partial(self._arrive, coordinator, left, account, issued, wishes, last)
         return Outcome(self._key(coordinator, left, account, wishes, last), arrive, violations, shown, covered, kept)
@@ -150,7 +152,7 @@ class CoordinatorSystem:
         if move.wish is None and len(coordinator.requests) == len(wishes):
             return state.left, wishes
         left = list(state.left)
-        if move.wish is not None and not state.coordinator.closing:
+        if move.wish is not None and state.coordinator.state == "open":
             left[move.wish] -= 1
             wishes = (*wishes, (state.issued + 1, move.wish))
         for ticket, wish in wishes:
@@ -227,8 +229,8 @@ class CoordinatorSystem:
         return in_every_time(moves, state.coordinator, self.scenario.durations, self._pauses)
 
     def _others(self, saved: Snapshot) -> Iterator[Event]:
-        if self.scenario.closing and not saved.closed:
-            if not saved.closing:
+        if self.scenario.closing and saved.state != "closed":
+            if saved.state == "open":
                 yield CloseRequested()
             yield CloseRequested(grace=False)
         yield from self._of_requests(saved)
@@ -239,7 +241,7 @@ class CoordinatorSystem:
 
     def _acquires(self, state: State) -> Iterator[Move]:
         ticket = state.issued + 1
-        if state.coordinator.closed:
+        if state.coordinator.state == "closed":
             return
         for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
             if state.left[index] and not (wish.owner and _is_busy(state.coordinator, wish.owner)):

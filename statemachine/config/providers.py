@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple
 
 from ..checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
 from ..errors import ConfigurationError, UnknownProviderError
@@ -20,10 +20,15 @@ from .runtime import RuntimeProviderConfig
 
 __all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfig", "Unset"]
 
-PoolKey: TypeAlias = tuple[Literal["provider", "slot"], str]
-"""Which pool a request goes to: an API provider's by its name, or a local slot by its endpoint (``"local"`` for the shared one)."""
 
-SHARED_SLOT: Final[PoolKey] = ("slot", "local")
+class PoolKey(NamedTuple):
+    """The pool that a request goes to: an API provider's by its name, or a local slot by its endpoint (``"local"``: the shared one)."""
+
+    kind: Literal["provider", "slot"]
+    name: str
+
+
+SHARED_SLOT: Final = PoolKey("slot", "local")
 
 
 class Unset:
@@ -178,7 +183,7 @@ class ProviderManagerConfig:
         provider = self.provider(runtime.provider_name)
         options = {**provider.base_options, **runtime.adapter_options}
         adapter = AdapterConfig(provider.name, runtime.model_id, copy_options(options, "adapter_options"))
-        pool: PoolKey = self._slot(provider, options) if provider.is_local else ("provider", provider.name)
+        pool = self._slot(provider, options) if provider.is_local else PoolKey("provider", provider.name)
         return Demand(pool, provider.name, runtime.model_id, adapter.config_signature, provider.parallel, adapter)
 
     def _slot(self, provider: ProviderConfig, options: Mapping[str, Any]) -> PoolKey:
@@ -188,7 +193,7 @@ class ProviderManagerConfig:
         while isinstance(adapter, partial):
             adapter = adapter.func
         url = options.get("base_url", getattr(adapter, "default_base_url", None))
-        return ("slot", public_url(url) if isinstance(url, str) else provider.name)
+        return PoolKey("slot", public_url(url) if isinstance(url, str) else provider.name)
 
 
 _OF_A_POLICY: Final = tuple(name for name in dir(Policy) if not name.startswith("_"))

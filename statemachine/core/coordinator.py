@@ -1,18 +1,22 @@
-"""The pure model: every decision of the library, as ``step(event, now) -> effects``.
+"""The coordinator: every decision of the library, as ``coordinator.step(event, now) -> effects``.
 
-There is no await, clock, randomness, logging or I/O in here. Drivers (the manager, the checker, a simulator) tell the model
-what happened and carry out what it answers; slow effects end in another event. Time is an argument.
+It contains no await, clock, randomness, logging or I/O. A driver (the manager, the checker, a simulator) reports what happened as an
+event and carries out the effects that ``step`` returns. A slow effect ends in another event. Time is an argument.
 
-Here is what each event means; who is placed where is decided in :mod:`.placing`, who must not wait in :mod:`.refusing`, and the
-moves themselves are in :mod:`.moves`.
+Example: ``step(AcquireRequested(1, demand, owner), now)`` returns ``[StartInstance(1, demand)]`` where there is room. When the start
+has ended, ``step(StartSucceeded(1), now)`` returns ``[Grant(1, 1, 0.0, loading)]``.
+
+The coordinator says what each event means. It chooses who gets an instance through :mod:`.placement`, which asks :mod:`.admission` who
+must not wait; both change the state through :mod:`.ledger`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import ClassVar, TypeAlias, assert_never
 
 from ..config.providers import Demand, ProviderManagerConfig
+from .admission import Admission
 from .events import (
     ACQUIRE,
     GRACE,
@@ -30,6 +34,7 @@ from .events import (
     Expired,
     FoundBroken,
     InterruptStart,
+    Opened,
     Released,
     Revoke,
     StartFailed,
@@ -38,32 +43,44 @@ from .events import (
     Wake,
 )
 from .index import Instance, Pool, Request
-from .lifecycle import INSTANCE, POOL, REQUEST
-from .placement import Placing
+from .ledger import Ledger
+from .lifecycle import INSTANCE, MANAGER, POOL, REQUEST, ManagerState
+from .placement import Placement
 
-__all__ = ["Coordinator"]
+__all__ = ["Coordinator", "Watch"]
+
+Watch: TypeAlias = "Callable[[Coordinator, Event], Callable[[list[Effect]], None] | None]"
+"""Called before each change: each event, and each deadline that expires before it. What it returns is called after the change, with
+the effects of that change alone (None: nothing is). It must not change the coordinator or raise."""
 
 
-class Coordinator(Placing):
-    """The state of everything managed. Not thread-safe and not re-entrant: one step at a time.
+class Coordinator:
+    """The coordinator of one manager's life. Not thread-safe and not re-entrant: one step at a time.
 
-    With ``record`` every state change is reported as a Transition effect.
+    ``record``: each state change is an effect too (Transition). ``watch`` is told of every change. A subclass can bring parts of its own
+    by the three class attributes.
     """
 
-    def __init__(self, config: ProviderManagerConfig, *, record: bool = False) -> None:
-        super().__init__(config, record=record)
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            AcquireRequested: self._acquire,
-            Cancelled: self._cancelled,
-            Released: self._released,
-            FoundBroken: self._found_broken,
-            StartSucceeded: self._start_succeeded,
-            StartFailed: self._start_failed,
-            Stopped: self._stopped,
-            CloseRequested: self._close,
-            Expired: self._expired,
-            Wake: lambda event: None,
-        }
+    ledger_type: ClassVar[type[Ledger]] = Ledger
+    admission_type: ClassVar[type[Admission]] = Admission
+    placement_type: ClassVar[type[Placement]] = Placement
+
+    def __init__(self, config: ProviderManagerConfig, *, record: bool = False, watch: Watch | None = None) -> None:
+        self.config = config
+        self.ledger = self.ledger_type(config, record=record)
+        self.placement = self.placement_type(self.ledger, self.admission_type(config.max_waiting))
+        self._watch = watch
+        # what is managed, for reading
+        self.pools = self.ledger.pools
+        self.requests = self.ledger.requests
+        self.instances = self.ledger.instances
+        self.timers = self.ledger.timers
+        self.tally = self.ledger.tally
+
+    @property
+    def state(self) -> ManagerState:
+        """The state of the manager: ``new``, ``open``, ``closing`` or ``closed``."""
+        return self.ledger.state
 
     @property
     def next_deadline(self) -> float:
@@ -73,37 +90,87 @@ class Coordinator(Placing):
     def is_ready(self, demand: Demand) -> bool:
         """Whether a request for ``demand`` would be granted at once: an instance is ready, and no earlier request waits."""
         pool = self.pools.get(demand.pool)
-        return pool is not None and not self.closing and not pool.waiting and demand.signature in pool.usable
+        return pool is not None and self.state == "open" and not pool.waiting and demand.signature in pool.eligible
 
     def step(self, event: Event, now: float) -> list[Effect]:
         """Expire what is due, then handle ``event``. Returns what the driver has to do, in order."""
+        ledger = self.ledger
         effects: list[Effect] = []
-        self._effects = effects
-        self._now = now
+        ledger.effects = effects
+        ledger.now = now
         if self.timers.next_deadline <= now:
-            while (timer := self.timers.due(now)) is not None:
-                self._expired(Expired(timer))
-        self._handlers[type(event)](event)
+            self._expire_due(now)
+        if self._watch is not None:
+            self._watched(event)
+        elif isinstance(event, AcquireRequested):  # the two most frequent ones
+            self._acquire(event)
+        elif isinstance(event, Released):
+            self._released(event)
+        else:
+            self._handle(event)
         return effects
+
+    def _expire_due(self, now: float) -> None:
+        while (timer := self.timers.due(now)) is not None:
+            (self._handle if self._watch is None else self._watched)(Expired(timer))
+
+    def _watched(self, event: Event) -> None:
+        assert self._watch is not None
+        after = self._watch(self, event)
+        first = len(self.ledger.effects)
+        self._handle(event)
+        if after is not None:
+            after(self.ledger.effects[first:])
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case AcquireRequested():
+                self._acquire(event)
+            case Released():
+                self._released(event)
+            case StartSucceeded():
+                self._start_succeeded(event)
+            case StartFailed():
+                self._start_failed(event)
+            case Stopped():
+                self._stopped(event)
+            case Cancelled():
+                self._cancelled(event)
+            case FoundBroken():
+                self._found_broken(event)
+            case Expired():
+                self._expired(event)
+            case Opened():
+                MANAGER.fire(self.ledger, "open")
+            case CloseRequested():
+                self._close(event)
+            case Wake():
+                pass
+            case _:
+                assert_never(event)
 
     # ---- acquiring ----
 
     def _acquire(self, event: AcquireRequested) -> None:
-        now, ticket, demand = self._now, event.ticket, event.demand
+        ledger, ticket, demand = self.ledger, event.ticket, event.demand
         if ticket in self.requests:
             raise ValueError(f"ticket {ticket} is in use")
-        priority = event.priority if demand.pool[0] == "slot" else 0
-        pool = None if self.closing else self.pools.get(demand.pool) or self.new_pool(demand.pool)
-        request = Request(ticket, demand, event.owner, event.agent, priority, now, now)
+        now, key = ledger.now, demand.pool
+        request = Request(ticket, demand, event.owner, event.agent, event.priority, now, now)
         self.requests[ticket] = request
-        if pool is None:
-            self._reject(request, Cause.CLOSED)
+        if ledger.state != "open":
+            ledger.reject(request, Cause.CLOSED)
             return
-        if pool.is_slot or pool.waiting or not self._place(pool, request):  # a slot's policy is told of everybody
-            self._queue_up(pool, request)
+        pool = self.pools.get(key) or ledger.new_pool(key)
+        if not pool.is_slot:
+            request.priority = 0  # an API provider is first come, first served
+        if (
+            pool.is_slot or pool.waiting or not self.placement.place(pool, request)
+        ):  # a slot's policy sees every request
+            self.placement.place_or_queue(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
-            self._arm(ACQUIRE, ticket, event.timeout)
-        self._update(pool)
+            ledger.arm(ACQUIRE, ticket, event.timeout)
+        ledger.update(pool)
 
     # ---- leaving ----
 
@@ -111,29 +178,30 @@ class Coordinator(Placing):
         request = self.requests.get(event.ticket)
         if request is None or request.state != "granted":
             return  # a second release, or one after a revocation
-        self._fire(REQUEST, request, "release")
+        self.ledger.fire(REQUEST, request, "release")
         self._end_lease(request, event.broken)
 
     def _end_lease(self, request: Request, broken: bool) -> None:
-        pool, instance = self.pools[request.demand.pool], request.instance
+        ledger, pool, instance = self.ledger, self.pools[request.demand.pool], request.instance
         assert instance is not None, "a granted request has an instance"
         del self.requests[request.ticket]
-        pool.take_back(instance, request)
-        held = self._now - request.since
-        self.tally.busy[request.demand.model] += held
+        pool.remove_lease(instance, request)
+        held = ledger.now - request.since
+        ledger.tally.busy[request.demand.model] += held
         if pool.is_charged:
             pool.policy.served(request, round(1000 * held))
-        if not instance.leases:
-            if broken or self.closing or instance.state == "draining":
-                self._stop(pool, instance)
-            else:
-                self._fire(INSTANCE, instance, "release")
-                self._rest(pool, instance)
-        elif broken:
-            self._drain(instance)
-        pool.refile(instance)
-        self._serve(pool)
-        self._update(pool)
+        if instance.leases:
+            if broken:
+                ledger.drain(pool, instance)
+            pool.reindex(instance)
+        elif broken or ledger.state != "open" or instance.state == "draining":
+            ledger.stop(pool, instance)
+        else:
+            ledger.fire(INSTANCE, instance, "release")
+            ledger.rest(pool, instance)
+        if pool.waiting:
+            self.placement.serve(pool)
+        ledger.update(pool)
 
     def _found_broken(self, event: FoundBroken) -> None:
         request = self.requests.get(event.ticket)
@@ -141,13 +209,8 @@ class Coordinator(Placing):
             return  # it was revoked
         pool, instance = self.pools[request.demand.pool], request.instance
         assert instance is not None, "a granted request has an instance"
-        self._drain(instance)
-        pool.refile(instance)
-        self._serve(pool)
-
-    def _drain(self, instance: Instance) -> None:
-        if instance.state == "active":
-            self._fire(INSTANCE, instance, "drain")
+        self.ledger.drain(pool, instance)
+        self.placement.serve(pool)
 
     def _cancelled(self, event: Cancelled) -> None:
         request = self.requests.get(event.ticket)
@@ -155,23 +218,31 @@ class Coordinator(Placing):
             return
         if request.state == "granted":
             self._released(Released(event.ticket))
-        else:
-            self.tally.counts["cancellations"] += 1
-            self._give_up(request, "cancel")
+            return
+        self.ledger.tally.counts["cancellations"] += 1
+        was_waiting = request.state == "waiting"
+        self.ledger.fire(REQUEST, request, "cancel")
+        self._remove(request, was_waiting)
 
-    def _give_up(self, request: Request, trigger: str) -> None:
-        """A waiting or assigned request ends without a lease, and leaves no trace."""
+    def _time_out(self, request: Request) -> None:
         pool = self.pools[request.demand.pool]
-        waiting = request.state == "waiting"
-        self._fire(REQUEST, request, trigger)
+        self.ledger.tally.counts["timeouts"] += 1
+        self.ledger.emit_reject(request, Cause.TIMED_OUT, pool)
+        was_waiting = request.state == "waiting"
+        self.ledger.fire(REQUEST, request, "time_out")
+        self._remove(request, was_waiting)
+
+    def _remove(self, request: Request, was_waiting: bool) -> None:
+        """Remove a request that has ended without a lease, and serve the requests behind it."""
+        ledger, pool = self.ledger, self.pools[request.demand.pool]
         del self.requests[request.ticket]
-        self.timers.disarm(ACQUIRE, request.ticket)
-        if waiting:
+        ledger.timers.disarm(ACQUIRE, request.ticket)
+        if was_waiting:
             pool.dequeue(request)
         else:
-            self._unassign(pool, request)
-        self._serve(pool)
-        self._update(pool)
+            ledger.unassign(pool, request)
+        self.placement.serve(pool)
+        ledger.update(pool)
 
     # ---- starting and stopping ----
 
@@ -179,22 +250,21 @@ class Coordinator(Placing):
         instance = self.instances.get(event.instance)
         if instance is None or instance.state != "starting":
             return  # it was given up on
-        pool = self.pools[instance.demand.pool]
-        self.timers.disarm(START, instance.id)
-        self._tell_of_load(pool, instance)
-        if self.closing:
-            self._stop(pool, instance)
+        ledger, pool = self.ledger, self.pools[instance.demand.pool]
+        ledger.timers.disarm(START, instance.id)
+        self._report_load(pool, instance)
+        if ledger.state != "open":
+            ledger.stop(pool, instance)
         elif instance.assigned:
-            self._fire(INSTANCE, instance, "activate")
+            ledger.fire(INSTANCE, instance, "activate")
             joined, instance.assigned = instance.assigned, {}
             for request in joined.values():
-                self._grant(pool, instance, request)
+                ledger.grant(pool, instance, request)
         else:
-            self._fire(INSTANCE, instance, "settle")
-            self._rest(pool, instance)
-        pool.refile(instance)
-        self._serve(pool)
-        self._update(pool)
+            ledger.fire(INSTANCE, instance, "settle")
+            ledger.rest(pool, instance)
+        self.placement.serve(pool)
+        ledger.update(pool)
 
     def _start_failed(self, event: StartFailed) -> None:
         instance = self.instances.get(event.instance)
@@ -202,29 +272,25 @@ class Coordinator(Placing):
             self._fail(instance, Cause.START_FAILED, event.constructed)
 
     def _fail(self, instance: Instance, cause: Cause, constructed: bool) -> None:
-        """The failure reaches the request that caused the start; the others go back to their places in the queue."""
-        pool = self.pools[instance.demand.pool]
-        self.tally.counts["start_failures"] += 1
-        self.timers.disarm(START, instance.id)
-        self._tell_of_load(pool, instance)
-        told = instance.assigned.pop(instance.cause, None) if instance.cause is not None else None
+        """Report a failed start to the request that caused it. Requests that joined it go back to their positions in the queue."""
+        ledger, pool = self.ledger, self.pools[instance.demand.pool]
+        ledger.tally.counts["start_failures"] += 1
+        ledger.timers.disarm(START, instance.id)
+        self._report_load(pool, instance)
+        requester = instance.assigned.pop(instance.cause, None) if instance.cause is not None else None
         joined, instance.assigned = instance.assigned, {}
-        if constructed:
-            self._stop(pool, instance, "fail")
-        else:
-            self._fire(INSTANCE, instance, "abort")
-            pool.live -= 1
-            self._forget(pool, instance)
-        if told is not None:
-            self._reject(told, cause, pool, instance)
+        ledger.fail_start(pool, instance, constructed=constructed)
+        if requester is not None:
+            ledger.reject(requester, cause, pool, instance)
         for request in sorted(joined.values(), key=_ticket, reverse=True):
-            self._requeue(pool, request)
-        self._serve(pool)
-        self._update(pool)
+            ledger.requeue(pool, request)
+        self.placement.serve(pool)
+        ledger.update(pool)
 
-    def _tell_of_load(self, pool: Pool, instance: Instance) -> None:
+    def _report_load(self, pool: Pool, instance: Instance) -> None:
+        """Tell the policy how long the load took for the requests that wait for it."""
         since = min((request.since for request in instance.assigned.values()), default=None)
-        milliseconds = None if since is None else round(1000 * (self._now - since))
+        milliseconds = None if since is None else round(1000 * (self.ledger.now - since))
         pool.policy.loaded(instance.demand.signature, milliseconds)
 
     def _stopped(self, event: Stopped) -> None:
@@ -233,90 +299,87 @@ class Coordinator(Placing):
             self._evict(instance, event.failed)
 
     def _evict(self, instance: Instance, failed: bool) -> None:
-        """It is down, or given up on: its place goes to its successor. Without one nobody waits, as whoever waited would be that."""
-        pool = self.pools[instance.demand.pool]
-        self._fire(INSTANCE, instance, "evict")
-        self.timers.disarm(STOP, instance.id)
-        self.tally.counts["stops"] += 1
-        self.tally.counts["shutdown_failures"] += failed
+        """Remove an instance that is down or was given up on, and start its successor. (No successor implies an empty queue.)"""
+        ledger, pool = self.ledger, self.pools[instance.demand.pool]
+        ledger.fire(INSTANCE, instance, "evict")
+        ledger.timers.disarm(STOP, instance.id)
+        ledger.tally.counts["stops"] += 1
+        ledger.tally.counts["shutdown_failures"] += failed
         pool.live -= 1
-        self._forget(pool, instance)
+        ledger.forget(pool, instance)
         if (planned := instance.successor) is not None:
             planned.predecessor = instance.successor = None
-            self._start(pool, planned)
-        self._update(pool)
+            ledger.start(pool, planned)
+        ledger.update(pool)
 
     # ---- time ----
 
     def _expired(self, event: Expired) -> None:
-        kind, subject = event.timer
-        self.timers.disarm(*event.timer)  # for an Expired from outside: ``due`` has done it already
+        ledger, (kind, subject) = self.ledger, event.timer
+        ledger.timers.disarm(kind, subject)  # for an Expired from outside: ``due`` has done it already
         if kind is ACQUIRE:
             self._time_out(self.requests[subject])
         elif kind is IDLE:
             instance = self.instances[subject]
-            self.tally.counts["evictions"] += 1
-            self._stop(self.pools[instance.demand.pool], instance)
+            ledger.tally.counts["evictions"] += 1
+            ledger.stop(self.pools[instance.demand.pool], instance)
         elif kind is PAUSE:
             pool = self.pools[self.instances[subject].demand.pool]
-            self._end_pause(pool)
-            self._serve(pool)
-            self._update(pool)
+            ledger.end_pause(pool)
+            self.placement.serve(pool)
+            ledger.update(pool)
         elif kind is START:
-            self._effects.append(InterruptStart(subject))
+            ledger.effects.append(InterruptStart(subject))
             self._fail(self.instances[subject], Cause.START_OVERDUE, constructed=True)
         elif kind is STOP:
-            self._effects.append(AbandonStop(subject))
+            ledger.effects.append(AbandonStop(subject))
             self._evict(self.instances[subject], failed=True)
         else:
             self._end_grace()
 
-    def _time_out(self, request: Request) -> None:
-        pool = self.pools[request.demand.pool]
-        self.tally.counts["timeouts"] += 1
-        self._emit_reject(request, Cause.TIMED_OUT, pool)
-        self._give_up(request, "time_out")
-
     # ---- closing ----
 
     def _close(self, event: CloseRequested) -> None:
-        if not self.closing:
-            self.closing = True
+        ledger = self.ledger
+        if ledger.state in ("new", "open"):
+            MANAGER.fire(ledger, "close")
             for pool in list(self.pools.values()):
                 self._close_pool(pool)
             if self.requests or any(i.state == "starting" for i in self.instances.values()):
-                self._arm(GRACE, 0, self.config.close_grace)
+                ledger.arm(GRACE, 0, self.config.close_grace)
         if not event.grace:
             self._end_grace()
-        self._finish()
+        ledger.finish()
 
     def _close_pool(self, pool: Pool) -> None:
-        self._fire(POOL, pool, "close")
+        ledger = self.ledger
+        ledger.fire(POOL, pool, "close")
         for ticket in sorted(pool.waiting):
             request = pool.waiting[ticket]
             pool.dequeue(request)
-            self._reject(request, Cause.CLOSED)
+            ledger.reject(request, Cause.CLOSED)
         if pool.kept is not None:
-            self._end_pause(pool)
+            ledger.end_pause(pool)
         for instance in list(pool.instances.values()):
             for request in list(instance.assigned.values()):
-                self._unassign(pool, request)
-                self._reject(request, Cause.CLOSED)
+                ledger.unassign(pool, request)
+                ledger.reject(request, Cause.CLOSED)
             if instance.state == "idle":
-                self._stop(pool, instance)
+                ledger.stop(pool, instance)
 
     def _end_grace(self) -> None:
-        """Outstanding leases are revoked and starts interrupted; everything stops."""
-        self.timers.disarm(GRACE, 0)
+        """Revoke outstanding leases, interrupt starts, and stop everything."""
+        ledger = self.ledger
+        ledger.timers.disarm(GRACE, 0)
         for request in list(self.requests.values()):
-            self._fire(REQUEST, request, "revoke")
-            self.tally.counts["revocations"] += 1
-            self._effects.append(Revoke(request.ticket))
+            ledger.fire(REQUEST, request, "revoke")
+            ledger.tally.counts["revocations"] += 1
+            ledger.effects.append(Revoke(request.ticket))
             self._end_lease(request, broken=False)
         for instance in list(self.instances.values()):
             if instance.state == "starting":
-                self._effects.append(InterruptStart(instance.id))
-                self._stop(self.pools[instance.demand.pool], instance)
+                ledger.effects.append(InterruptStart(instance.id))
+                ledger.stop(self.pools[instance.demand.pool], instance)
 
 
 def _ticket(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""What the model counts. No decision reads it, so it is no part of a snapshot."""
+"""The counts of a coordinator. No decision reads them, so they are no part of a snapshot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ModelUsage:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Events since the model was made.
+    """Events since the manager was made.
 
     ``switches``: starts on a local slot whose signature differs from that of the start before. ``evictions``: idle instances stopped by
     their time-out or to make room. ``stops``: instances that are down or were given up on; ``shutdown_failures`` of

@@ -1,16 +1,17 @@
-"""What goes into the model and what comes out of it: frozen values, without behaviour.
+"""Events, which go into the coordinator, and effects, which come out of it: frozen values without behaviour.
 
-Requests are known by a ticket, which the driver allocates in the order of arrival; instances by an id, which the model allocates.
-Neither is ever used again, so a late event for something that is over finds nothing and does nothing.
+A request is known by its ticket, which the driver allocates in the order of arrival; an instance by its id, which the coordinator
+allocates. Neither is ever used again, so a late event about something that is over changes nothing.
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..config.providers import Demand, PoolKey
 from ..value import value
+from .lifecycle import Kind
 
 __all__ = [
     "AbandonStop",
@@ -25,6 +26,7 @@ __all__ = [
     "FoundBroken",
     "Grant",
     "InterruptStart",
+    "Opened",
     "Reject",
     "Released",
     "Revoke",
@@ -54,8 +56,12 @@ class TimerKind(int, Enum):
 # names of their own, because Python 3.11 takes 0.2 us to look one up in an Enum
 ACQUIRE, START, STOP, IDLE, GRACE, PAUSE = TimerKind
 
-Timer: TypeAlias = tuple[TimerKind, int]
-"""A deadline's kind and the ticket or instance id that it belongs to (0 for GRACE)."""
+
+class Timer(NamedTuple):
+    """A deadline: what it is for, and the ticket or instance id that it belongs to (0 for GRACE)."""
+
+    kind: TimerKind
+    subject: int
 
 
 class Cause(Enum):
@@ -75,8 +81,13 @@ class Cause(Enum):
 
 
 @value
+class Opened:
+    """The manager was entered. Before this, and from CloseRequested on, every request is rejected."""
+
+
+@value
 class AcquireRequested:
-    """Somebody wants a lease. ``owner`` is who will hold it; ``timeout`` is in seconds from now (None: unbounded)."""
+    """A task asks for a lease. ``owner`` is the task that will hold it; ``timeout`` is in seconds from now (None: unbounded)."""
 
     ticket: int
     demand: Demand
@@ -88,7 +99,7 @@ class AcquireRequested:
 
 @value
 class Cancelled:
-    """The requester is gone. If it was granted meanwhile, that lease is released."""
+    """The requester has gone. If it was granted meanwhile, that lease is released."""
 
     ticket: int
 
@@ -110,12 +121,14 @@ class FoundBroken:
 
 @value
 class StartSucceeded:
+    """The instance is ready for calls."""
+
     instance: int
 
 
 @value
 class StartFailed:
-    """``constructed``: there is an adapter, so it is shut down."""
+    """The construction or the start failed. ``constructed``: there is an adapter, so it is shut down."""
 
     instance: int
     constructed: bool = True
@@ -145,11 +158,12 @@ class Expired:
 
 @value
 class Wake:
-    """Nothing but the passing of time."""
+    """Time has passed, and nothing else happened."""
 
 
 Event: TypeAlias = (
-    AcquireRequested
+    Opened
+    | AcquireRequested
     | Cancelled
     | Released
     | FoundBroken
@@ -176,7 +190,7 @@ class Grant:
 
 @value
 class Reject:
-    """The request is refused. ``holder`` is what stands in its way, ``waited`` the seconds from the call."""
+    """The request is refused. ``holder`` is what holds the place that it needs, ``waited`` the seconds from the call."""
 
     ticket: int
     demand: Demand
@@ -225,7 +239,7 @@ class AbandonStop:
 
 @value
 class Closed:
-    """Nothing lives any more."""
+    """The manager has closed: no instance, request or deadline is left."""
 
 
 @value
@@ -236,7 +250,7 @@ class Transition:
     """
 
     time: float
-    machine: Literal["instance", "request", "pool"]
+    machine: Kind
     subject: int | PoolKey
     trigger: str
     source: str

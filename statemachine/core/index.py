@@ -1,7 +1,7 @@
-"""The records of the model, and a pool's book-keeping: which of its instances could serve whom.
+"""The records of the coordinator, and one pool's index of them: which instances are eligible for which request.
 
-Nothing is decided here. No lookup that a decision needs grows with those who wait, because each instance stands on one
-*shelf*, chosen from its state alone by :meth:`Pool.refile`, which is called after every change.
+Nothing is decided here. Each instance is listed in at most one index, which follows from its state alone. :meth:`Pool.reindex` is
+called after every change of an instance, so no look-up that a decision needs grows with the number of waiting requests.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ..config.providers import Demand, PoolKey
 from ..policies import Policy
 from .lifecycle import InstanceState, PoolState, RequestState
 
-__all__ = ["Instance", "Pool", "Request", "Shelf", "Standing"]
+__all__ = ["Index", "Instance", "Listing", "Pool", "Request"]
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One acquire, until its lease is over. Times are the driver's clock, or seconds for ``queued`` and ``loading``."""
+    """One acquire, until its lease is over. Points in time are on the driver's clock; ``queued`` and ``loading`` are in seconds."""
 
     ticket: int
     demand: Demand
@@ -43,27 +43,27 @@ class Request:
         return self.state == "assigned"
 
 
-Shelf: TypeAlias = Literal["idle", "spare", "loading", "vacating"]
-"""What an instance can be used for, apart from those who use it already: an *idle* one is granted to its signature, or evicted for
-another; a *spare* one, active with a free slot, is granted to its signature; a *loading* one, whose start is planned or under way, is
-joined by its signature while it has a free slot; a *vacating* one, stopping with its place promised to nobody, is succeeded by anybody."""
+Index: TypeAlias = Literal["idle", "spare", "loading", "vacating"]
+"""What else an instance can be used for. *idle*: granted to its signature, or evicted for another. *spare* (active, with a free
+lease): granted to its signature. *loading* (planned or starting, with a free lease): joined by its signature. *vacating* (stopping,
+with no successor): its place can be reserved by any signature."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The shelf of an instance, and whether nobody of another signature could be given its place now."""
+class Listing:
+    """Where an instance is listed, and whether it holds its place: whether no other signature could get that place now."""
 
-    shelf: Shelf | None
+    index: Index | None
     holds_place: bool
 
 
-_IDLE: Final = Standing("idle", False)
-_SPARE: Final = Standing("spare", True)
-_PLANNED: Final = Standing("loading", False)
-_STARTING: Final = Standing("loading", True)
-_VACATING: Final = Standing("vacating", False)
-_HELD: Final = Standing(None, True)
-_GONE: Final = Standing(None, False)
+_IDLE: Final = Listing("idle", False)
+_SPARE: Final = Listing("spare", True)
+_PLANNED: Final = Listing("loading", False)
+_STARTING: Final = Listing("loading", True)
+_VACATING: Final = Listing("vacating", False)
+_HELD: Final = Listing(None, True)
+_GONE: Final = Listing(None, False)
 
 
 @dataclass(slots=True, eq=False)
@@ -79,10 +79,10 @@ class Instance:
     predecessor: Instance | None = None
     successor: Instance | None = None
     idle_since: float = 0.0  # while it is idle
-    standing: Standing = _GONE  # where it was put
+    listing: Listing = _GONE  # where its pool lists it
 
-    def belongs(self) -> Standing:
-        """Where it belongs, and whether it keeps its place, from its state."""
+    def listing_of_state(self) -> Listing:
+        """Where it is to be listed, from its state."""
         state = self.state
         if state == "active":
             return _SPARE if len(self.leases) < self.demand.parallel else _HELD
@@ -96,7 +96,11 @@ class Instance:
 
 
 class Pool:
-    """``limit`` places for live instances, and the queue for them. Whether it is local decides its errors and its policy, no more."""
+    """``limit`` places for live instances, and the queue for them. A local slot is a pool of one place.
+
+    ``held`` counts the places that no other signature could get now. At ``limit`` the pool is saturated: decisions compare the two
+    within a step, and ``state`` says so between steps.
+    """
 
     def __init__(
         self,
@@ -109,7 +113,7 @@ class Pool:
         is_charged: bool,
     ) -> None:
         self.key = key
-        self.is_slot: Final = key[0] == "slot"
+        self.is_slot: Final = key.kind == "slot"
         self.limit = limit
         self.idle_timeout = idle_timeout
         self.raises = raises
@@ -120,7 +124,7 @@ class Pool:
         self.live = 0
         self.held = 0
         self.idle: dict[int, Instance] = {}  # least recently used first
-        self.usable: dict[str, list[Instance]] = {}  # idle or spare, by signature, most recently used last
+        self.eligible: dict[str, list[Instance]] = {}  # idle or spare, by signature, most recently used last
         self.loading: dict[str, list[Instance]] = {}
         self.vacating: dict[int, Instance] = {}
         self.waiting: dict[int, Request] = {}
@@ -131,7 +135,7 @@ class Pool:
     # ---- the queue ----
 
     def enqueue(self, request: Request) -> None:
-        """Let ``request`` wait; one that has waited before gets its old place."""
+        """Add ``request`` to the queue. One that comes back from a failed start gets its former position."""
         self.waiting[request.ticket] = request
         own = self.waiting_by_owner.get(request.owner)
         if own is None:
@@ -141,7 +145,7 @@ class Pool:
         self.policy.arrived(request)
 
     def dequeue(self, request: Request, *, placed: bool = False) -> None:
-        """Take ``request`` out of the queue. ``placed``: because it got an instance."""
+        """Remove ``request`` from the queue. ``placed``: because it got an instance."""
         del self.waiting[request.ticket]
         own = self.waiting_by_owner[request.owner]
         if len(own) == 1:
@@ -155,13 +159,13 @@ class Pool:
 
     # ---- leases ----
 
-    def lend(self, instance: Instance, request: Request) -> None:
-        """Write the lease down."""
+    def add_lease(self, instance: Instance, request: Request) -> None:
+        """Record that ``request`` leases ``instance``."""
         instance.leases[request.ticket] = request
         self.leases_by_owner[request.owner] = self.leases_by_owner.get(request.owner, 0) + 1
 
-    def take_back(self, instance: Instance, request: Request) -> None:
-        """Strike the lease out."""
+    def remove_lease(self, instance: Instance, request: Request) -> None:
+        """Record that the lease is over."""
         del instance.leases[request.ticket]
         left = self.leases_by_owner[request.owner] - 1
         if left:
@@ -169,48 +173,48 @@ class Pool:
         else:
             del self.leases_by_owner[request.owner]
 
-    # ---- shelves ----
+    # ---- the indexes ----
 
-    def refile(self, instance: Instance) -> None:
-        """Put ``instance`` where its state says it belongs."""
-        before, after = instance.standing, instance.belongs()
+    def reindex(self, instance: Instance) -> None:
+        """List ``instance`` where its state says it belongs."""
+        before, after = instance.listing, instance.listing_of_state()
         if after is before:
             return
-        instance.standing = after
+        instance.listing = after
         self.held += after.holds_place - before.holds_place
-        if after.shelf is not before.shelf:
-            if before.shelf is not None:
-                self._take_down(instance, before.shelf)
-            if after.shelf is not None:
-                self._put_up(instance, after.shelf)
+        if after.index is not before.index:
+            if before.index is not None:
+                self._remove(instance, before.index)
+            if after.index is not None:
+                self._add(instance, after.index)
 
     def forget(self, instance: Instance) -> None:
-        """``instance`` is over: it stands nowhere any more."""
-        standing = instance.standing
-        if standing.shelf is not None:
-            self._take_down(instance, standing.shelf)
-        self.held -= standing.holds_place
+        """Remove ``instance``, whose life is over."""
+        listing = instance.listing
+        if listing.index is not None:
+            self._remove(instance, listing.index)
+        self.held -= listing.holds_place
         del self.instances[instance.id]
 
-    def _put_up(self, instance: Instance, shelf: Shelf) -> None:
-        if shelf == "idle":
+    def _add(self, instance: Instance, index: Index) -> None:
+        if index == "idle":
             self.idle[instance.id] = instance
-        elif shelf == "vacating":
+        elif index == "vacating":
             self.vacating[instance.id] = instance
             return
-        rows, signature = self.loading if shelf == "loading" else self.usable, instance.demand.signature
+        rows, signature = self.loading if index == "loading" else self.eligible, instance.demand.signature
         if signature in rows:
             rows[signature].append(instance)
         else:
             rows[signature] = [instance]
 
-    def _take_down(self, instance: Instance, shelf: Shelf) -> None:
-        if shelf == "idle":
+    def _remove(self, instance: Instance, index: Index) -> None:
+        if index == "idle":
             del self.idle[instance.id]
-        elif shelf == "vacating":
+        elif index == "vacating":
             del self.vacating[instance.id]
             return
-        rows, signature = self.loading if shelf == "loading" else self.usable, instance.demand.signature
+        rows, signature = self.loading if index == "loading" else self.eligible, instance.demand.signature
         row = rows[signature]
         if len(row) == 1:
             del rows[signature]

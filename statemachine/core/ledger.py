@@ -1,11 +1,10 @@
-"""The moves of the pure model: each carries one change through machine, records, shelves, timers, counters and effects.
+"""The ledger: the state of everything that is managed, and each change to it, carried through all of its parts.
 
-Nothing is chosen here; :mod:`.placing`, :mod:`.refusing` and :mod:`.model` decide which move is made when.
+A change moves a machine and updates the records, the index, the timers, the counters and the effects together, so that they agree
+after it. Nothing is chosen here: :mod:`.placement` and :mod:`.coordinator` choose which change is made.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from ..config.providers import Demand, PoolKey, ProviderManagerConfig
 from ..policies import Fifo, Prioritised
@@ -28,215 +27,254 @@ from .events import (
     Transition,
 )
 from .index import Instance, Pool, Request
-from .lifecycle import INSTANCE, POOL, REQUEST, FastMachine
+from .lifecycle import INSTANCE, MANAGER, POOL, REQUEST, FastMachine, Fire, ManagerState, StateT, Subject, TriggerT
 from .timers import Timers
 
-__all__ = ["Moves", "holder"]
+__all__ = ["Ledger", "holder"]
 
 
-class Moves:
-    """The model's state, and the ways in which it changes."""
+class Ledger:
+    """The state of the coordinator and the changes to it.
+
+    ``now`` (the driver's clock, seconds) and ``effects`` belong to the present step. With ``record`` each change of an instance, a
+    request or a pool is added to the effects as a Transition.
+    """
 
     def __init__(self, config: ProviderManagerConfig, *, record: bool) -> None:
         self.config = config
-        self._fire: Callable[[FastMachine, Request | Instance | Pool, str], None]
-        self._fire = self._fire_and_record if record else FastMachine.fire
+        self.fire: Fire = self._fire_and_record if record else FastMachine.fire
+        self.state: ManagerState = "new"
         self.pools: dict[PoolKey, Pool] = {}
         self.requests: dict[int, Request] = {}
         self.instances: dict[int, Instance] = {}
         self.timers = Timers()
         self.tally = Tally()
-        self.closing = False
-        self.closed = False
         self.next_instance = 1
-        self._now = 0.0
-        self._effects: list[Effect] = []
+        self.now = 0.0
+        self.effects: list[Effect] = []
 
-    # ---- the request ----
+    # ---- a request ----
 
-    def _assign(self, pool: Pool, instance: Instance, request: Request) -> None:
-        self._fire(REQUEST, request, "assign")
-        request.queued += self._now - request.since
-        request.since = self._now
+    def assign(self, pool: Pool, instance: Instance, request: Request) -> None:
+        """Reserve a lease of ``instance``, which is planned or starting, for ``request``."""
+        self.fire(REQUEST, request, "assign")
+        request.queued += self.now - request.since
+        request.since = self.now
         request.instance = instance
         if not instance.assigned:
-            instance.cause = request.ticket  # also of a start whose requester has gone: its failure must reach somebody
+            instance.cause = (
+                request.ticket
+            )  # also of a start whose requester has gone: its failure must reach a requester
         instance.assigned[request.ticket] = request
-        pool.refile(instance)
+        pool.reindex(instance)
 
-    def _grant(self, pool: Pool, instance: Instance, request: Request) -> None:
-        now, state = self._now, request.state
+    def grant(self, pool: Pool, instance: Instance, request: Request) -> None:
+        """Lease ``instance``, which is idle or active, to ``request``."""
+        now, state = self.now, request.state
         if state == "assigned":
             request.loading += now - request.since
         else:
             request.queued += now - request.since
-        if state != "new":  # only who has to wait has a deadline
+        if state != "new":  # a newcomer has no deadline yet
             self.timers.disarm(ACQUIRE, request.ticket)
-        self._fire(REQUEST, request, "grant")
+        self.fire(REQUEST, request, "grant")
         if instance.state == "idle":
-            self._fire(INSTANCE, instance, "acquire")
+            self.fire(INSTANCE, instance, "acquire")
             if pool.idle_timeout is not None:
                 self.timers.disarm(IDLE, instance.id)
         request.instance = instance
         request.since = now
-        pool.lend(instance, request)
-        pool.refile(instance)
+        pool.add_lease(instance, request)
+        pool.reindex(instance)
         self.tally.calls[request.demand.model] += 1
-        self._effects.append(Grant(request.ticket, instance.id, request.queued, request.loading))
+        self.effects.append(Grant(request.ticket, instance.id, request.queued, request.loading))
 
-    def _unassign(self, pool: Pool, request: Request) -> None:
-        """A start outlives its requester; a start that was only planned does not."""
+    def unassign(self, pool: Pool, request: Request) -> None:
+        """Give up the reservation of ``request``. A start outlives its requester; a start that was only planned does not."""
         instance = request.instance
         assert instance is not None, "an assigned request has an instance"
         request.instance = None
         del instance.assigned[request.ticket]
         leaving = instance.predecessor
         if leaving is None or instance.assigned:
-            pool.refile(instance)
+            pool.reindex(instance)
             return
         leaving.successor = instance.predecessor = None
-        self._forget(pool, instance)
-        pool.refile(leaving)
+        self.forget(pool, instance)
+        pool.reindex(leaving)
 
-    def _requeue(self, pool: Pool, request: Request) -> None:
-        self._fire(REQUEST, request, "requeue")
-        request.loading += self._now - request.since
-        request.since = self._now
+    def requeue(self, pool: Pool, request: Request) -> None:
+        """Put ``request`` back into the queue: the start that it had joined failed."""
+        self.fire(REQUEST, request, "requeue")
+        request.loading += self.now - request.since
+        request.since = self.now
         request.instance = None
         pool.enqueue(request)
 
-    def _reject(self, request: Request, cause: Cause, pool: Pool | None = None, failed: Instance | None = None) -> None:
-        trigger = "fail" if failed is not None else "reject"
-        self._fire(REQUEST, request, trigger)
+    def reject(self, request: Request, cause: Cause, pool: Pool | None = None, failed: Instance | None = None) -> None:
+        """End ``request`` without a lease. ``pool``: where it competed; ``failed``: the instance whose start failed for it."""
+        self.fire(REQUEST, request, "reject" if failed is None else "fail")
         del self.requests[request.ticket]
         self.timers.disarm(ACQUIRE, request.ticket)
         self.tally.counts["rejections"] += 1
-        self._emit_reject(request, cause, pool, failed)
+        self.emit_reject(request, cause, pool, failed)
 
-    def _emit_reject(self, request: Request, cause: Cause, pool: Pool | None, failed: Instance | None = None) -> None:
+    def emit_reject(self, request: Request, cause: Cause, pool: Pool | None, failed: Instance | None = None) -> None:
+        """Add the Reject effect of ``request``."""
         held_by = None if pool is None else holder(pool)
-        self._effects.append(
+        self.effects.append(
             Reject(
                 request.ticket,
                 request.demand,
                 cause,
-                self._now - request.arrived,
+                self.now - request.arrived,
                 None if held_by is None else held_by.demand,
                 None if pool is None else pool.limit,
                 None if failed is None else failed.id,
             )
         )
 
-    # ---- the instance ----
+    # ---- an instance ----
 
-    def _new_instance(self, pool: Pool, demand: Demand) -> Instance:
+    def new_instance(self, pool: Pool, demand: Demand) -> Instance:
+        """Add a planned instance."""
         instance = Instance(self.next_instance, demand)
         self.next_instance += 1
         self.instances[instance.id] = pool.instances[instance.id] = instance
         return instance
 
-    def _start(self, pool: Pool, instance: Instance) -> None:
-        self._fire(INSTANCE, instance, "start")
-        instance.cause = min(instance.assigned)  # of a planned start the first may have gone
+    def start(self, pool: Pool, instance: Instance) -> None:
+        """Start ``instance``, which has a place and at least one request assigned."""
+        self.fire(INSTANCE, instance, "start")
+        instance.cause = min(instance.assigned)  # the first that was assigned to a plan may have gone
         pool.live += 1
-        pool.refile(instance)
+        pool.reindex(instance)
         self.tally.started(pool.key if pool.is_slot else None, instance.demand.signature)
-        self._arm(START, instance.id, self.config.start_timeout)
-        self._effects.append(StartInstance(instance.id, instance.demand))
+        self.arm(START, instance.id, self.config.start_timeout)
+        self.effects.append(StartInstance(instance.id, instance.demand))
 
-    def _rest(self, pool: Pool, instance: Instance) -> None:
-        instance.idle_since = self._now
+    def rest(self, pool: Pool, instance: Instance) -> None:
+        """Begin the idle time of ``instance``."""
+        instance.idle_since = self.now
+        pool.reindex(instance)
         if pool.idle_timeout is not None:
-            self._arm(IDLE, instance.id, pool.idle_timeout)
+            self.timers.arm(IDLE, instance.id, self.now + pool.idle_timeout)
 
-    def _pause(self, pool: Pool, instance: Instance, end: float) -> None:
-        """Keep ``instance``, which is idle, until ``end``."""
+    def keep(self, pool: Pool, instance: Instance, end: float) -> None:
+        """Begin a pause: keep ``instance``, which is idle, until ``end``."""
         pool.kept = instance
-        self.timers.arm((PAUSE, instance.id), end)
+        self.timers.arm(PAUSE, instance.id, end)
 
-    def _end_pause(self, pool: Pool) -> None:
-        """The policy is told that its pause is over, whether or not there was an instance to keep."""
+    def end_pause(self, pool: Pool) -> None:
+        """Tell the policy that its pause is over, even if there was no instance to keep."""
         kept, pool.kept = pool.kept, None
         idle = 0.0
         if kept is not None:
             self.timers.disarm(PAUSE, kept.id)
-            idle = self._now - kept.idle_since
+            idle = self.now - kept.idle_since
         pool.policy.paused(round(1000 * idle))
 
-    def _stop(self, pool: Pool, instance: Instance, trigger: str = "stop") -> None:
-        self._fire(INSTANCE, instance, trigger)
+    def drain(self, pool: Pool, instance: Instance) -> None:
+        """Grant no further lease of ``instance``, which has leases."""
+        if instance.state == "active":
+            self.fire(INSTANCE, instance, "drain")
+            pool.reindex(instance)
+
+    def stop(self, pool: Pool, instance: Instance) -> None:
+        """Shut ``instance`` down; interrupt its start first, if that is under way."""
+        self.fire(INSTANCE, instance, "stop")
+        self._shut_down(pool, instance)
+
+    def fail_start(self, pool: Pool, instance: Instance, *, constructed: bool) -> None:
+        """Record that the start of ``instance`` failed; shut down what was constructed."""
+        if constructed:
+            self.fire(INSTANCE, instance, "fail")
+            self._shut_down(pool, instance)
+        else:
+            self.fire(INSTANCE, instance, "abort")
+            pool.live -= 1
+            self.forget(pool, instance)
+
+    def _shut_down(self, pool: Pool, instance: Instance) -> None:
         self.timers.disarm(IDLE, instance.id)
         self.timers.disarm(START, instance.id)
-        self._arm(STOP, instance.id, self.config.shutdown_timeout)
-        pool.refile(instance)
-        self._effects.append(StopInstance(instance.id))
+        self.arm(STOP, instance.id, self.config.shutdown_timeout)
+        pool.reindex(instance)
+        self.effects.append(StopInstance(instance.id))
 
-    def _forget(self, pool: Pool, instance: Instance) -> None:
+    def forget(self, pool: Pool, instance: Instance) -> None:
+        """Remove ``instance`` from everything that lists it."""
         pool.forget(instance)
         del self.instances[instance.id]
 
-    # ---- the pool ----
+    # ---- a pool, and the manager ----
 
     def new_pool(self, key: PoolKey) -> Pool:
+        """Add the pool that ``key`` names."""
         config = self.config
-        if key[0] == "slot":
+        if key.kind == "slot":
             policy = Prioritised(config.policy)
             pool = Pool(key, 1, None, config.on_conflict == "raise", policy, is_charged=policy.charges)
         else:
-            provider = config.provider(key[1])
+            provider = config.provider(key.name)
             limit, idle_timeout = config.limit_of(provider), config.idle_timeout_of(provider)
             pool = Pool(key, limit, idle_timeout, config.on_limit == "raise", Fifo(), is_charged=False)
         self.pools[key] = pool
         return pool
 
-    def _update(self, pool: Pool) -> None:
-        """Bring the pool's own state up to date at the end of a step; drop an endpoint's slot that nobody needs."""
-        if pool.state == "saturated":
-            if pool.held < pool.limit:
-                self._fire(POOL, pool, "relax")
-                self._update(pool)
-        elif pool.state == "open":
+    def update(self, pool: Pool) -> None:
+        """Bring the state of ``pool`` up to date at the end of a step. Drop an endpoint's slot that is not in use."""
+        if pool.state == "open":
             if pool.held >= pool.limit:
-                self._fire(POOL, pool, "saturate")
+                self.fire(POOL, pool, "saturate")
             elif pool.is_slot and not (pool.instances or pool.waiting) and self.config.local_scope == "endpoint":
-                self._fire(POOL, pool, "close")
-                self._finish_pool(pool)
+                self.fire(POOL, pool, "close")
+                self._remove_pool(pool)
+        elif pool.state == "saturated":
+            if pool.held < pool.limit:
+                self.fire(POOL, pool, "relax")
+                self.update(pool)
         elif not pool.instances:
-            self._finish()
+            self.finish()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """While the manager closes: drop the pools that are empty, and say so when the last one has gone."""
         for pool in list(self.pools.values()):
             if not pool.instances:
-                self._finish_pool(pool)
-        if not self.pools and not self.closed:
-            self.closed = True
+                self._remove_pool(pool)
+        if not self.pools and self.state == "closing":
+            MANAGER.fire(self, "finish")
             self.timers.disarm(GRACE, 0)
-            self._effects.append(Closed())
+            self.effects.append(Closed())
 
-    def _finish_pool(self, pool: Pool) -> None:
-        self._fire(POOL, pool, "finish")
+    def _remove_pool(self, pool: Pool) -> None:
+        self.fire(POOL, pool, "finish")
         del self.pools[pool.key]
 
     # ---- all of them ----
 
-    def _arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
+    def arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
+        """Set a deadline in ``seconds`` from now; None: no deadline."""
         if seconds is not None:
-            self.timers.arm((kind, subject), self._now + seconds)
+            self.timers.arm(kind, subject, self.now + seconds)
 
-    def _fire_and_record(self, machine: FastMachine, subject: Request | Instance | Pool, trigger: str) -> None:
+    def _fire_and_record(
+        self, machine: FastMachine[StateT, TriggerT], subject: Subject[StateT], trigger: TriggerT
+    ) -> None:
         source = subject.state
         machine.fire(subject, trigger)
+        what: int | PoolKey
         if isinstance(subject, Pool):
-            what: int | PoolKey = subject.key
-            demand = None
+            what, demand = subject.key, None
         else:
+            assert isinstance(subject, Instance | Request)
             what = subject.id if isinstance(subject, Instance) else subject.ticket
             demand = subject.demand
-        self._effects.append(Transition(self._now, machine.kind, what, trigger, source, subject.state, demand))
+        self.effects.append(Transition(self.now, machine.kind, what, trigger, source, subject.state, demand))
 
 
 def holder(pool: Pool) -> Instance | None:
-    """Whose signature holds a local slot: the successor's, where there is one. None for the many places of an API provider."""
+    """The instance whose signature holds a local slot: the successor, where there is one. None for an API provider's pool."""
     if not pool.is_slot or not pool.instances:
         return None
     first = next(iter(pool.instances.values()))

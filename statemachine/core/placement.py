@@ -1,108 +1,125 @@
-"""Who gets an instance, and which: the one place where that is decided.
+"""Placement: which waiting request is next, and which instance it gets.
 
-A request is placed by the first of these that applies: an idle or spare instance of its signature is granted; a start of its
-signature that has a free slot is joined; a free place gets a new instance; the least recently used idle instance makes room; a
-stopping instance whose place is promised to nobody gets it as successor. Otherwise it waits or is refused. Only the
-policy's choice (for API providers: the oldest) is ever placed, so a newcomer overtakes nobody.
+A request is placed by the first of these rules that applies:
+
+1. an idle instance of its signature, or an active one with a free lease, is granted;
+2. a start of its signature that has a free lease is joined;
+3. a free place gets a new instance;
+4. the least recently used idle instance is evicted, and its place is reserved;
+5. a stopping instance without a successor has its place reserved.
+
+Otherwise it waits or is refused (:mod:`.admission`). Only the request that the policy chooses is ever placed (for API providers: the
+oldest one), so a newcomer overtakes no waiting request.
 """
 
 from __future__ import annotations
 
 from ..policies import Choice, Pause
+from .admission import Admission
 from .index import Instance, Pool, Request
+from .ledger import Ledger
 from .lifecycle import REQUEST
-from .refusing import Refusing
 
-__all__ = ["Placing"]
+__all__ = ["Placement"]
 
 
-class Placing(Refusing):
-    """The model's placements."""
+class Placement:
+    """The decisions about queues and places. They are carried out by the ledger."""
 
-    def _queue_up(self, pool: Pool, request: Request) -> None:
-        """It joins the queue, may be its head at once (by priority), and is refused if it would have to wait and must not."""
+    def __init__(self, ledger: Ledger, admission: Admission) -> None:
+        self.ledger = ledger
+        self.admission = admission
+
+    def place_or_queue(self, pool: Pool, request: Request) -> None:
+        """Add ``request`` to the queue and place what can be placed. Reject it if it would have to wait and must not."""
         pool.enqueue(request)
-        self._place_in_order(pool)
+        self.place_waiting(pool)
         if request.state != "new":
             return
-        cause = self._why_not_wait(pool, request)
+        cause = self.admission.refusal(pool, request)
         if cause is not None:
             pool.dequeue(request)
-            self._reject(request, cause, pool)
+            self.ledger.reject(request, cause, pool)
             return
-        self._fire(REQUEST, request, "wait")
-        self._refuse_those_who_wait_for_themselves(pool)
+        self.ledger.fire(REQUEST, request, "wait")
+        if pool.is_slot:
+            self._reject_self_deadlocks(pool)
 
-    def _serve(self, pool: Pool) -> None:
-        """Something has become free, or somebody has left: place who is next, and refuse who now waits in vain."""
+    def serve(self, pool: Pool) -> None:
+        """Place waiting requests after a place, a lease or the head of the queue has gone. Reject those that now wait for themselves."""
         if pool.waiting:
-            self._place_in_order(pool)
-            self._refuse_those_who_wait_for_themselves(pool)
+            self.place_waiting(pool)
+            if pool.is_slot:
+                self._reject_self_deadlocks(pool)
         elif pool.kept is not None:
-            self._end_pause(pool)
+            self.ledger.end_pause(pool)
 
-    def _place_in_order(self, pool: Pool) -> None:
-        """Place waiting requests, in the policy's order, for as long as that goes."""
-        while pool.waiting and (pool.usable or pool.loading or pool.vacating or pool.live < pool.limit):
+    def place_waiting(self, pool: Pool) -> None:
+        """Place waiting requests, in the policy's order, until one cannot be placed."""
+        while pool.waiting and (pool.eligible or pool.loading or pool.held < pool.limit):
             choice = pool.policy.choose()
             if isinstance(choice, Pause):
-                choice = None if self._keep(pool, choice) else self._choose_at_once(pool)
+                choice = None if self.pauses(pool, choice) else self._choose_at_once(pool)
             if choice is None:
                 return
             if pool.kept is not None:
-                self._end_pause(pool)
+                self.ledger.end_pause(pool)
             request = pool.waiting[choice.ticket]
-            if not self._place(pool, request):
+            if not self.place(pool, request):
                 return
             pool.dequeue(request, placed=True)
 
-    def _keep(self, pool: Pool, pause: Pause) -> bool:
-        """Whether nobody is to be placed for now: something else is under way, or an idle instance is kept for those who may come back."""
+    def pauses(self, pool: Pool, pause: Pause) -> bool:
+        """Whether no request is placed for now: the pool is in use, or an idle instance is kept for requests that may come back."""
         if pool.held:
             return True
-        most = self.config.max_waiting
-        if pool.raises or (most is not None and len(pool.waiting) > most):
-            return False  # somebody would be refused while an instance is idle
+        if pool.raises or self.admission.is_overfull(pool):
+            return False  # a request would be refused while an instance is idle
         if pool.kept is not None:
             return True
-        for instance in pool.idle.values():  # a slot has one at most
+        for instance in pool.idle.values():  # a slot has at most one
             end = instance.idle_since + pause.milliseconds / 1000
-            if instance.demand.signature == pause.signature and end > self._now:
-                self._pause(pool, instance, end)
+            if instance.demand.signature == pause.signature and end > self.ledger.now:
+                self.ledger.keep(pool, instance, end)
                 return True
         return False
 
     def _choose_at_once(self, pool: Pool) -> Choice | None:
-        """The choice of a policy that has asked for a pause, when it is over. A policy that asks again gets nobody placed."""
-        self._end_pause(pool)
+        """The choice of a policy whose pause is over. If it asks for another pause, no request is placed."""
+        self.ledger.end_pause(pool)
         choice = pool.policy.choose()
         return None if isinstance(choice, Pause) else choice
 
-    def _place(self, pool: Pool, request: Request) -> bool:
-        """Give ``request`` an instance, now or when it is ready. False, and nothing is changed, where there is none."""
-        signature = request.demand.signature
-        if (row := pool.usable.get(signature)) is not None:
-            self._grant(pool, row[-1], request)
+    def place(self, pool: Pool, request: Request) -> bool:
+        """Give ``request`` an instance, now or when it is ready. False, and no change, where there is none."""
+        ledger, signature = self.ledger, request.demand.signature
+        if (row := pool.eligible.get(signature)) is not None:
+            ledger.grant(pool, row[-1], request)
         elif (row := pool.loading.get(signature)) is not None:
-            self._assign(pool, row[0], request)
+            ledger.assign(pool, row[0], request)
+        elif pool.held >= pool.limit:
+            return False
         elif pool.live < pool.limit:
-            instance = self._new_instance(pool, request.demand)
-            self._assign(pool, instance, request)
-            self._start(pool, instance)
+            instance = ledger.new_instance(pool, request.demand)
+            ledger.assign(pool, instance, request)
+            ledger.start(pool, instance)
         elif pool.idle:
             victim = pool.idle[next(iter(pool.idle))]
-            self.tally.counts["evictions"] += 1
-            self._stop(pool, victim)
-            self._succeed(pool, victim, request)
-        elif pool.vacating:
-            self._succeed(pool, pool.vacating[next(iter(pool.vacating))], request)
+            ledger.tally.counts["evictions"] += 1
+            ledger.stop(pool, victim)
+            self.reserve(pool, victim, request)
         else:
-            return False
+            self.reserve(pool, pool.vacating[next(iter(pool.vacating))], request)
         return True
 
-    def _succeed(self, pool: Pool, leaving: Instance, request: Request) -> None:
-        """``request`` gets the place of ``leaving`` when that is down."""
-        planned = self._new_instance(pool, request.demand)
+    def reserve(self, pool: Pool, leaving: Instance, request: Request) -> None:
+        """Reserve the place of ``leaving``, which is stopping, for ``request``."""
+        planned = self.ledger.new_instance(pool, request.demand)
         planned.predecessor, leaving.successor = leaving, planned
-        self._assign(pool, planned, request)
-        pool.refile(leaving)
+        self.ledger.assign(pool, planned, request)
+        pool.reindex(leaving)
+
+    def _reject_self_deadlocks(self, pool: Pool) -> None:
+        for request in self.admission.self_deadlocks(pool):
+            pool.dequeue(request)
+            self.ledger.reject(request, self.admission.contention(pool, request), pool)

@@ -1,5 +1,6 @@
-"""The model's state as a value: to compare, to hash, to go back to. It is exact: restored, the model goes on as if nothing had happened
-(what it has counted aside).
+"""The state of a coordinator as a value, to compare, to hash and to restore.
+
+It is exact: a restored coordinator takes the same steps as the original. Only what was counted is left out, as no decision reads it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from ..config.providers import Demand, PoolKey
 from .coordinator import Coordinator
 from .events import PAUSE, Timer
 from .index import Instance, Pool, Request
-from .lifecycle import InstanceState, PoolState, RequestState
-from .timers import Timers
+from .lifecycle import InstanceState, ManagerState, PoolState, RequestState
 
 __all__ = ["Snapshot", "restore", "snapshot"]
 
 
 class RequestRecord(NamedTuple):
-    """Which instance it has is said there."""
+    """A request. Its instance is the one whose record names its ticket."""
 
     ticket: int
     demand: Demand
@@ -54,10 +54,9 @@ class PoolRecord(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All of a model's state, as tuples."""
+    """The state of a coordinator, as tuples."""
 
-    closing: bool
-    closed: bool
+    state: ManagerState
     next_instance: int
     requests: tuple[RequestRecord, ...]
     instances: tuple[InstanceRecord, ...]
@@ -66,11 +65,10 @@ class Snapshot(NamedTuple):
 
 
 def snapshot(coordinator: Coordinator) -> Snapshot:
-    """The exact state of ``model``."""
+    """Take the exact state of ``coordinator``."""
     return Snapshot(
-        coordinator.closing,
-        coordinator.closed,
-        coordinator.next_instance,
+        coordinator.state,
+        coordinator.ledger.next_instance,
         tuple(_request(request) for request in coordinator.requests.values()),
         tuple(_instance(instance) for instance in coordinator.instances.values()),
         tuple(_pool(pool) for pool in coordinator.pools.values()),
@@ -96,13 +94,9 @@ def _pool(p: Pool) -> PoolRecord:
 
 
 def restore(coordinator: Coordinator, saved: Snapshot) -> None:
-    """Put ``model``, which has the same configuration, into the state ``saved``; nothing of the state that it was in is left."""
+    """Put ``coordinator``, which has the same configuration, into the state ``saved`` in place of its own."""
     _empty(coordinator)
-    coordinator.closing, coordinator.closed, coordinator.next_instance = (
-        saved.closing,
-        saved.closed,
-        saved.next_instance,
-    )
+    coordinator.ledger.state, coordinator.ledger.next_instance = saved.state, saved.next_instance
     requests, instances = coordinator.requests, coordinator.instances
     for ticket, demand, owner, agent, priority, arrived, since, state, queued, loading in saved.requests:
         requests[ticket] = Request(ticket, demand, owner, agent, priority, arrived, since, state, None, queued, loading)
@@ -113,8 +107,8 @@ def restore(coordinator: Coordinator, saved: Snapshot) -> None:
     for i in saved.instances:
         _restore_instance(coordinator, i)
     for p in saved.pools:
-        _restore_shelves(coordinator.pools[p.key], p)
-    coordinator.timers = Timers(saved.timers)
+        _restore_index(coordinator.pools[p.key], p)
+    coordinator.timers.replace(saved.timers)
     for kind, subject in coordinator.timers.armed:
         if kind is PAUSE:
             kept = instances[subject]
@@ -122,7 +116,7 @@ def restore(coordinator: Coordinator, saved: Snapshot) -> None:
 
 
 def _empty(coordinator: Coordinator) -> None:
-    """Forget everything, and leave no cycle of references behind: a search does this for every edge."""
+    """Drop all records, and break their cycles of references: a search does this for every edge."""
     for request in coordinator.requests.values():
         request.instance = None
     for instance in coordinator.instances.values():
@@ -133,7 +127,7 @@ def _empty(coordinator: Coordinator) -> None:
 
 
 def _restore_queue(coordinator: Coordinator, record: PoolRecord) -> None:
-    pool = coordinator.new_pool(record.key)
+    pool = coordinator.ledger.new_pool(record.key)
     pool.state = record.state
     for ticket in record.waiting:
         pool.enqueue(coordinator.requests[ticket])
@@ -148,7 +142,7 @@ def _restore_instance(coordinator: Coordinator, record: InstanceRecord) -> None:
     for ticket in record.assigned:
         instance.assigned[ticket] = coordinator.requests[ticket]
     for ticket in record.leases:
-        pool.lend(instance, coordinator.requests[ticket])
+        pool.add_lease(instance, coordinator.requests[ticket])
     for ticket in (*record.assigned, *record.leases):
         coordinator.requests[ticket].instance = instance
     if record.successor is not None:
@@ -156,6 +150,6 @@ def _restore_instance(coordinator: Coordinator, record: InstanceRecord) -> None:
         instance.successor.predecessor = instance
 
 
-def _restore_shelves(pool: Pool, record: PoolRecord) -> None:
+def _restore_index(pool: Pool, record: PoolRecord) -> None:
     for id in (*record.idle, *record.loading, *record.vacating, *pool.instances):  # the first three keep their order
-        pool.refile(pool.instances[id])
+        pool.reindex(pool.instances[id])

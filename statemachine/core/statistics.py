@@ -1,4 +1,4 @@
-"""A frozen picture of a model: how full, how long the queues, what was used."""
+"""Statistics of a coordinator, frozen: how full its pools are, how long their queues, what was used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SLOT_STATES: dict[str, SlotState] = {
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatistics:
-    """One provider's live instances by state (they sum up to ``live``, at most ``limit``), and its waiting and assigned requests.
+    """One provider's live instances by state (their sum is ``live``, at most ``limit``), and its waiting and assigned requests.
 
     ``limit`` of a local provider is that of one slot, 1. Where each endpoint has a slot of its own, it may have several.
     """
@@ -69,7 +69,7 @@ class Statistics:
 
 
 def statistics(coordinator: Coordinator) -> Statistics:
-    """The picture of ``model`` now. Takes time in proportion to what is managed."""
+    """Take the statistics of ``coordinator``. The time is proportional to what is managed."""
     config = coordinator.config
     instances = Counter((i.demand.provider, i.state) for i in coordinator.instances.values())
     requests = Counter((r.demand.provider, r.state) for r in coordinator.requests.values())
@@ -86,7 +86,7 @@ def statistics(coordinator: Coordinator) -> Statistics:
         )
         for p in config.available_providers
     }
-    slots = {pool.key[1]: _slot(pool) for pool in coordinator.pools.values() if pool.is_slot}
+    slots = {pool.key.name: _slot(pool) for pool in coordinator.pools.values() if pool.is_slot}
     if config.local_scope == "all" and any(p.is_local for p in config.available_providers):
         slots.setdefault("local", SlotStatistics("vacant", None, None, 0, 0, 0))
     tally = coordinator.tally

@@ -1,4 +1,4 @@
-"""The model's deadlines: armed and disarmed in constant time, expired in a total order.
+"""The deadlines of the coordinator: armed and disarmed in constant time, expired in a total order.
 
 An idle instance's deadline moves with every lease, so entries of the heap are corrected lazily: one that comes up too early is put
 back where it now belongs, one that was disarmed is dropped. Arming what was armed before therefore costs no heap operation.
@@ -7,30 +7,39 @@ back where it now belongs, one that was disarmed is dropped. Arming what was arm
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from .events import Timer, TimerKind
 
 __all__ = ["Timers"]
 
+_timer: Final[Callable[[tuple[TimerKind, int]], Timer]] = partial(tuple.__new__, Timer)
+"""As ``Timer(...)``, at a third of the time: every idle time-out makes one."""
+
 
 class Timers:
-    """A set of (deadline, timer). ``next_deadline`` never lies after the true one.
+    """A set of timers with their deadlines. ``next_deadline`` is never later than the earliest of them.
 
-    It may lie before it, but not before the ``now`` for which :meth:`due` has no more to give: nobody is woken for ever.
+    It may be earlier, but not earlier than the ``now`` for which :meth:`due` returned None, so a driver is not woken in a loop.
     """
 
-    def __init__(self, armed: Iterable[tuple[Timer, float]] = ()) -> None:
-        self.armed: dict[Timer, float] = dict(armed)
+    def __init__(self) -> None:
+        self.armed: dict[Timer, float] = {}
         self.next_deadline: float = math.inf
         self._heap: list[tuple[float, Timer]] = []
         self._queued: dict[Timer, float] = {}  # the time of each timer's only valid entry in the heap
-        if self.armed:
-            self._rebuild()
 
-    def arm(self, timer: Timer, deadline: float) -> None:
-        """Set or move the deadline of ``timer`` (seconds on the driver's clock)."""
+    def replace(self, armed: Iterable[tuple[Timer, float]]) -> None:
+        """Forget all deadlines and arm these."""
+        self.armed = dict(armed)
+        self._rebuild()
+
+    def arm(self, kind: TimerKind, subject: int, deadline: float) -> None:
+        """Set or move the deadline of that timer (seconds on the driver's clock)."""
+        timer = _timer((kind, subject))
         self.armed[timer] = deadline
         queued = self._queued.get(timer)
         if queued is None or queued > deadline:
@@ -40,7 +49,7 @@ class Timers:
         """Forget the deadline of that timer, if it has one."""
         if not self.armed:
             return
-        self.armed.pop((kind, subject), None)
+        self.armed.pop((kind, subject), None)  # type: ignore[call-overload]  # equal to the Timer
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self.armed):
             self._rebuild()
 

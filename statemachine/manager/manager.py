@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 from outcome import Value
@@ -25,6 +25,7 @@ from trio.lowlevel import enable_ki_protection
 from ..checks import check_agent, check_priority, check_wait, shown
 from ..config.providers import Demand, ProviderManagerConfig
 from ..config.runtime import RuntimeProviderConfig
+from ..core.coordinator import Coordinator, Watch
 from ..core.events import (
     AbandonStop,
     AcquireRequested,
@@ -34,6 +35,7 @@ from ..core.events import (
     Event,
     Grant,
     InterruptStart,
+    Opened,
     Reject,
     Revoke,
     StartInstance,
@@ -43,7 +45,6 @@ from ..core.events import (
 )
 from ..core.statistics import Statistics, statistics
 from ..errors import ConfigurationError, ManagerClosedError
-from ..properties.invariants import coordinator_of
 from .acquiring import Acquiring
 from .lease import Lease, Lessor, Use
 from .observing import Observer, Observers
@@ -54,9 +55,15 @@ from .worker import Worker
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Observer", "ProviderManager"]
+__all__ = ["Core", "Observer", "ProviderManager"]
 
 _RESOLVED_LIMIT = 1024
+
+
+class Core(Protocol):
+    """Makes the coordinator of a manager: the class :class:`Coordinator`, a subclass, or a function around it."""
+
+    def __call__(self, config: ProviderManagerConfig, *, record: bool, watch: Watch | None) -> Coordinator: ...
 
 
 class _Asker:
@@ -72,15 +79,18 @@ class _Asker:
 class ProviderManager:
     """Coordinates adapters: see the contract in the README. Entered once, in one trio run, and used from its thread.
 
-    ``observers`` are called with every transition. Raises ConfigurationError.
+    ``observers`` are called with every transition. ``core`` makes the coordinator, such as one that tests watch. Raises
+    ConfigurationError.
     """
 
-    def __init__(self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator
+    ) -> None:
         if not isinstance(config, ProviderManagerConfig):
             raise ConfigurationError("config", "must be a ProviderManagerConfig", shown(config))
         self.config = config
         self._observers = Observers(observers, self._interrupt)
-        self._coordinator = coordinator_of(config, self._interrupt, record=bool(self._observers.observers))
+        self._coordinator = core(config, record=bool(self._observers.observers), watch=self._watch_of(config))
         self._inbox: deque[Event] = deque()
         self._engaged = False  # the coordinator is being stepped
         self._tickets = count(1)
@@ -92,7 +102,6 @@ class ProviderManager:
         self._alarm_at = math.inf  # its deadline: to read it there costs more
         self._watch = trio.CancelScope(shield=True)
         self._interruption: BaseException | None = None
-        self._entered = False
         self._closed = trio.Event()
         self._carry_out: dict[type, Callable[[Any], None]] = {
             Grant: self._grant,
@@ -105,6 +114,13 @@ class ProviderManager:
             Closed: self._finish,
             Transition: self._observers.tell,
         }
+
+    def _watch_of(self, config: ProviderManagerConfig) -> Watch | None:
+        if not config.check_invariants:
+            return None
+        from ..properties.invariants import watch_invariants  # loaded only when asked for
+
+        return watch_invariants(self._interrupt)
 
     # ---- what users call ----
 
@@ -162,7 +178,7 @@ class ProviderManager:
         demand = self._demand(runtime_config, None, agent, priority)
         self._lessor.catch_up(sys._getframe(1))
         self._dispatch(Wake())
-        if self._engaged or not (self._coordinator.closing or self._coordinator.is_ready(demand)):
+        if self._engaged or not (self._coordinator.state != "open" or self._coordinator.is_ready(demand)):
             raise trio.WouldBlock
         asker = self._ask(next(self._tickets), demand, None, agent, priority)
         assert asker.answer is not None, "what is ready is granted at once"
@@ -185,9 +201,9 @@ class ProviderManager:
 
     async def __aenter__(self) -> Self:
         check_trio()
-        if self._entered:
+        if self._coordinator.state != "new":
             raise ManagerClosedError("a manager is entered only once")
-        self._entered = True
+        self._dispatch(Opened())
         self._nursery_context = trio.open_nursery()
         self._nursery = await self._nursery_context.__aenter__()
         self._nursery.start_soon(self._watch_deadlines)
@@ -248,7 +264,7 @@ class ProviderManager:
         check_agent(agent)
         check_priority(priority)
         check_trio()
-        if not self._entered:
+        if self._coordinator.state == "new":
             raise ManagerClosedError("the manager has not been entered")
         return self._resolve(runtime_config)
 

@@ -29,7 +29,7 @@ class Affinity(BasePolicy):
         self.bound: Final = Bound(passes=passes, late=None)
         self._passes: Final = passes
         self._waiting = ByModel()
-        self._coordinator = ""  # served last
+        self._turn = ""  # served last
         self._ahead: list[int] = []  # heap of the placed tickets that are younger than the oldest waiter
         self._agents = None if quantum is None else RoundRobin(quantum)
 
@@ -39,9 +39,9 @@ class Affinity(BasePolicy):
             self._agents.add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        if self._agents is not None and (waiter.signature != self._coordinator or self._agents.has_had_a_round(waiter)):
+        if self._agents is not None and (waiter.signature != self._turn or self._agents.has_had_a_round(waiter)):
             self._agents.begin(waiter.signature)
-        self._coordinator = waiter.signature
+        self._turn = waiter.signature
         heappush(self._ahead, waiter.ticket)
         self.left(waiter)
 
@@ -60,7 +60,7 @@ class Affinity(BasePolicy):
     def choose(self) -> Choice | None:
         if not self._waiting.all:
             return None
-        line = self._waiting.of.get(self._coordinator)
+        line = self._waiting.of.get(self._turn)
         if line is None or len(self._ahead) >= self._passes:
             return Choice(self._waiting.all.first, "oldest")
         if self._agents is not None:
@@ -68,12 +68,12 @@ class Affinity(BasePolicy):
         return Choice(line.first, "same model")
 
     def snapshot(self, rank: Rank) -> Hashable:
-        passes = self._coordinator, tuple(sorted(map(rank, self._ahead)))
+        passes = self._turn, tuple(sorted(map(rank, self._ahead)))
         return passes if self._agents is None else (*passes, self._agents.snapshot())
 
     def restore(self, memory: Hashable) -> None:
         assert isinstance(memory, tuple), "made by snapshot()"
-        self._coordinator, ahead, *agents = memory
+        self._turn, ahead, *agents = memory
         self._ahead = list(ahead)  # sorted, and so a heap
         if self._agents is not None:
-            self._agents.restore(agents[0], self._coordinator)
+            self._agents.restore(agents[0], self._turn)

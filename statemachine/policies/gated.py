@@ -35,7 +35,7 @@ class Gated(BasePolicy):
         self.bound: Final = Bound(passes=None, late=extra)
         self._extra = extra
         self._lines: dict[str, Line] = {}
-        self._coordinator = ""  # whose turn it is
+        self._turn = ""  # whose turn it is
         self._others: list[tuple[int, str]] = []  # heap of the other lines' oldest tickets; what is on top is true
         self._open = False  # its gate is open, because it is still to be loaded
         self._last = 0  # the youngest ticket admitted
@@ -45,13 +45,13 @@ class Gated(BasePolicy):
     def arrived(self, waiter: Waiter) -> None:
         line = self._lines.setdefault(waiter.signature, Line())
         line.add(waiter)
-        if waiter.signature != self._coordinator and line.first == waiter.ticket:
+        if waiter.signature != self._turn and line.first == waiter.ticket:
             heappush(self._others, (waiter.ticket, waiter.signature))
         if self._agents is not None:
             self._agents.add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        if waiter.signature != self._coordinator or not (self._open or waiter.ticket <= self._last or self._left):
+        if waiter.signature != self._turn or not (self._open or waiter.ticket <= self._last or self._left):
             self._give_turn(waiter)
         elif self._open:
             self._last = max(self._last, waiter.ticket)
@@ -66,14 +66,14 @@ class Gated(BasePolicy):
         line.remove(waiter)
         if not line:
             del self._lines[waiter.signature]
-        elif waiter.signature != self._coordinator and waiter.ticket < line.first:
+        elif waiter.signature != self._turn and waiter.ticket < line.first:
             heappush(self._others, (line.first, waiter.signature))
         if self._agents is not None:
             self._agents.remove(waiter)
         self._look()
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
-        if signature == self._coordinator:
+        if signature == self._turn:
             self._close_gate()
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
@@ -81,7 +81,7 @@ class Gated(BasePolicy):
             self._agents.charge(waiter, milliseconds)
 
     def choose(self) -> Choice | Pause | None:
-        line = self._lines.get(self._coordinator)
+        line = self._lines.get(self._turn)
         if line is not None and (self._open or line.first <= self._last):
             if self._agents is not None:
                 return Choice(self._agents.first(None if self._open else self._last), "its agent's turn")
@@ -94,32 +94,32 @@ class Gated(BasePolicy):
 
     def snapshot(self, rank: Rank) -> Hashable:
         # also when the turn seems over: an admitted joiner may come back
-        gate = self._coordinator, self._open, rank(self._last), self._left
+        gate = self._turn, self._open, rank(self._last), self._left
         return gate if self._agents is None else (*gate, self._agents.snapshot())
 
     def restore(self, memory: Hashable) -> None:
         assert isinstance(memory, tuple), "made by snapshot()"
-        self._coordinator, self._open, self._last, self._left, *agents = memory
+        self._turn, self._open, self._last, self._left, *agents = memory
         self._rebuild()
         if self._agents is not None:
-            self._agents.restore(agents[0], self._coordinator)
+            self._agents.restore(agents[0], self._turn)
 
     def _lets_in(self) -> bool:
         """Whether newcomers go before the others, while ``extra`` allows it."""
         return True
 
     def _give_turn(self, waiter: Waiter) -> None:
-        before = self._lines.get(self._coordinator)
+        before = self._lines.get(self._turn)
         if before is not None:
-            heappush(self._others, (before.first, self._coordinator))
-        self._coordinator, self._open = waiter.signature, waiter.is_assigned
+            heappush(self._others, (before.first, self._turn))
+        self._turn, self._open = waiter.signature, waiter.is_assigned
         self._last, self._left = self._lines[waiter.signature].last, self._extra
         if self._agents is not None:
-            self._agents.begin(self._coordinator)
+            self._agents.begin(self._turn)
 
     def _close_gate(self) -> None:
-        if self._open and self._coordinator in self._lines:
-            self._last = max(self._last, self._lines[self._coordinator].last)
+        if self._open and self._turn in self._lines:
+            self._last = max(self._last, self._lines[self._turn].last)
         self._open = False
 
     def _look(self) -> None:
@@ -130,8 +130,8 @@ class Gated(BasePolicy):
             heappop(self._others)
 
     def _rebuild(self) -> None:
-        self._others = sorted((line.first, model) for model, line in self._lines.items() if model != self._coordinator)
+        self._others = sorted((line.first, model) for model, line in self._lines.items() if model != self._turn)
 
     def _is_oldest(self, ticket: int, model: str) -> bool:
         line = self._lines.get(model)
-        return model != self._coordinator and line is not None and line.first == ticket
+        return model != self._turn and line is not None and line.first == ticket

@@ -34,7 +34,7 @@ class RoundRobin:
     def __init__(self, quantum: int) -> None:
         check_count("quantum", quantum)
         self._quantum = quantum
-        self._coordinator = ""  # whose turn it is
+        self._turn = ""  # whose turn it is
         self._round = 0  # that is being served
         self._agents: dict[str, dict[str, Line]] = {}  # those who wait, by model and agent
         self._models: dict[str, set[str]] = {}  # for which each of them waits
@@ -102,16 +102,16 @@ class RoundRobin:
         """
         for entry in self._later:
             if self._is_true(*entry):
-                heappush(self._orders[self._coordinator], entry)
+                heappush(self._orders[self._turn], entry)
         for agent in self._passing:
             if agent not in self._recent and agent not in self._models:
                 self._served.pop(agent, None)
         self._passing, self._recent, self._later = self._recent, set(), []
-        self._round, self._coordinator = min(self._rounds), model
+        self._round, self._turn = min(self._rounds), model
 
     def first(self, last: int | None) -> int:
         """Who goes first of those with a ticket up to ``last`` (None: all), of whom there are some. During a turn it is not raised."""
-        order = self._orders[self._coordinator]
+        order = self._orders[self._turn]
         while True:
             entry = order[0]
             is_true = self._is_true(*entry)
@@ -130,7 +130,7 @@ class RoundRobin:
     def restore(self, memory: Hashable, model: str) -> None:
         """Remember ``memory``, made by :meth:`snapshot`, and that it is the turn of ``model``."""
         assert isinstance(memory, tuple), "made by snapshot()"
-        self._coordinator = model
+        self._turn = model
         self._served = {agent: time for agent, time, _ in memory}
         self._recent = {agent for agent, _, recent in memory if recent}
         self._passing = self._served.keys() - self._recent
@@ -151,7 +151,7 @@ class RoundRobin:
         self._orders[model] = sorted((self._round_of(agent), line.first, agent) for agent, line in agents)
 
     def _is_true(self, turn: int, ticket: int, agent: str) -> bool:
-        line = self._agents.get(self._coordinator, {}).get(agent)
+        line = self._agents.get(self._turn, {}).get(agent)
         return line is not None and line.first == ticket and self._round_of(agent) == turn
 
     def _round_of(self, agent: str) -> int:

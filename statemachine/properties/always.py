@@ -138,14 +138,14 @@ def the_departed_leave_no_trace(step: Step) -> bool:
     gone = [e.ticket for e in step.effects if isinstance(e, (Reject, Revoke))]
     if isinstance(event, Cancelled):
         gone.append(event.ticket)
-    elif isinstance(event, Expired) and event.timer[0] is TimerKind.ACQUIRE:
-        gone.append(event.timer[1])
+    elif isinstance(event, Expired) and event.timer.kind is TimerKind.ACQUIRE:
+        gone.append(event.timer.subject)
     return all(_no_trace(step.after, ticket) for ticket in gone)
 
 
 @always_of_steps("While the manager closes, nobody waits and nothing new is started or granted.")
 def closing_admits_nobody(step: Step) -> bool:
-    if not step.after.closing:
+    if step.after.state not in ("closing", "closed"):
         return True
     if any(r.state != "granted" for r in step.after.requests.values()):
         return False
@@ -156,9 +156,9 @@ def closing_admits_nobody(step: Step) -> bool:
 def nothing_lives_after_close(step: Step) -> bool:
     coordinator = step.after
     told = sum(isinstance(e, Closed) for e in step.effects)
-    if told > 1 or (told and not coordinator.closed):
+    if told > 1 or (told and coordinator.state != "closed"):
         return False
-    return not coordinator.closed or not (
+    return coordinator.state != "closed" or not (
         coordinator.pools or coordinator.instances or coordinator.requests or coordinator.timers.armed
     )
 
@@ -221,18 +221,18 @@ def books_are_right(step: Step) -> bool:
 
 
 def _counts_are_right(pool: Pool) -> bool:
-    held = leases = standing = 0
+    held = leases = listed = 0
     for instance in pool.instances.values():
-        where = instance.belongs()
-        if instance.standing is not where:
+        listing = instance.listing_of_state()
+        if instance.listing is not listing:
             return False
-        if where.shelf is not None:
-            standing += 2 if where.shelf == "idle" else 1  # those that are idle are usable, too
-        held += where.holds_place
+        if listing.index is not None:
+            listed += 2 if listing.index == "idle" else 1  # idle instances are eligible, too
+        held += listing.holds_place
         leases += len(instance.leases)
-    rows = [pool.idle, pool.vacating, *pool.usable.values(), *pool.loading.values()]
+    rows = [pool.idle, pool.vacating, *pool.eligible.values(), *pool.loading.values()]
     counted = pool.live, pool.held, sum(pool.leases_by_owner.values()), sum(map(len, rows))
-    return counted == (live(pool), held, leases, standing)
+    return counted == (live(pool), held, leases, listed)
 
 
 def _queue_is_right(pool: Pool, coordinator: Coordinator) -> bool:

@@ -21,4 +21,4 @@ def every_waiter_is_served(coordinator: Coordinator) -> bool:
 
 @eventually("Once the manager closes, it is closed in the end, without help from any time-out.", _FAIRNESS)
 def close_ends(coordinator: Coordinator) -> bool:
-    return coordinator.closed or not coordinator.closing
+    return coordinator.state != "closing"

@@ -35,7 +35,7 @@ def pauses_are_asked_for(coordinator: Coordinator) -> bool:
 @always_of_steps("When a pause is over, and somebody waits, somebody is placed.", Expired)
 def pauses_end_in_service(step: Step) -> bool:
     event = step.event
-    if not isinstance(event, Expired) or event.timer[0] is not TimerKind.PAUSE:
+    if not isinstance(event, Expired) or event.timer.kind is not TimerKind.PAUSE:
         return True
     return any(placed(step)) or "waiting" not in step.before.requests.values()
 

@@ -22,7 +22,7 @@ from statemachine import (
     UnknownProviderError,
 )
 from statemachine.core.coordinator import Coordinator
-from statemachine.core.events import GRACE, STOP, AcquireRequested, CloseRequested, StartSucceeded
+from statemachine.core.events import GRACE, STOP, AcquireRequested, CloseRequested, Opened, StartSucceeded
 from tests.contract.recording import Attempt, Recorder, Script, api_manager, local_manager, spawn, want
 
 A, B, C = (want("api", model) for model in "abc")
@@ -109,6 +109,7 @@ async def test_a_revocation_says_nothing_against_the_instance(autojump_clock: Mo
 def test_a_grace_that_is_cut_short_leaves_no_deadline() -> None:
     config = ProviderManagerConfig([ProviderConfig("api", Recorder())])
     model = Coordinator(config)
+    model.step(Opened(), 0.0)
     model.step(AcquireRequested(1, config.resolve(A), "task"), 0.0)
     model.step(StartSucceeded(1), 0.0)
     model.step(CloseRequested(), 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -10,9 +12,8 @@ from simulation.drivers.heap import HeapDriver, one_slot
 from simulation.timing.durations import FixedTiming
 from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import InvariantError, ProviderConfig, ProviderManager, ProviderManagerConfig
-from statemachine.core.coordinator import Coordinator
+from statemachine.core.coordinator import Coordinator, Watch
 from statemachine.policies import Fifo
-from statemachine.properties import invariants
 from tests.contract.recording import Recorder, Script, want
 from tests.proof.mutants.leases import DoubleGrant
 from tests.proof.mutants.pools import NewBeforeOld, SaturationForgotten
@@ -23,16 +24,11 @@ from ..simulation.two_drivers import SMALL
 X, Y, Z = (want("local", model) for model in "xyz")
 
 
-def the_model_is(monkeypatch: pytest.MonkeyPatch, mutant: type[Coordinator]) -> None:
-    """From now on ``check_invariants`` checks ``mutant``."""
-    monkeypatch.setattr(invariants, "Coordinator", mutant)
-
-
-def manager_of(**options: object) -> ProviderManager:
+def manager_of(core: type[Coordinator] = Coordinator, **options: object) -> ProviderManager:
     recorder = Recorder(x=Script(load=1, unload=1), y=Script(load=1, unload=1), z=Script(load=1, unload=1))
     local = ProviderConfig("local", recorder, is_local=True)
     config = ProviderManagerConfig([local], on_conflict="wait", policy=Fifo, check_invariants=True, **options)  # type: ignore[arg-type]
-    return ProviderManager(config)
+    return ProviderManager(config, core=core)
 
 
 async def use_three_models(manager: ProviderManager) -> None:
@@ -69,11 +65,10 @@ def found(raised: pytest.ExceptionInfo[BaseException]) -> InvariantError:
     ],
 )
 async def test_the_manager_names_the_property_and_the_step(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, mutant: type[Coordinator], broken: str
+    autojump_clock: MockClock, mutant: type[Coordinator], broken: str
 ) -> None:
-    the_model_is(monkeypatch, mutant)
     with pytest.raises((InvariantError, BaseExceptionGroup)) as raised:
-        async with manager_of() as manager:
+        async with manager_of(mutant) as manager:
             await use_three_models(manager)
     error = found(raised)
     assert error.property == broken
@@ -82,9 +77,7 @@ async def test_the_manager_names_the_property_and_the_step(
     assert error.sentence in str(error)
 
 
-async def test_what_a_cancellation_breaks_is_raised_by_the_next_step(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
+async def test_what_a_cancellation_breaks_is_raised_by_the_next_step(autojump_clock: MockClock) -> None:
     """Nothing may be raised while trio delivers a cancellation."""
 
     class Remembers(Coordinator):
@@ -93,9 +86,8 @@ async def test_what_a_cancellation_breaks_is_raised_by_the_next_step(
             super()._cancelled(event)
             self.requests[event.ticket] = request
 
-    the_model_is(monkeypatch, Remembers)
     with pytest.raises((InvariantError, BaseExceptionGroup)) as raised:
-        async with manager_of() as manager:
+        async with manager_of(Remembers) as manager:
             with trio.move_on_after(0.5) as scope:
                 await manager.get_adapter(X)
             assert scope.cancelled_caught
@@ -115,25 +107,24 @@ async def test_a_sound_manager_never_complains(autojump_clock: MockClock) -> Non
     assert (counters.grants, counters.cancellations, counters.stops) == (4, 1, 4)
 
 
-def test_switched_off_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    def watch(model: Coordinator, report: object) -> None:
-        raise AssertionError("watched")
+def test_switched_off_nothing_is_watched() -> None:
+    watches: list[object] = []
 
-    monkeypatch.setattr(invariants, "watch", watch)
-    ProviderManager(one_slot())
-    invariants.coordinator_of(one_slot(), _unused)
+    def core(config: ProviderManagerConfig, *, record: bool, watch: Watch | None) -> Coordinator:
+        watches.append(watch)
+        return Coordinator(config, record=record, watch=watch)
 
-
-def _unused(error: InvariantError) -> None:
-    raise AssertionError(error)
+    ProviderManager(one_slot(), core=core)
+    assert watches == [None]
+    ProviderManager(replace(one_slot(), check_invariants=True), core=core)
+    assert watches[1] is not None
 
 
 @pytest.mark.parametrize("mutant", [DoubleGrant, SaturationForgotten])
-def test_the_heap_driver_honours_the_switch(monkeypatch: pytest.MonkeyPatch, mutant: type[Coordinator]) -> None:
+def test_the_heap_driver_honours_the_switch(mutant: type[Coordinator]) -> None:
     calls = tuple(PlannedCall(number, "a", SMALL, 64, 16) for number in range(3))
     driver = HeapDriver(Workload("w", calls), FixedTiming([1.0, 2.0, 3.0]))
-    config = ProviderManagerConfig(one_slot().available_providers, on_conflict="wait", check_invariants=True)
+    config = replace(one_slot(), check_invariants=True)
     assert driver.replay(config).records == driver.replay(one_slot()).records
-    the_model_is(monkeypatch, mutant)
     with pytest.raises(InvariantError, match="does not hold after change"):
-        driver.replay(config)
+        driver.replay(config, core=mutant)

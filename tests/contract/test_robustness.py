@@ -37,6 +37,7 @@ from statemachine.core.events import (
     Cancelled,
     Event,
     FoundBroken,
+    Opened,
     Released,
     StartFailed,
     StartSucceeded,
@@ -254,6 +255,7 @@ def test_a_restored_model_goes_on_as_the_original(policy: PolicyFactory, seed: i
     config = config_of(policy=policy, on_conflict="wait")
     demands = [config.resolve(wish) for wish in (X, Y, RuntimeProviderConfig("local", "z"))]
     model = Coordinator(config)
+    model.step(Opened(), 0.0)
     for ticket in range(1, 120):
         twin = Coordinator(config)
         restore(twin, snapshot(model))
@@ -266,13 +268,16 @@ def test_a_restored_model_goes_on_as_the_original(policy: PolicyFactory, seed: i
 def test_changes_are_effects_only_where_somebody_asked_for_them() -> None:
     config = config_of()
     event = AcquireRequested(1, config.resolve(X), "owner")
-    assert not any(isinstance(effect, Transition) for effect in Coordinator(config).step(event, 0.0))
-    assert any(isinstance(effect, Transition) for effect in Coordinator(config, record=True).step(event, 0.0))
+    for record in (False, True):
+        coordinator = Coordinator(config, record=record)
+        coordinator.step(Opened(), 0.0)
+        assert any(isinstance(effect, Transition) for effect in coordinator.step(event, 0.0)) is record
 
 
 def test_a_ticket_is_used_once() -> None:
     config = config_of()
     model = Coordinator(config)
+    model.step(Opened(), 0.0)
     model.step(AcquireRequested(1, config.resolve(X), "owner"), 0.0)
     before = snapshot(model)
     with pytest.raises(ValueError, match="ticket 1 is in use"):
@@ -283,6 +288,7 @@ def test_a_ticket_is_used_once() -> None:
 def test_what_comes_too_late_changes_nothing() -> None:
     config = config_of(on_conflict="wait")
     model = Coordinator(config)
+    model.step(Opened(), 0.0)
     for ticket, wanted in enumerate((X, Y), start=1):  # a start is under way, and somebody waits
         model.step(AcquireRequested(ticket, config.resolve(wanted), ticket), 0.0)
     before = snapshot(model)

@@ -110,9 +110,9 @@ class _RefusesEverybody(Coordinator):
     """Violates nothing, and does nothing."""
 
     def _acquire(self, event: AcquireRequested) -> None:
-        request = Request(event.ticket, event.demand, event.owner, event.agent, event.priority, self._now, self._now)
+        request = Request(event.ticket, event.demand, event.owner, event.agent, event.priority, 0.0, 0.0)
         self.requests[event.ticket] = request
-        self._reject(request, Cause.CLOSED)
+        self.ledger.reject(request, Cause.CLOSED)
 
 
 def test_a_property_that_is_about_some_kinds_holds_whatever_the_others_do() -> None:
@@ -151,11 +151,11 @@ class _Exhaustive(Gated):
     """Says that it is gated, and serves one model for as long as anybody wants it."""
 
     def choose(self) -> Choice | Pause | None:
-        line = self._lines.get(self._coordinator)
+        line = self._lines.get(self._turn)
         return super().choose() if line is None else Choice(line.first, "same model")
 
     def snapshot(self, rank: Rank) -> Hashable:
-        return self._coordinator, self._open, rank(self._last), self._left
+        return self._turn, self._open, rank(self._last), self._left
 
 
 class _Forgetful(Affinity):

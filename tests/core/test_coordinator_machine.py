@@ -30,6 +30,7 @@ from statemachine.core.events import (
     Event,
     Expired,
     FoundBroken,
+    Opened,
     Released,
     StartFailed,
     StartSucceeded,
@@ -39,8 +40,9 @@ from statemachine.core.events import (
     Wake,
 )
 from statemachine.core.snapshot import restore, snapshot
+from statemachine.errors import InvariantError
 from statemachine.policies import Affinity, CostAware, Fair, Fifo, Gated
-from statemachine.properties.invariants import complaints_of, follow
+from statemachine.properties.invariants import checking, looking
 from statemachine.properties.property import Step
 
 from .covered import Covered
@@ -84,14 +86,15 @@ class CoordinatorMachine(RuleBasedStateMachine):
             ProviderConfig("other", _never_called, is_local=True),
         ]
         self.config = ProviderManagerConfig(providers, **options)
-        self.model = Coordinator(self.config, record=True)
-        self.complaints = complaints_of(self.model)
+        self.complaints: list[InvariantError] = []
         self.covered = Covered()
-        follow(self.model, self.covered.look)
         self.account: Account = ()
-        self.passed_over = 0  # steps after which somebody was
-        follow(self.model, self.keep_account)
+        self.passed_over = 0  # steps after which a request was
+        watch = looking(checking(self.complaints.append), self.covered.look, self.keep_account)
+        self.model = Coordinator(self.config, record=True, watch=watch)
         self.twin = Coordinator(self.config)
+        self.model.step(Opened(), 0.0)
+        self.twin.step(Opened(), 0.0)
         self.ledger = Ledger(
             Times(
                 self.config.start_timeout,
@@ -110,7 +113,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
         """Of who is passed over by whom, whatever the policy."""
         self.account = after(self.account, step)
         self.passed_over += any(waiter.passes or waiter.late for waiter in self.account)
-        assert within_bounds(self.model, self.account)
+        assert within_bounds(step.after, self.account)
         return True
 
     def happen(self, event: Event) -> None:

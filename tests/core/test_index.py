@@ -1,4 +1,4 @@
-"""The records by themselves: which shelf an instance stands on, what its place is worth to others, and what a record weighs."""
+"""The records by themselves: which index lists an instance, what its place is worth to others, and what a record weighs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from adapters import FakeAdapter
 from statemachine import Fifo, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.config.providers import Demand, PoolKey
 from statemachine.core.counters import Counters, ModelUsage
-from statemachine.core.index import Instance, Pool, Request, Shelf, Standing
+from statemachine.core.index import Index, Instance, Listing, Pool, Request
 from statemachine.core.lifecycle import InstanceState, RequestState
 
-KEY: PoolKey = ("slot", "local")
+KEY = PoolKey("slot", "local")
 
 
 def demand(parallel: int = 2) -> Demand:
@@ -25,8 +25,8 @@ def request(ticket: int) -> Request:
     return Request(ticket, demand(), "owner", None, 0, 0.0, 0.0)
 
 
-SHELVES: list[tuple[InstanceState, int, int, bool, Shelf | None, bool]] = [
-    # state, leases, assigned, with a successor: shelf, and whether it keeps its place
+LISTINGS: list[tuple[InstanceState, int, int, bool, Index | None, bool]] = [
+    # state, leases, assigned, with a successor: index, and whether it holds its place
     ("absent", 0, 1, False, "loading", False),
     ("absent", 0, 2, False, None, False),
     ("starting", 0, 0, False, "loading", True),
@@ -41,48 +41,48 @@ SHELVES: list[tuple[InstanceState, int, int, bool, Shelf | None, bool]] = [
 ]
 
 
-def test_every_state_and_every_shelf_is_in_the_table() -> None:
-    assert {row[0] for row in SHELVES} == set(get_args(InstanceState))
-    assert {row[4] for row in SHELVES} == {*get_args(Shelf), None}
+def test_every_state_and_every_index_is_in_the_table() -> None:
+    assert {row[0] for row in LISTINGS} == set(get_args(InstanceState))
+    assert {row[4] for row in LISTINGS} == {*get_args(Index), None}
 
 
-@pytest.mark.parametrize(("state", "leases", "assigned", "successor", "shelf", "keeps"), SHELVES)
-def test_an_instance_stands_where_its_state_says(
-    state: InstanceState, leases: int, assigned: int, successor: bool, shelf: Shelf | None, keeps: bool
+@pytest.mark.parametrize(("state", "leases", "assigned", "successor", "index", "holds"), LISTINGS)
+def test_an_instance_is_listed_where_its_state_says(
+    state: InstanceState, leases: int, assigned: int, successor: bool, index: Index | None, holds: bool
 ) -> None:
     instance = Instance(1, demand(), state)
     instance.leases = {ticket: request(ticket) for ticket in range(leases)}
     instance.assigned = {ticket: request(ticket) for ticket in range(assigned)}
     instance.successor = Instance(2, demand()) if successor else None
-    assert instance.belongs() == Standing(shelf, keeps)
+    assert instance.listing_of_state() == Listing(index, holds)
     pool = Pool(KEY, 1, None, False, Fifo(), is_charged=False)
     pool.instances[1] = instance
     pool.live = 1
-    pool.refile(instance)
-    assert (instance.standing, pool.held) == (Standing(shelf, keeps), int(keeps))
-    stands_on = {
+    pool.reindex(instance)
+    assert (instance.listing, pool.held) == (Listing(index, holds), int(holds))
+    listed_in = {
         "idle": instance.id in pool.idle,
-        "spare": [instance] in pool.usable.values() and not pool.idle,
+        "spare": [instance] in pool.eligible.values() and not pool.idle,
         "loading": [instance] in pool.loading.values(),
         "vacating": instance.id in pool.vacating,
-        None: not any((pool.idle, pool.usable, pool.loading, pool.vacating)),
+        None: not any((pool.idle, pool.eligible, pool.loading, pool.vacating)),
     }
-    assert stands_on[shelf]
+    assert listed_in[index]
     pool.forget(instance)
     assert (pool.held, pool.instances) == (0, {})
-    assert not any((pool.idle, pool.usable, pool.loading, pool.vacating))
+    assert not any((pool.idle, pool.eligible, pool.loading, pool.vacating))
 
 
 def test_of_several_starts_the_one_in_the_middle_ends_first() -> None:
     pool, instances = Pool(KEY, 3, None, False, Fifo(), is_charged=False), [Instance(n, demand()) for n in (1, 2, 3)]
     for instance in instances:
         instance.state = "starting"
-        pool.refile(instance)
+        pool.reindex(instance)
     instances[1].state = "idle"
-    pool.refile(instances[1])
+    pool.reindex(instances[1])
     first, second, third = instances
     assert list(pool.loading.values()) == [[first, third]]
-    assert list(pool.usable.values()) == [[second]]
+    assert list(pool.eligible.values()) == [[second]]
 
 
 def test_an_owner_may_wait_twice() -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from transitions import Machine, MachineError
 
-from statemachine.core.lifecycle import INSTANCE, MACHINES, POOL, REQUEST, FastMachine, mermaid
+from statemachine.core.lifecycle import INSTANCE, MACHINES, MANAGER, POOL, REQUEST, FastMachine, mermaid
+
+ALL: tuple[FastMachine[Any, Any], ...] = (*MACHINES, MANAGER)
 
 EVERYTHING = [
-    (machine, state, trigger) for machine in MACHINES for state, trigger in product(machine.states, machine.events)
+    (machine, state, trigger) for machine in ALL for state, trigger in product(machine.states, machine.events)
 ]
 
 
 @pytest.mark.parametrize(("machine", "state", "trigger"), EVERYTHING, ids=lambda v: getattr(v, "kind", v))
-def test_the_fast_path_equals_the_plain_machine(machine: FastMachine, state: str, trigger: str) -> None:
+def test_the_fast_path_equals_the_plain_machine(machine: FastMachine[Any, Any], state: str, trigger: str) -> None:
     plain, fast = SimpleNamespace(state=state), SimpleNamespace(state=state)
     try:
         machine.events[trigger].trigger(plain)  # the whole of transitions: callbacks, conditions, logging
@@ -35,27 +39,87 @@ def test_the_fast_path_equals_the_plain_machine(machine: FastMachine, state: str
 def test_an_unknown_trigger_is_refused() -> None:
     subject = SimpleNamespace(state="idle")
     with pytest.raises(MachineError) as caught:
-        INSTANCE.fire(subject, "explode")
+        INSTANCE.fire(subject, "explode")  # type: ignore[arg-type]  # that mypy sees it is what typed triggers are for
     assert caught.value.value == "instance: can't trigger 'explode' from state 'idle'"
     assert subject.state == "idle"
 
 
+ROWS = [["go", "a", "b"]]
+
+
+def nothing(*arguments: object) -> bool:
+    return True
+
+
 @pytest.mark.parametrize("what", ["conditions", "unless", "prepare", "before", "after"])
-def test_a_machine_with_callbacks_cannot_be_compiled(what: str) -> None:
-    rows = [{"trigger": "go", "source": "a", "dest": "b", what: lambda: None}]
-    with pytest.raises(ValueError, match="compiled") as caught:
+def test_a_transition_with_conditions_or_callbacks_is_refused(what: str) -> None:
+    rows = [{"trigger": "go", "source": "a", "dest": "b", what: nothing}]
+    with pytest.raises(ValueError, match=r"^pool\.go: a transition with conditions, callbacks or several .* compiled"):
         FastMachine("pool", ["a", "b"], rows)
-    assert str(caught.value) == "pool.go: a transition with conditions or callbacks cannot be compiled"
+
+
+def test_a_transition_with_several_destinations_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^pool\.go: .*several destinations"):
+        FastMachine("pool", ["a", "b", "c"], [["go", "a", "b"], ["go", "a", "c"]])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"before_state_change": nothing},
+        {"after_state_change": nothing},
+        {"prepare_event": nothing},
+        {"finalize_event": nothing},
+        {"on_exception": nothing},
+        {"on_final": nothing},
+        {"ignore_invalid_triggers": True},
+        {"queued": True},
+        {"send_event": True},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_a_machine_with_callbacks_or_a_queue_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^pool: a machine with \w+ cannot be compiled"):
+        FastMachine("pool", ["a", "b"], ROWS, **options)
+
+
+@pytest.mark.parametrize("what", ["on_enter", "on_exit", "ignore_invalid_triggers"])
+def test_a_state_with_callbacks_is_refused(what: str) -> None:
+    with pytest.raises(ValueError, match=r"^pool: state 'b' with callbacks or ignored triggers cannot be compiled"):
+        FastMachine("pool", ["a", {"name": "b", what: nothing}], ROWS)
+
+
+def test_a_machine_that_is_made_takes_no_additions() -> None:
+    """What came later would be in the machine and not in its table."""
+    machine: FastMachine[Any, Any] = FastMachine("pool", ["a", "b"], ROWS)
+    later: list[Callable[[], object]] = [
+        lambda: machine.add_transition("back", "b", "a"),
+        lambda: machine.add_transitions([["back", "b", "a"]]),
+        lambda: machine.add_ordered_transitions(),
+        lambda: machine.remove_transition("go"),
+        lambda: machine.add_states("c"),
+        lambda: machine.add_state("c"),
+        lambda: machine.on_enter_b(nothing),
+        lambda: machine.before_go(nothing),
+        lambda: machine.get_state("b").add_callback("exit", nothing),
+        lambda: setattr(machine, "after_state_change", nothing),
+        lambda: setattr(machine, "table", {}),
+    ]
+    for add in later:
+        with pytest.raises(TypeError, match="complete"):
+            add()
+    assert machine.table == {"go": {"a": "b"}}
+    assert set(machine.states) == {"a", "b"}
 
 
 def test_the_machines_are_real_transitions_machines_without_models() -> None:
-    for machine in MACHINES:
+    for machine in ALL:
         assert isinstance(machine, Machine)
         assert machine.models == []
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.kind)
-def test_every_state_can_be_reached_and_only_final_states_are_dead_ends(machine: FastMachine) -> None:
+@pytest.mark.parametrize("machine", ALL, ids=lambda m: m.kind)
+def test_every_state_can_be_reached_and_only_final_states_are_dead_ends(machine: FastMachine[Any, Any]) -> None:
     reached, frontier = {machine.initial}, [machine.initial]
     while frontier:
         source = frontier.pop()
@@ -71,12 +135,13 @@ def test_every_state_can_be_reached_and_only_final_states_are_dead_ends(machine:
             INSTANCE: {"evicted"},
             REQUEST: {"rejected", "cancelled", "timed_out", "failed", "released", "revoked"},
             POOL: {"closed"},
+            MANAGER: {"closed"},
         }[machine]
     )
 
 
 def test_the_diagram_shows_every_transition() -> None:
-    for machine in MACHINES:
+    for machine in ALL:
         drawn = mermaid(machine)
         for trigger, row in machine.table.items():
             for source, dest in row.items():

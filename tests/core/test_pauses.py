@@ -16,6 +16,7 @@ from statemachine.core.events import (
     CloseRequested,
     Effect,
     Grant,
+    Opened,
     Reject,
     Released,
     StartInstance,
@@ -23,8 +24,9 @@ from statemachine.core.events import (
     StopInstance,
     Wake,
 )
+from statemachine.errors import InvariantError
 from statemachine.policies import BasePolicy, Bound, Choice, Pause, Waiter
-from statemachine.properties.invariants import complaints_of
+from statemachine.properties.invariants import watch_invariants
 
 
 class Keeps(BasePolicy):
@@ -70,8 +72,9 @@ class Slot:
 
         provider = ProviderConfig("local", adapter, is_local=True, parallel=parallel)
         self.config = ProviderManagerConfig([provider], **{"policy": Keeps, "on_conflict": "wait", **options})
-        self.model = Coordinator(self.config)
-        self.complaints = complaints_of(self.model)
+        self.complaints: list[InvariantError] = []
+        self.model = Coordinator(self.config, watch=watch_invariants(self.complaints.append))
+        self.model.step(Opened(), 0.0)
         self.tickets = 0
         self.ask("a", 0.0)
         self.model.step(StartSucceeded(1), 0.0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from statemachine import ProviderManager, ProviderManagerConfig
 from statemachine.schedules import NATURAL, Cancelling, Schedule, Walk, run, sweep
+from tests.proof import Subject
 from tests.proof.cancellation import ACQUIRES, CLOSES, FAILING_STREAMS, STREAMS, Case, play, sweep_case
 
 
@@ -27,9 +29,10 @@ def test_a_request_cancelled_in_the_middle_of_a_step_leaves_no_trace(case: Case)
     """By an observer, at every transition: a grant may be under way to somebody who has just gone."""
 
     def attempt(cancelling: Cancelling) -> None:
-        def make(config: ProviderManagerConfig) -> ProviderManager:
-            return ProviderManager(config, observers=[lambda _: cancelling.count()])
+        class Observed(ProviderManager):
+            def __init__(self, config: ProviderManagerConfig, **options: Any) -> None:
+                super().__init__(config, observers=[lambda _: cancelling.count()], **options)
 
-        run(lambda: play(case, cancelling, make), NATURAL).raise_if_failed()
+        run(lambda: play(case, cancelling, Subject(Observed)), NATURAL).raise_if_failed()
 
     assert sweep(attempt) > 2

@@ -17,9 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from statemachine import ProviderConfig, ProviderManager, ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.checking.coverage import every_transition
+from statemachine.core.coordinator import Coordinator, Watch
 from statemachine.core.events import Transition
+from statemachine.errors import InvariantError
 from statemachine.policies import Affinity, Fifo, Gated
-from statemachine.properties.invariants import complaints_of, follow
+from statemachine.properties.invariants import checking, looking
 from tests.core.covered import Covered
 from tests.manager.controlled import PIECES, Agent, Controlled, Controls, Piece
 from tests.manager.pump import Call, Pump
@@ -71,12 +73,15 @@ class ManagerMachine(RuleBasedStateMachine):
         self.closing = False
         self.pump = Pump()
         self.told: list[Transition] = []
-        self.manager = ProviderManager(config, observers=[self.told.append])
-        self.complaints = complaints_of(self.manager._coordinator)
+        self.complaints: list[InvariantError] = []
         self.covered = Covered()
-        follow(self.manager._coordinator, self.covered.look)
+        self.manager = ProviderManager(config, observers=[self.told.append], core=self.core)
         self.leave, self.raises = trio.Event(), False
         self.block = self.pump.start(self.live)
+
+    def core(self, config: ProviderManagerConfig, *, record: bool, watch: Watch | None) -> Coordinator:
+        """Made by the manager, and watched."""
+        return Coordinator(config, record=record, watch=looking(checking(self.complaints.append), self.covered.look))
 
     async def live(self) -> None:
         """The manager's block."""

@@ -19,7 +19,9 @@ from statemachine import (
     RuntimeProviderConfig,
 )
 from statemachine.config.adapter import Adapter
-from statemachine.properties.invariants import complaints_of
+from statemachine.core.coordinator import Coordinator, Watch
+from statemachine.errors import InvariantError
+from statemachine.properties.invariants import watch_invariants
 from statemachine.schedules import NATURAL, PCT, Exhaustive, RandomWalk, Tape, explore, run
 from tests.proof.agents import BEHAVIOURS, Acquire, Agent, End, Hold, Stream
 from tests.proof.drawn import SMALL, drawn, small
@@ -106,6 +108,11 @@ def test_a_wrong_manager_is_caught_by_a_short_tape_that_catches_it_again(
     assert explore(partial(small, name), RandomWalk(10)).failure is None
 
 
+def watched(instead: Watch, config: ProviderManagerConfig, *, record: bool, watch: Watch | None) -> Coordinator:
+    """A core that is watched."""
+    return Coordinator(config, record=record, watch=instead)
+
+
 def test_a_construction_that_fails_only_after_its_start_was_given_up_on() -> None:
     """A factory is called synchronously, so it may take longer than ``start_timeout``. The manager must survive that."""
 
@@ -117,8 +124,8 @@ def test_a_construction_that_fails_only_after_its_start_was_given_up_on() -> Non
 
     async def main() -> None:
         config = ProviderManagerConfig([ProviderConfig("api", factory)], start_timeout=1, shutdown_timeout=5)
-        manager = ProviderManager(config)
-        complaints = complaints_of(manager._coordinator)
+        complaints: list[InvariantError] = []
+        manager = ProviderManager(config, core=partial(watched, watch_invariants(complaints.append)))
         async with manager:
             with pytest.raises(AdapterInstantiationError):
                 await manager.get_adapter(RuntimeProviderConfig("api", "m"))

@@ -12,8 +12,9 @@ from statemachine import AnswerStream, CallOptions, LeaseReleasedError
 from statemachine.core.events import Released
 from statemachine.manager.reading import Reading
 from statemachine.schedules import NATURAL, Cancelling, Exhaustive, RandomWalk, explore, run, sweep
+from tests.proof.cancellation import small_world
 from tests.proof.expect import expect
-from tests.proof.small_world import World, wish
+from tests.proof.world import wish
 
 OPTIONS = {"token_seconds": 1, "cleanup_seconds": 1, "cleanup_shielded": True}
 
@@ -41,7 +42,7 @@ Ending = Callable[[AnswerStream], Awaitable[None]]
 
 async def program(*endings: Ending, cancelling: Cancelling | None = None) -> None:
     """One task reads, others end the stream, and one waits for the slot with another model."""
-    world = World()
+    world = small_world()
     scope = trio.CancelScope() if cancelling is None else cancelling.scope()
     async with world.manager:
         async with trio.open_nursery() as nursery:
@@ -58,7 +59,7 @@ async def program(*endings: Ending, cancelling: Cancelling | None = None) -> Non
                         inner.start_soon(ending, stream)
         await world.check_it_still_grants()
     await world.check_it_is_over()
-    for adapter in world.book.adapters:
+    for adapter in world.recorder.adapters:
         expect(not adapter.overlaps, "a stream was under way when its instance was shut down", adapter.overlaps)
 
 

@@ -18,22 +18,20 @@ from statemachine.errors import (
     ManagerClosedError,
 )
 from statemachine.manager.lease import Lease
-from statemachine.manager.manager import ProviderManager
 
 from .expect import expect
-from .made import engine_of
-from .recorded import Recorded
+from .recorder import Recorded
+from .world import ENDLESS, World
 
 __all__ = ["BEHAVIOURS", "Acquire", "Agent", "End", "Hold", "Operation", "Stream", "cancel", "play"]
 
-FOR_EVER = 1e6
 BEHAVIOURS: dict[str, dict[str, Any]] = {
     "quick": {},
     "slow": {"load_seconds": 3, "unload_seconds": 2, "token_seconds": 1},
     "start fails": {"load_seconds": 1, "fail_start": True, "unload_seconds": 1},
-    "start hangs": {"load_seconds": FOR_EVER, "succeed_late": True},
+    "start hangs": {"load_seconds": ENDLESS, "succeed_late": True},
     "shutdown fails": {"unload_seconds": 1, "fail_shutdown": True},
-    "shutdown hangs": {"unload_seconds": FOR_EVER},
+    "shutdown hangs": {"unload_seconds": ENDLESS},
     "stream fails": {"token_seconds": 1, "fail_after": 1},
     "stream breaks": {"token_seconds": 1, "fail_after": 1, "fault": "break", "cleanup_seconds": 1},
     "stream is cut": {"fail_after": 2, "fault": "truncate", "cleanup_seconds": 1, "cleanup_shielded": True},
@@ -90,7 +88,7 @@ class Agent:
 _EXPECTED = (ContentionError, AdapterInstantiationError, AdapterError, ManagerClosedError, LeaseReleasedError)
 
 
-async def play(agent: Agent, manager: ProviderManager, scope: trio.CancelScope) -> None:
+async def play(agent: Agent, world: World, scope: trio.CancelScope) -> None:
     """Do what ``agent`` does; refusals and the faults that were ordered are part of it, anything else is raised.
 
     Cancelled through ``scope``, by :func:`cancel`: a task of its own, so that a schedule can put it anywhere.
@@ -100,7 +98,7 @@ async def play(agent: Agent, manager: ProviderManager, scope: trio.CancelScope) 
         leases: list[Lease] = []
         try:
             for operation in agent.operations:
-                await _do(operation, manager, leases)
+                await _do(operation, world, leases)
         finally:
             for lease in leases:
                 lease.release()
@@ -112,7 +110,7 @@ async def cancel(agent: Agent, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _do(operation: Operation, manager: ProviderManager, leases: list[Lease]) -> None:
+async def _do(operation: Operation, world: World, leases: list[Lease]) -> None:
     if isinstance(operation, Hold):
         await trio.sleep(operation.seconds)
     elif isinstance(operation, End):
@@ -120,7 +118,7 @@ async def _do(operation: Operation, manager: ProviderManager, leases: list[Lease
             _end(operation.how, leases)
     else:
         with suppress(*_EXPECTED):
-            await _request(operation, manager, leases)
+            await _request(operation, world, leases)
 
 
 def _end(how: str, leases: list[Lease]) -> None:
@@ -134,14 +132,14 @@ def _end(how: str, leases: list[Lease]) -> None:
         lease.release(broken=True)  # of no effect
 
 
-async def _request(operation: Acquire | Stream, manager: ProviderManager, leases: list[Lease]) -> None:
+async def _request(operation: Acquire | Stream, world: World, leases: list[Lease]) -> None:
     config = RuntimeProviderConfig(operation.provider, operation.behaviour, BEHAVIOURS[operation.behaviour])
     if isinstance(operation, Acquire):
-        leases.append(await manager.get_adapter(config, operation.timeout, priority=operation.priority))
+        leases.append(await world.manager.get_adapter(config, operation.timeout, priority=operation.priority))
         _expect_unbroken(leases[-1])
         return
     options = CallOptions(provider_config=config)
-    async with engine_of(manager).call([{"role": "user", "content": "one two three"}], options) as stream:
+    async with world.engine.call([{"role": "user", "content": "one two three"}], options) as stream:
         _expect_unbroken(stream.lease)
         taken = 0
         if operation.take == 0:

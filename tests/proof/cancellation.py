@@ -20,16 +20,30 @@ from statemachine.errors import (
     ManagerClosedError,
     ModelEvictedError,
 )
-from statemachine.manager.manager import ProviderManager
 from statemachine.schedules import NATURAL, Cancelling, Schedule, run, sweep
 
 from .expect import expect, expect_error
-from .made import MakeManager
-from .small_world import FOR_EVER, SHUTDOWN_TIMEOUT, World, wish
+from .subject import PRODUCTION, Subject
+from .world import ENDLESS, World, wish
 
-__all__ = ["ACQUIRES", "CLOSES", "FAILING_STREAMS", "STREAMS", "Case", "play", "sweep_case"]
+__all__ = ["ACQUIRES", "CLOSES", "FAILING_STREAMS", "STREAMS", "Case", "play", "small_world", "sweep_case"]
+
+SHUTDOWN_TIMEOUT = 10
+GRACE = 20
 
 Program: TypeAlias = Callable[[World], Awaitable[None]]
+
+
+def small_world(subject: Subject = PRODUCTION) -> World:
+    """One API instance, and one local slot for two leases."""
+    return World(
+        subject,
+        {"api": {"limit": 1}, "local": {"is_local": True, "parallel": 2}},
+        on_conflict="wait",
+        start_timeout=50,
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
+        close_grace=GRACE,
+    )
 
 
 async def nothing(world: World) -> None:
@@ -52,7 +66,7 @@ class Case(NamedTuple):
 
 def sweep_case(
     case: Case,
-    make: MakeManager = ProviderManager,
+    subject: Subject = PRODUCTION,
     schedule: Callable[[], Schedule] = lambda: NATURAL,
     *,
     twice: bool = True,
@@ -60,18 +74,18 @@ def sweep_case(
     """Run ``case`` with a cancellation at every step; how many steps that took. Raises ScheduleError."""
 
     def attempt(cancelling: Cancelling) -> None:
-        run(lambda: play(case, cancelling, make), schedule(), instruments=[cancelling]).raise_if_failed()
+        run(lambda: play(case, cancelling, subject), schedule(), instruments=[cancelling]).raise_if_failed()
 
     return sweep(attempt, twice=twice)
 
 
-async def play(case: Case, cancelling: Cancelling, make: MakeManager = ProviderManager) -> None:
+async def play(case: Case, cancelling: Cancelling, subject: Subject = PRODUCTION) -> None:
     """One run of ``case``, as a program. Raises DoesNotHoldError."""
-    await (_close if case.closes else _go_on)(case, cancelling, make)
+    await (_close if case.closes else _go_on)(case, cancelling, subject)
 
 
-async def _go_on(case: Case, cancelling: Cancelling, make: MakeManager) -> None:
-    world = World(make)
+async def _go_on(case: Case, cancelling: Cancelling, subject: Subject) -> None:
+    world = small_world(subject)
     async with world.manager:
         await case.before(world)
         async with trio.open_nursery() as nursery:
@@ -83,8 +97,8 @@ async def _go_on(case: Case, cancelling: Cancelling, make: MakeManager) -> None:
     await world.check_it_is_over()
 
 
-async def _close(case: Case, cancelling: Cancelling, make: MakeManager) -> None:
-    world = World(make)
+async def _close(case: Case, cancelling: Cancelling, subject: Subject) -> None:
+    world = small_world(subject)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(case.other, world)
         with cancelling.scope():
@@ -164,7 +178,7 @@ ACQUIRES = [
     Case("the head of a queue", _head_of_the_queue, other=_held_up_by_the_head),
     Case("a time-out in the queue", _time_out, other=_use(wish(), 5)),
     Case("an eviction", _use(wish("other")), before=_use(wish(unload_seconds=3))),
-    Case("an overdue eviction", _use(wish("other")), before=_use(wish(unload_seconds=FOR_EVER))),
+    Case("an overdue eviction", _use(wish("other")), before=_use(wish(unload_seconds=ENDLESS))),
     Case("a joined start", _join, other=_use(wish("slow", "local", load_seconds=3))),
     Case("a failing start", _fail_to_start),
     Case("a joined start that fails", _join_a_failure, other=_fail_to_start),
@@ -240,7 +254,7 @@ def _outside(*programs: Program) -> Program:
 
 
 SLOW: dict[str, Any] = {"unload_seconds": 3}
-HANGING: dict[str, Any] = {"unload_seconds": FOR_EVER}
+HANGING: dict[str, Any] = {"unload_seconds": ENDLESS}
 CLOSES: Sequence[Case] = [
     case._replace(closes=True)
     for case in [
@@ -251,7 +265,7 @@ CLOSES: Sequence[Case] = [
         Case("by an exception, with a lease that is revoked", _failing_block, _outside(_use(wish(**SLOW), 60))),
         Case("with a waiter", _block, _outside(_use(wish(), 5), _use(wish("other")))),
         Case("with a start that succeeds", _block, _outside(_use(wish(load_seconds=5, **SLOW)))),
-        Case("with a start that is interrupted", _block, _outside(_use(wish(load_seconds=FOR_EVER, **SLOW)))),
+        Case("with a start that is interrupted", _block, _outside(_use(wish(load_seconds=ENDLESS, **SLOW)))),
         Case("with an idle instance that is slow to stop", _block, _outside(_use(wish(**SLOW)))),
         Case("with an idle instance that hangs", _block, _outside(_use(wish(**HANGING)))),
         Case("with an instance that fails to stop", _block, _outside(_use(wish(fail_shutdown=True)))),
@@ -263,8 +277,8 @@ CLOSES: Sequence[Case] = [
             _outside(
                 _use(wish(**HANGING), 60),
                 _use(wish("other")),
-                _use(wish("local", "local", load_seconds=FOR_EVER, **SLOW)),
-                _use(wish("local", "local", load_seconds=FOR_EVER, **SLOW)),
+                _use(wish("local", "local", load_seconds=ENDLESS, **SLOW)),
+                _use(wish("local", "local", load_seconds=ENDLESS, **SLOW)),
             ),
         ),
     ]

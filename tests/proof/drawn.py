@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from statemachine.manager.manager import ProviderManager
-
 from .agents import BEHAVIOURS, Acquire, Agent, End, Hold, Operation, Stream
 from .life import Life, live
-from .made import MakeManager, made_by
+from .subject import PRODUCTION, Subject, subject_of
 
 __all__ = ["SMALL", "draw", "drawn", "small"]
 
@@ -86,11 +84,11 @@ SMALL: Final[dict[str, Life]] = {
 """Small enough for every schedule of theirs to be run."""
 
 
-async def drawn(seed: int, make: MakeManager | str = ProviderManager) -> None:
-    """The life of this number, as a program with a name. ``make``: also as a name to import it by."""
-    await live(draw(seed), made_by(make))
+async def drawn(seed: int, subject: Subject | str = PRODUCTION) -> None:
+    """The life of this number, as a program with a name. ``subject``: also as a name to import it by."""
+    await live(draw(seed), subject_of(subject))
 
 
-async def small(name: str, make: MakeManager | str = ProviderManager) -> None:
-    """The small life of this name, as a program with a name. ``make``: also as a name to import it by."""
-    await live(SMALL[name], made_by(make))
+async def small(name: str, subject: Subject | str = PRODUCTION) -> None:
+    """The small life of this name, as a program with a name. ``subject``: also as a name to import it by."""
+    await live(SMALL[name], subject_of(subject))

@@ -1,4 +1,4 @@
-"""The layers that run the real manager under controlled schedules, each as a function from a way to make a manager to a finding or None."""
+"""The layers that run the real manager under controlled schedules, each as a function from a subject to a finding or None."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from statemachine.manager.manager import ProviderManager
 from statemachine.schedules import PCT, Exhaustive, Program, RandomWalk, ScheduleError, Strategy, Walk, explore
 
 from .cancellation import ACQUIRES, CLOSES, FAILING_STREAMS, STREAMS, Case, sweep_case
 from .drawn import SMALL, drawn, small
-from .made import MakeManager, named
+from .subject import PRODUCTION, Subject, as_argument
 
 __all__ = ["LAYERS", "Finding", "Layer", "cancellation", "every_schedule", "some_schedules"]
 
@@ -29,40 +28,40 @@ class Finding:
     seconds: float
 
 
-Layer: TypeAlias = Callable[[MakeManager], Finding | None]
+Layer: TypeAlias = Callable[[Subject], Finding | None]
 
 
-def some_schedules(make: MakeManager = ProviderManager, programs: int = 100, schedules: int = 4) -> Finding | None:
+def some_schedules(subject: Subject = PRODUCTION, programs: int = 100, schedules: int = 4) -> Finding | None:
     """Drawn programs of agents, each under the natural order and some other schedules: random ones and PCT in turn."""
 
     def strategy(seed: int) -> Strategy:
         return PCT(schedules, seed) if seed % 2 else RandomWalk(schedules, seed)
 
     lives: list[tuple[Program, Strategy]] = [
-        (partial(drawn, seed, *named(make)), strategy(seed)) for seed in range(programs)
+        (partial(drawn, seed, *as_argument(subject)), strategy(seed)) for seed in range(programs)
     ]
     return _explored("some schedules", lives)
 
 
 def every_schedule(
-    make: MakeManager = ProviderManager, most_runs: int = 10_000, *, must_be_complete: bool = True
+    subject: Subject = PRODUCTION, most_runs: int = 10_000, *, must_be_complete: bool = True
 ) -> Finding | None:
     """Small programs, each under every schedule, or so many. An incomplete search is a finding, unless it need not be complete."""
     lives: list[tuple[Program, Strategy]] = [
-        (partial(small, name, *named(make)), Exhaustive(most_runs)) for name in SMALL
+        (partial(small, name, *as_argument(subject)), Exhaustive(most_runs)) for name in SMALL
     ]
     return _explored("every schedule", lives, must_be_complete)
 
 
 def cancellation(
-    make: MakeManager = ProviderManager, cases: Sequence[Case] = (*ACQUIRES, *STREAMS, *FAILING_STREAMS, *CLOSES)
+    subject: Subject = PRODUCTION, cases: Sequence[Case] = (*ACQUIRES, *STREAMS, *FAILING_STREAMS, *CLOSES)
 ) -> Finding | None:
     """Cancellation at every step, once and twice, in the natural order and in another one."""
     began = time.perf_counter()
     for number, case in enumerate(cases, 1):
         try:
-            sweep_case(case, make)
-            sweep_case(case, make, lambda: Walk("0"), twice=False)
+            sweep_case(case, subject)
+            sweep_case(case, subject, lambda: Walk("0"), twice=False)
         except ScheduleError as error:
             what = f"{case.name}: {str(error).splitlines()[0]}"
             return Finding("cancellation", what, f"{case.name}\n{error}", number, time.perf_counter() - began)

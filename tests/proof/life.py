@@ -9,16 +9,11 @@ from typing import Any, Literal
 
 import trio
 
-from statemachine.config.providers import ProviderConfig, ProviderManagerConfig
-from statemachine.config.runtime import RuntimeProviderConfig
-from statemachine.manager.manager import ProviderManager
-from statemachine.schedules import watch
-
 from .agents import Agent, cancel, play
 from .expect import expect
-from .made import MakeManager
-from .outside import Outside
-from .recorded import Book, Recorded
+from .recorder import Recorded
+from .subject import PRODUCTION, Subject
+from .world import World
 
 __all__ = ["Life", "live"]
 
@@ -45,50 +40,45 @@ class _LeftError(Exception):
     """The body's own exception."""
 
 
-async def live(life: Life, make: MakeManager = ProviderManager) -> None:
+async def live(life: Life, subject: Subject = PRODUCTION) -> None:
     """Run it. Raises DoesNotHoldError; under explored schedules the check of every step is a violation."""
-    world = _World(life, make)
-    watch(check=world.outside.check, state=world.outside.state)
+    world = _Life(life, subject)
     scope = trio.CancelScope()
     async with trio.open_nursery() as nursery:
         agents_are_done = trio.Event()
         with scope, suppress(_LeftError):  # bare, not in a group
-            nursery.start_soon(_crew, life.agents, world.manager, agents_are_done)
+            nursery.start_soon(_crew, life.agents, world.world, agents_are_done)
             await world.body(agents_are_done, scope)
         world.closed = trio.current_time()
     world.check_it_is_over()
 
 
-async def _crew(agents: Sequence[Agent], manager: ProviderManager, done: trio.Event) -> None:
+async def _crew(agents: Sequence[Agent], world: World, done: trio.Event) -> None:
     async with trio.open_nursery() as nursery:
         for number, agent in enumerate(agents):
             scope = trio.CancelScope()
-            nursery.start_soon(play, agent, manager, scope, name=f"agent {number}")
+            nursery.start_soon(play, agent, world, scope, name=f"agent {number}")
             if agent.cancelled_after is not None:
                 nursery.start_soon(cancel, agent, scope, name=f"end of agent {number}")
     done.set()
 
 
-class _World:
+class _Life:
     """A manager of one API provider and two local ones, and what is known of its life."""
 
-    def __init__(self, life: Life, make: MakeManager) -> None:
+    def __init__(self, life: Life, subject: Subject) -> None:
         self.life = life
-        self.book = Book()
-        providers = [
-            ProviderConfig("api", self.book.adapter),
-            ProviderConfig("local", self.book.adapter, is_local=True, parallel=life.parallel),
-            ProviderConfig("other", self.book.adapter, is_local=True),
-        ]
-        self.config = ProviderManagerConfig(
-            providers, shutdown_timeout=SHUTDOWN_TIMEOUT, close_grace=GRACE, **life.options
+        self.world = World(
+            subject,
+            {"api": {}, "local": {"is_local": True, "parallel": life.parallel}, "other": {"is_local": True}},
+            shutdown_timeout=SHUTDOWN_TIMEOUT,
+            close_grace=GRACE,
+            **life.options,
         )
-        self.manager = make(self.config)
-        self.outside = Outside(self.manager, self.book)
         self.left = self.closed = 0.0
 
     async def body(self, agents_are_done: trio.Event, scope: trio.CancelScope) -> None:
-        async with self.manager:
+        async with self.world.manager:
             if self.life.lasts is None:
                 await agents_are_done.wait()
                 await self._rest_and_still_grant()
@@ -104,33 +94,30 @@ class _World:
     async def _rest_and_still_grant(self) -> None:
         """The agents have gone: nothing is left of them but idle instances, and starts that outlive their requesters for a while."""
         await trio.lowlevel.checkpoint()  # a lease that was dropped a moment ago is gone only now
-        self.outside.check_nobody_is_served()
+        self.world.outside.check_nobody_is_served()
         await trio.sleep(30)
-        statistics = self.manager.statistics()
+        statistics = self.world.manager.statistics()
         expect(all(p.live == p.idle for p in statistics.providers.values()), "something is under way for nobody")
-        if self.config.api_instance_idle_timeout_seconds is not None:
+        if self.world.config.api_instance_idle_timeout_seconds is not None:
             expect(statistics.providers["api"].live == 0, "an idle time-out has passed unnoticed")
-        for provider in self.manager.available_providers:
-            fresh = RuntimeProviderConfig(provider, "fresh")
-            lease = await self.manager.get_adapter(fresh, timeout=SHUTDOWN_TIMEOUT + 1)
-            lease.release()
+        await self.world.check_it_still_grants(SHUTDOWN_TIMEOUT + 1)
 
     def check_it_is_over(self) -> None:
         """Closed in time, nothing left, calls left alone, and never too many at once."""
         grace = GRACE if self.life.ends == "leave" else 0
         expect(self.closed <= self.left + grace + SHUTDOWN_TIMEOUT, "closing took too long", self.closed - self.left)
-        self.outside.check_nothing_is_left()
-        for adapter in self.book.adapters:  # unless the lease was revoked when the grace was over
+        self.world.outside.check_nothing_is_left()
+        for adapter in self.world.recorder.adapters:  # unless the lease was revoked when the grace was over
             expect(all(m.time >= self.left + grace for m in adapter.overlaps), "a call and a shutdown overlap")
         pools: dict[str, list[Recorded]] = {}
-        for adapter in self.book.adapters:
+        for adapter in self.world.recorder.adapters:
             pools.setdefault(self._pool(adapter.config.provider_name), []).append(adapter)
-        limit = self.config.max_parallel_api_instances_per_provider
+        limit = self.world.config.max_parallel_api_instances_per_provider
         for name, adapters in pools.items():
             _check_never_more_than(limit if name == "api" else 1, adapters)
 
     def _pool(self, provider: str) -> str:
-        return "slot" if provider != "api" and self.config.local_scope == "all" else provider
+        return "slot" if provider != "api" and self.world.config.local_scope == "all" else provider
 
 
 def _check_never_more_than(limit: int, adapters: Sequence[Recorded]) -> None:

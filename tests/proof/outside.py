@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Awaitable, Hashable
 from typing import Any
 
 import trio
 
 from statemachine.checking.canonical import named
+from statemachine.config.providers import ProviderManagerConfig
+from statemachine.core.coordinator import Coordinator, Watch
 from statemachine.core.index import Instance, Request
-from statemachine.errors import AdapterInstantiationError, ContentionError, ManagerClosedError
+from statemachine.errors import AdapterInstantiationError, ContentionError, InvariantError, ManagerClosedError
 from statemachine.manager.lease import Lease
 from statemachine.manager.manager import ProviderManager
-from statemachine.properties.invariants import complaints_of
+from statemachine.properties.invariants import watch_invariants
 from statemachine.schedules import is_ready
 
 from .expect import expect
-from .recorded import Book, Recorded
+from .recorder import Recorded, Recorder
+from .subject import Subject
 
 __all__ = ["Outside"]
 
@@ -30,24 +33,41 @@ _ASKING = ("waiting", "assigned")
 
 
 class Outside:
-    """Looks at ``manager``, which has not been entered and whose adapters are those of ``book``."""
+    """Compares the manager that :meth:`manage` makes, whose adapters ``recorder`` records, with its coordinator."""
 
-    def __init__(self, manager: ProviderManager, book: Book) -> None:
-        self.manager = manager
-        self.book = book
+    manager: ProviderManager
+    coordinator: Coordinator
+
+    def __init__(self, recorder: Recorder, subject: Subject) -> None:
+        self.recorder = recorder
         self.refused: Counter[type[Exception]] = Counter()
         self.cancelled = 0
-        self.complaints = complaints_of(manager._coordinator)
+        self.complaints: list[InvariantError] = []
+        self._subject = subject
         self._asking: set[trio.lowlevel.Task] = set()
         self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
-        self._get_adapter = manager.get_adapter
-        manager.get_adapter = self._asked  # type: ignore[method-assign]
 
-    async def _asked(self, *arguments: Any, **named: Any) -> Lease:
+    def manage(self, config: ProviderManagerConfig) -> ProviderManager:
+        """Make the manager under test. Its coordinator is watched, and its ``get_adapter`` witnessed."""
+        outside, kind = self, self._subject.manager
+
+        class Witnessed(kind):  # type: ignore[valid-type, misc]  # a subclass of the class that the subject names
+            async def get_adapter(self, *arguments: Any, **named: Any) -> Lease:
+                return await outside._witness(super().get_adapter(*arguments, **named))
+
+        self.manager = Witnessed(config, core=self._core)
+        return self.manager
+
+    def _core(self, config: ProviderManagerConfig, *, record: bool, watch: Watch | None) -> Coordinator:
+        assert watch is None, "the oracle checks the invariants itself"
+        self.coordinator = self._subject.core(config, record=record, watch=watch_invariants(self.complaints.append))
+        return self.coordinator
+
+    async def _witness(self, asked: Awaitable[Lease]) -> Lease:
         task = trio.lowlevel.current_task()
         self._asking.add(task)
         try:
-            lease = await self._get_adapter(*arguments, **named)
+            lease = await asked
         except (ContentionError, AdapterInstantiationError, ManagerClosedError) as error:
             self.refused[type(error)] += 1
             raise
@@ -64,7 +84,7 @@ class Outside:
     def check(self) -> None:
         """Raises DoesNotHoldError where the model and the outside do not agree, or a property does not hold."""
         expect(not self.complaints, "a property does not hold", *self.complaints[:1])
-        model, workers = self.manager._coordinator, self.manager._workers
+        model, workers = self.coordinator, self.manager._workers
         known: set[int] = set()
         for instance in model.instances.values():
             worker = workers.get(instance.id)
@@ -73,7 +93,7 @@ class Outside:
                 assert isinstance(adapter, Recorded)
                 known.add(id(adapter))
             _check_instance(instance, adapter)
-        for adapter in self.book.adapters:
+        for adapter in self.recorder.adapters:
             if id(adapter) not in known:
                 expect(
                     len(adapter.shutdowns) == 1, "an instance that the model has forgotten was not shut down", adapter
@@ -99,7 +119,7 @@ class Outside:
         )
 
     def _refusals(self) -> int:
-        counts = self.manager._coordinator.tally.counts
+        counts = self.coordinator.tally.counts
         return counts["rejections"] + counts["timeouts"]
 
     # ---- at rest ----
@@ -107,7 +127,7 @@ class Outside:
     def check_nobody_is_served(self) -> None:
         """Nobody waits, nothing is leased, and everybody was told."""
         self.check()
-        model = self.manager._coordinator
+        model = self.coordinator
         expect(not model.requests, "a request is left", list(model.requests))
         expect(not self._asking, "a task is left in get_adapter", _names(self._asking))
         expect(not any(not lease.released for lease in self._leases), "a lease is left")
@@ -122,11 +142,9 @@ class Outside:
     def check_nothing_is_left(self) -> None:
         """As after the close: no instance lives, and every adapter was shut down exactly once, and is down."""
         self.check_nobody_is_served()
-        expect(not self.book.not_shut_down_once(), "not shut down exactly once", self.book.not_shut_down_once())
-        expect(all(adapter.down for adapter in self.book.adapters), "an adapter is not down")
-        expect(
-            not self.manager._coordinator.instances, "an instance is left", list(self.manager._coordinator.instances)
-        )
+        expect(not self.recorder.not_shut_down_once(), "not shut down exactly once", self.recorder.not_shut_down_once())
+        expect(all(adapter.down for adapter in self.recorder.adapters), "an adapter is not down")
+        expect(not self.coordinator.instances, "an instance is left", list(self.coordinator.instances))
         expect(not self.manager._workers, "a worker is left", list(self.manager._workers))
         statistics = self.manager.statistics()
         expect(all(p.live == 0 for p in statistics.providers.values()), "the statistics show a live instance")
@@ -136,7 +154,7 @@ class Outside:
 
     def state(self) -> Hashable:
         """Everything that decides the future and is not a local variable of a task."""
-        model = self.manager._coordinator
+        model = self.coordinator
         return (
             named(model),
             tuple((r.ticket, getattr(r.owner, "name", None)) for r in model.requests.values()),
@@ -146,7 +164,9 @@ class Outside:
                 (id, w._stop_requested.is_set(), w._life.cancel_called, w._stopping.cancel_called)
                 for id, w in self.manager._workers.items()
             ),
-            tuple((a.started, len(a.shutdowns), a.down is None, a.broken_at, a.open_calls) for a in self.book.adapters),
+            tuple(
+                (a.started, len(a.shutdowns), a.down is None, a.broken_at, a.open_calls) for a in self.recorder.adapters
+            ),
             tuple(sorted(lease.ticket for lease in self._leases if not lease.released)),
             tuple(sorted(self.manager._askers)),
             tuple(sorted(task.name for task in self._asking)),

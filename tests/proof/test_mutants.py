@@ -11,8 +11,8 @@ from statemachine.config.identity import canonical as _canonical
 from tests.proof import mutants
 from tests.proof.__main__ import main
 from tests.proof.gallery import show
-from tests.proof.made import made_by, named
 from tests.proof.mutants import IDENTITIES, MANAGERS, MUTANTS, IdentityMutant
+from tests.proof.subject import Subject, as_argument, subject_of
 from tests.proof.trials import exhibit
 
 ROWS = {
@@ -46,9 +46,10 @@ def test_every_wrong_manager_is_caught_by_the_layer_meant_for_it() -> None:
 def test_what_is_found_is_reproduced_by_name() -> None:
     """Also with a model inside of the manager."""
     for mutant in MANAGERS:
-        (name,) = named(mutant.make)
+        subject = Subject.with_part(mutant.make)
+        (name,) = as_argument(subject)
         assert isinstance(name, str)
-        assert made_by(name) == mutant.make
+        assert subject_of(name) == subject
 
 
 def test_the_command_shows_a_counterexample_in_full(capsys: pytest.CaptureFixture[str]) -> None:

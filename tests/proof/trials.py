@@ -19,8 +19,8 @@ from statemachine.checking.system import CoordinatorSystem
 from .expect import DoesNotHoldError
 from .identity import CHECKS
 from .layers import LAYERS, Layer
-from .made import MakeManager, Modelled
 from .mutants import CoordinatorMutant, IdentityMutant, Mutant
+from .subject import Subject
 
 __all__ = ["Exhibit", "Trial", "exhibit"]
 
@@ -96,16 +96,18 @@ def _layers(mutant: Mutant) -> Mapping[str, Callable[[], _Found | None]]:
     if isinstance(mutant, IdentityMutant):
         return {IDENTITY: partial(_by_identity, mutant)}
     if isinstance(mutant, CoordinatorMutant):
-        return {CHECKER: partial(_by_checker, mutant), **_manager_layers(Modelled(mutant.make))}
-    return _manager_layers(mutant.make)
+        return {CHECKER: partial(_by_checker, mutant), **_manager_layers(Subject.with_part(mutant.make))}
+    return _manager_layers(Subject.with_part(mutant.make))
 
 
-def _manager_layers(make: MakeManager) -> Mapping[str, Callable[[], _Found | None]]:
-    return {name: partial(_by_layer, partial(layer, **_BOUNDS.get(name, {})), make) for name, layer in LAYERS.items()}
+def _manager_layers(subject: Subject) -> Mapping[str, Callable[[], _Found | None]]:
+    return {
+        name: partial(_by_layer, partial(layer, **_BOUNDS.get(name, {})), subject) for name, layer in LAYERS.items()
+    }
 
 
-def _by_layer(layer: Layer, make: MakeManager) -> _Found | None:
-    finding = layer(make)
+def _by_layer(layer: Layer, subject: Subject) -> _Found | None:
+    finding = layer(subject)
     return None if finding is None else (finding.what, finding.runs, "runs", finding.counterexample)
 
 

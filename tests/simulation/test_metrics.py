@@ -12,7 +12,7 @@ from adapters import FakeAdapter
 from simulation.analysis.metrics import Distribution, percentile, queue_lengths, summarise, table
 from simulation.drivers.record import CallRecord, Interval, Residency, json_lines
 from statemachine import ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig, Transition
-from statemachine.config.providers import Demand
+from statemachine.config.providers import Demand, PoolKey
 
 CONFIG = ProviderManagerConfig([ProviderConfig("p", FakeAdapter, is_local=True)])
 A = CONFIG.resolve(RuntimeProviderConfig("p", "model a"))
@@ -110,7 +110,7 @@ def test_residency_is_cut_off_at_the_end() -> None:
 def test_residency_heeds_instances_only() -> None:
     residency = Residency(origin=0.0)
     residency(Transition(1, "request", 1, "assign", "new", "assigned", A))
-    residency(Transition(1, "pool", ("slot", "local"), "saturate", "open", "saturated"))
+    residency(Transition(1, "pool", PoolKey("slot", "local"), "saturate", "open", "saturated"))
     assert residency.intervals(end=9.0) == ()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from statemachine.checking.checker import Outcome, check
 from statemachine.checking.scenario import Move, Scenario, State
@@ -61,7 +62,7 @@ def _is_specified(event: Event, saved: Snapshot) -> bool:
     states = {request.ticket: request.state for request in saved.requests}
     match event:
         case AcquireRequested():
-            return not saved.closing
+            return saved.state == "open"
         case Released(ticket=ticket):
             return ticket in states
         case Cancelled(ticket=ticket):
@@ -71,7 +72,7 @@ def _is_specified(event: Event, saved: Snapshot) -> bool:
 
 
 def _projected(saved: Snapshot) -> str:
-    phase = "closed" if saved.closed else saved.pools[0].state if saved.pools else "open"
+    phase = "closed" if saved.state == "closed" else saved.pools[0].state if saved.pools else "open"
     ranks = _ranks(saved)
     requests = [f"{ranks[r.ticket]}:{r.demand.model} {r.state}" for r in saved.requests]
     models = {instance.id: instance.demand.model for instance in saved.instances}
@@ -103,20 +104,12 @@ def _ended(before: Snapshot, effects: list[Effect]) -> str:
 
 
 def _overheard(make: Callable[..., Coordinator], heard: list[Effect]) -> Callable[..., Coordinator]:
-    """``make``, whose models leave the effects of the last step in ``heard``."""
+    """``make``, whose coordinators leave the effects of the last step in ``heard``."""
 
-    def listened(*args: Any, **options: Any) -> Coordinator:
-        coordinator = make(*args, **options)
-        step = coordinator.step
+    def watch(_: Coordinator, __: Event) -> Callable[[list[Effect]], None]:
+        return heard.extend
 
-        def overheard(event: Event, now: float) -> list[Effect]:
-            heard[:] = step(event, now)
-            return list(heard)
-
-        coordinator.step = overheard  # type: ignore[method-assign]  # that is how one listens
-        return coordinator
-
-    return listened
+    return partial(make, watch=watch)
 
 
 def _instances(saved: Snapshot, ranks: dict[int, int]) -> Iterator[str]:
@@ -147,7 +140,7 @@ def _word(event: Event, saved: Snapshot) -> str:
             return "start succeeds"
         case StartFailed(constructed=constructed):
             return "start fails" if constructed else "construction fails"
-        case CloseRequested(grace=False) if not saved.closing:
+        case CloseRequested(grace=False) if saved.state == "open":
             return "close at once"
         case CloseRequested(grace=True):
             return "close"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from statemachine.config.identity import canonical
-from statemachine.config.providers import Demand, ProviderManagerConfig
+from statemachine.config.providers import Demand, PoolKey, ProviderManagerConfig
 from statemachine.config.runtime import RuntimeProviderConfig
 
 _TOP = "adapter_options"  # the path of a configuration's own options
@@ -57,7 +57,7 @@ def name_parsed(config: ProviderManagerConfig, runtime: RuntimeProviderConfig) -
     """The provider is looked up by what a pattern finds in the text of the identity."""
     demand = _resolve(config, runtime)
     found = re.search(r'"provider": "([^"]*)"', json.dumps({"provider": demand.provider}))
-    return replace(demand, pool=("provider", found[1] if found else ""))
+    return replace(demand, pool=PoolKey("provider", found[1] if found else ""))
 
 
 def unchecked(name: str, value: object, least: int = 1) -> None:

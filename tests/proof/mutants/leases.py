@@ -1,80 +1,99 @@
-"""Wrong models: who is lent what, and how a lease ends."""
+"""Wrong coordinators: which request is leased what, and how a lease ends."""
 
 from __future__ import annotations
 
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import Released
 from statemachine.core.index import Instance, Pool, Request
-from statemachine.core.ledger import Moves
+from statemachine.core.ledger import Ledger
 from statemachine.core.lifecycle import INSTANCE, REQUEST
+from statemachine.core.placement import Placement
 from statemachine.policies import Choice
 
 
-class Generous(Coordinator):
-    """Tries to place the next request where nothing is free, too."""
+class Generous(Placement):
+    """Tries to place the next request even where nothing is free."""
 
-    def _place_in_order(self, pool: Pool) -> None:
-        while isinstance(choice := pool.policy.choose(), Choice) and self._place(pool, pool.waiting[choice.ticket]):
+    def place_waiting(self, pool: Pool) -> None:
+        while isinstance(choice := pool.policy.choose(), Choice) and self.place(pool, pool.waiting[choice.ticket]):
             pool.dequeue(pool.waiting[choice.ticket], placed=True)
 
 
-class Overcrowded(Generous):
-    """Lends an active instance once more, however many lease it."""
-
-    def _place(self, pool: Pool, request: Request) -> bool:
+class _Overcrowded(Generous):
+    def place(self, pool: Pool, request: Request) -> bool:
         for instance in pool.instances.values():
             if instance.state == "active" and instance.demand.signature == request.signature:
-                self._grant(pool, instance, request)
+                self.ledger.grant(pool, instance, request)
                 return True
-        return super()._place(pool, request)
+        return super().place(pool, request)
 
 
-class DrainingIsLent(Generous):
-    """Lends an instance that was reported broken."""
+class Overcrowded(Coordinator):
+    """Leases an active instance once more, however many leases it has."""
 
-    def _place(self, pool: Pool, request: Request) -> bool:
+    placement_type = _Overcrowded
+
+
+class _DrainingIsLent(Generous):
+    def place(self, pool: Pool, request: Request) -> bool:
         for instance in pool.instances.values():
             if instance.state == "draining" and instance.demand.signature == request.signature:
-                self._grant(pool, instance, request)
+                self.ledger.grant(pool, instance, request)
                 return True
-        return super()._place(pool, request)
+        return super().place(pool, request)
 
 
-class WrongCoordinator(Coordinator):
-    """Lends whatever is idle."""
+class DrainingIsLent(Coordinator):
+    """Leases an instance that was reported broken."""
 
-    def _place(self, pool: Pool, request: Request) -> bool:
+    placement_type = _DrainingIsLent
+
+
+class _AnyIdle(Placement):
+    def place(self, pool: Pool, request: Request) -> bool:
         if pool.idle:
-            self._grant(pool, next(iter(pool.idle.values())), request)
+            self.ledger.grant(pool, next(iter(pool.idle.values())), request)
             return True
-        return super()._place(pool, request)
+        return super().place(pool, request)
 
 
-class _GrantsTwice(Moves):
-    def _grant(self, pool: Pool, instance: Instance, request: Request) -> None:
-        super()._grant(pool, instance, request)
-        self._effects.append(self._effects[-1])
+class AnyIdle(Coordinator):
+    """Leases any idle instance, whatever its signature."""
+
+    placement_type = _AnyIdle
 
 
-class GrantsTwice(Coordinator, _GrantsTwice):
+class _GrantsTwice(Ledger):
+    def grant(self, pool: Pool, instance: Instance, request: Request) -> None:
+        super().grant(pool, instance, request)
+        self.effects.append(self.effects[-1])
+
+
+class GrantsTwice(Coordinator):
     """Tells a requester twice that it was granted."""
+
+    ledger_type = _GrantsTwice
+
+
+class _GrantsWhileStopping(Placement):
+    def place(self, pool: Pool, request: Request) -> bool:
+        for instance in pool.instances.values():
+            if instance.state == "stopping" and instance.demand.signature == request.signature:
+                self.ledger.fire(REQUEST, request, "grant")
+                request.instance = instance
+                pool.add_lease(instance, request)
+                return True
+        return super().place(pool, request)
 
 
 class GrantsWhileStopping(Coordinator):
-    """A stopping instance is granted to its own signature."""
+    """Grants a stopping instance to its own signature."""
 
-    def _place(self, pool: Pool, request: Request) -> bool:
-        for instance in pool.instances.values():
-            if instance.state == "stopping" and instance.demand.signature == request.signature:
-                self._fire(REQUEST, request, "grant")
-                request.instance = instance
-                pool.lend(instance, request)
-                return True
-        return super()._place(pool, request)
+    placement_type = _GrantsWhileStopping
 
 
 class DoubleGrant(Coordinator):
-    """A release of somebody else's ticket ends this lease too (identity by configuration, not by lease)."""
+    """A release ends every lease of its instance (identity by configuration, not by lease)."""
 
     def _released(self, event: Released) -> None:
         request = self.requests.get(event.ticket)
@@ -94,7 +113,7 @@ class ReleasesAnotherLease(Coordinator):
 
 
 class DrainForgotten(Coordinator):
-    """A broken release while others hold leases is treated like any other."""
+    """A broken release stops the instance although other requests lease it."""
 
     def _end_lease(self, request: Request, broken: bool) -> None:
         instance = request.instance
@@ -103,13 +122,13 @@ class DrainForgotten(Coordinator):
         if broken and instance.state == "active":
             INSTANCE.fire(instance, "drain")
             self.instances[instance.id].state = "active"
-            self._stop(self.pools[instance.demand.pool], instance)
+            self.ledger.stop(self.pools[instance.demand.pool], instance)
 
 
 class MissingGuard(Coordinator):
-    """Does not ask whether the lease that is released is still on."""
+    """Does not ask whether the lease that is released is still held."""
 
     def _released(self, event: Released) -> None:
         request = self.requests[event.ticket]
-        self._fire(REQUEST, request, "release")
+        self.ledger.fire(REQUEST, request, "release")
         self._end_lease(request, event.broken)

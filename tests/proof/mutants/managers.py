@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import ClassVar
+from typing import Any
 
 import trio
 
@@ -73,8 +73,8 @@ class ForgottenCancel(ProviderManager):
 class HangsWithItsShutdown(ProviderManager):
     """Leaves a shutdown that the model has given up on to itself."""
 
-    def __init__(self, config: ProviderManagerConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: ProviderManagerConfig, **options: Any) -> None:
+        super().__init__(config, **options)
         self._carry_out[AbandonStop] = lambda effect: None
 
 
@@ -116,12 +116,8 @@ class _OnlyIfBegun(Call):
             await super().__aexit__(kind, error, trace)
 
 
-class _FreedByItsStream(ReasoningEngine):
+class FreedByItsStream(ReasoningEngine):
+    """Frees a lease at the end of its stream only, so never if that is not begun."""
+
     def call(self, prompt: Sequence[Message], options: CallOptions) -> Call:
         return _OnlyIfBegun(self, prompt, options)
-
-
-class FreedByItsStream(ProviderManager):
-    """Its engine frees a lease at the end of its stream only, so never if that is not begun."""
-
-    engine: ClassVar = _FreedByItsStream

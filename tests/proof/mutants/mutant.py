@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from statemachine.core.coordinator import Coordinator
 
-from ..made import MakeManager
+from ..subject import Part
 
 __all__ = ["CoordinatorMutant", "IdentityMutant", "ManagerMutant", "Mutant"]
 
@@ -32,7 +32,7 @@ class ManagerMutant(NamedTuple):
 
     name: str
     row: str
-    make: MakeManager
+    make: Part
     caught_by: str
 
 

@@ -1,4 +1,4 @@
-"""Wrong models: policies that starve somebody."""
+"""Wrong coordinators: policies that starve a request, or do not keep their word."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Hashable
 
 from statemachine.config.providers import PoolKey
 from statemachine.core.coordinator import Coordinator
+from statemachine.core.events import TimerKind
 from statemachine.core.index import Instance, Pool
+from statemachine.core.ledger import Ledger
+from statemachine.core.placement import Placement
 from statemachine.policies import BasePolicy, Bound, Choice, Gated, Line, Pause, Rank, Waiter
 
 
@@ -17,74 +20,90 @@ class ResidentFirst(BasePolicy):
 
     def __init__(self) -> None:
         self._lines: dict[str, Line] = {}
-        self._coordinator = ""
+        self._turn = ""
 
     def arrived(self, waiter: Waiter) -> None:
         self._lines.setdefault(waiter.signature, Line()).add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        self._coordinator = waiter.signature
+        self._turn = waiter.signature
         self.left(waiter)
 
     def left(self, waiter: Waiter) -> None:
         self._lines[waiter.signature].remove(waiter)
 
     def choose(self) -> Choice | None:
-        if line := self._lines.get(self._coordinator):
+        if line := self._lines.get(self._turn):
             return Choice(line.first, "same model")
         oldest = [line.first for line in self._lines.values() if line]
         return Choice(min(oldest), "oldest") if oldest else None
 
     def snapshot(self, rank: Rank) -> Hashable:
-        return self._coordinator
+        return self._turn
 
     def restore(self, memory: Hashable) -> None:
-        self._coordinator = str(memory)
+        self._turn = str(memory)
 
 
-class Starves(Coordinator):
-    """Serves the resident model for as long as anybody wants it, whatever policy was configured."""
-
+class _Starves(Ledger):
     def new_pool(self, key: PoolKey) -> Pool:
         pool = super().new_pool(key)
         pool.policy = ResidentFirst()
         return pool
 
 
+class Starves(Coordinator):
+    """Serves the resident model while any request wants it, whatever policy was configured."""
+
+    ledger_type = _Starves
+
+
 class _SaysGated(Gated):
     """Serves one model for as long as anybody wants it."""
 
     def choose(self) -> Choice | Pause | None:
-        line = self._lines.get(self._coordinator)
+        line = self._lines.get(self._turn)
         return super().choose() if line is None else Choice(line.first, "same model")
+
+
+class _PausesWithoutEnd(Ledger):
+    def keep(self, pool: Pool, instance: Instance, end: float) -> None:
+        pool.kept = instance
 
 
 class PausesWithoutEnd(Coordinator):
     """Keeps an idle instance when the policy asks for it, and arms no deadline."""
 
-    def _pause(self, pool: Pool, instance: Instance, end: float) -> None:
-        pool.kept = instance
+    ledger_type = _PausesWithoutEnd
+
+
+class _RefusesForAPause(Placement):
+    def pauses(self, pool: Pool, pause: Pause) -> bool:
+        if super().pauses(pool, pause) or pool.kept is not None:
+            return True
+        kept = [i for i in pool.idle.values() if i.demand.signature == pause.signature]
+        for instance in kept:
+            self.ledger.keep(pool, instance, instance.idle_since + pause.milliseconds / 1000)
+        return bool(kept)
 
 
 class RefusesForAPause(Coordinator):
     """Keeps an idle instance when the policy asks for it, though the queue is full."""
 
-    def _keep(self, pool: Pool, pause: Pause) -> bool:
-        if super()._keep(pool, pause) or pool.kept is not None:
-            return True
-        kept = [i for i in pool.idle.values() if i.demand.signature == pause.signature]
-        for instance in kept:
-            self._pause(pool, instance, instance.idle_since + pause.milliseconds / 1000)
-        return bool(kept)
+    placement_type = _RefusesForAPause
+
+
+class _PausesAgain(Ledger):
+    def end_pause(self, pool: Pool) -> None:
+        kept, pool.kept = pool.kept, None
+        if kept is not None:
+            self.timers.disarm(TimerKind.PAUSE, kept.id)
 
 
 class PausesAgain(Coordinator):
     """Does not tell the policy that a pause is over, so that it asks for another."""
 
-    def _end_pause(self, pool: Pool) -> None:
-        told, pool.policy.paused = pool.policy.paused, lambda milliseconds: None  # type: ignore[method-assign]
-        super()._end_pause(pool)
-        pool.policy.paused = told  # type: ignore[method-assign]
+    ledger_type = _PausesAgain
 
 
 class _Dawdles(Gated):
@@ -102,8 +121,8 @@ class _Dawdles(Gated):
         self._paused = True
 
     def choose(self) -> Choice | Pause | None:
-        if self._others and not self._paused and self._coordinator not in self._lines:
-            return Pause(self._coordinator, 1000, "no hurry")
+        if self._others and not self._paused and self._turn not in self._lines:
+            return Pause(self._turn, 1000, "no hurry")
         return super().choose()
 
     def snapshot(self, rank: Rank) -> Hashable:
@@ -115,19 +134,27 @@ class _Dawdles(Gated):
         super().restore(gate)
 
 
-class LiesAboutItsWork(Coordinator):
-    """Pauses under a policy that says it does not."""
-
+class _LiesAboutItsWork(Ledger):
     def new_pool(self, key: PoolKey) -> Pool:
         pool = super().new_pool(key)
         pool.policy = _Dawdles()
         return pool
 
 
-class LiesAboutItsBound(Coordinator):
-    """Promises what Gated promises, whatever policy was configured, and does not keep it."""
+class LiesAboutItsWork(Coordinator):
+    """Pauses under a policy that says it does not."""
 
+    ledger_type = _LiesAboutItsWork
+
+
+class _LiesAboutItsBound(Ledger):
     def new_pool(self, key: PoolKey) -> Pool:
         pool = super().new_pool(key)
         pool.policy = _SaysGated()
         return pool
+
+
+class LiesAboutItsBound(Coordinator):
+    """Promises what Gated promises, whatever policy was configured, and does not keep it."""
+
+    ledger_type = _LiesAboutItsBound

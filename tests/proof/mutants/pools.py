@@ -1,41 +1,54 @@
-"""Wrong models: how many instances live, of what, and in whose place."""
+"""Wrong coordinators: how many instances live, of what, and in whose place."""
 
 from __future__ import annotations
 
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.index import Instance, Pool, Request
+from statemachine.core.ledger import Ledger
+from statemachine.core.placement import Placement
 
 
-class StartsAnother(Coordinator):
-    """Can start an instance where there is no room."""
+class _StartsAnother(Placement):
+    def start_another(self, pool: Pool, request: Request) -> None:
+        """Start an instance, whether or not there is room."""
+        instance = self.ledger.new_instance(pool, request.demand)
+        self.ledger.assign(pool, instance, request)
+        self.ledger.start(pool, instance)
 
-    def _start_another(self, pool: Pool, request: Request) -> None:
-        instance = self._new_instance(pool, request.demand)
-        self._assign(pool, instance, request)
-        self._start(pool, instance)
+    def is_known(self, pool: Pool, request: Request) -> bool:
+        """Whether an instance is eligible for ``request`` or loading for its signature."""
+        return request.signature in pool.eligible or request.signature in pool.loading
 
 
-class LimitIgnored(StartsAnother):
-    """Starts one instance more than there is room for."""
-
-    def _place(self, pool: Pool, request: Request) -> bool:
-        if super()._place(pool, request):
+class _LimitIgnored(_StartsAnother):
+    def place(self, pool: Pool, request: Request) -> bool:
+        if super().place(pool, request):
             return True
         if pool.live == pool.limit:
-            self._start_another(pool, request)
+            self.start_another(pool, request)
             return True
         return False
 
 
-class NewBeforeOld(StartsAnother):
+class LimitIgnored(Coordinator):
+    """Starts one instance more than there is room for."""
+
+    placement_type = _LimitIgnored
+
+
+class _NewBeforeOld(_StartsAnother):
+    def reserve(self, pool: Pool, leaving: Instance, request: Request) -> None:
+        self.start_another(pool, request)
+
+
+class NewBeforeOld(Coordinator):
     """A switch starts the new instance before the old one is down."""
 
-    def _succeed(self, pool: Pool, leaving: Instance, request: Request) -> None:
-        self._start_another(pool, request)
+    placement_type = _NewBeforeOld
 
 
 class Miscounts(Coordinator):
-    """Forgets to count an instance that is down as gone."""
+    """Does not count an instance that is down as gone."""
 
     def _evict(self, instance: Instance, failed: bool) -> None:
         pool = self.pools[instance.demand.pool]
@@ -43,38 +56,52 @@ class Miscounts(Coordinator):
         pool.live += instance.successor is None
 
 
+class _SaturationForgotten(Ledger):
+    def update(self, pool: Pool) -> None:
+        if self.state == "closing":
+            super().update(pool)
+
+
 class SaturationForgotten(Coordinator):
-    """The pool's own state is not kept up to date."""
+    """Does not keep the pool's own state up to date."""
 
-    def _update(self, pool: Pool) -> None:
-        if self.closing:
-            super()._update(pool)
+    ledger_type = _SaturationForgotten
 
 
-class HoardsIdle(StartsAnother):
-    """What is idle does not count: others are started beside it, and it is used again without asking for room."""
-
-    def _place(self, pool: Pool, request: Request) -> bool:
-        known = request.signature in pool.usable or request.signature in pool.loading
-        if known or pool.live < pool.limit or pool.live - len(pool.idle) >= pool.limit:
-            return super()._place(pool, request)
-        self._start_another(pool, request)
+class _HoardsIdle(_StartsAnother):
+    def place(self, pool: Pool, request: Request) -> bool:
+        if self.is_known(pool, request) or pool.live < pool.limit or pool.live - len(pool.idle) >= pool.limit:
+            return super().place(pool, request)
+        self.start_another(pool, request)
         return True
+
+
+class HoardsIdle(Coordinator):
+    """Does not count idle instances: it starts others beside them, and uses them again without asking for room."""
+
+    placement_type = _HoardsIdle
+
+
+class _NeverMakesRoom(_StartsAnother):
+    def place(self, pool: Pool, request: Request) -> bool:
+        return (self.is_known(pool, request) or pool.live < pool.limit) and super().place(pool, request)
 
 
 class NeverMakesRoom(Coordinator):
-    """Keeps what is idle, whoever needs its place."""
+    """Keeps idle instances although another signature needs their place."""
 
-    def _place(self, pool: Pool, request: Request) -> bool:
-        known = request.signature in pool.usable or request.signature in pool.loading
-        return (known or pool.live < pool.limit) and super()._place(pool, request)
+    placement_type = _NeverMakesRoom
 
 
-class KeepsTheOldModel(StartsAnother):
-    """A switch leaves idle models where they are."""
-
-    def _place(self, pool: Pool, request: Request) -> bool:
-        if not pool.is_slot or not pool.idle or request.signature in pool.usable:
-            return super()._place(pool, request)
-        self._start_another(pool, request)
+class _KeepsTheOldModel(_StartsAnother):
+    def place(self, pool: Pool, request: Request) -> bool:
+        if not pool.is_slot or not pool.idle or request.signature in pool.eligible:
+            return super().place(pool, request)
+        self.start_another(pool, request)
         return True
+
+
+class KeepsTheOldModel(Coordinator):
+    """A switch leaves idle models loaded."""
+
+    placement_type = _KeepsTheOldModel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..made import Modelled
 from . import identities, leases, managers, policies, pools, starting, stopping, waiting
 from .mutant import CoordinatorMutant, IdentityMutant, ManagerMutant, Mutant
 
@@ -37,7 +36,7 @@ MODELS: Final = (
     CoordinatorMutant("not adopted", "found here", starting.NotAdopted, "live-api-2", "every_waiter_is_served[b]"),
     CoordinatorMutant("overcrowded", "D1", leases.Overcrowded, "slot-raise", "leases_within_parallel"),
     CoordinatorMutant("draining is lent", "D9", leases.DrainingIsLent, "slot-raise", "draining_takes_no_lease"),
-    CoordinatorMutant("wrong model", "S8", leases.WrongCoordinator, "slot-wait", "leases_have_their_signature"),
+    CoordinatorMutant("wrong model", "S8", leases.AnyIdle, "slot-wait", "leases_have_their_signature"),
     CoordinatorMutant("grants twice", "classic", leases.GrantsTwice, "api-raise", "no_double_grant"),
     CoordinatorMutant("starts twice", "S2", starting.StartsTwice, "api-raise", "started_once"),
     CoordinatorMutant(
@@ -90,8 +89,8 @@ MANAGERS: Final = (
     ManagerMutant("hangs with its shutdown", "D16", managers.HangsWithItsShutdown, "some schedules"),
     ManagerMutant("eviction target revived", "deadlock", managers.EvictionTargetRevived, "cancellation"),
     ManagerMutant("freed by its stream", "D18", managers.FreedByItsStream, "some schedules"),
-    ManagerMutant("late start counts", "classic", Modelled(starting.LateStartCounts), "some schedules"),
-    ManagerMutant("never times out", "D13", Modelled(waiting.NeverTimesOut), "cancellation"),
+    ManagerMutant("late start counts", "classic", starting.LateStartCounts, "some schedules"),
+    ManagerMutant("never times out", "D13", waiting.NeverTimesOut, "cancellation"),
 )
 
 _CANONICAL = "statemachine.config.identity.canonical"

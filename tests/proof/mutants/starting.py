@@ -1,61 +1,73 @@
-"""Wrong models: what is started, and what a failed start leads to."""
+"""Wrong coordinators: what is started, and what a failed start leads to."""
 
 from __future__ import annotations
 
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import Cancelled, Cause, StartFailed, StartSucceeded
 from statemachine.core.index import Instance, Pool, Request
-from statemachine.core.ledger import Moves
+from statemachine.core.ledger import Ledger
 from statemachine.core.lifecycle import INSTANCE
+from statemachine.core.placement import Placement
 
 
-class _StartsTwice(Moves):
-    def _start(self, pool: Pool, instance: Instance) -> None:
-        super()._start(pool, instance)
-        self._effects.append(self._effects[-1])
+class _StartsTwice(Ledger):
+    def start(self, pool: Pool, instance: Instance) -> None:
+        super().start(pool, instance)
+        self.effects.append(self.effects[-1])
 
 
-class StartsTwice(Coordinator, _StartsTwice):
+class StartsTwice(Coordinator):
     """Tells the driver twice to start an instance: racing first requests load duplicates."""
+
+    ledger_type = _StartsTwice
+
+
+class _Sleeper(Placement):
+    asleep = False
+
+    def serve(self, pool: Pool) -> None:
+        if not self.asleep:
+            super().serve(pool)
 
 
 class LostWakeUp(Coordinator):
-    """A failed start does not serve the next waiter."""
+    """A failed start does not serve the next waiting request."""
 
-    _asleep = False
+    placement_type = _Sleeper
 
     def _start_failed(self, event: StartFailed) -> None:
-        self._asleep = True
+        assert isinstance(self.placement, _Sleeper)
+        self.placement.asleep = True
         super()._start_failed(event)
-        self._asleep = False
-
-    def _serve(self, pool: Pool) -> None:
-        if not self._asleep:
-            super()._serve(pool)
+        self.placement.asleep = False
 
 
 class EveryoneIsTold(Coordinator):
-    """A failed start fails everybody who had joined it."""
+    """A failed start fails every request that had joined it."""
 
     def _fail(self, instance: Instance, cause: Cause, constructed: bool) -> None:
         for request in list(instance.assigned.values())[1:]:
             del instance.assigned[request.ticket]
-            self._reject(request, cause, self.pools[instance.demand.pool], instance)
+            self.ledger.reject(request, cause, self.pools[instance.demand.pool], instance)
         super()._fail(instance, cause, constructed)
 
 
-class NotAdopted(Coordinator):
-    """Whoever joins a start whose requester has gone is not told of its failure, and joins the next one, for ever."""
-
-    def _assign(self, pool: Pool, instance: Instance, request: Request) -> None:
+class _NotAdopted(Ledger):
+    def assign(self, pool: Pool, instance: Instance, request: Request) -> None:
         cause = instance.cause
-        super()._assign(pool, instance, request)
+        super().assign(pool, instance, request)
         if instance.state == "starting":
             instance.cause = cause
 
 
+class NotAdopted(Coordinator):
+    """A request that joins a start whose requester has gone is not told of its failure, and joins the next one, without end."""
+
+    ledger_type = _NotAdopted
+
+
 class Raises(Coordinator):
-    """Takes it for granted that nobody is cancelled while a start is under way for them."""
+    """Assumes that no request is cancelled while a start is under way for it."""
 
     def _cancelled(self, event: Cancelled) -> None:
         request = self.requests[event.ticket]
@@ -63,14 +75,18 @@ class Raises(Coordinator):
         super()._cancelled(event)
 
 
-class FailureSwallowed(Coordinator):
-    """Whoever asked for what could not be started is not told."""
-
-    def _reject(self, request: Request, cause: Cause, pool: Pool | None = None, failed: Instance | None = None) -> None:
+class _FailureSwallowed(Ledger):
+    def reject(self, request: Request, cause: Cause, pool: Pool | None = None, failed: Instance | None = None) -> None:
         if cause is Cause.START_FAILED:
             request.instance = None
         else:
-            super()._reject(request, cause, pool, failed)
+            super().reject(request, cause, pool, failed)
+
+
+class FailureSwallowed(Coordinator):
+    """Does not tell the requester that its start failed."""
+
+    ledger_type = _FailureSwallowed
 
 
 class LateStartCounts(Coordinator):
@@ -78,5 +94,5 @@ class LateStartCounts(Coordinator):
 
     def _start_succeeded(self, event: StartSucceeded) -> None:
         if self.instances[event.instance].state == "stopping":
-            self._fire(INSTANCE, self.instances[event.instance], "activate")
+            self.ledger.fire(INSTANCE, self.instances[event.instance], "activate")
         super()._start_succeeded(event)

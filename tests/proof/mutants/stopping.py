@@ -1,26 +1,26 @@
-"""Wrong models: what is stopped, idle instances, and closing."""
+"""Wrong coordinators: what is stopped, idle instances, and closing."""
 
 from __future__ import annotations
 
 from statemachine.core.coordinator import Coordinator
-from statemachine.core.events import Closed, CloseRequested, Stopped, TimerKind
+from statemachine.core.events import Closed, CloseRequested, Stopped, Timer, TimerKind
 from statemachine.core.index import Instance, Pool, Request
-from statemachine.core.ledger import Moves
-from statemachine.core.lifecycle import POOL
+from statemachine.core.ledger import Ledger
+from statemachine.core.lifecycle import MANAGER, POOL
 
 from .leases import Generous
 
 
-class _StoppedTwice(Moves):
+class _StoppedTwice(Ledger):
+    def stop(self, pool: Pool, instance: Instance) -> None:
+        super().stop(pool, instance)
+        self.effects.append(self.effects[-1])
+
+
+class StoppedTwice(Coordinator):
     """Tells the driver twice to stop an instance."""
 
-    def _stop(self, pool: Pool, instance: Instance, trigger: str = "stop") -> None:
-        super()._stop(pool, instance, trigger)
-        self._effects.append(self._effects[-1])
-
-
-class StoppedTwice(Coordinator, _StoppedTwice):
-    """The same, as a model."""
+    ledger_type = _StoppedTwice
 
 
 class SuccessorForgotten(Coordinator):
@@ -34,17 +34,18 @@ class SuccessorForgotten(Coordinator):
         super()._stopped(event)
 
 
-class _KeepsIdleTimer(Moves):
-    def _grant(self, pool: Pool, instance: Instance, request: Request) -> None:
-        timer = (TimerKind.IDLE, instance.id)
-        deadline = self.timers.armed.get(timer)
-        super()._grant(pool, instance, request)
+class _KeepsIdleTimer(Ledger):
+    def grant(self, pool: Pool, instance: Instance, request: Request) -> None:
+        deadline = self.timers.armed.get(Timer(TimerKind.IDLE, instance.id))
+        super().grant(pool, instance, request)
         if deadline is not None:
-            self.timers.arm(timer, deadline)
+            self.timers.arm(TimerKind.IDLE, instance.id, deadline)
 
 
-class KeepsIdleTimer(Coordinator, _KeepsIdleTimer):
+class KeepsIdleTimer(Coordinator):
     """The idle time-out goes on while the instance is used again."""
+
+    ledger_type = _KeepsIdleTimer
 
 
 class ForgetsToStop(Coordinator):
@@ -59,12 +60,12 @@ class ForgetsToStop(Coordinator):
 
 
 class WaitsWhileClosing(Coordinator):
-    """Closing lets those who wait wait on."""
+    """Closing lets waiting requests wait on."""
 
     def _close_pool(self, pool: Pool) -> None:
-        self._fire(POOL, pool, "close")
+        self.ledger.fire(POOL, pool, "close")
         for instance in list(pool.idle.values()):
-            self._stop(pool, instance)
+            self.ledger.stop(pool, instance)
 
 
 class SaysItIsClosed(Coordinator):
@@ -72,37 +73,47 @@ class SaysItIsClosed(Coordinator):
 
     def _close(self, event: CloseRequested) -> None:
         super()._close(event)
-        if not self.closed:
-            self.closed = True
-            self._effects.append(Closed())
+        if self.state != "closed":
+            MANAGER.fire(self.ledger, "finish")
+            self.ledger.effects.append(Closed())
+
+
+class _NeverCloses(Ledger):
+    def finish(self) -> None:
+        pass
 
 
 class NeverCloses(Coordinator):
     """Does not notice that the last pool is empty."""
 
-    def _finish(self) -> None:
-        pass
+    ledger_type = _NeverCloses
 
 
-class EvictsUnderALease(Generous):
-    """A switch does not wait for whoever uses the model."""
-
-    def _place(self, pool: Pool, request: Request) -> bool:
-        if super()._place(pool, request):
+class _EvictsUnderALease(Generous):
+    def place(self, pool: Pool, request: Request) -> bool:
+        if super().place(pool, request):
             return True
         for instance in list(pool.instances.values()):
             if instance.state == "active" and instance.demand.signature != request.signature:
-                self._stop(pool, instance)
-                self._succeed(pool, instance, request)
+                self.ledger.stop(pool, instance)
+                self.reserve(pool, instance, request)
                 return True
         return False
 
 
-class _WaitsForEveryShutdown(Moves):
-    def _arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
+class EvictsUnderALease(Coordinator):
+    """A switch does not wait for the leases of the model that is loaded."""
+
+    placement_type = _EvictsUnderALease
+
+
+class _WaitsForEveryShutdown(Ledger):
+    def arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
         if kind is not TimerKind.STOP:
-            super()._arm(kind, subject, seconds)
+            super().arm(kind, subject, seconds)
 
 
-class WaitsForEveryShutdown(Coordinator, _WaitsForEveryShutdown):
+class WaitsForEveryShutdown(Coordinator):
     """Gives up on no shutdown, however long it takes."""
+
+    ledger_type = _WaitsForEveryShutdown

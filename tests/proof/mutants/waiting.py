@@ -1,11 +1,13 @@
-"""Wrong models: who waits, how long, and who is served next."""
+"""Wrong coordinators: which requests wait, how long, and which is served next."""
 
 from __future__ import annotations
 
+from statemachine.core.admission import Admission
 from statemachine.core.coordinator import Coordinator
-from statemachine.core.events import Cancelled, Cause, TimerKind
+from statemachine.core.events import Cancelled, Cause, Timer, TimerKind
 from statemachine.core.index import Pool, Request
-from statemachine.core.ledger import Moves
+from statemachine.core.ledger import Ledger
+from statemachine.core.placement import Placement
 
 
 class LeakedSlot(Coordinator):
@@ -20,81 +22,108 @@ class LeakedSlot(Coordinator):
 
 
 class TimerKept(Coordinator):
-    """Keeps a granted request's deadline armed."""
+    """Keeps the deadline of a cancelled request armed."""
 
-    def _give_up(self, request: Request, trigger: str) -> None:
-        armed = dict(self.timers.armed)
-        super()._give_up(request, trigger)
-        timer = (TimerKind.ACQUIRE, request.ticket)
-        if timer in armed and trigger == "cancel":
-            self.timers.arm(timer, armed[timer])
+    def _cancelled(self, event: Cancelled) -> None:
+        timer = Timer(TimerKind.ACQUIRE, event.ticket)
+        deadline = self.timers.armed.get(timer)
+        super()._cancelled(event)
+        if deadline is not None:
+            self.timers.arm(*timer, deadline)
+
+
+class _NewcomerFirst(Placement):
+    def serve(self, pool: Pool) -> None:
+        while pool.waiting:
+            request = pool.waiting[max(pool.waiting)]
+            if not self.place(pool, request):
+                return
+            pool.dequeue(request)
 
 
 class NewcomerFirst(Coordinator):
-    """Serves the youngest waiter whenever a place becomes free."""
+    """Serves the youngest waiting request whenever a place becomes free."""
 
-    def _serve(self, pool: Pool) -> None:
-        while pool.waiting:
-            request = pool.waiting[max(pool.waiting)]
-            if not self._place(pool, request):
-                return
-            pool.dequeue(request)
+    placement_type = _NewcomerFirst
+
+
+class _WaitsInRaiseMode(Admission):
+    def refusal(self, pool: Pool, request: Request) -> Cause | None:
+        return None
 
 
 class WaitsInRaiseMode(Coordinator):
     """Lets requests wait where waiting is switched off."""
 
-    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
-        return None
+    admission_type = _WaitsInRaiseMode
+
+
+class _WaitsForItself(Admission):
+    def is_self_deadlock(self, pool: Pool, request: Request) -> bool:
+        return False
 
 
 class WaitsForItself(Coordinator):
     """Does not notice that a task waits for its own lease."""
 
-    def _waits_for_itself(self, pool: Pool, request: Request) -> bool:
-        return False
+    admission_type = _WaitsForItself
+
+
+class _ServesAnotherPool(Placement):
+    def serve(self, pool: Pool) -> None:
+        waiting = {ticket: other for other in self.ledger.pools.values() for ticket in other.waiting}
+        super().serve(waiting[min(waiting)] if waiting else pool)
 
 
 class ServesAnotherPool(Coordinator):
-    """What becomes free is offered to the oldest of all waiters, whichever provider it waits for."""
+    """Offers what becomes free to the oldest of all waiting requests, whichever provider it waits for."""
 
-    def _serve(self, pool: Pool) -> None:
-        waiting = {ticket: other for other in self.pools.values() for ticket in other.waiting}
-        super()._serve(waiting[min(waiting)] if waiting else pool)
+    placement_type = _ServesAnotherPool
+
+
+class _HeadOfLine(Placement):
+    def place_waiting(self, pool: Pool) -> None:
+        oldest = min((ticket for other in self.ledger.pools.values() for ticket in other.waiting), default=None)
+        if oldest in pool.waiting:
+            super().place_waiting(pool)
 
 
 class HeadOfLine(Coordinator):
-    """One queue for all providers: who is not the oldest of all waiters is not placed."""
+    """One queue for all providers: only the oldest of all waiting requests is placed."""
 
-    def _place_in_order(self, pool: Pool) -> None:
-        oldest = min((ticket for other in self.pools.values() for ticket in other.waiting), default=None)
-        if oldest in pool.waiting:
-            super()._place_in_order(pool)
+    placement_type = _HeadOfLine
 
 
-class _NeverTimesOut(Moves):
-    def _arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
+class _NeverTimesOut(Ledger):
+    def arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
         if kind is not TimerKind.ACQUIRE:
-            super()._arm(kind, subject, seconds)
+            super().arm(kind, subject, seconds)
 
 
-class NeverTimesOut(Coordinator, _NeverTimesOut):
-    """Lets whoever waits wait, whatever time-out was given."""
+class NeverTimesOut(Coordinator):
+    """Lets a request wait beyond its time-out."""
+
+    ledger_type = _NeverTimesOut
+
+
+class _OneTooMany(Admission):
+    def is_overfull(self, pool: Pool) -> bool:
+        return self.max_waiting is not None and len(pool.waiting) > self.max_waiting + 1
 
 
 class OneTooMany(Coordinator):
-    """Lets one more wait than `max_waiting` allows."""
+    """Lets one more request wait than `max_waiting` allows."""
 
-    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
-        most = self.config.max_waiting
-        cause = super()._why_not_wait(pool, request)
-        return None if cause is Cause.QUEUE_FULL and len(pool.waiting) - 1 == most else cause
+    admission_type = _OneTooMany
+
+
+class _OneTooFew(Admission):
+    def refusal(self, pool: Pool, request: Request) -> Cause | None:
+        full = self.max_waiting is not None and len(pool.waiting) >= self.max_waiting
+        return super().refusal(pool, request) or (Cause.QUEUE_FULL if full else None)
 
 
 class OneTooFew(Coordinator):
-    """Takes the queue for full when there is one place left."""
+    """Takes the queue for full when there is room for one more request."""
 
-    def _why_not_wait(self, pool: Pool, request: Request) -> Cause | None:
-        most = self.config.max_waiting
-        full = most is not None and len(pool.waiting) >= most
-        return super()._why_not_wait(pool, request) or (Cause.QUEUE_FULL if full else None)
+    admission_type = _OneTooFew

@@ -1,60 +1,68 @@
-"""A small managed world in virtual time: one API instance, one local slot for two leases, and everything that is seen of it."""
+"""A managed world in virtual time: a manager, adapters that are recorded, and an oracle that compares the two after every step.
+
+Example: ``World(subject, {"api": {"limit": 1}})`` has one API provider, whose adapters do as the options of a request say.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import trio
 
+from statemachine.config.adapter import AdapterFactory
 from statemachine.config.call import CallOptions
 from statemachine.config.providers import ProviderConfig, ProviderManagerConfig
 from statemachine.config.runtime import RuntimeProviderConfig
 from statemachine.errors import ManagerClosedError
-from statemachine.manager.manager import ProviderManager
 from statemachine.schedules import watch
 
 from .expect import expect, expect_error
-from .made import MakeManager, engine_of
 from .outside import Outside
-from .recorded import Book
+from .recorder import Recorder
+from .scripted import Scripted
+from .subject import Subject
 
-__all__ = ["FOR_EVER", "GRACE", "SHUTDOWN_TIMEOUT", "World", "wish"]
+__all__ = ["ENDLESS", "World", "wish"]
 
-FOR_EVER = 1e6
-SHUTDOWN_TIMEOUT = 10
-GRACE = 20
+ENDLESS = 1e6  # seconds
 
 
 def wish(model: str = "m", provider: str = "api", **options: Any) -> RuntimeProviderConfig:
-    """A configuration; the options are those of :class:`Recorded`."""
+    """A request's configuration; the options are those of :class:`Scripted`."""
     return RuntimeProviderConfig(provider, model, options)
 
 
 class World:
-    """Made in a running program: from then on, every step is checked."""
+    """Made in a running program: from then on, every step is checked.
 
-    def __init__(self, make: MakeManager = ProviderManager) -> None:
-        self.book = Book()
-        providers = [
-            ProviderConfig("api", self.book.adapter, limit=1),
-            ProviderConfig("local", self.book.adapter, is_local=True, parallel=2),
-        ]
-        config = ProviderManagerConfig(
-            providers, on_conflict="wait", start_timeout=50, shutdown_timeout=SHUTDOWN_TIMEOUT, close_grace=GRACE
-        )
-        self.manager = make(config)
-        self.outside = Outside(self.manager, self.book)
-        self.engine = engine_of(self.manager)
+    ``providers`` are the arguments of each ProviderConfig by its name, ``options`` those of the manager's configuration. ``adapter``
+    makes the adapters.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        providers: Mapping[str, Mapping[str, Any]],
+        adapter: AdapterFactory = Scripted,
+        **options: Any,
+    ) -> None:
+        self.recorder = Recorder(adapter)
+        self.outside = Outside(self.recorder, subject)
+        configs = [ProviderConfig(name, self.recorder.adapter, **arguments) for name, arguments in providers.items()]
+        self.config = ProviderManagerConfig(configs, **options)
+        self.manager = self.outside.manage(self.config)
+        self.engine = subject.engine(self.manager)
         self.entered = trio.Event()  # or will not be any more
         watch(check=self.outside.check, state=self.outside.state)
 
     async def use(self, config: RuntimeProviderConfig, seconds: float) -> None:
-        """Hold a lease for so long."""
+        """Hold a lease for that time."""
         async with self.manager.acquire(config):
             await trio.sleep(seconds)
 
     async def stream(self, config: RuntimeProviderConfig, take: int | None = None) -> None:
-        """All events of an answer, or the first few."""
+        """Read all events of an answer, or the first ``take``."""
         options = CallOptions(provider_config=config)
         async with self.engine.call([{"role": "user", "content": "one two three"}], options) as stream:
             taken = 0
@@ -68,10 +76,10 @@ class World:
                 raise
             expect(stream.lease.released, "a stream that was read to its end has kept its lease")
 
-    async def check_it_still_grants(self) -> None:
-        """No slot is lost."""
-        for provider in ("api", "local"):
-            async with self.manager.acquire(wish("fresh", provider), timeout=100):
+    async def check_it_still_grants(self, timeout: float = 100) -> None:
+        """No slot is lost: each provider grants a lease of a new model within ``timeout`` seconds."""
+        for provider in self.manager.available_providers:
+            async with self.manager.acquire(wish("fresh", provider), timeout=timeout):
                 pass
 
     async def check_it_is_over(self) -> None:
