@@ -52,7 +52,20 @@ def check(
     campaign = _Campaign(make, seed, examples, seconds)
     campaign.run()
     chosen = [rule for rule in RULES if not rules or rule.id in rules]
-    return Report(name, seed, [campaign.verdict(rule) for rule in chosen], campaign.programs)
+    how = _declared(capabilities, models, options)
+    return Report(name, seed, [campaign.verdict(rule) for rule in chosen], campaign.programs, how=how)
+
+
+def _declared(capabilities: Mapping[str, Any] | None, models: Sequence[str], options: Mapping[str, Any] | None) -> str:
+    """As the arguments of :func:`replay`. An option's value may be a credential: it is left open."""
+    parts = []
+    if capabilities:
+        parts.append(f"capabilities={dict(capabilities)!r}")
+    if models:
+        parts.append(f"models={list(models)!r}")
+    if options:
+        parts.append(f"options={{{', '.join(f'{name!r}: ...' for name in options)}}}")
+    return ", ".join(parts)
 
 
 def replay(given: Any, program: Program, rule: str, **how: Any) -> None:
@@ -139,7 +152,7 @@ class _Campaign:
             try:
                 run = perform(self._make, program)
             except Exception as error:
-                raise _NotRunnableError(_trouble(error)) from error
+                raise _NotRunnableError(_hidden(_trouble(error), self._make().secrets)) from error
             self._told |= run.told
             aimed = any(step.aimed for step in run.steps)
             self._seen[program] = _Seen(self._judge(run), aimed)
@@ -149,7 +162,8 @@ class _Campaign:
         subject, findings = self._make(), dict[str, str | None]()
         for rule in RULES:
             if why_skipped(rule, subject, self._told) is None and (found := list(rule.judge(run))):
-                findings[rule.id] = next((finding for finding in found if finding is not None), None)
+                broken = next((finding for finding in found if finding is not None), None)
+                findings[rule.id] = None if broken is None else _hidden(broken, run.secrets)
         self._looked_at |= findings.keys()
         for rule_id, finding in findings.items():
             best = self._broken.get(rule_id)
@@ -191,3 +205,10 @@ def _trouble(error: Exception) -> str:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return with_hint(f"no program can be run: {type(error).__name__}: {error}")
+
+
+def _hidden(text: str, secrets: Sequence[str]) -> str:
+    """``text`` without credentials: a report is shared."""
+    for secret in secrets:
+        text = text.replace(secret, "<credential>")
+    return text

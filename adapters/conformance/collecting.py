@@ -45,7 +45,7 @@ class _RuleItem(pytest.Item):
 
     def runtest(self) -> None:
         verdict = next(verdict for verdict in self._check.report.verdicts if verdict.rule.id == self.name)
-        judge(verdict, self._check.name, self._check.expected)
+        judge(verdict, self._check.report, self._check.expected)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, f"{self._check.name}: {self.name}"
@@ -68,4 +68,4 @@ def rule_tests(session: pytest.Session, config: pytest.Config) -> Iterator[pytes
     except (ConfigurationError, OSError) as error:
         raise pytest.UsageError(str(error)) from error
     for rule in RULES:
-        yield _RuleItem.from_parent(session, name=rule.id, check=shared)
+        yield _RuleItem.from_parent(session, name=rule.id, nodeid=f"conformance::{rule.id}", check=shared)

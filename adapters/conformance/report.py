@@ -38,27 +38,29 @@ class Verdict:
     reason: str
     program: Program | None = None
 
-    def test(self, target: str) -> str:
-        """The program as a test to paste; ``target`` is ``"package.module:name"``."""
+    def test(self, target: str, how: str = "") -> str:
+        """The program as a test to paste; ``target`` is ``"package.module:name"``, ``how`` further arguments, as Python."""
         module, _, attribute = target.partition(":")
         first = attribute.partition(".")[0] or "factory"
         return (
             f"from adapters.conformance import *\nfrom {module or 'mypackage.adapter'} import {first}\n\n\n"
             f"def test_{self.rule.id.replace('-', '_')}() -> None:\n"
             f"    program = {shown(self.program or ())}\n"
-            f"    replay({attribute or first}, program, {self.rule.id!r})\n"
+            f"    replay({attribute or first}, program, {self.rule.id!r}{how and f', {how}'})\n"
         )
 
 
 @dataclass(frozen=True)
 class Report:
-    """All verdicts about ``target``. ``expected`` maps the rules that are known to be broken to their reasons."""
+    """All verdicts about ``target``. ``expected`` maps the rules that are known to be broken to their reasons; ``how`` is
+    what was declared, as Python, with the options' names and without their values."""
 
     target: str
     seed: int
     verdicts: Sequence[Verdict]
     programs: int
     expected: Mapping[str, str] = field(default_factory=dict)
+    how: str = ""
 
     @property
     def failed(self) -> list[str]:
@@ -91,12 +93,12 @@ class Report:
             for v in self.verdicts
         ]
         for verdict in self.verdicts:
-            if verdict.program is not None:
+            if verdict.outcome == "FAIL":
                 lines += [
                     "",
                     f"# {verdict.rule.id}: {verdict.rule.sentence}",
                     f"# {verdict.reason}",
-                    verdict.test(self.target),
+                    verdict.test(self.target, self.how),
                 ]
         return "\n".join([*lines, "", self.summary()])
 
@@ -135,7 +137,7 @@ class Report:
             case = ElementTree.SubElement(suite, "testcase", classname=self.target, name=verdict.rule.id)
             if (trouble := self.trouble(verdict)) is not None:
                 failure = ElementTree.SubElement(case, "failure", message=_xml(trouble))
-                failure.text = _xml(verdict.test(self.target)) if verdict.program is not None else None
+                failure.text = _xml(verdict.test(self.target, self.how)) if verdict.program is not None else None
             elif verdict.outcome == "UNDETERMINED":
                 ElementTree.SubElement(case, "error", message=_xml(verdict.reason))
             elif verdict.outcome != "PASS":

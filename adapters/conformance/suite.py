@@ -44,10 +44,10 @@ class AdapterConformance:
         """The adapter keeps the rule."""
         report = self.report()
         verdict = next(verdict for verdict in report.verdicts if verdict.rule.id == rule_id)
-        judge(verdict, report.target, self.expected_failures)
+        judge(verdict, report, self.expected_failures)
 
 
-def judge(verdict: Verdict, target: str, expected: Mapping[str, str]) -> None:
+def judge(verdict: Verdict, report: Report, expected: Mapping[str, str]) -> None:
     """Pass, fail or skip the running test."""
     import pytest
 
@@ -59,6 +59,8 @@ def judge(verdict: Verdict, target: str, expected: Mapping[str, str]) -> None:
     if verdict.outcome == "FAIL" and known is not None:
         pytest.xfail(known)
     if verdict.outcome == "FAIL":
-        pytest.fail(f"{verdict.rule.sentence}\n{verdict.reason}\n\n{verdict.test(target)}", pytrace=False)
+        pytest.fail(
+            f"{verdict.rule.sentence}\n{verdict.reason}\n\n{verdict.test(report.target, report.how)}", pytrace=False
+        )
     if known is not None:
         pytest.fail(f"it is kept, and is expected to be broken: {known}", pytrace=False)
