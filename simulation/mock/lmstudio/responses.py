@@ -198,16 +198,19 @@ class ResponseWriter(Writer):
         item = self._items[-1]
         if kind != "reasoning":
             item["status"] = "completed"
-        done = self._event("response.output_item.done", output_index=len(self._items) - 1, item=item)
+        frames = self._done(kind, item)
+        return [*frames, self._event("response.output_item.done", output_index=len(self._items) - 1, item=item)]
+
+    def _done(self, kind: str, item: Body) -> list[bytes]:
+        """What an item says of itself before it is done."""
         if kind == "call":
             told = {"name": item["name"], "arguments": item["arguments"]}
-            return [self._item_event("response.function_call_arguments.done", **told), done]
+            return [self._item_event("response.function_call_arguments.done", **told)]
         (part,) = item["content"]
         name = "response.output_text.done" if kind == "text" else "response.reasoning_text.done"
         return [
             self._item_event(name, content_index=0, text=part["text"], **_no_logprobs(kind)),
             self._item_event("response.content_part.done", content_index=0, part=part),
-            done,
         ]
 
     # ---- events and bodies ----
