@@ -11,8 +11,7 @@ from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
 from .bridged import BridgedEngine, BridgedLease, BridgedManager, close_events, open_events, release_lease
 from .engine import AnswerStream, Call
-from .hosting import Host
-from .manager import ProviderManager
+from .hosting import Crossing
 
 if TYPE_CHECKING:
     from typing import Self
@@ -131,7 +130,7 @@ class AsyncioReasoningEngine(BridgedEngine[AsyncioProviderManager]):
 class AsyncioCall:
     """One call, for the length of an ``async with`` block."""
 
-    def __init__(self, host: Host[ProviderManager], call: Call) -> None:
+    def __init__(self, host: Crossing, call: Call) -> None:
         self._host = host
         self._call = call
 
@@ -149,7 +148,7 @@ class AsyncioCall:
 class AsyncioAnswerStream:
     """An :class:`AnswerStream` that is read from asyncio, one event at a time: nothing is read ahead."""
 
-    def __init__(self, host: Host[ProviderManager], stream: AnswerStream) -> None:
+    def __init__(self, host: Crossing, stream: AnswerStream) -> None:
         self.lease = AsyncioLease(host, stream.lease)
         self._host = host
         self._stream = stream

@@ -16,7 +16,7 @@ import trio
 
 from ..errors import ManagerClosedError
 
-__all__ = ["Background", "join", "leave"]
+__all__ = ["Background", "current", "join", "leave"]
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -69,6 +69,11 @@ class Background:
         except trio.RunFinishedError:
             raise ManagerClosedError(_ENDED) from None
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this is called in its trio run."""
+        return threading.current_thread() is self.thread
+
     def end(self) -> None:
         """Cancel everything in it, from any thread; again is a no-op."""
         self.is_ending = True
@@ -93,6 +98,11 @@ class Background:
 _lock = threading.Lock()
 _current: Background | None = None
 _watched = False
+
+
+def current() -> Background | None:
+    """The background thread that there is now."""
+    return _current if _current is not None and _current.is_open else None
 
 
 def join() -> Background:

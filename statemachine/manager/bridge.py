@@ -256,7 +256,7 @@ def _caller_in_asyncio(background: Background) -> _Caller:
 
 
 def _caller_in_thread(background: Background) -> _Caller:
-    if background.thread is threading.current_thread():
+    if background.is_here:
         raise RuntimeError("this would wait for itself: await the trio objects here")
     caller = _callers.thread
     if caller is None or caller.background is not background:

@@ -13,7 +13,7 @@ from ..core.statistics import Statistics
 from ..errors import ConfigurationError
 from .broken import says_broken
 from .engine import ReasoningEngine, ThreadConfigs
-from .hosting import Host
+from .hosting import Crossing, Host
 from .lease import Lease
 from .manager import Observer, ProviderManager
 
@@ -57,7 +57,7 @@ class BridgedEngine(Generic[Manager]):
 class BridgedLease:
     """What a lease tells and takes from any thread. Dropped, it drops the lease, which warns and is released."""
 
-    def __init__(self, host: Host[ProviderManager], lease: Lease) -> None:
+    def __init__(self, host: Crossing, lease: Lease) -> None:
         self.host = host
         self.lease = lease
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import trio
 
@@ -12,10 +12,18 @@ from ..errors import ManagerClosedError
 from .background import Background, join, leave
 from .bridge import Function, Undo, call_from_asyncio, call_from_thread
 
-__all__ = ["Host"]
+__all__ = ["Crossing", "Host"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Crossing(Protocol):
+    """The way to something that lives in a trio run: for the current asyncio task, and for the current thread."""
+
+    async def call(self, function: Function[T], undo: Undo | None = None) -> T: ...
+
+    def wait(self, function: Function[T], undo: Undo | None = None) -> T: ...
 
 
 class Host(Generic[R]):

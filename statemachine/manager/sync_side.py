@@ -11,8 +11,7 @@ from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
 from .bridged import BridgedEngine, BridgedLease, BridgedManager, close_events, open_events, release_lease
 from .engine import AnswerStream, Call
-from .hosting import Host
-from .manager import ProviderManager
+from .hosting import Crossing
 
 if TYPE_CHECKING:
     from typing import Self
@@ -131,7 +130,7 @@ class SyncReasoningEngine(BridgedEngine[SyncProviderManager]):
 class SyncCall:
     """One call, for the length of a ``with`` block."""
 
-    def __init__(self, host: Host[ProviderManager], call: Call) -> None:
+    def __init__(self, host: Crossing, call: Call) -> None:
         self._host = host
         self._call = call
 
@@ -147,7 +146,7 @@ class SyncCall:
 class SyncAnswerStream:
     """An :class:`AnswerStream` that is read from a thread, one event at a time: nothing is read ahead."""
 
-    def __init__(self, host: Host[ProviderManager], stream: AnswerStream) -> None:
+    def __init__(self, host: Crossing, stream: AnswerStream) -> None:
         self.lease = SyncLease(host, stream.lease)
         self._host = host
         self._stream = stream

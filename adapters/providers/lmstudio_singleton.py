@@ -1,0 +1,335 @@
+"""One coordinator per LM Studio server: whoever opens the same server, in whatever spelling, gets the same one.
+
+LM Studio loads and unloads as it is told, also under a model that is generating, and loads the same model twice if it is asked twice.
+So all who use one server share one :class:`LMStudioSingleton`, which stands on the provider manager: one instance at a time, no
+switch while a lease is held, the old one seen unloaded before the new one is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType, TracebackType
+from typing import Any, Final
+
+import httpx
+import trio
+
+from statemachine.config.adapter import AdapterConfig
+from statemachine.config.identity import public_url
+from statemachine.config.providers import ProviderConfig, ProviderManagerConfig
+from statemachine.config.runtime import RuntimeProviderConfig
+from statemachine.core.statistics import SlotStatistics
+from statemachine.errors import AdapterConnectError, AdapterError, ConfigurationError, ModelEvictedError
+from statemachine.manager.background import current
+from statemachine.manager.engine import ReasoningEngine
+from statemachine.manager.hosting import Host
+from statemachine.manager.manager import ProviderManager
+
+from ..http.options import check_base_url
+from ..lmstudio import LMStudioAdapter
+from .home import Home, in_trio
+from .measuring import Attempts, Ledger, MeasuredAdapter
+from .model import Model
+
+__all__ = ["LMStudioMetrics", "LMStudioSingleton", "SharedServer", "get_lmstudio_singleton"]
+
+PROVIDER: Final = "lmstudio"
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True)
+class LMStudioMetrics:
+    """One server's figures. Attempts are those that have ended: they are successes and failures, always.
+
+    ``calls`` are counted by model. ``instances`` are loaded now: one, or none. ``handles`` are the models that were asked for.
+    """
+
+    base_url: str
+    load: Attempts
+    unload: Attempts
+    switch: Attempts
+    calls: Mapping[str, int]
+    instances: int
+    handles: int
+    current_model: str | None
+
+
+class LMStudioSingleton:
+    """The coordinator of one server. Opened by ``async with get_lmstudio_singleton(base_url) as server``, in trio or asyncio.
+
+    Model options (``context_length``, ...) are those of :class:`LMStudioAdapter`, and part of an instance's identity; parameters such
+    as the temperature go with a call.
+    """
+
+    def __init__(self, base_url: str, settings: _Settings) -> None:
+        self.base_url: Final = public_url(base_url)
+        self._home = Home()
+        self._ledger = Ledger()
+        self._models: dict[str, Model] = {}
+        provider = ProviderConfig(
+            PROVIDER,
+            partial(_measured, self._ledger, settings.transport),
+            is_local=True,
+            parallel=settings.parallel,
+            base_options={"base_url": base_url, **settings.options},
+        )
+        self.manager: Final = ProviderManager(
+            ProviderManagerConfig([provider], local_scope="endpoint", on_conflict="wait", **settings.manager)
+        )
+        self.engine: Final = ReasoningEngine(self.manager)
+
+    # ---- what users call, from trio or asyncio ----
+
+    async def ensure_model_active(self, model_id: str, **options: Any) -> None:
+        """Have the model loaded, waiting for whoever uses another one. Afterwards others may switch: a lease holds a model, not this.
+
+        The server is asked: a model that was unloaded there by hand is loaded again. Raises AdapterInstantiationError, AdapterError.
+        """
+        await self._home.call(partial(self._activate, _wanted(model_id, options)))
+
+    async def switch(self, model_id: str, **options: Any) -> None:
+        """Another name of :meth:`ensure_model_active`."""
+        await self.ensure_model_active(model_id, **options)
+
+    async def preload(self, model_id: str, **options: Any) -> None:
+        """Another name of :meth:`ensure_model_active`: the first call then need not wait for the load."""
+        await self.ensure_model_active(model_id, **options)
+
+    async def get_model(self, model_id: str, **options: Any) -> Model:
+        """A handle of the model, loaded by now. The same configuration gives the same handle."""
+        config = _wanted(model_id, options)
+        await self._home.call(partial(self._activate, config))
+        return self.model(config)
+
+    async def unload(self, model_id: str | None = None) -> bool:
+        """Unload the model (None: whichever is loaded) as soon as nobody uses it. Returns whether there was something to unload.
+
+        Raises AdapterError if the server may still have it.
+        """
+        return await self._home.call(partial(self._unload, model_id))
+
+    async def clear(self) -> None:
+        """Forget all handles, and unload what is loaded."""
+        await self._home.call(self._clear)
+
+    @property
+    def current_model(self) -> str | None:
+        """The model that is loaded, as far as is known here; None: none. See :meth:`ensure_model_active` for who must be sure."""
+        return self._home.read(self._current)
+
+    def metrics(self) -> LMStudioMetrics:
+        """The figures of this server."""
+        return self._home.read(self._metrics)
+
+    @staticmethod
+    def all_metrics() -> dict[str, LMStudioMetrics]:
+        """The figures of every open server, by base URL: of this trio run, or of those that were opened from asyncio and threads."""
+        background = current()
+        if in_trio():
+            return _all_metrics()
+        return {} if background is None else background.read(_all_metrics)
+
+    def model(self, config: RuntimeProviderConfig, parameters: Mapping[str, Any] | None = None) -> Model:
+        """A handle, without loading: the same configuration gives the same, unless there are ``parameters``."""
+        if parameters:
+            return Model(self._home, self.engine, config, parameters)
+        return self._models.setdefault(config.config_signature, Model(self._home, self.engine, config))
+
+    # ---- in its home ----
+
+    def _slot(self) -> SlotStatistics | None:
+        return next(iter(self.manager.statistics().slots.values()), None)
+
+    def _current(self) -> str | None:
+        slot = self._slot()
+        return slot.model if slot is not None and slot.state in ("busy", "resident") else None
+
+    def _metrics(self) -> LMStudioMetrics:
+        ledger = self._ledger
+        calls = MappingProxyType(dict(ledger.calls))
+        loaded, handles = len(ledger.live), len(self._models)
+        return LMStudioMetrics(
+            self.base_url, ledger.load, ledger.unload, ledger.switch, calls, loaded, handles, self._current()
+        )
+
+    async def _activate(self, config: RuntimeProviderConfig) -> None:
+        for _ in range(_TRIES):
+            async with self.manager.acquire(config) as lease:
+                assert isinstance(lease.adapter, MeasuredAdapter), "the factory makes no other"
+                health = await lease.adapter.health()
+                if health.ready:
+                    return
+                if not health.reachable:
+                    raise AdapterConnectError(f"{self.base_url}: {health.detail}")
+                lease.drain()  # the server has dropped it
+        raise ModelEvictedError(f"{self.base_url}: {config.model_id} is dropped as soon as it is loaded")
+
+    async def _unload(self, model_id: str | None) -> bool:
+        loaded = next((a for a in self._ledger.live if model_id in (None, a.config.model_id)), None)
+        if loaded is None:
+            return False
+        config = RuntimeProviderConfig(PROVIDER, loaded.config.model_id, loaded.config.options)
+        async with self.manager.acquire(config) as lease:
+            adapter = lease.adapter
+            lease.drain()
+        assert isinstance(adapter, MeasuredAdapter), "the factory makes no other"
+        await adapter.down.wait()
+        self._ledger.forget_the_last()
+        if isinstance(adapter.unload_error, AdapterError):
+            raise adapter.unload_error
+        return True
+
+    async def _clear(self) -> None:
+        self._models.clear()
+        await self._unload(None)
+
+
+def _wanted(model_id: str, options: Mapping[str, Any]) -> RuntimeProviderConfig:
+    return RuntimeProviderConfig(PROVIDER, model_id, options)
+
+
+def _measured(ledger: Ledger, transport: httpx.AsyncBaseTransport | None, config: AdapterConfig) -> MeasuredAdapter:
+    return MeasuredAdapter(LMStudioAdapter(config, transport=transport), config, ledger)
+
+
+# ---- sharing ----
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """How a server is opened; whoever opens it again does so in the same way."""
+
+    parallel: int
+    transport: httpx.AsyncBaseTransport | None
+    options: Mapping[str, Any]
+    manager: Mapping[str, Any]
+
+
+class _Hosted:
+    """One open server, in a system task of the run, until its last user has left."""
+
+    def __init__(self, server: LMStudioSingleton, settings: _Settings) -> None:
+        self.server = server
+        self.settings = settings
+        self.users = 0
+        self.opened = trio.Event()
+        self.left = trio.Event()
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
+        self.error: BaseException | None = None
+
+    async def live(self) -> None:
+        """The task. What goes wrong is kept for the last user: a system task must not raise."""
+        try:
+            with self.scope:
+                async with self.server.manager:
+                    self.opened.set()
+                    await self.left.wait()
+        except trio.Cancelled:
+            raise
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.opened.set()
+            self.ended.set()
+
+
+_open: trio.lowlevel.RunVar[dict[str, _Hosted]] = trio.lowlevel.RunVar("open LM Studio servers")
+
+
+def _servers() -> dict[str, _Hosted]:
+    try:
+        return _open.get()
+    except LookupError:
+        _open.set({})
+        return _open.get()
+
+
+def _all_metrics() -> dict[str, LMStudioMetrics]:
+    return {url: hosted.server._metrics() for url, hosted in _servers().items()}
+
+
+@asynccontextmanager
+async def _shared(base_url: str, settings: _Settings) -> AsyncGenerator[LMStudioSingleton, None]:
+    """Open the server, or join those who have it open. The last to leave closes it, and waits until it is closed."""
+    hosted = await _joined(base_url, settings)
+    grace = False
+    try:
+        yield hosted.server
+        grace = True
+    finally:
+        hosted.users -= 1
+        if hosted.users == 0:
+            await _closed(hosted, grace)
+
+
+async def _joined(base_url: str, settings: _Settings) -> _Hosted:
+    servers, url = _servers(), public_url(base_url)
+    while url in servers and servers[url].left.is_set():
+        await servers[url].ended.wait()
+    hosted = servers.get(url)
+    if hosted is None:
+        hosted = servers[url] = _Hosted(LMStudioSingleton(base_url, settings), settings)
+        trio.lowlevel.spawn_system_task(hosted.live)
+    elif hosted.settings != settings:
+        raise ConfigurationError("settings", f"must be those with which {url} is open already", "others")
+    hosted.users += 1
+    with trio.CancelScope(shield=True):
+        await hosted.opened.wait()
+    return hosted
+
+
+async def _closed(hosted: _Hosted, grace: bool) -> None:
+    hosted.left.set()
+    if not grace:
+        hosted.scope.cancel()
+    try:
+        await hosted.ended.wait()
+    except trio.Cancelled:
+        hosted.scope.cancel()
+        with trio.CancelScope(shield=True):
+            await hosted.ended.wait()
+        raise
+    finally:
+        del _servers()[hosted.server.base_url]
+    if hosted.error is not None:
+        raise hosted.error
+
+
+class SharedServer:
+    """What :func:`get_lmstudio_singleton` returns: enter it, in trio or in asyncio, to use the server."""
+
+    def __init__(self, base_url: str, settings: _Settings) -> None:
+        self._make = partial(_shared, base_url, settings)
+
+    async def __aenter__(self) -> LMStudioSingleton:
+        shared = self._make()
+        self._entered = shared if in_trio() else Host(shared)
+        return await self._entered.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._entered.__aexit__(kind, error, trace)
+
+
+def get_lmstudio_singleton(
+    base_url: str = LMStudioAdapter.default_base_url,
+    *,
+    parallel: int = 1,
+    transport: httpx.AsyncBaseTransport | None = None,
+    manager: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> SharedServer:
+    """``async with get_lmstudio_singleton(base_url) as server``: the one coordinator of the server, open until its last user leaves.
+
+    There is one per normalised base URL and trio run; programs on asyncio and threads share the background run. ``parallel`` is how
+    many callers use the model at once; ``manager`` holds further settings of a ProviderManagerConfig, such as its policy; ``options``
+    are those of :class:`LMStudioAdapter` that go with every model, such as ``api_token``. Who opens an open server with other settings
+    gets a ConfigurationError.
+    """
+    check_base_url("base_url", base_url)
+    return SharedServer(base_url, _Settings(parallel, transport, dict(options), dict(manager or {})))

@@ -1,0 +1,1 @@
+"""The LM Studio singleton, the model provider, and what stands on them."""
