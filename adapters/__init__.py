@@ -9,10 +9,17 @@ if TYPE_CHECKING:
     from .fake import FakeAdapter
     from .lmstudio import LMStudioAdapter
     from .openai import OpenAIAdapter
+    from .providers import LMStudioSingleton, get_lmstudio_singleton
 
-__all__ = ["FakeAdapter", "LMStudioAdapter", "OpenAIAdapter"]
+__all__ = ["FakeAdapter", "LMStudioAdapter", "LMStudioSingleton", "OpenAIAdapter", "get_lmstudio_singleton"]
 
-_HOMES: Final = {"FakeAdapter": "fake", "LMStudioAdapter": "lmstudio", "OpenAIAdapter": "openai"}
+_HOMES: Final = {
+    "FakeAdapter": "fake",
+    "LMStudioAdapter": "lmstudio",
+    "LMStudioSingleton": "providers",
+    "OpenAIAdapter": "openai",
+    "get_lmstudio_singleton": "providers",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -56,6 +56,12 @@ FLOORS: dict[str, list[set[str]]] = {
         {"adapter"},
         {"__init__"},
     ],
+    "adapters/providers": [
+        {"home", "measuring"},
+        {"model"},
+        {"lmstudio_singleton"},
+        {"__init__"},
+    ],
     "statemachine/policies": [
         {"policy"},
         {"line"},
