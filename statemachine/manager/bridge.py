@@ -72,11 +72,14 @@ def call_from_thread(background: Background, function: Function[T], undo: Undo |
     """
     arrival: SimpleQueue[Outcome[T]] = SimpleQueue()
     call = _Call(function, arrival.put, undo)
-    _caller_in_thread(background).submit(call)
     try:
+        _caller_in_thread(background).submit(call)
         result = arrival.get()
+    except Exception:
+        raise  # it was refused
     except BaseException:
-        call.cancel(background)
+        if not call.cancel(background):
+            raise
         result = arrival.get()
         if undo is not None and isinstance(result, Value):
             call_from_thread(background, partial(_shielded, undo, result.value))
@@ -118,14 +121,25 @@ class _Call:
     def __init__(self, function: Function[Any], deliver: Callable[[Outcome[Any]], None], undo: Undo | None) -> None:
         self.context = copy_context()
         self.scope = trio.CancelScope()
+        self.taken = False
         self._function = function
         self._deliver = deliver
         self._undo = undo
 
-    def cancel(self, background: Background) -> None:
-        """Cancel it, from the caller's thread."""
-        with suppress(ManagerClosedError):
-            background.soon(self.scope.cancel)
+    def cancel(self, background: Background) -> bool:
+        """Cancel it, from the caller's thread. Returns whether its outcome will be delivered: not where the background has ended."""
+        try:
+            background.soon(self._withdraw)
+        except ManagerClosedError:
+            return False
+        return True
+
+    def _withdraw(self) -> None:
+        """Calls come in order, so one that is not taken by now never will be: its caller was interrupted before."""
+        self.scope.cancel()
+        if not self.taken:
+            self.taken = True
+            self.end(Error(ManagerClosedError("the call was not made")))
 
     async def run(self) -> None:
         """Make the call and deliver its outcome. Raises Cancelled only where the background ends."""
@@ -165,6 +179,7 @@ class _Twin:
 
     def take(self, call: _Call) -> None:
         """Make ``call``, in the trio run. What was delivered has ended, so one under way means a call from a finaliser."""
+        call.taken = True
         if self._over or self._background.is_ending:
             call.end(Error(ManagerClosedError(_ENDED)))
         elif self._under_way is not None:
