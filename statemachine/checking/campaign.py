@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import pkgutil
 import resource
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Final
 
 from ..core.coordinator import Coordinator
@@ -34,8 +36,31 @@ def explore(
     search = partial(_search, make=make, most_states=most_states, most_bytes=most_bytes)
     if jobs == 1:
         return [search(name) for name in scenarios]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
-        return list(processes.map(search, scenarios))
+    others = set(active_children())
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1)
+    try:
+        with _interrupts_held():
+            found = pool.map(search, scenarios)
+        return list(found)
+    except BaseException:  # what they would find is not looked at any more
+        for process in set(active_children()) - others:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes are started: they inherit that, so it reaches this process alone."""
+    if sys.platform == "win32":
+        yield
+        return
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -> Report:

@@ -126,9 +126,11 @@ def reached(fired: Iterable[Hashable], machine: str) -> set[str]:
     return {state for one in mine for state in (one.source, one.dest)}
 
 
-def table(fired: Counter[Hashable]) -> str:
-    """Of each machine the states reached, the transitions and pairs fired, and the rarest transition; of each decision its outcomes; and
-    everything that was never seen, with the reason where it cannot be."""
+def table(fired: Counter[Hashable], *, verbose: bool = True) -> str:
+    """Of each machine the states reached, the transitions and pairs fired, and the rarest transition; of each decision its outcomes.
+
+    ``verbose``: and everything that was never seen, with the reason where it cannot be.
+    """
     lines = [f"{'machine':<10}{'states':>10}{'transitions':>13}{'pairs':>10}  rarest transition"]
     for machine in MACHINES:
         declared = [one for one in every_transition() if one.machine == machine.kind]
@@ -143,7 +145,7 @@ def table(fired: Counter[Hashable]) -> str:
         branches = [branch for branch in every_branch() if branch.decision == decision]
         least = min(branches, key=lambda one: fired[one])
         lines.append(f"{decision:<10}{_share(branches, fired):>10}  {least.outcome} ({fired[least]} times)")
-    return "\n".join([*lines, "", *_unseen(fired)])
+    return "\n".join([*lines, "", *_unseen(fired)] if verbose else lines)
 
 
 def _share(declared: Sequence[Hashable], fired: Counter[Hashable]) -> str:

@@ -71,8 +71,8 @@ def as_json(report: Report) -> dict[str, object]:
     }
 
 
-def as_table(reports: Sequence[Report]) -> str:
-    """One line for each scenario, under it what did not pass, and what all of them together cover."""
+def as_table(reports: Sequence[Report], *, verbose: bool = False) -> str:
+    """One line for each scenario, under it what did not pass, and what all of them together cover; ``verbose``: and what they do not."""
     lines = [
         f"{'scenario':<19}{'states':>9}{'edges':>10}{'depth':>7}{'seconds':>9}{'edges/s':>9}{'B/state':>9}  properties"
     ]
@@ -85,7 +85,7 @@ def as_table(reports: Sequence[Report]) -> str:
         lines += [f"    {verdict.value} {name}" for name, verdict in r.verdicts.items() if verdict is not Verdict.PASS]
         for name, violation in r.violations.items():
             lines += [f"    {name} is violated by:", *(f"      {line}" for line in violation.lines)]
-    return "\n".join([*lines, "", coverage_table(fired)])
+    return "\n".join([*lines, "", coverage_table(fired, verbose=verbose)])
 
 
 def as_tests(reports: Sequence[Report]) -> str:

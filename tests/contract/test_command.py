@@ -1,0 +1,65 @@
+"""N8: ``python -m statemachine`` tells what is wrong in one line and exit code 2, and ends at once when it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from statemachine.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jobs", "0"], "--jobs: must be an integer of at least 1"),
+        (["--jobs", "-3"], "--jobs: must be"),
+        (["--jobs", "many"], "--jobs: must be"),
+        (["--most-states", "-5"], "--most-states: must be"),
+        (["--most-states", "0"], "--most-states: must be"),
+        (["--most-memory", "0"], "--most-memory: must be"),
+        (["--model", "nosuch:X"], "cannot be imported"),
+        (["--model", "statemachine:nosuch"], "cannot be imported"),
+        (["--model", ""], "cannot be imported"),
+        (["--model", "statemachine:Gated"], "is no subclass of"),
+        (["--model", "statemachine.checks:check_name"], "is no subclass of"),
+        (["--scenario", "nosuch"], "invalid choice"),
+        (["--nosuch"], "unrecognized arguments"),
+    ],
+)
+def test_n08_bad_input_is_one_line_and_exit_code_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["check", *words])
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_n08_what_was_never_reached_is_told_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--scenario", "api-raise"]) == 0
+    assert "never:" not in capsys.readouterr().out
+    assert main(["check", "--scenario", "api-raise", "--verbose"]) == 0
+    assert "never:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_n08_ctrl_c_is_one_line_and_its_workers_end_at_once(jobs: str) -> None:
+    """As a terminal does it: the signal goes to the whole group of processes."""
+    command = [sys.executable, "-m", "statemachine", "check", "--large", "--jobs", jobs]
+    process = subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(2.5)  # real processes: they are in the middle of a search that takes minutes, or still starting
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    out, error = process.communicate(timeout=30)  # to the end of its pipes, which its workers hold, too
+    assert process.returncode == 130
+    assert (error, out) == ("interrupted\n", "")
+    assert time.monotonic() - began < 5
