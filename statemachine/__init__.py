@@ -47,6 +47,7 @@ from .manager.lease import Lease
 from .manager.manager import ProviderManager
 from .manager.observing import Observer
 from .manager.sync_side import SyncLease, SyncProviderManager, SyncReasoningEngine
+from .manager.transition_log import TransitionLog
 from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Pause, Policy
 from .threads.agent import AgentCore, AgentFactory, InstanceConfig, create_instance
 from .threads.record import SecretRef
@@ -121,6 +122,7 @@ __all__ = [
     "ThreadStoreError",
     "ToolCall",
     "Transition",
+    "TransitionLog",
     "TruncatedStreamError",
     "UnknownProviderError",
     "WrongEventLoopError",

@@ -114,7 +114,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "statemachine/manager": [
-        {"at_work", "broken", "expected", "faults", "observing", "refusal", "running"},
+        {"at_work", "broken", "expected", "faults", "observing", "refusal", "running", "transition_log"},
         {"worker", "lease"},
         {"acquiring", "reading"},
         {"manager", "background"},

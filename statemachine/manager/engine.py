@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError
+from ..text import fit_to_show
 from .broken import says_broken
 from .expected import check_stream, name_of
 from .faults import own_fault
 from .lease import Lease
 from .manager import ProviderManager
 from .reading import Reading
+from .running import check_trio
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,6 +50,7 @@ class ReasoningEngine:
 
     async def acquire(self, options: CallOptions) -> Lease:
         """The lease for a call with ``options``."""
+        check_trio()
         config = await self._provider_config(options)
         return await self._manager.get_adapter(config, options.timeout, options.agent, options.priority)
 
@@ -59,7 +62,7 @@ class ReasoningEngine:
         config = await self._state.runtime_provider_config(options.thread_id)
         if config is None:
             raise ConfigurationError(
-                "thread_id", "must name a thread with a runtime_provider_config", repr(options.thread_id)
+                "thread_id", "must name a thread with a runtime_provider_config", repr(fit_to_show(options.thread_id))
             )
         return config
 
@@ -68,6 +71,11 @@ class Call:
     """One call, for the length of an ``async with`` block."""
 
     def __init__(self, engine: ReasoningEngine, prompt: Sequence[Message], options: CallOptions) -> None:
+        _check_prompt(prompt)
+        if not isinstance(options, CallOptions):
+            raise ConfigurationError(
+                "options", "must be CallOptions(runtime_config, ...)", f"a {type(options).__name__}"
+            )
         self._engine = engine
         self._prompt = prompt
         self._options = options
@@ -113,6 +121,16 @@ class Call:
 _HOW_TO_CALL: Final = (
     "write: async with engine.call(prompt, options) as stream: and in the block: async for event in stream"
 )
+
+
+def _check_prompt(prompt: object) -> None:
+    """A list of messages. Raises ConfigurationError."""
+    rule = "must be a list of messages: write [{'role': 'user', 'content': 'text'}]"
+    if isinstance(prompt, (str, bytes, Mapping)) or not isinstance(prompt, Sequence):
+        raise ConfigurationError("prompt", rule, f"a {type(prompt).__name__}")
+    for index, message in enumerate(prompt):
+        if not isinstance(message, Mapping):
+            raise ConfigurationError(f"prompt[{index}]", rule, f"a {type(message).__name__}")
 
 
 class AnswerStream:

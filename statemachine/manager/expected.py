@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..config.call import StreamEvent, ToolCall
 from ..errors import AdapterError, AdapterProtocolError
+from ..text import fit_to_show
 
 __all__ = ["check_adapter", "check_awaitable", "check_event", "check_stream", "name_of"]
 
@@ -79,7 +80,7 @@ def check_event(event: Any, name: str) -> StreamEvent:
     if isinstance(event.data, kind):
         return event
     if event.type == "error" and isinstance(event.data, (str, Exception)):
-        raise AdapterProtocolError(f"{name} reports an error without its class: {event.data}")
+        raise AdapterProtocolError(f"{name} reports an error without its class: {fit_to_show(str(event.data))}")
     raise AdapterProtocolError(f"{name}.call() yielded {event.type!r} with {_a(event.data)}; its data must be {wanted}")
 
 

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ..checks import check_callable, shown
+from ..checks import check_callable
 from ..core.events import Transition
 from ..errors import ConfigurationError
 
-__all__ = ["Observer", "Observers"]
+__all__ = ["Observer", "Observers", "check_observers"]
 
 Observer: TypeAlias = Callable[[Transition], None]
 """Called with every state change, in order, after the step that made it. It must not block."""
@@ -27,11 +27,7 @@ class Observers:
     """
 
     def __init__(self, observers: Sequence[Observer], interrupt: Callable[[BaseException], None]) -> None:
-        if callable(observers) or isinstance(observers, str) or not isinstance(observers, Sequence):
-            rule = "must be a sequence of callables: write observers=[observer]"
-            raise ConfigurationError("observers", rule, shown(observers))
-        for index, observer in enumerate(observers):
-            _check(f"observers[{index}]", observer)
+        check_observers(observers)
         self.observers = tuple(observers)
         self._interrupt = interrupt
 
@@ -46,6 +42,15 @@ class Observers:
                 log.debug("the observer %s raised", name, exc_info=error)
             except BaseException as error:
                 self._interrupt(error)
+
+
+def check_observers(observers: object) -> None:
+    """A sequence of callables with one Transition, none of them async. Raises ConfigurationError."""
+    if callable(observers) or isinstance(observers, (str, bytes)) or not isinstance(observers, Sequence):
+        rule = "must be a sequence of callables: write observers=[observer]"
+        raise ConfigurationError("observers", rule, f"a {type(observers).__name__}")
+    for index, observer in enumerate(observers):
+        _check(f"observers[{index}]", observer)
 
 
 def _check(path: str, observer: object) -> None:

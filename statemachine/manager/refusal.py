@@ -18,10 +18,10 @@ from ..errors import (
     ProviderManagerError,
     QueueFullError,
 )
+from ..text import fit_to_show
 
 __all__ = ["refusal"]
 
-_REASON_LENGTH: Final = 500
 _SECRET_LENGTH: Final = 4  # a shorter text is found in many words
 
 _CONTENTION: dict[Cause, tuple[type[ContentionError], str]] = {
@@ -64,10 +64,10 @@ def _instantiation(effect: Reject, error: BaseException | None) -> AdapterInstan
 
 def _reason(demand: Demand, error: BaseException | None) -> str:
     """What the adapter says, in one line, without what it was given as options: those may be credentials."""
-    said = " ".join(str(error).split())
+    said = str(error)
     for secret in sorted(_texts(demand.adapter.options), key=len, reverse=True):
         said = said.replace(secret, "***")
-    said = "".join(one if one.isprintable() else "?" for one in said[:_REASON_LENGTH])
+    said = fit_to_show(said)
     return f"it failed with {type(error).__name__}" + (f": {said}" if said else "")
 
 

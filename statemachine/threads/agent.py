@@ -6,7 +6,7 @@ then, and between phases the agent holds no lease.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -17,6 +17,7 @@ from ..config.providers import ProviderManagerConfig
 from ..errors import ConfigurationError
 from ..manager.engine import Call, ReasoningEngine
 from ..manager.manager import ProviderManager
+from ..manager.observing import Observer, check_observers
 from .state import StateManager
 
 __all__ = ["AgentCore", "AgentFactory", "InstanceConfig", "create_instance"]
@@ -88,10 +89,14 @@ async def _announced(
 
 @dataclass(frozen=True)
 class InstanceConfig:
-    """What :func:`create_instance` builds from. ``state`` None: a new one, in memory. Raises ConfigurationError."""
+    """What :func:`create_instance` builds from. ``state`` None: a new one, in memory. Raises ConfigurationError.
+
+    ``observers`` are called with every transition, see ProviderManager.
+    """
 
     providers: ProviderManagerConfig
     state: StateManager | None = None
+    observers: Sequence[Observer] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.providers, ProviderManagerConfig):
@@ -116,13 +121,18 @@ class AgentFactory:
 
 
 @asynccontextmanager
-async def create_instance(config: InstanceConfig) -> AsyncGenerator[AgentFactory, None]:
+async def create_instance(
+    config: InstanceConfig, *, observers: Sequence[Observer] = ()
+) -> AsyncGenerator[AgentFactory, None]:
     """``async with create_instance(config) as instance:`` the manager, the state and the engine, open for the block's length.
 
-    Leaving the block closes the manager. Raises ConfigurationError.
+    ``observers`` are called with every transition, after those of ``config``. Leaving the block closes the manager.
+    Raises ConfigurationError.
     """
     if not isinstance(config, InstanceConfig):
         raise ConfigurationError("config", "must be an InstanceConfig", shown(config))
     state = StateManager() if config.state is None else config.state
-    async with ProviderManager(config.providers) as manager:
+    check_observers(config.observers)
+    check_observers(observers)
+    async with ProviderManager(config.providers, observers=(*config.observers, *observers)) as manager:
         yield AgentFactory(manager, state, ReasoningEngine(manager, state))

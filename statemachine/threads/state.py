@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any, Final, Protocol
 
 import trio
@@ -17,13 +18,15 @@ from ..checks import check_bool, check_callable, check_name
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError
 from ..frozen import FrozenDict
+from ..text import fit_to_show
 from .record import SecretRef, SecretSource, decode, encode
-from .store import SQLiteStore
 
 __all__ = ["RUNTIME_PROVIDER_CONFIG", "StateManager", "ThreadContext", "ThreadStore"]
 
 RUNTIME_PROVIDER_CONFIG: Final = "runtime_provider_config"
 """The key under which a thread keeps the provider it uses."""
+
+_NEARLY: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -114,7 +117,7 @@ class StateManager:
             check_callable("secrets", secrets, "with one SecretRef")
         if path is not None:
             check_name("path", os.fspath(path) if isinstance(path, os.PathLike) else path)
-        self._store: ThreadStore = MemoryStore() if path is None else SQLiteStore(path)
+        self._store: ThreadStore = MemoryStore() if path is None else _file_store(path)
         self._keep_all = path is None or store_secrets
         self._secrets = secrets
 
@@ -122,6 +125,7 @@ class StateManager:
         """Add or replace one value: a RuntimeProviderConfig (always, for ``"runtime_provider_config"``) or JSON-like data."""
         _check_text("thread_id", thread_id)
         _check_text("key", key)
+        _check_spelling(key)
         if key == RUNTIME_PROVIDER_CONFIG and not isinstance(value, RuntimeProviderConfig):
             raise ConfigurationError(key, "must be a RuntimeProviderConfig", f"a {type(value).__name__}")
         await self._store.write(thread_id, key, encode(key, value, keep_all=self._keep_all))
@@ -154,9 +158,25 @@ class StateManager:
         await self._store.delete(thread_id)
 
 
+def _file_store(path: str | os.PathLike[str]) -> ThreadStore:
+    from .store import SQLiteStore  # only a file needs sqlite3, which not every Python has
+
+    return SQLiteStore(path)
+
+
 def _check_text(name: str, value: object) -> None:
     check_name(name, value)
     try:
         str(value).encode()
     except UnicodeEncodeError:
         raise ConfigurationError(name, "must be valid Unicode", "lone surrogates") from None
+
+
+def _check_spelling(key: str) -> None:
+    """Refuse a key that is nearly ``runtime_provider_config``: the engine would not find the provider under it."""
+    plain = "".join(one for one in key.casefold() if one.isalnum())
+    wanted = RUNTIME_PROVIDER_CONFIG.replace("_", "")
+    if key != RUNTIME_PROVIDER_CONFIG and SequenceMatcher(None, plain, wanted).ratio() >= _NEARLY:
+        raise ConfigurationError(
+            "key", f"is a mistyped {RUNTIME_PROVIDER_CONFIG!r}: write it so", repr(fit_to_show(key))
+        )

@@ -58,7 +58,7 @@ def test_nobody_in_particular_may_be_in_the_way() -> None:
 @pytest.mark.parametrize(
     ("cause", "text"),
     [
-        (Cause.START_FAILED, "it failed with OSError: no *** for the ***, says ??[31m"),
+        (Cause.START_FAILED, "it failed with OSError: no *** for the ***, says \\x9b\\x1b[31m"),
         (Cause.START_OVERDUE, "its start was overdue"),
     ],
 )
