@@ -132,8 +132,8 @@ class ContentionError(ProviderManagerError):
     """What was asked for is held by somebody else.
 
     ``requested`` and ``holder`` are labels such as ``"lmstudio/phi-4#1f0c9a2e"`` (``holder`` is None
-    where nobody in particular is to blame); ``limit`` is the capacity that was reached, where there is one; ``waited``
-    is the time in seconds from the call to the refusal.
+    where no single instance is in the way); ``agents`` are the names of the agents that use the holder, as far as they gave one; ``limit``
+    is the capacity that was reached, where there is one; ``waited`` is the time in seconds from the call to the refusal.
     """
 
     def __init__(
@@ -144,12 +144,14 @@ class ContentionError(ProviderManagerError):
         holder: str | None = None,
         limit: int | None = None,
         waited: float = 0.0,
+        agents: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.requested = requested
         self.holder = holder
         self.limit = limit
         self.waited = waited
+        self.agents = agents
 
 
 class ProviderLimitError(ContentionError):

@@ -14,6 +14,7 @@ from ..checks import check_bool, check_callable, check_count, check_name, check_
 from ..errors import ConfigurationError, UnknownProviderError
 from ..frozen import freeze
 from ..policies import Gated, Policy, PolicyFactory
+from ..text import fit_to_show
 from .adapter import AdapterConfig, AdapterFactory
 from .identity import copy_options, public_url, short
 from .runtime import RuntimeProviderConfig
@@ -56,7 +57,7 @@ class Demand:
     adapter: AdapterConfig = field(compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"{self.provider}/{self.model}#{short(self.signature)}"
+        return f"{fit_to_show(self.provider)}/{fit_to_show(self.model)}#{short(self.signature)}"
 
     __repr__ = __str__
 

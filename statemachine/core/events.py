@@ -190,7 +190,10 @@ class Grant:
 
 @value
 class Reject:
-    """The request is refused. ``holder`` is what holds the place that it needs, ``waited`` the seconds from the call."""
+    """The request is refused. ``holder`` is what holds the place that it needs, ``waited`` the seconds from the call.
+
+    ``agents`` are the names of those whose leases and starts these are, as far as they gave one.
+    """
 
     ticket: int
     demand: Demand
@@ -199,6 +202,7 @@ class Reject:
     holder: Demand | None = None
     limit: int | None = None
     instance: int | None = None
+    agents: tuple[str, ...] = ()
 
 
 @value
@@ -246,7 +250,8 @@ class Closed:
 class Transition:
     """One state change, for observers. ``subject`` is an instance's id, a request's ticket or a pool's key.
 
-    ``demand`` says what it is about (None for a pool), ``time`` is the driver's clock in seconds.
+    ``demand`` says what it is about (None for a pool), ``agent`` who made the request (None for an instance or a pool), ``time`` is
+    the driver's clock in seconds.
     """
 
     time: float
@@ -256,6 +261,7 @@ class Transition:
     source: str
     dest: str
     demand: Demand | None = None
+    agent: str | None = None
 
 
 Effect: TypeAlias = (

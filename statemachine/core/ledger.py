@@ -131,6 +131,7 @@ class Ledger:
                 None if held_by is None else held_by.demand,
                 None if pool is None else pool.limit,
                 None if failed is None else failed.id,
+                () if held_by is None else agents_of(held_by),
             )
         )
 
@@ -264,13 +265,14 @@ class Ledger:
         source = subject.state
         machine.fire(subject, trigger)
         what: int | PoolKey
+        agent = subject.agent if isinstance(subject, Request) else None
         if isinstance(subject, Pool):
             what, demand = subject.key, None
         else:
             assert isinstance(subject, Instance | Request)
             what = subject.id if isinstance(subject, Instance) else subject.ticket
             demand = subject.demand
-        self.effects.append(Transition(self.now, machine.kind, what, trigger, source, subject.state, demand))
+        self.effects.append(Transition(self.now, machine.kind, what, trigger, source, subject.state, demand, agent))
 
 
 def holder(pool: Pool) -> Instance | None:
@@ -279,3 +281,11 @@ def holder(pool: Pool) -> Instance | None:
         return None
     first = next(iter(pool.instances.values()))
     return first.successor or first
+
+
+def agents_of(instance: Instance) -> tuple[str, ...]:
+    """The names of the agents that use ``instance``, or wait for its start or for its predecessor's shutdown."""
+    requests = [*instance.leases.values(), *instance.assigned.values()]
+    if instance.predecessor is not None:
+        requests += instance.predecessor.leases.values()
+    return tuple(dict.fromkeys(request.agent for request in requests if request.agent is not None))

@@ -46,6 +46,7 @@ from ..core.events import (
 from ..core.statistics import Statistics, statistics
 from ..errors import ConfigurationError, ManagerClosedError
 from .acquiring import Acquiring
+from .at_work import is_task_at_work
 from .lease import Lease, Lessor, Use
 from .observing import Observer, Observers
 from .refusal import refusal
@@ -170,15 +171,18 @@ class ProviderManager:
     def acquire_nowait(
         self, runtime_config: RuntimeProviderConfig, agent: str | None = None, priority: int = 0
     ) -> Lease:
-        """A lease of an instance of ``runtime_config`` that is ready now, without waiting for anybody or anything.
+        """A lease of an instance of ``runtime_config`` that is ready now, without waiting.
 
         Raises trio.WouldBlock where there is none: it would have to be started, or others hold it or wait for it; nothing is
-        changed then. Otherwise as :meth:`get_adapter`.
+        changed then. So it does in a signal handler or a finaliser. Otherwise as :meth:`get_adapter`.
         """
         demand = self._demand(runtime_config, None, agent, priority)
-        self._lessor.catch_up(sys._getframe(1))
+        caller = sys._getframe(1)
+        if not is_task_at_work(trio.lowlevel.current_trio_token(), caller):
+            raise trio.WouldBlock
+        self._lessor.catch_up(caller)
         self._dispatch(Wake())
-        if self._engaged or not (self._coordinator.state != "open" or self._coordinator.is_ready(demand)):
+        if not (self._coordinator.state != "open" or self._coordinator.is_ready(demand)):
             raise trio.WouldBlock
         asker = self._ask(next(self._tickets), demand, None, agent, priority)
         assert asker.answer is not None, "what is ready is granted at once"

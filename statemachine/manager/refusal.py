@@ -48,7 +48,9 @@ def refusal(effect: Reject, error: BaseException | None) -> ProviderManagerError
         limit=effect.limit,
         waited=effect.waited,
     )
-    return kind(message, requested=requested, holder=holder, limit=effect.limit, waited=effect.waited)
+    return kind(
+        message, requested=requested, holder=holder, limit=effect.limit, waited=effect.waited, agents=effect.agents
+    )
 
 
 def _instantiation(effect: Reject, error: BaseException | None) -> AdapterInstantiationError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..core.events import Transition
+from ..text import fit_to_show
 
 __all__ = ["TransitionLog"]
 
@@ -25,6 +26,8 @@ class TransitionLog:
             return
         subject = change.subject if isinstance(change.subject, int) else " ".join(change.subject)
         about = "" if change.demand is None else f", {change.demand}"
+        if change.agent is not None:
+            about += f" for {fit_to_show(change.agent)}"
         self._logger.log(
             self._level,
             "%.3f %s %s: %s -> %s (%s)%s",

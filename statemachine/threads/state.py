@@ -18,6 +18,7 @@ from ..checks import check_bool, check_callable, check_name
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError
 from ..frozen import FrozenDict
+from ..manager.running import check_trio
 from ..text import fit_to_show
 from .record import SecretRef, SecretSource, decode, encode
 
@@ -101,8 +102,8 @@ class StateManager:
 
     ``path`` is the file. Credentials are not written to it unless ``store_secrets``; what it holds already stays until
     it is overwritten or deleted. ``secrets`` supplies the left-out parts at loading. Methods may be called
-    concurrently: setting one key never loses another. All of them raise ConfigurationError for bad arguments and
-    ThreadStoreError where the file cannot be used.
+    concurrently: setting one key never loses another. All of them raise ConfigurationError for bad arguments,
+    ThreadStoreError where the file cannot be used, and WrongEventLoopError outside of a trio task.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class StateManager:
 
     async def set_thread_config_value(self, thread_id: str, key: str, value: Any) -> None:
         """Add or replace one value: a RuntimeProviderConfig (always, for ``"runtime_provider_config"``) or JSON-like data."""
+        check_trio()
         _check_text("thread_id", thread_id)
         _check_text("key", key)
         _check_spelling(key)
@@ -132,6 +134,7 @@ class StateManager:
 
     async def load_thread_context(self, thread_id: str) -> ThreadContext:
         """What is set for the thread now, copied; nothing for an unknown thread."""
+        check_trio()
         _check_text("thread_id", thread_id)
         records = await self._store.read(thread_id)
         config: dict[str, Any] = {}
@@ -154,6 +157,7 @@ class StateManager:
 
     async def delete_thread(self, thread_id: str) -> None:
         """Forget everything about the thread; no-op for an unknown one."""
+        check_trio()
         _check_text("thread_id", thread_id)
         await self._store.delete(thread_id)
 

@@ -1,0 +1,232 @@
+"""N1, N4, N7, N9, R21: what a new user meets first says what to write."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from statemachine import (
+    AdapterConfig,
+    CallOptions,
+    ConfigurationError,
+    InstanceConfig,
+    LocalInstanceBusyError,
+    LocalProviderConflictError,
+    ProviderConfig,
+    ProviderManager,
+    ProviderManagerConfig,
+    ProviderManagerError,
+    ReasoningEngine,
+    StateManager,
+    Transition,
+    TransitionLog,
+    WrongEventLoopError,
+    create_instance,
+)
+from tests.contract.recording import Recorder, RecordingAdapter, Script, local_manager, spawn, want
+
+ROOT = Path(__file__).parents[2]
+X, Y = want("local", "x"), want("local", "y")
+CONFIG = ProviderManagerConfig([ProviderConfig("local", Recorder(), is_local=True)])
+HI = [{"role": "user", "content": "hi"}]
+
+
+# ---- N1: on asyncio ----
+
+
+async def _enter() -> None:
+    async with ProviderManager(CONFIG):
+        raise AssertionError("entered")
+
+
+async def _call() -> None:
+    async with ReasoningEngine(ProviderManager(CONFIG)).call(HI, CallOptions(X)):
+        raise AssertionError("entered")
+
+
+async def _instance() -> None:
+    async with create_instance(InstanceConfig(CONFIG)):
+        raise AssertionError("entered")
+
+
+async def _state() -> None:
+    await StateManager().load_thread_context("t")
+
+
+async def _state_in_a_file(path: Path) -> None:
+    await StateManager(path / "threads").set_thread_config_value("t", "k", 1)
+
+
+@pytest.mark.parametrize("program", [_enter, _call, _instance, _state, _state_in_a_file])
+def test_n01_asyncio_is_told_of_trio_and_the_bridge(program: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(WrongEventLoopError) as caught:
+        asyncio.run(program(tmp_path) if program is _state_in_a_file else program())
+    assert isinstance(caught.value, ProviderManagerError)
+    for word in ("trio.run", "Asyncio"):
+        assert word in str(caught.value)
+
+
+# ---- N4, and what an import costs ----
+
+
+def test_n04_every_package_is_typed() -> None:
+    for package in ("statemachine", "adapters", "simulation"):
+        assert (ROOT / package / "py.typed").exists()
+
+
+def test_an_import_loads_no_database() -> None:
+    """Nor the properties, nor the checker."""
+    code = "import statemachine, sys; print([m for m in sys.modules if m in ('sqlite3', 'statemachine.checking')])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+# ---- N7: observers ----
+
+
+async def test_n07_an_instance_takes_observers_and_transitions_name_the_agent() -> None:
+    seen: list[Transition] = []
+    config = InstanceConfig(CONFIG, observers=[seen.append])
+    async with create_instance(config, observers=[seen.append]) as instance:
+        async with instance.manager.acquire(X, agent="ann"):
+            pass
+    assert len(seen) > 4
+    assert seen[::2] == seen[1::2], "both were told"
+    assert {change.agent for change in seen if change.machine == "request"} == {"ann"}
+
+
+async def test_n07_a_refusal_names_the_agents_in_the_way(autojump_clock: MockClock) -> None:
+    async with local_manager(Recorder(y=Script(load=5)), parallel=2) as manager, trio.open_nursery() as nursery:
+        await spawn(nursery, manager, X, 5, agent="ann")
+        await spawn(nursery, manager, X, 5, agent="bob")
+        with pytest.raises(LocalProviderConflictError) as conflict:
+            await manager.get_adapter(Y)
+        with pytest.raises(LocalInstanceBusyError) as busy:
+            await manager.get_adapter(X)
+        assert conflict.value.agents == busy.value.agents == ("ann", "bob")
+
+
+async def test_n07_transitions_can_be_logged(caplog: pytest.LogCaptureFixture, autojump_clock: MockClock) -> None:
+    caplog.set_level(logging.INFO, "statemachine.transitions")
+    async with ProviderManager(CONFIG, observers=[TransitionLog()]) as manager:
+        label = manager.config.resolve(X)
+        async with manager.acquire(X, agent="ann\n2026 forged"):
+            await trio.sleep(2)
+    lines = [record.message for record in caplog.records if record.name == "statemachine.transitions"]
+    assert f"0.000 request 1: assigned -> granted (grant), {label} for ann 2026 forged" in lines
+    assert f"2.000 instance 1: active -> idle (release), {label}" in lines
+    assert "0.000 pool slot local: open -> saturated (saturate)" in lines
+    caplog.clear()
+    caplog.set_level(logging.WARNING, "statemachine.transitions")
+    async with ProviderManager(CONFIG, observers=[TransitionLog()]) as manager:
+        (await manager.get_adapter(X)).release()
+    assert caplog.records == []
+
+
+async def _async_observer(change: Transition) -> None:
+    pass
+
+
+class _AsyncObserver:
+    async def __call__(self, change: Transition) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("observers", "said"),
+    [
+        (print, r"write observers=\[observer\]"),
+        ("print", r"write observers=\[observer\]"),
+        (None, r"write observers=\[observer\]"),
+        ({print}, r"write observers=\[observer\]"),
+        ([3], r"observers\[0\]: must be callable"),
+        ([print, _async_observer], r"observers\[1\]: must be a plain function"),
+        ([_AsyncObserver()], "must be a plain function"),
+    ],
+)
+def test_n09_observers_are_a_sequence_of_plain_functions(observers: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        ProviderManager(CONFIG, observers=observers)
+
+
+@pytest.mark.parametrize("observers", [print, [_async_observer]])
+async def test_n09_so_are_those_of_an_instance(observers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="observers"):
+        async with create_instance(InstanceConfig(CONFIG), observers=observers):
+            pass
+
+
+# ---- N9: calls ----
+
+
+async def test_n09_a_call_is_a_block() -> None:
+    async with ProviderManager(CONFIG) as manager:
+        call = ReasoningEngine(manager).call(HI, CallOptions(X))
+        with pytest.raises(TypeError, match=r"async with engine\.call"):
+            async for _ in call:
+                pass
+        with pytest.raises(TypeError, match=r"async with engine\.call"):
+            await call
+        with pytest.raises(TypeError, match=r"async with manager\.acquire"):
+            await manager.acquire(X)
+
+
+@pytest.mark.parametrize("prompt", ["hi", b"hi", {"role": "user"}, None, 3, ["hi"], [HI]])
+async def test_n09_a_prompt_is_a_list_of_messages(prompt: Any) -> None:
+    async with ProviderManager(CONFIG) as manager:
+        with pytest.raises(ConfigurationError, match="'role': 'user'"):
+            ReasoningEngine(manager).call(prompt, CallOptions(X))
+
+
+async def test_n09_options_are_call_options() -> None:
+    async with ProviderManager(CONFIG) as manager:
+        with pytest.raises(ConfigurationError, match=r"CallOptions\(runtime_config"):
+            ReasoningEngine(manager).call(HI, X)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "runtime_provider_confg",
+        "runtimeProviderConfig",
+        "runtime-provider-config",
+        "Runtime_Provider_Config",
+        "runtime_provider_configs",
+    ],
+)
+async def test_n09_a_mistyped_key_of_the_provider_is_noticed(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="'runtime_provider_config'"):
+        await StateManager().set_thread_config_value("t", key, X)
+
+
+@pytest.mark.parametrize("key", ["runtime", "provider_config", "config", "provider", "runtime_provider"])
+async def test_n09_other_keys_are_the_applications(key: str) -> None:
+    await StateManager().set_thread_config_value("t", key, "value")
+
+
+# ---- R21: a constructor that blocks ----
+
+
+async def test_r21_a_constructor_that_blocks_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    def factory(config: AdapterConfig) -> RecordingAdapter:
+        if config.model_id == "x":
+            time.sleep(0.25)  # the mistake that is to be noticed
+        return Recorder()(config)
+
+    async with ProviderManager(ProviderManagerConfig([ProviderConfig("local", factory, is_local=True)])) as manager:
+        for config in (Y, X):
+            (await manager.get_adapter(config)).release()
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("statemachine.manager.worker", logging.WARNING)
+    assert "blocked every task for 0." in record.message
+    assert "start()" in record.message
