@@ -134,7 +134,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "statemachine/schedules": [
         {"tape", "switch"},
         {"selftest", "fingerprint"},
-        {"running"},
+        {"running", "seeding"},
         {"naming", "strategies", "exhaustive", "cancelling"},
         {"shrink", "explore"},
         {"__init__", "__main__"},

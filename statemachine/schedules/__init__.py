@@ -32,9 +32,10 @@ from .cancelling import Cancelling, sweep
 from .exhaustive import Exhaustive, FewDeviations
 from .explore import Failure, Report, explore, replay
 from .running import Deviation, Program, Run, Schedule, ScheduleError, run, watch
+from .seeding import seeded
 from .selftest import why_not
 from .strategies import PCT, RandomWalk, Strategy, Walk
-from .switch import is_ready, seeded
+from .switch import is_ready
 from .tape import NATURAL, Tape
 
 __all__ = [

@@ -20,14 +20,18 @@ from typing import Any, Final, TypeAlias
 
 import trio
 from outcome import Error, Outcome
-from trio._core import _run
 
-__all__ = ["Chooser", "chosen_by", "interrupt", "is_ready", "message", "reseeded", "seeded"]
+try:
+    from trio._core import _run
+except ImportError:  # a trio that has it elsewhere: nothing can be controlled
+    _run = None  # type: ignore[assignment]  # whether it is there is asked before it is used
+
+__all__ = ["Chooser", "chosen_by", "interrupt", "is_ready", "message", "reseeded", "shuffled_by"]
 
 Chooser: TypeAlias = Callable[[list[trio.lowlevel.Task]], trio.lowlevel.Task]
 """Returns one of the tasks that are ready, at least one and in the order in which they were made. What it raises ends the run."""
 
-_INTERNALS: Final[dict[str, Any]] = vars(_run)
+_INTERNALS: Final[dict[str, Any]] = {} if _run is None else vars(_run)
 _RANDOM, _SORTED = "_r", "_ALLOW_DETERMINISTIC_SCHEDULING"
 _one_at_a_time: Final = threading.Lock()
 
@@ -48,7 +52,7 @@ def chosen_by(choose: Chooser) -> Iterator[None]:
 
 
 @contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
+def shuffled_by(seed: int | None) -> Iterator[None]:
     """In here, a ``trio.run`` in this thread draws the order of every batch from ``seed``. None: in the order in which tasks were made."""
     if seed is None:
         order: Callable[[list[trio.lowlevel.Task]], None] = list.reverse  # a batch is taken from its end
@@ -79,10 +83,10 @@ def interrupt(task: trio.lowlevel.Task, error: BaseException) -> bool:
     def throw() -> None:
         raise error
 
-    if task._abort_func is not None:
+    if getattr(task, "_abort_func", None) is not None:
         task._attempt_abort(throw)
         return True
-    if isinstance(task._next_send, Outcome):
+    if isinstance(message(task), Outcome):
         task._next_send = Error(error)
         return True
     return False
@@ -90,12 +94,12 @@ def interrupt(task: trio.lowlevel.Task, error: BaseException) -> bool:
 
 def is_ready(task: trio.lowlevel.Task) -> bool:
     """Whether ``task``, which is not the one that is running, will go on as soon as it is its turn."""
-    return task._next_send_fn is not None
+    return getattr(task, "_next_send_fn", None) is not None
 
 
 def message(task: trio.lowlevel.Task) -> object:
     """What a task that is ready will go on with: an ``outcome.Outcome``, or None at its very beginning."""
-    return task._next_send
+    return getattr(task, "_next_send", None)
 
 
 # ---- what is put in the place of trio's own ----
@@ -103,28 +107,37 @@ def message(task: trio.lowlevel.Task) -> object:
 
 @contextmanager
 def _taken_over(order: Callable[[list[trio.lowlevel.Task]], None]) -> Iterator[None]:
+    """Put objects of ours in the place of trio's own; whatever happens, put its own back. Raises RuntimeError where it has others."""
     if not _one_at_a_time.acquire(blocking=False):
         raise RuntimeError("one run at a time can have its schedule controlled, in one thread of the process")
+    try:
+        hashed = _hashed_types()
+        before = {name: _INTERNALS[name] for name in (_RANDOM, _SORTED)}
+    except (AttributeError, KeyError) as error:
+        _one_at_a_time.release()
+        raise RuntimeError(f"this trio has no {error}") from error
     here = threading.get_ident()
-    hashed: tuple[type, ...] = (_run.Task, _run.CancelStatus)
     known: _Numbered = {}
     numbers = count()
-    number_or_address = _numbering(known, numbers, here, id)
-    number_or_hash = _numbering(known, numbers, here, object.__hash__)
-    before = _INTERNALS[_RANDOM], _INTERNALS[_SORTED]
     try:
-        _INTERNALS[_RANDOM], _INTERNALS[_SORTED] = _Orderly(order, here, before[0]), True
-        _INTERNALS["id"] = number_or_address
+        _INTERNALS[_RANDOM], _INTERNALS[_SORTED] = _Orderly(order, here, before[_RANDOM]), True
+        _INTERNALS["id"] = _numbering(known, numbers, here, id)
+        number_or_hash = _numbering(known, numbers, here, object.__hash__)
         for kind in hashed:
             setattr(kind, "__hash__", number_or_hash)  # noqa: B010  # a type checker would refuse the assignment
         yield
     finally:
-        _INTERNALS[_RANDOM], _INTERNALS[_SORTED] = before
+        _INTERNALS.update(before)
         _INTERNALS.pop("id", None)
         for kind in hashed:
             if "__hash__" in vars(kind):
                 delattr(kind, "__hash__")
         _one_at_a_time.release()
+
+
+def _hashed_types() -> tuple[type, ...]:
+    """trio's types whose hashes decide an order. Raises AttributeError."""
+    return (_run.Task, _run.CancelStatus)
 
 
 class _Orderly:

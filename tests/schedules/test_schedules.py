@@ -12,6 +12,7 @@ import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from trio._core import _run as trio_run
 
 from examples import lost_update
 from statemachine.schedules import (
@@ -30,6 +31,7 @@ from statemachine.schedules import (
     run,
     running,
     seeded,
+    seeding,
     selftest,
     switch,
     watch,
@@ -370,6 +372,33 @@ def test_a_different_trio_is_noticed_and_only_seeded(monkeypatch: pytest.MonkeyP
         report = explore(lost_update.program, RandomWalk(20))
     assert not report.controlled
     assert not report.complete
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(switch, "_INTERNALS"), (switch, "_run"), (trio_run, "Task"), (trio_run, "CancelStatus")]
+)
+def test_a_trio_without_the_parts_that_are_needed_is_noticed_and_not_locked_out(
+    monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    """``seeded`` asks first, falls back with a warning, and everything works again afterwards."""
+    with monkeypatch.context() as patched:
+        if name == "_INTERNALS":
+            patched.setattr(owner, name, {})
+        elif name == "_run":
+            patched.setattr(owner, name, None)
+        else:
+            patched.delattr(owner, name)
+        reason = selftest.why_not.__wrapped__()
+        assert reason is not None
+        patched.setattr(seeding, "why_not", lambda: reason)
+        with pytest.warns(RuntimeWarning, match="only seeded, not controlled"), seeded(3):
+            pass
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="this trio has no"), switch.shuffled_by(3):
+                raise AssertionError("entered")
+    with seeded(3):
+        assert trio.run(trio.sleep, 0) is None
+    assert selftest.why_not.__wrapped__() is None
 
 
 def test_a_trio_that_does_not_sort_by_number_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
