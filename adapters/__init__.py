@@ -1,4 +1,4 @@
-"""Adapters: what the manager loads, calls and shuts down on behalf of its users. Each is imported when it is first asked for."""
+"""Adapters: what the manager loads, calls and shuts down on behalf of its users."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from .anthropic import AnthropicAdapter
     from .fake import FakeAdapter
+    from .llamacpp import LlamaCppAdapter
     from .lmstudio import LMStudioAdapter
+    from .ollama import OllamaAdapter
     from .openai import OpenAIAdapter
     from .providers import LMStudioSingleton, get_lmstudio_singleton
 
-__all__ = ["FakeAdapter", "LMStudioAdapter", "LMStudioSingleton", "OpenAIAdapter", "get_lmstudio_singleton"]
+__all__ = [
+    "AnthropicAdapter",
+    "FakeAdapter",
+    "LMStudioAdapter",
+    "LMStudioSingleton",
+    "LlamaCppAdapter",
+    "OllamaAdapter",
+    "OpenAIAdapter",
+    "get_lmstudio_singleton",
+]
 
 _HOMES: Final = {
+    "AnthropicAdapter": "anthropic",
     "FakeAdapter": "fake",
     "LMStudioAdapter": "lmstudio",
     "LMStudioSingleton": "providers",
+    "LlamaCppAdapter": "llamacpp",
+    "OllamaAdapter": "ollama",
     "OpenAIAdapter": "openai",
     "get_lmstudio_singleton": "providers",
 }

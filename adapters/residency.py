@@ -51,7 +51,9 @@ What it keeps to:
 - **The server's list is the truth.** It is read before a load, until the load has ended, before each call, after an answer that broke, and
   until an unload is done. ``load`` may return at once or when the model is loaded; a model that fits and is being loaded is waited for.
 - **A load is sent once.** If its answer is lost (but not if the request never left), the list tells what became of it. Every end
-  of a load is seen: loaded; failed, with the server's reason; or gone.
+  of a load is seen: loaded; failed, with the server's reason; or gone. A load that is refused because the server is busy (no room, a
+  full queue) is asked for again; one that is refused because the model is being loaded already (``model_already_running``) is somebody
+  else's.
 - **Owned is what this adapter loaded**, and only that is unloaded: by its id, and only while the list shows it as it was. The user may
   have unloaded it, and somebody else loaded the same id with another configuration: that is left alone.
 - **An unload is repeated** until the list no longer shows the instance, within ``unload_timeout``. A fault that may pass (no answer,
@@ -63,16 +65,18 @@ What it keeps to:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, suppress
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import trio
 
 from statemachine.checks import check_timeout, check_word
 from statemachine.config.call import StreamEvent
+from statemachine.config.forward import ForwardRequest, ForwardResponse
 from statemachine.errors import (
     AdapterBusyError,
     AdapterConnectError,
@@ -84,15 +88,25 @@ from statemachine.errors import (
     ModelEvictedError,
     ModelLoadError,
     ModelNotFoundError,
+    TruncatedStreamError,
 )
 from statemachine.text import fit_to_show
 
-__all__ = ["RESIDENCY_CHECKS", "ModelServer", "Residency", "Resident"]
+from .http.client import HttpClient
+from .http.forward import forward
+from .http.health import Health
+
+__all__ = ["ALREADY_RUNNING", "RESIDENCY_CHECKS", "ModelServer", "Residency", "Resident"]
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 POLL_SECONDS: Final = 0.5
 _FIRST_PAUSE_SECONDS: Final = 0.05
+_SETTLE_SECONDS: Final = 0.3
+"""How long a server may take to notice that a model's process has died."""
+ALREADY_RUNNING: Final = "model_already_running"
+"""The code of the refusal to load what is loaded, or being loaded."""
 
 RESIDENCY_CHECKS: Final[Mapping[str, Callable[[str, object], None]]] = {
     "load_timeout": check_timeout,
@@ -137,6 +151,9 @@ class ModelServer(Protocol):
 class Residency:
     """The life of one model on ``server``. ``name`` begins its messages; ``config`` is what was asked of the load.
 
+    ``list_lag`` (seconds): how long a load that the server has answered may be missing from its list before it counts as gone. Where the
+    list does not show a load on its way, it is infinite.
+
     ======================= ================= ==================================================================================
     option                  default           meaning
     ======================= ================= ==================================================================================
@@ -148,18 +165,30 @@ class Residency:
     """
 
     def __init__(
-        self, server: ModelServer, name: str, options: Mapping[str, Any], *, config: Mapping[str, Any] | None = None
+        self,
+        server: ModelServer,
+        name: str,
+        options: Mapping[str, Any],
+        *,
+        config: Mapping[str, Any] | None = None,
+        list_lag: float = math.inf,
     ) -> None:
         self.resident: Resident | None = None  # the one to talk to, as it was when it was found
         self._server: Final = server
         self._name: Final = fit_to_show(name)
         self._config: Final = dict(config or {})
+        self._list_lag: Final = list_lag
         self._load_seconds: Final = _seconds(options.get("load_timeout", 600))
         self._unload_seconds: Final = _seconds(options.get("unload_timeout", 25))
         self._on_foreign: Final = options.get("on_foreign", "ignore")
         self._load: Literal["none", "open", "doubtful", "owned"] = "none"  # what is known of our load
         self._owned_id: str | None = None
         self._seen_at: float | None = None  # when the list last showed the resident as it was
+
+    @property
+    def owned(self) -> bool:
+        """Whether the instance was loaded here."""
+        return self._load == "owned"
 
     @property
     def id(self) -> str | None:
@@ -169,7 +198,7 @@ class Residency:
     async def start(self) -> None:
         """Use a loaded instance of the model with this configuration, or load one. Raises AdapterError."""
         with trio.move_on_after(self._load_seconds):
-            rows = await self._server.list()
+            rows = await self._unless_busy(self._server.list)
             if not self._fitting(rows) and self._on_foreign != "ignore":
                 rows = await self._without_foreign(rows)
             self.resident = await self._coming(rows) or await self._loaded()
@@ -220,6 +249,9 @@ class Residency:
             return error
         try:
             gone = await self._look()
+            if gone is None and isinstance(error, TruncatedStreamError):
+                await trio.sleep(_SETTLE_SECONDS)
+                gone = await self._look()
         except AdapterError:
             if isinstance(error, (AdapterConnectError, AdapterProtocolError, AdapterTimeoutError)):
                 error.broken = True  # nothing is known of the instance any more
@@ -228,6 +260,26 @@ class Residency:
             gone.__cause__ = error
             return gone
         return _not_evicted(error)
+
+    async def health(self) -> Health:
+        """Whether the server answers, and has the instance loaded."""
+        try:
+            await self._server.list()
+        except AdapterError as error:
+            return Health(reachable=error.status is not None, ready=False, detail=str(error))
+        gone = await self.evicted()
+        ready = self.resident is not None and gone is None
+        return Health(reachable=True, ready=ready, detail="" if gone is None else str(gone))
+
+    @asynccontextmanager
+    async def forward(
+        self, http: HttpClient, request: ForwardRequest, model: str
+    ) -> AsyncGenerator[ForwardResponse, None]:
+        """Pass ``request`` on to the instance, by its name ``model``, if the list shows it. Raises AdapterError."""
+        if (gone := await self.evicted()) is not None:
+            raise gone
+        async with forward(http, request, model) as response:
+            yield response
 
     async def _look(self) -> ModelEvictedError | None:
         """Compare the list with what was found at the start. Raises AdapterError."""
@@ -256,28 +308,50 @@ class Residency:
 
     async def _loaded(self) -> Resident:
         """Load it, own it, and wait until it is there."""
-        self._load = "open"
+        answered = False
         try:
-            self._owned_id = await self._server.load()
+            self._owned_id = await self._unless_busy(self._begin_load)
+            answered = True
         except (AdapterConnectError, AdapterTimeoutError) as error:
             if isinstance(error, AdapterConnectError) and not error.sent:
                 self._load = "none"
                 raise
         except AdapterError as error:
             self._load = _after_refusal(error)
+            if error.code == ALREADY_RUNNING and (resident := await self._coming(await self._rows())) is not None:
+                return resident
             raise
         if self._owned_id is not None:
             self._load = "owned"
-        resident = await self._find_own()
+        resident = await self._find_own(self._list_lag if answered else math.inf)
         if resident is None:
             raise ModelLoadError(f"{self._name}: the load ended, and the model is not there")
         if differing := self._differing(resident):
             raise ModelLoadError(f"{self._name}: loaded with another {', '.join(differing)} than was asked for")
         return resident
 
-    async def _find_own(self) -> Resident | None:
-        """Wait for the end of our load, and own what it brought. None: nothing. Raises ModelLoadError with its cause."""
+    async def _begin_load(self) -> str | None:
+        self._load = "open"
+        return await self._server.load()
+
+    async def _unless_busy(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """What ``ask()`` returns; asked again while the server is busy. Then nothing has been begun."""
+        for pause in _pauses():
+            try:
+                return await ask()
+            except AdapterBusyError as error:
+                self._load = "none"
+                pause = max(pause, error.retry_after or 0)
+            await trio.sleep(pause)
+        raise AssertionError("there is always another pause")
+
+    async def _find_own(self, lag_seconds: float = math.inf) -> Resident | None:
+        """Wait for the end of our load, and own what it brought. None: nothing. Raises ModelLoadError with its cause.
+
+        ``lag_seconds``: how long a load that has begun may be missing from the list.
+        """
         seen_loading = False
+        missing_from = trio.current_time() + lag_seconds
         for pause in _pauses():
             row = self._own(rows := await self._rows())
             if row is not None and row.state == "loaded":
@@ -287,7 +361,8 @@ class Residency:
             if failed is not None:
                 self._load = "none"
                 raise ModelLoadError(f"{self._name}: {fit_to_show(failed.reason) or 'the load failed'}")
-            if row is None and (seen_loading or self._load == "doubtful"):
+            over = seen_loading or self._load == "doubtful" or trio.current_time() >= missing_from
+            if row is None and over:
                 self._load = "none"
                 return None
             seen_loading = seen_loading or row is not None

@@ -21,10 +21,8 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, Final
 
 from statemachine.config.call import StreamEvent
-from statemachine.errors import AdapterError, ModelEvictedError, TruncatedStreamError
 
 from .client import HttpClient
-from .errors import has_error
 from .nothing import is_nothing
 from .reader import JsonAnswerReader, sound
 from .stream import HttpRequest, stream_answer
@@ -33,17 +31,6 @@ __all__ = ["ChatReader", "stream_chat"]
 
 _METADATA: Final = ("usage", "stats", "timings")
 _REASONING: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
-_NO_END: Final[Mapping[str, type[AdapterError]]] = {
-    "error": AdapterError,
-    "failed": AdapterError,
-    "abort": TruncatedStreamError,
-    "aborted": TruncatedStreamError,
-    "cancelled": TruncatedStreamError,
-    "canceled": TruncatedStreamError,
-    "modelunloaded": ModelEvictedError,
-    "model_unloaded": ModelEvictedError,
-}
-"""Finish reasons that say that the answer was not finished."""
 
 
 def stream_chat(http: HttpClient, request: HttpRequest) -> AsyncGenerator[StreamEvent, None]:
@@ -59,7 +46,7 @@ class ChatReader(JsonAnswerReader):
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, Mapping) and choice.get("index") in (0, None, "0"):
                 yield from self._content(_delta(choice, whole))
-                yield from self._reason(choice)
+                yield from self._reason(choice.get("finish_reason"), choice)
                 if self.closed:
                     return
         metadata = {name: sound(payload[name]) for name in _METADATA if payload.get(name)}
@@ -75,19 +62,6 @@ class ChatReader(JsonAnswerReader):
         function = delta.get("function_call")  # as tool calls were called before there could be several
         old = [] if is_nothing(function) else [{"index": 0, "function": function}]
         yield from self._tool_calls(delta.get("tool_calls") or old)
-
-    def _reason(self, choice: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        reason = choice.get("finish_reason")
-        if not isinstance(reason, str) or is_nothing(reason):
-            return
-        kind = _NO_END.get(reason.strip().lower())
-        if kind is None:
-            self._complete(reason)
-        elif has_error(choice):
-            yield from self._reported(choice)
-        else:
-            text = f"the server says that the answer ended in {reason.strip()}"
-            yield from self._failed(kind(f"{self._http.server}: {text}"))
 
 
 def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:

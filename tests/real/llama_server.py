@@ -102,6 +102,19 @@ class LlamaServer:
         """The models that are not unloaded."""
         return [name for name, state in self.states().items() if state != "unloaded"]
 
+    def is_answering(self, model: str) -> bool:
+        """Whether the loaded ``model`` is making an answer."""
+        slots: Sequence[Any] = self._request("GET", f"/slots?model={model}")
+        return any(slot["is_processing"] for slot in slots)
+
+    def wait_idle(self, model: str) -> None:
+        """Wait until the loaded ``model`` makes no answer."""
+        self._wait(lambda: not self.is_answering(model), f"{model} goes on answering")
+
+    def wait_gone(self, model: str) -> None:
+        """Wait until the server has noticed that ``model`` is gone."""
+        self._wait(lambda: model not in self.resident(), f"{model} is still there")
+
     def load(self, model: str) -> None:
         """Load ``model`` and wait until it is loaded."""
         self._request("POST", "/models/load", {"model": model})
@@ -110,7 +123,7 @@ class LlamaServer:
     def unload(self, model: str) -> None:
         """Unload ``model`` and wait until it is gone."""
         self._request("POST", "/models/unload", {"model": model})
-        self._wait(lambda: model not in self.resident(), f"{model} is not unloaded")
+        self.wait_gone(model)
 
     def empty(self) -> None:
         """Unload what is loaded."""

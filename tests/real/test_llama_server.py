@@ -38,7 +38,7 @@ def test_a_killed_model_ends_its_answer_without_a_word_and_the_list_says_that_it
     assert next(lines).startswith("data: {")
     server.kill_model()
     assert "data: [DONE]" not in list(lines)
-    assert server.resident() == []
+    server.wait_gone("tiny-a")
 
 
 def test_a_killed_server_comes_back_at_its_address(server: LlamaServer) -> None:

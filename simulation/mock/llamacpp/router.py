@@ -78,7 +78,7 @@ class Router:
         if child.state == "unloaded":
             raise RouterError(400, "invalid_request_error", "model is not running")
         assert self.nursery is not None, "the router must run"
-        self.nursery.start_soon(self._unload, child)
+        self.nursery.start_soon(self._unload, child, child.ended)
 
     def kill(self, name: str) -> None:
         """End the model's process, as a crash does."""
@@ -145,11 +145,12 @@ class Router:
         self._tell(child, {"status": "loaded"})
         self._notify()
 
-    async def _unload(self, child: Child) -> None:
-        await trio.sleep(child.model.unload_seconds)
-        if child.state != "unloaded":
-            child.exit_code = 0
-            self._end(child, "unloaded")
+    async def _unload(self, child: Child, ended: trio.Event) -> None:
+        with trio.move_on_after(child.model.unload_seconds):
+            await ended.wait()
+            return
+        child.exit_code = 0
+        self._end(child, "unloaded")
 
     def _end(self, child: Child, how: str) -> None:
         child.state, child.end = "unloaded", how

@@ -1,0 +1,209 @@
+"""Anthropic's messages: what an answer says, as events: https://docs.anthropic.com/en/docs/build-with-claude/streaming.
+
+=============================  ===============================================================================
+on the wire                    event
+=============================  ===============================================================================
+``text_delta``                 ``token``
+``thinking_delta``             ``reasoning``
+``tool_use``, its JSON pieces  ``tool_call``
+``message_start``, ``_delta``  ``metadata`` before the end: the usage, in OpenAI's words too, and the blocks of thinking with their
+                               signatures, which the next request has to give back where tools were used
+``message_stop``               ``end``: ``end_turn`` is ``stop``, ``max_tokens`` is ``length``, ``tool_use`` is ``tool_calls``
+``error``                      ``error``
+=============================  ===============================================================================
+
+The type in the data decides, not the event's name. Whole answers are read as the blocks that they are. What a server's own tools do
+(``server_tool_use`` and results) is left out. How an answer closes: see ``http.reader``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from statemachine.config.call import StreamEvent
+
+from ..http.client import HttpClient
+from ..http.nothing import is_nothing
+from ..http.reader import JsonAnswerReader, sound
+from ..http.stream import HttpRequest
+
+__all__ = ["MessagesReader"]
+
+_REASONS: Final[Mapping[str, str]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+@dataclass(slots=True)
+class _Block:
+    """One block of the answer: its type, and what is known of it at its end only."""
+
+    kind: str
+    given: object = None  # the arguments of a tool that stand in its start
+    pieces: int = 0
+    kept: dict[str, Any] = field(default_factory=dict)  # a block of thinking, as it is to be given back
+
+
+class MessagesReader(JsonAnswerReader):
+    """Reads messages, whole ones and the events of a stream."""
+
+    def __init__(self, http: HttpClient, request: HttpRequest) -> None:
+        super().__init__(http, request)
+        self._blocks: dict[int, _Block] = {}
+        self._thinking: list[dict[str, Any]] = []
+        self._usage: dict[str, Any] = {}
+
+    def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
+        kind = _type(payload)
+        if whole:
+            yield from self._message(payload)
+        elif kind == "message_start":
+            self._add_usage(_mapping(payload.get("message")))
+        elif kind == "content_block_start":
+            yield from self._start(payload)
+        elif kind == "content_block_delta":
+            yield from self._delta(payload)
+        elif kind == "content_block_stop":
+            yield from self._stop(_index(payload))
+        elif kind == "message_delta":
+            self._add_usage(payload)
+            delta = _mapping(payload.get("delta"))
+            yield from self._reason(_told(delta.get("stop_reason")), delta)
+        elif kind == "message_stop":
+            yield from self._done()
+        elif kind == "error":
+            yield from self._reported(payload)
+        elif "choices" in payload:
+            self._unreadable = "chunks of another protocol"
+
+    def _message(self, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        """A whole answer."""
+        content = payload.get("content")
+        for index, block in enumerate(content if isinstance(content, list) else [content]):
+            yield from self._start({"index": index, "content_block": block})
+        self._add_usage(payload)
+        yield from self._reason(_told(payload.get("stop_reason")), payload)
+
+    # ---- blocks ----
+
+    def _start(self, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        given = payload.get("content_block")
+        index = _index(payload)
+        yield from self._stop(index)  # a block that was never stopped
+        if isinstance(given, str):
+            given = {"type": "text", "text": given}
+        block = _mapping(given)
+        kind = _type(block)
+        kept = dict(block) if kind in ("thinking", "redacted_thinking") else {}
+        self._blocks[index] = _Block(kind, block.get("input"), 0, kept)
+        if kind == "text":
+            yield from self._text(block.get("text"))
+        elif kind == "thinking":
+            yield from self._text(block.get("thinking"), "reasoning")
+        elif kind == "tool_use":
+            yield from self._tool_calls(
+                [{"index": index, "id": block.get("id"), "function": {"name": block.get("name")}}]
+            )
+        elif not (
+            is_nothing(given) or kind == "redacted_thinking" or kind.startswith("server_") or kind.endswith("_result")
+        ):
+            yield from self._text(given)
+
+    def _delta(self, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        index, given = _index(payload), payload.get("delta")
+        delta, kind = _mapping(given), _type(given)
+        block = self._blocks.setdefault(index, _Block("text"))
+        if kind == "input_json_delta" or "partial_json" in delta:
+            yield from self._input(index, block, delta.get("partial_json"))
+        elif kind == "signature_delta":
+            block.kept["signature"] = f"{block.kept.get('signature') or ''}{delta.get('signature') or ''}"
+        elif kind == "thinking_delta" or "thinking" in delta:
+            text = delta.get("thinking")
+            if isinstance(text, str):
+                block.kept["thinking"] = f"{block.kept.get('thinking') or ''}{text}"
+            yield from self._text(text, "reasoning")
+        elif kind == "text_delta":
+            yield from self._text(delta.get("text"))
+        elif kind != "citations_delta" and not is_nothing(given):
+            yield from self._text(given)
+
+    def _input(self, index: int, block: _Block, piece: object) -> Iterator[StreamEvent]:
+        if block.kind != "tool_use" or is_nothing(piece):
+            return  # a server's own tool, or the empty piece that every input begins with
+        block.pieces += 1
+        yield from self._tool_calls([{"index": index, "function": {"arguments": piece}}])
+
+    def _stop(self, index: int) -> Iterator[StreamEvent]:
+        """The end of a block. A tool without pieces of JSON was given its arguments in the start: also none at all are an object."""
+        block = self._blocks.pop(index, None)
+        if block is None:
+            return
+        if block.kind == "tool_use" and not block.pieces:
+            arguments = {} if block.given is None else block.given
+            yield from self._tool_calls([{"index": index, "function": {"arguments": arguments}}])
+        if block.kept.get("signature") or block.kept.get("data"):
+            self._thinking.append(sound(block.kept))
+
+    # ---- the end ----
+
+    def _done(self) -> Iterator[StreamEvent]:
+        for index in list(self._blocks):
+            yield from self._stop(index)
+        metadata: dict[str, Any] = {}
+        if self._usage:
+            metadata["usage"] = _with_openai_names(self._usage)
+        if self._thinking:
+            metadata["thinking_blocks"] = self._thinking
+        if metadata:
+            yield StreamEvent("metadata", metadata)
+        yield from super()._done()
+
+    def _add_usage(self, payload: Mapping[str, Any]) -> None:
+        """What a later event says replaces what an earlier one said; what it does not say stays."""
+        usage = _mapping(payload.get("usage"))
+        self._usage.update({name: value for name, value in sound(usage).items() if value is not None})
+
+
+def _with_openai_names(usage: Mapping[str, Any]) -> dict[str, Any]:
+    cached = ("cache_creation_input_tokens", "cache_read_input_tokens")
+    prompt = sum(_count(usage.get(name)) for name in ("input_tokens", *cached))
+    completion = _count(usage.get("output_tokens"))
+    return {
+        **usage,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": _count(usage.get("cache_read_input_tokens"))},
+    }
+
+
+def _told(reason: object) -> object:
+    """A stop reason in OpenAI's words, where they have one."""
+    return _REASONS.get(reason.strip().lower(), reason) if isinstance(reason, str) else reason
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
+def _index(payload: Mapping[str, Any]) -> int:
+    index = payload.get("index")
+    if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 10:
+        return int(index)
+    return index if isinstance(index, int) else 0
+
+
+def _type(value: object) -> str:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

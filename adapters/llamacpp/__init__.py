@@ -1,0 +1,7 @@
+"""llama.cpp's server, as a router of several models or with one."""
+
+from __future__ import annotations
+
+from .adapter import LlamaCppAdapter
+
+__all__ = ["LlamaCppAdapter"]
