@@ -50,6 +50,21 @@ FLOORS: dict[str, list[set[str]]] = {
         {"commands"},
         {"__init__"},
     ],
+    "adapters/anthropic": [
+        {"reader", "request"},
+        {"adapter"},
+        {"__init__"},
+    ],
+    "adapters/llamacpp": [
+        {"server"},
+        {"adapter"},
+        {"__init__"},
+    ],
+    "adapters/ollama": [
+        {"reader", "request", "server"},
+        {"adapter"},
+        {"__init__"},
+    ],
     "adapters/lmstudio": [
         {"rows"},
         {"api"},
