@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import aclosing
 from hashlib import sha1
 from typing import Any, Final, Never, TypeAlias
@@ -48,9 +49,16 @@ async def read_json(request: Request) -> object:
     except ClientDisconnect:
         raise ClientGoneError from None
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BodyError(400, "the body must be JSON") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> Never:

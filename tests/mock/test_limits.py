@@ -54,7 +54,8 @@ async def test_what_is_out_of_bounds_is_named(path: str, body: dict[str, object]
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 100_000, b'{"a":' * 100_000, b'{"model": NaN}', b"\xff", b'{"n": ' + b"9" * 5000]
+    "body",
+    [b"[" * 100_000, b'{"a":' * 100_000, b'{"model": NaN}', b'{"model": 1e400}', b"\xff", b'{"n": ' + b"9" * 5000],
 )
 async def test_what_is_no_json_is_refused(body: bytes) -> None:
     async with connected(MockLMStudio([ALPHA])) as client:
