@@ -126,7 +126,8 @@ def shutdown_after_anything(run: Run) -> Iterator[str | None]:
             continue
         start = next((s for s in run.steps if isinstance(s.operation, Start)), None)
         state = "never began" if start is None else "was cancelled" if start.cancelled else "failed"
-        if not step.completed:
+        unsure = start is not None and start.fault == "load_silent" and isinstance(step.error, AdapterError)
+        if not step.completed and not unsure:  # it may say that it does not know what became of the load
             yield f"shutdown {how(step)} after a start that {state}"
         elif start is not None and not start.cancelled and _still_loaded(run, step):
             yield "after a start that failed, shutdown leaves a model loaded"
@@ -170,9 +171,9 @@ def unload_unloads(run: Run) -> Iterator[str | None]:
 
 def foreign_stays(run: Run) -> Iterator[str | None]:
     starts = [step for step in _starts(run, "new") if step.fault == "foreign"]
-    if not starts or run.construction is None:
+    if not starts:
         return
-    foreign = {name for name in starts[0].after.resident or () if name.startswith("foreign")}
+    foreign = (starts[0].planted.resident or frozenset()) - (starts[0].before.resident or frozenset())
     for step in _shutdowns(run, "ready"):
         gone = foreign - (step.after.resident or frozenset())
         yield "shutdown unloads what another program has loaded" if gone else None
@@ -192,8 +193,10 @@ def cancel_leaks_nothing(run: Run) -> Iterator[str | None]:
     for step in cancelled:
         more = step.after.beyond(step.before)
         yield f"after a cancelled {type(step.operation).__name__.lower()} there is {', '.join(more)}" if more else None
-    if any(isinstance(step.operation, Shutdown) for step in cancelled) or not run.capabilities.loads_models:
+    if not run.capabilities.loads_models or any(isinstance(step.operation, Shutdown) for step in cancelled):
         return
+    if any(step.answers and step.phase != "ready" for step in run.steps):
+        return  # such a call may have made the server load
     for step in _shutdowns(run, "ready", "failed"):
         if step.completed and step.fault is None:
             yield "after a cancellation and a shutdown the model is still loaded" if _still_loaded(run, step) else None

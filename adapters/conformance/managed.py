@@ -51,7 +51,6 @@ async def _visit(
     for place, visit in enumerate(visits):
         call = Call(words=visit.words, read=visit.read)
         answer = Answer(call, prompt_of(100 * number + place, call))
-        answer.expected = subject.expected_text(answer.prompt)
         run.visits.append(answer)
         options = call_options(subject, call, subject.models[visit.model % len(subject.models)])
         with trio.move_on_after(patience) as guard:
@@ -68,5 +67,6 @@ async def _visit(
                 answer.error, answer.ended = error, "read"
             except ProviderManagerError as error:
                 answer.error, answer.ended = error, "read"
+        answer.expected = subject.expected_text(answer.prompt)
         if guard.cancelled_caught:
             answer.ended = "overdue"

@@ -6,7 +6,7 @@
      │               │ ^
      │ start fails   │ └ calls, whole, failed or cancelled
      v               v a call's error says that the instance is broken, or the model was taken away
-    failed          lost
+    failed          lost             a shutdown that does not complete leads to undefined
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def next_phase(step: Step, told: Collection[str]) -> Phase:
     if isinstance(step.operation, Start):
         return _after_start(step, has_start="start" in told)
     if isinstance(step.operation, Shutdown):
-        return "down" if "shutdown" in told else step.phase
+        return _after_shutdown(step) if "shutdown" in told else step.phase
     broken = any(getattr(error, "broken", False) is True for error in step.failures)
     if step.phase in ("new", "ready") and (broken or step.fault in _TAKES_MODEL or step.overdue):
         return "lost"
@@ -42,6 +42,11 @@ def _after_start(step: Step, *, has_start: bool) -> Phase:
     if step.phase == "ready":
         return "ready" if step.completed else "undefined"
     return "undefined" if step.phase == "down" else step.phase
+
+
+def _after_shutdown(step: Step) -> Phase:
+    """A shutdown that did not complete is called once by a manager, and given up on."""
+    return "down" if step.completed and step.phase != "undefined" else "undefined"
 
 
 def takes_calls(run: Run, step: Step) -> bool:

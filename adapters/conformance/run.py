@@ -106,7 +106,6 @@ class _Execution:
             "connections": self._base.connections,
             "requests": subject.requests(),
             "pieces_sent": subject.pieces_sent(),
-            "expected_text": subject.expected_text(prompt_of(0, Call())),
         }
         return frozenset(name for name, told in parts.items() if told is not None)
 
@@ -125,14 +124,16 @@ class _Execution:
         config = AdapterConfig("subject", subject.models[0], dict(subject.options))
         adapter = subject.adapter(config)
         after = await self._settled()
-        self._run.construction = Step(Start(), "new", self._base, after)
+        self._run.construction = Step(Start(), "new", self._base, self._base, after)
         self._run.shown.append(repr(adapter))
         return adapter
 
     async def _step(self, operation: Operation) -> None:
-        step = Step(operation, self._phase, await self._look(), self._base)
+        before = await self._look()
+        step = Step(operation, self._phase, before, before, before)
         self._run.steps.append(step)
         async with self._fault(step):
+            step.planted = before if step.fault is None else await self._look()
             await self._guarded(step, lambda: self._operate(step))
         if isinstance(operation, Together):
             await self._reference(step)
@@ -211,9 +212,13 @@ class _Execution:
     async def _ask(self, step: Step, call: Call, barrier: _Barrier | None = None) -> None:
         self._asked += 1
         answer = Answer(call, prompt_of(self._asked, call))
-        answer.expected = self._subject.expected_text(answer.prompt)
         step.answers.append(answer)
-        await ask(self._subject, self._adapter, answer, None if barrier is None else barrier.arrive)
+        try:
+            await ask(self._subject, self._adapter, answer, None if barrier is None else barrier.arrive)
+        finally:
+            answer.expected = self._subject.expected_text(answer.prompt)
+            if answer.expected is not None:
+                self._run.told |= {"expected_text"}
 
     async def _reference(self, step: Step) -> None:
         """Ask for each answer again, alone, where nothing else says what it should be."""

@@ -93,7 +93,7 @@ class Subject:
         return None
 
     def expected_text(self, prompt: Sequence[Message]) -> str | None:
-        """What the tokens of the answer to ``prompt`` must join to."""
+        """What the tokens of the answer to ``prompt``, which has just been given, must join to: as far as the server has sent it."""
         return None
 
     def server_faults(self) -> Mapping[str, PlantFault]:

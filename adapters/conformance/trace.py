@@ -19,7 +19,7 @@ METHODS: Final = ("start", "shutdown")
 
 Phase: TypeAlias = Literal["new", "ready", "failed", "lost", "down", "undefined"]
 """Where an adapter is in its life. ``failed``: its start failed or was cancelled; ``lost``: its instance is of no more use;
-``undefined``: it was started again after its shutdown, of which nothing is promised."""
+``undefined``: its shutdown did not complete, or it was started again after it; nothing is promised of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class Step:
     operation: Operation
     phase: Phase
     before: Left
+    planted: Left  # with the server's fault, just before the operation
     after: Left
     answers: list[Answer] = field(default_factory=list)
     error: BaseException | None = None

@@ -61,7 +61,8 @@ class Cancelling(trio.abc.Instrument):
             self._inner.cancel()
             self.cancelled_at = trio.current_time()
             # Whether the task will wake up with Cancelled: it may be running, shielded, or awake with its answer.
-            self._delivered = self._task is not None and isinstance(message(self._task), Error)
+            answer = None if self._task is None else message(self._task)
+            self._delivered = isinstance(answer, Error) and isinstance(answer.error, trio.Cancelled)
         elif self.counted == self._second:
             self._outer.cancel()
 

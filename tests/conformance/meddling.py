@@ -1,0 +1,248 @@
+"""A mock server with something between it and its clients, which looks and does wrong: the back door of our own adapters' subjects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, ClassVar
+
+import httpx
+import trio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.conformance import Subject
+from simulation.mock.transport import StreamingTransport
+from statemachine import Message as ChatMessage
+
+FRAMES_BEFORE = 3  # of an answer, before it goes wrong
+
+
+class Meddler:
+    """The application. ``chat``, ``load`` and ``unload`` are the paths of these; ``blank`` is what stands between two frames."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        chat: str,
+        *,
+        load: str | None = None,
+        unload: str | None = None,
+        blank: bytes = b"\n\n",
+        refusals: Mapping[str, tuple[int, Any]],
+        error_frame: bytes,
+    ) -> None:
+        self.app = app
+        self.chat, self.load, self.unload, self.blank = chat, load, unload, blank
+        self.refusals = refusals
+        self.error_frame = error_frame
+        self.fault: str | None = None
+        self.requests = self.open = self.pieces = 0
+        self.sent: dict[str, bytes] = {}  # prompt -> the body of its last answer
+        self.evict: Callable[[], Any] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
+        path = scope["path"]
+        if (path == self.load and self.fault == "load_silent") or (
+            path == self.unload and self.fault == "unload_silent"
+        ):
+            await _until_gone(receive)
+        elif path == self.unload and self.fault == "unload_lost":
+            self.fault = None
+        elif path == self.chat:
+            self.open += 1
+            try:
+                await self._chat(scope, receive, send)
+            finally:
+                self.open -= 1
+        else:
+            await self.app(scope, receive, send)
+
+    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = await receive()
+        if self.fault == "silent":
+            await _until_gone(receive)
+        elif self.fault in self.refusals:
+            status, body = self.refusals[self.fault]
+            token = dict(scope["headers"]).get(b"authorization", b"").decode()
+            await _answer(send, status, json.dumps(body).replace("TOKEN", token).encode())
+        else:
+            passage = _Passage(self, request, receive, send)
+            with passage.scope:
+                await self.app(scope, passage.receive, passage.send)
+            await passage.afterwards()
+
+
+class _Passage:
+    """One answer on its way through, frame by frame."""
+
+    def __init__(self, meddler: Meddler, request: Message, receive: Receive, send: Send) -> None:
+        self._meddler = meddler
+        self._request: Message | None = request
+        self._receive, self._send = receive, send
+        self._frames = 0
+        self._held = b""
+        self._prompt = _prompt(request["body"])
+        meddler.sent[self._prompt] = b""
+        self._streams = False
+        self.scope = trio.CancelScope()
+
+    async def receive(self) -> Message:
+        request, self._request = self._request, None
+        return await self._receive() if request is None else request
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kind = dict(message["headers"]).get(b"content-type", b"")
+            self._streams = b"event-stream" in kind or b"ndjson" in kind
+            self._fails_whole = not self._streams and self._meddler.fault in _BREAKING
+            if self._fails_whole:
+                message = {**message, "headers": [h for h in message["headers"] if h[0] != b"content-length"]}
+            await self._send(message)
+            return
+        for frame in self._split(message):
+            await self._one(frame)
+        if not message.get("more_body", False):
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _split(self, message: Message) -> list[bytes]:
+        body = message.get("body", b"")
+        if not self._streams:
+            return [body[: len(body) // 2]] if self._fails_whole else [body]
+        blank = self._meddler.blank
+        *whole, self._held = (self._held + body).split(blank)
+        if not message.get("more_body", False) and self._held:
+            whole, self._held = [*whole, self._held], b""
+        return [frame + blank for frame in whole]
+
+    async def _one(self, frame: bytes) -> None:
+        fault, meddler = self._meddler.fault, self._meddler
+        if fault in _BREAKING and (self._frames == FRAMES_BEFORE or self._fails_whole):
+            if self._fails_whole:
+                await self._pass(frame)
+            if fault == "evicted" and meddler.evict is not None:
+                await meddler.evict()
+                return
+            self.scope.cancel()
+            await trio.lowlevel.checkpoint()
+        self._frames += 1
+        if fault == "odd" and self._streams and meddler.blank == b"\n\n":
+            await self._send({"type": "http.response.body", "body": b": keep-alive\n\n" + frame[:7], "more_body": True})
+            await self._send({"type": "http.response.body", "body": frame[7:], "more_body": True})
+            meddler.sent[self._prompt] += frame
+        else:
+            await self._pass(frame)
+
+    async def _pass(self, frame: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": frame, "more_body": True})
+        self._meddler.pieces += 1
+        self._meddler.sent[self._prompt] += frame
+
+    async def afterwards(self) -> None:
+        """What comes in the place of the rest."""
+        if not self.scope.cancelled_caught:
+            return
+        fault = self._meddler.fault
+        if fault == "stalled":
+            await _until_gone(self._receive)
+        elif fault == "error_in_stream":
+            await self._send({"type": "http.response.body", "body": self._meddler.error_frame, "more_body": False})
+        elif fault == "truncated":
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+_BREAKING = ("cut", "truncated", "stalled", "error_in_stream", "evicted")
+
+
+def _prompt(body: bytes) -> str:
+    return str(json.loads(body)["messages"][-1]["content"])
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class _Line(httpx.AsyncBaseTransport):
+    """The network: it may be down for calls."""
+
+    def __init__(self, meddler: Meddler, transport: StreamingTransport) -> None:
+        self._meddler = meddler
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._meddler.fault == "gone" and request.url.path == self._meddler.chat:
+            raise httpx.ConnectError("nobody listens", request=request)
+        return await self._transport.handle_async_request(request)
+
+
+class MeddledSubject(Subject):
+    """Subclass it: make ``self.meddler`` in the constructor, and say what ``text`` the server has sent."""
+
+    faults: ClassVar[Collection[str]] = ()
+    meddler: Meddler
+    line: _Line
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        async with StreamingTransport(self.meddler) as transport:
+            self.line = _Line(self.meddler, transport)
+            yield
+
+    def connections(self) -> int:
+        return self.meddler.open
+
+    def requests(self) -> int:
+        return self.meddler.requests
+
+    def pieces_sent(self) -> int:
+        return self.meddler.pieces
+
+    def expected_text(self, prompt: Sequence[ChatMessage]) -> str | None:
+        body = self.meddler.sent.get(str(prompt[-1]["content"]))
+        return None if body is None else self.text(body)
+
+    def text(self, body: bytes) -> str:
+        """What the tokens in an answer's body join to."""
+        raise NotImplementedError
+
+    def server_faults(self) -> Mapping[str, Callable[[], Any]]:
+        return {fault: partial(self._planted, fault) for fault in self.faults}
+
+    @asynccontextmanager
+    async def _planted(self, fault: str) -> AsyncIterator[None]:
+        self.meddler.fault = fault
+        await self.plant(fault)
+        try:
+            yield
+        finally:
+            self.meddler.fault = None
+
+    async def plant(self, fault: str) -> None:
+        """What the server itself must do for it."""
+
+
+def sse_payloads(body: bytes) -> list[dict[str, Any]]:
+    """The JSON objects in an event stream, or the one that the body is."""
+    if body[:1] == b"{":
+        return [json.loads(body)]
+    frames = [frame.removeprefix(b"data: ") for frame in body.split(b"\n\n") if frame.startswith(b"data: {")]
+    return [json.loads(frame) for frame in frames]
+
+
+def openai_text(body: bytes) -> str:
+    """What an OpenAI-compatible server has sent."""
+    try:
+        payloads = sse_payloads(body)
+    except ValueError:  # cut
+        return ""
+    choices = [choice for payload in payloads for choice in payload.get("choices", ())]
+    return "".join((choice.get("delta") or choice.get("message") or {}).get("content") or "" for choice in choices)
