@@ -64,7 +64,7 @@ class Meddler:
         request = await receive()
         if self.fault == "silent":
             await _until_gone(receive)
-        elif self.fault in self.refusals:
+        elif self.fault is not None and self.fault in self.refusals:
             status, body = self.refusals[self.fault]
             token = dict(scope["headers"]).get(b"authorization", b"").decode()
             await _answer(send, status, json.dumps(body).replace("TOKEN", token).encode())
