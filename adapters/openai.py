@@ -63,6 +63,7 @@ class OpenAIAdapter:
 
     is_local: ClassVar[bool] = False
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
+    option_names: ClassVar[frozenset[str]] = frozenset(_CHECKS)
 
     def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         options = config.options

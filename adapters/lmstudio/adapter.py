@@ -65,6 +65,7 @@ class LMStudioAdapter:
 
     is_local: ClassVar[bool] = True
     default_base_url: ClassVar[str] = "http://localhost:1234"
+    option_names: ClassVar[frozenset[str]] = frozenset(_CHECKS)
 
     def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         options = config.options

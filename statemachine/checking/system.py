@@ -82,7 +82,7 @@ class CoordinatorSystem:
         self._symmetry: Final = Symmetry(self._kinds(symmetric and not self._watched))
         self._structures: Final[dict[Hashable, Hashable]] = {}  # each kept once: thousands of states share some dozens
         self._takes_time: Final = scenario.durations != (0.0,)
-        self._pauses: Final = not scenario.config.policy().work_conserving
+        self._pauses: Final = not scenario.config.policy_factory().work_conserving
         self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
         self._before = picture(self._coordinator)
         self._due: list[_Duty] = []

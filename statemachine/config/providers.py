@@ -14,6 +14,7 @@ from ..checks import check_bool, check_callable, check_count, check_name, check_
 from ..errors import ConfigurationError, UnknownProviderError
 from ..frozen import freeze
 from ..policies import Gated, Policy, PolicyFactory
+from ..policies.names import factory_of
 from ..text import fit_to_show
 from .adapter import AdapterConfig, AdapterFactory
 from .identity import copy_options, public_url, short
@@ -66,8 +67,9 @@ class Demand:
 class ProviderConfig:
     """A provider that may be chosen at run time.
 
-    ``adapter`` is called with one :class:`AdapterConfig` for each new instance. ``limit`` is the largest number of live instances of
-    an API provider, ``idle_timeout`` how long one may be idle before it is evicted (None: for ever); both default to the manager's
+    ``adapter`` is called with one :class:`AdapterConfig` for each new instance. Its class may declare ``is_local``, which this must
+    agree with, and ``option_names``, which ``base_options`` must be among. ``limit`` is the largest number of live instances of
+    an API provider, ``idle_timeout`` how long one may be idle before it is evicted (None: no limit); both default to the manager's
     and neither may be given for a local provider, whose slot holds one instance without an idle time-out. ``parallel`` is the number
     of leases that one instance of a *local* provider carries at once. ``base_options`` are overlaid, shallowly, by a request's
     ``adapter_options``. Raises ConfigurationError.
@@ -101,6 +103,21 @@ class ProviderConfig:
                 "parallel", "must be 1 for an API provider: raise its limit instead", repr(self.parallel)
             )
         object.__setattr__(self, "base_options", freeze(copy_options(self.base_options, "base_options")))
+        self._check_against_adapter()
+
+    def _check_against_adapter(self) -> None:
+        """Compare with what the adapter's class declares: ``is_local``, and the ``option_names`` that it takes."""
+        adapter = _class_of(self.adapter)
+        name = getattr(adapter, "__name__", "the adapter")
+        declared = getattr(adapter, "is_local", None)
+        if isinstance(declared, bool) and declared != self.is_local:
+            rule = f"must be {declared}, as {name} declares: write is_local={declared}"
+            raise ConfigurationError("is_local", rule, repr(self.is_local))
+        known = getattr(adapter, "option_names", self.base_options)
+        for option in self.base_options:
+            if option not in known:
+                rule = f"must be an option of {name}: {', '.join(sorted(known))}"
+                raise ConfigurationError(f"base_options.{option}", rule, "an unknown option")
 
     def __repr__(self) -> str:
         kind = "local" if self.is_local else "API"
@@ -109,13 +126,14 @@ class ProviderConfig:
 
 @dataclass(frozen=True)
 class ProviderManagerConfig:
-    """Everything the manager and its model are given. Raises ConfigurationError.
+    """The configuration of a manager. Raises ConfigurationError.
 
     ``on_limit``: a saturated API provider lets requests ``"wait"`` or makes them ``"raise"`` ProviderLimitError.
     ``on_conflict``: the same for local slots (LocalProviderConflictError, LocalInstanceBusyError). ``local_scope``:
-    ``"all"`` local providers share one slot, or there is one slot per ``"endpoint"``. ``policy`` makes the queue of a local
-    slot, by default one that serves a model's requests together and starves nobody; API providers are first come, first
-    served. ``max_waiting`` bounds the requests that wait in one pool (0: nobody may wait). ``acquire_timeout`` bounds a
+    ``"all"`` local providers share one slot, or there is one slot per ``"endpoint"``. ``policy`` orders the queue of a local
+    slot: a policy, its class or another factory, or a name such as ``"gated:2"``. The default serves the requests of one model together,
+    with a bound on how often a request is overtaken. API providers are first come, first served. ``max_waiting`` bounds the requests
+    that wait in one pool (0: none). ``acquire_timeout`` bounds a
     request from call to grant, ``start_timeout`` and ``shutdown_timeout`` an adapter's start and shutdown (None: unbounded),
     ``close_grace`` the time that leases and starts are given when the manager closes (None: as long as they need).
     ``check_invariants`` looks at every ``always`` property of :mod:`statemachine.properties` after each step, and raises
@@ -128,7 +146,7 @@ class ProviderManagerConfig:
     on_limit: Literal["wait", "raise"] = "wait"
     on_conflict: Literal["wait", "raise"] = "raise"
     local_scope: Literal["all", "endpoint"] = "all"
-    policy: PolicyFactory = Gated
+    policy: PolicyFactory | Policy | str = Gated
     max_waiting: int | None = None
     acquire_timeout: float | None = None
     start_timeout: float | None = 600
@@ -143,7 +161,7 @@ class ProviderManagerConfig:
         check_word("on_limit", self.on_limit, ("wait", "raise"))
         check_word("on_conflict", self.on_conflict, ("wait", "raise"))
         check_word("local_scope", self.local_scope, ("all", "endpoint"))
-        _check_policy(self.policy)
+        _check_policy(self.policy_factory)
         check_bool("check_invariants", self.check_invariants)
         if self.max_waiting is not None:
             check_count("max_waiting", self.max_waiting, least=0)
@@ -155,6 +173,11 @@ class ProviderManagerConfig:
             "close_grace",
         ):
             check_timeout(name, getattr(self, name))
+
+    @property
+    def policy_factory(self) -> PolicyFactory:
+        """Makes the policy of one queue, as ``policy`` says."""
+        return factory_of(self.policy)
 
     def provider(self, name: str) -> ProviderConfig:
         """The provider called ``name``. Raises UnknownProviderError."""
@@ -190,11 +213,15 @@ class ProviderManagerConfig:
     def _slot(self, provider: ProviderConfig, options: Mapping[str, Any]) -> PoolKey:
         if self.local_scope == "all":
             return SHARED_SLOT
-        adapter = provider.adapter
-        while isinstance(adapter, partial):
-            adapter = adapter.func
-        url = options.get("base_url", getattr(adapter, "default_base_url", None))
+        url = options.get("base_url", getattr(_class_of(provider.adapter), "default_base_url", None))
         return PoolKey("slot", public_url(url) if isinstance(url, str) else provider.name)
+
+
+def _class_of(factory: object) -> object:
+    """The class, or other callable, under any ``functools.partial``."""
+    while isinstance(factory, partial):
+        factory = factory.func
+    return factory
 
 
 _OF_A_POLICY: Final = tuple(name for name in dir(Policy) if not name.startswith("_"))
@@ -202,7 +229,6 @@ _OF_A_POLICY: Final = tuple(name for name in dir(Policy) if not name.startswith(
 
 def _check_policy(factory: PolicyFactory) -> None:
     """Make one, so that what is wrong with it shows now and not in the middle of a step."""
-    check_callable("policy", factory, "without arguments and return a policy")
     policy = factory()
     for name in _OF_A_POLICY:
         if not hasattr(policy, name):

@@ -192,6 +192,8 @@ class Grant:
 class Reject:
     """The request is refused. ``holder`` is what holds the place that it needs, ``waited`` the seconds from the call.
 
+    ``limit`` is the number that was reached: ``max_waiting`` where the queue is full, else the instances of the pool. ``own`` counts the
+    leases that the requester itself holds there.
     ``agents`` are the names of those whose leases and starts these are, as far as they gave one.
     """
 
@@ -202,6 +204,7 @@ class Reject:
     holder: Demand | None = None
     limit: int | None = None
     instance: int | None = None
+    own: int = 0
     agents: tuple[str, ...] = ()
 
 

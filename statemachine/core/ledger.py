@@ -121,17 +121,22 @@ class Ledger:
 
     def emit_reject(self, request: Request, cause: Cause, pool: Pool | None, failed: Instance | None = None) -> None:
         """Add the Reject effect of ``request``."""
-        held_by = None if pool is None else holder(pool)
+        waited = self.now - request.arrived
+        if pool is None:
+            self.effects.append(Reject(request.ticket, request.demand, cause, waited))
+            return
+        held_by = holder(pool)
         self.effects.append(
             Reject(
                 request.ticket,
                 request.demand,
                 cause,
-                self.now - request.arrived,
-                None if held_by is None else held_by.demand,
-                None if pool is None else pool.limit,
-                None if failed is None else failed.id,
-                () if held_by is None else agents_of(held_by),
+                waited,
+                holder=None if held_by is None else held_by.demand,
+                limit=self.config.max_waiting if cause is Cause.QUEUE_FULL else pool.limit,
+                instance=None if failed is None else failed.id,
+                own=pool.leases_by_owner.get(request.owner, 0),
+                agents=() if held_by is None else agents_of(held_by),
             )
         )
 
@@ -214,7 +219,7 @@ class Ledger:
         """Add the pool that ``key`` names."""
         config = self.config
         if key.kind == "slot":
-            policy = Prioritised(config.policy)
+            policy = Prioritised(config.policy_factory)
             pool = Pool(key, 1, None, config.on_conflict == "raise", policy, is_charged=policy.charges)
         else:
             provider = config.provider(key.name)

@@ -26,7 +26,7 @@ _SECRET_LENGTH: Final = 4  # a shorter text is found in many words
 
 _CONTENTION: dict[Cause, tuple[type[ContentionError], str]] = {
     Cause.LIMIT: (ProviderLimitError, "all {limit} instances of {provider!r} are in use"),
-    Cause.QUEUE_FULL: (QueueFullError, "the queue for {requested} is full"),
+    Cause.QUEUE_FULL: (QueueFullError, "the queue for {requested} is full: max_waiting is {limit}"),
     Cause.CONFLICT: (LocalProviderConflictError, "cannot use {requested} while {holder} holds the local slot"),
     Cause.BUSY: (LocalInstanceBusyError, "{requested} is in use, with all the leases that it takes"),
     Cause.TIMED_OUT: (AcquireTimeoutError, "{requested} was not granted within {waited:.3g} s"),
@@ -48,9 +48,21 @@ def refusal(effect: Reject, error: BaseException | None) -> ProviderManagerError
         limit=effect.limit,
         waited=effect.waited,
     )
+    message += _advice(effect)
     return kind(
         message, requested=requested, holder=holder, limit=effect.limit, waited=effect.waited, agents=effect.agents
     )
+
+
+def _advice(effect: Reject) -> str:
+    """What the caller can do about it."""
+    if effect.cause not in (Cause.LIMIT, Cause.CONFLICT, Cause.BUSY):
+        return ""
+    if effect.own:
+        held = f"{effect.own} of them" if effect.cause is Cause.LIMIT else "it"
+        return f"; you hold {held}: this task has to release its own lease first"
+    option = "on_limit" if effect.cause is Cause.LIMIT else "on_conflict"
+    return f'; {option}="wait" would queue the request'
 
 
 def _instantiation(effect: Reject, error: BaseException | None) -> AdapterInstantiationError:

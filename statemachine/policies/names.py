@@ -1,11 +1,13 @@
-"""The policies by the names that a command line gives them: ``fifo``, ``gated``, ``gated:4``."""
+"""The ways to say which policy: a name such as ``fifo`` or ``gated:4``, a class, another factory, or an instance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Final
 
+from ..checks import shown
 from ..errors import ConfigurationError
 from .affinity import Affinity
 from .cost_aware import CostAware
@@ -14,7 +16,7 @@ from .fifo import Fifo
 from .gated import Gated
 from .policy import Policy, PolicyFactory
 
-__all__ = ["BASELINE", "DEFAULT", "NAMES", "policies_named", "policy_named"]
+__all__ = ["BASELINE", "DEFAULT", "NAMES", "factory_of", "policies_named", "policy_named"]
 
 BASELINE: Final = "fifo"
 """The policy that all others are compared with."""
@@ -35,8 +37,19 @@ NAMES: Final = ", ".join(f"{name}[:{parameter}]" if parameter else name for name
 """All of them, for help and errors."""
 
 
+def factory_of(policy: PolicyFactory | Policy | str) -> PolicyFactory:
+    """Return a factory for ``policy``. Of an instance, which must be unused, each queue gets a copy. Raises ConfigurationError."""
+    if isinstance(policy, str):
+        return policy_named(policy)
+    if callable(policy):
+        return policy
+    if hasattr(policy, "choose"):
+        return partial(deepcopy, policy)
+    raise ConfigurationError("policy", f"must be a policy, a factory of policies, or one of {NAMES}", shown(policy))
+
+
 def policy_named(text: str) -> PolicyFactory:
-    """Makes the policy that ``text`` names. Raises ConfigurationError."""
+    """Return a factory for the policy that ``text`` names. Raises ConfigurationError."""
     name, colon, number = text.partition(":")
     policy, parameter = _POLICIES.get(name, (None, None))
     if policy is None or (colon and not (parameter and number.isascii() and number.isdigit())):

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import pytest
 
+from adapters import LMStudioAdapter
 from statemachine import (
+    AdapterConfig,
     CallOptions,
     ConfigurationError,
+    Gated,
+    Message,
     ProviderConfig,
     ProviderManager,
     ProviderManagerConfig,
     RuntimeProviderConfig,
+    StreamEvent,
 )
 from tests.contract.recording import Recorder, api_manager, want
 
@@ -106,7 +113,7 @@ def test_providers_are_a_sequence_of_provider_configs(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 1, "adapter", [Recorder()]])
-def test_an_adapter_and_a_policy_are_callable(value: Any) -> None:
+def test_an_adapter_is_callable_and_a_policy_can_be_made(value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ProviderConfig("p", value)
     refused(caught, "adapter")
@@ -226,3 +233,58 @@ def test_call_options_are_checked(given: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         CallOptions(**given)
     refused(caught, field)
+
+
+@pytest.mark.parametrize(
+    ("policy", "extra"),
+    [(Gated, 0), (Gated(extra=2), 2), (partial(Gated, 3), 3), (lambda: Gated(4), 4), ("gated:5", 5)],
+)
+def test_a_policy_is_an_instance_a_class_a_factory_or_a_name(policy: Any, extra: int) -> None:
+    config = manager_config(policy=policy)
+    one, other = config.policy_factory(), config.policy_factory()
+    assert one is not other
+    assert isinstance(one, Gated)
+    assert one.bound.late == extra
+
+
+@pytest.mark.parametrize("name", ["gate", "gated:", "gated:x", "fifo:1", ""])
+def test_an_unknown_name_of_a_policy_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be one of fifo, gated") as caught:
+        manager_config(policy=name)
+    refused(caught, "policy")
+
+
+class Local:
+    """Declares where it runs and what it takes."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        raise AssertionError("never made")
+
+    async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
+        yield StreamEvent("end")
+
+    is_local: ClassVar[bool] = True
+    option_names: ClassVar[frozenset[str]] = frozenset({"base_url", "ttl"})
+
+
+class Remote(Local):
+    is_local = False
+    option_names = frozenset()
+
+
+def test_what_an_adapter_class_declares_of_its_place_is_not_contradicted() -> None:
+    assert ProviderConfig("p", Local, is_local=True).is_local
+    assert not ProviderConfig("p", Remote).is_local
+    for adapter, is_local in ((Local, False), (partial(Local), False), (Remote, True)):
+        with pytest.raises(ConfigurationError, match=f"write is_local={not is_local}") as caught:
+            ProviderConfig("p", adapter, is_local=is_local)
+        refused(caught, "is_local")
+
+
+def test_an_option_that_the_adapter_class_does_not_declare_is_refused_when_it_is_given() -> None:
+    assert ProviderConfig("p", Local, is_local=True, base_options={"ttl": 1}).base_options == {"ttl": 1}
+    with pytest.raises(ConfigurationError, match="must be an option of Local: base_url, ttl") as caught:
+        ProviderConfig("p", Local, is_local=True, base_options={"tll": 1})
+    refused(caught, "base_options.tll")
+    with pytest.raises(ConfigurationError, match=r"base_options\.context_size"):
+        ProviderConfig("lm", LMStudioAdapter, is_local=True, base_options={"context_size": 4096})

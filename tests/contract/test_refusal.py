@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from adapters import FakeAdapter
 from statemachine import (
     AdapterInstantiationError,
     ManagerClosedError,
     ProviderConfig,
+    ProviderManager,
     ProviderManagerConfig,
     ProviderManagerError,
 )
@@ -27,14 +30,17 @@ from tests.contract.recording import want
 CONFIG = ProviderManagerConfig([ProviderConfig("local", FakeAdapter, is_local=True)])
 X, Y = CONFIG.resolve(want("local", "x")), CONFIG.resolve(want("local", "y"))
 
+ON_LIMIT = '; on_limit="wait" would queue the request'
+ON_CONFLICT = '; on_conflict="wait" would queue the request'
+
 
 @pytest.mark.parametrize(
     ("cause", "kind", "text"),
     [
-        (Cause.LIMIT, ProviderLimitError, "all 3 instances of 'local' are in use"),
-        (Cause.QUEUE_FULL, QueueFullError, f"the queue for {X} is full"),
-        (Cause.CONFLICT, LocalProviderConflictError, f"cannot use {X} while {Y} holds the local slot"),
-        (Cause.BUSY, LocalInstanceBusyError, f"{X} is in use, with all the leases that it takes"),
+        (Cause.LIMIT, ProviderLimitError, "all 3 instances of 'local' are in use" + ON_LIMIT),
+        (Cause.QUEUE_FULL, QueueFullError, f"the queue for {X} is full: max_waiting is 3"),
+        (Cause.CONFLICT, LocalProviderConflictError, f"cannot use {X} while {Y} holds the local slot" + ON_CONFLICT),
+        (Cause.BUSY, LocalInstanceBusyError, f"{X} is in use, with all the leases that it takes" + ON_CONFLICT),
         (Cause.TIMED_OUT, AcquireTimeoutError, f"{X} was not granted within 1.23 s"),
     ],
 )
@@ -48,10 +54,35 @@ def test_who_asks_for_what_others_hold_is_told_what_they_hold(
     assert (error.requested, error.holder, error.limit, error.waited) == (str(X), str(Y), 3, 1.2345)
 
 
-def test_nobody_in_particular_may_be_in_the_way() -> None:
+@pytest.mark.parametrize(("cause", "held"), [(Cause.LIMIT, "2 of them"), (Cause.CONFLICT, "it"), (Cause.BUSY, "it")])
+def test_a_task_that_holds_what_it_asks_for_is_told_so(cause: Cause, held: str) -> None:
+    error = refusal(Reject(1, X, cause, 0.0, holder=Y, limit=2, own=2), None)
+    assert str(error).endswith(f"; you hold {held}: this task has to release its own lease first")
+
+
+async def test_the_numbers_that_were_reached_are_told(autojump_clock: MockClock) -> None:
+    config = ProviderManagerConfig([ProviderConfig("api", FakeAdapter, limit=2)], max_waiting=0)
+    async with ProviderManager(config) as manager:
+        leases = [await manager.get_adapter(want("api", model)) for model in "ab"]
+        with pytest.raises(ProviderLimitError, match="all 2 instances of 'api' are in use; you hold 2 of them") as own:
+            await manager.get_adapter(want("api", "c"))
+        assert own.value.limit == 2
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_find_the_queue_full, manager)
+        for lease in leases:
+            lease.release()
+
+
+async def _find_the_queue_full(manager: ProviderManager) -> None:
+    with pytest.raises(QueueFullError, match="max_waiting is 0") as full:
+        await manager.get_adapter(want("api", "d"))
+    assert full.value.limit == 0
+
+
+def test_no_holder_in_particular_may_be_in_the_way() -> None:
     error = refusal(Reject(1, X, Cause.CONFLICT, 0.0), None)
     assert isinstance(error, LocalProviderConflictError)
-    assert str(error) == f"cannot use {X} while another task holds the local slot"
+    assert str(error) == f"cannot use {X} while another task holds the local slot" + ON_CONFLICT
     assert (error.holder, error.limit) == (None, None)
 
 

@@ -153,7 +153,7 @@ class Ledger:
             life.until = self._idle_until(life, now)
 
     def _idle_until(self, life: Life, now: float) -> float | None:
-        return now + self.times.idle if life.demand.pool[0] == "provider" and self.times.idle is not None else None
+        return now + self.times.idle if life.demand.pool.kind == "provider" and self.times.idle is not None else None
 
     def _write_effect(self, effect: Effect, now: float) -> None:
         if isinstance(effect, Grant):
@@ -168,7 +168,7 @@ class Ledger:
             assert effect.instance not in self.lives, "started twice"
             assert not self.closing, "started while closing"
             until = None if self.times.start is None else now + self.times.start
-            limit = 1 if effect.demand.pool[0] == "slot" else self.times.limit
+            limit = 1 if effect.demand.pool.kind == "slot" else self.times.limit
             assert self.alive_in(effect.demand.pool) < limit, "one instance more than there is room for"
             self.lives[effect.instance] = Life(effect.demand, "starting", until)
         elif isinstance(effect, InterruptStart):

@@ -34,8 +34,9 @@ __all__ = ["Recount"]
 class Recount:
     """Told of each event before the ledger is, which it asks what was going on until then."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, max_waiting: int | None) -> None:
         self._ledger = ledger
+        self._max_waiting = max_waiting
         self._counts: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
         self._busy: dict[str, float] = {}
@@ -102,10 +103,11 @@ class Recount:
         assert effect.demand == demand
         assert effect.waited == now - self._arrived[effect.ticket]
         if effect.cause is not Cause.CLOSED:
-            assert effect.limit == (1 if demand.pool[0] == "slot" else self._ledger.times.limit)
+            instances = 1 if demand.pool.kind == "slot" else self._ledger.times.limit
+            assert effect.limit == (self._max_waiting if effect.cause is Cause.QUEUE_FULL else instances)
         if effect.holder is not None:
             assert effect.holder.pool == demand.pool
-            assert demand.pool[0] == "slot", "an instance of many holds nothing up"
+            assert demand.pool.kind == "slot", "an instance of many holds nothing up"
         assert (effect.instance is not None) == (effect.cause in (Cause.START_FAILED, Cause.START_OVERDUE))
         self._counts["timeouts" if effect.cause is Cause.TIMED_OUT else "rejections"] += 1
 
@@ -119,7 +121,7 @@ class Recount:
     def _start(self, effect: StartInstance) -> None:
         self._counts["starts"] += 1
         pool = effect.demand.pool
-        if pool[0] == "slot":
+        if pool.kind == "slot":
             self._counts["switches"] += self._started_last.get(pool, effect.demand.signature) != effect.demand.signature
             self._started_last[pool] = effect.demand.signature
 

@@ -104,7 +104,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
                 limit,
             )
         )
-        self.recount = Recount(self.ledger)
+        self.recount = Recount(self.ledger, self.config.max_waiting)
         self.now = 0.0
         self.tickets = count(1)
         self.late_comers = 0  # they ask when it closes
