@@ -57,6 +57,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "adapters/llamacpp": [
         {"server"},
+        {"progress"},
         {"adapter"},
         {"__init__"},
     ],

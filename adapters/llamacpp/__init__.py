@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .adapter import LlamaCppAdapter
+from .progress import LoadProgress
 
-__all__ = ["LlamaCppAdapter"]
+__all__ = ["LlamaCppAdapter", "LoadProgress"]

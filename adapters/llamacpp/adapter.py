@@ -24,6 +24,7 @@ from ..http.health import Health
 from ..http.messages import CHAT_PATH, chat_request
 from ..http.options import HTTP_CHECKS, check_options, token_of
 from ..residency import RESIDENCY_CHECKS, Residency
+from .progress import LoadProgress, load_progress
 from .server import LlamaCppServer
 
 __all__ = ["LlamaCppAdapter"]
@@ -61,6 +62,10 @@ class LlamaCppAdapter:
     async def start(self) -> None:
         """Use the model if it is loaded, or load it; wait while it is being loaded, and for room. Raises AdapterError."""
         await self._residency.start()
+
+    def progress(self) -> AsyncGenerator[LoadProgress, None]:
+        """What the router tells of the load, for a task beside the start, until the model is loaded or has failed. Raises AdapterError."""
+        return load_progress(self._http, self._server, self.config.model_id)
 
     async def shutdown(self) -> None:
         """Unload the model if it was loaded here. Raises AdapterError if it may be left behind."""

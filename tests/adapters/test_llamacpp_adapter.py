@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from adapters import LlamaCppAdapter
+from adapters.llamacpp import LoadProgress
 from simulation.mock.llamacpp import MockLlamaCpp
 from simulation.mock.transport import StreamingTransport
 from simulation.timing.latency import LatencyProfile, ModelSpec
@@ -102,6 +103,39 @@ async def test_f27_a_load_that_fails_is_reported_at_once_with_its_cause(autojump
         assert "/models/unload" not in server.requests
         adapter = make(transport)
         await adapter.start()  # a failure of the past says nothing
+        await adapter.shutdown()
+
+
+async def test_the_progress_of_a_load_is_told(autojump_clock: MockClock) -> None:
+    server = mock()
+    told: list[LoadProgress] = []
+
+    async def listen(adapter: LlamaCppAdapter) -> None:
+        async with aclosing(adapter.progress()) as progress:
+            told.extend([step async for step in progress])
+
+    for failing in (False, True):
+        async with served(server) as transport:
+            adapter = make(transport)
+            if failing:
+                server.faults.fail_next_load()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(listen, adapter)
+                await trio.testing.wait_all_tasks_blocked()
+                with suppress(ModelLoadError):
+                    await adapter.start()
+            await adapter.shutdown()
+    begins = [LoadProgress("loading"), LoadProgress("loading", "text_model", 0.0)]
+    assert told == [*begins, LoadProgress("loaded"), *begins, LoadProgress("unloaded")]
+
+
+async def test_a_server_that_tells_no_progress(autojump_clock: MockClock) -> None:
+    server = mock()
+    server.faults.answer_next("/models/sse", 404, {"error": {"message": "File Not Found", "type": "not_found_error"}})
+    async with served(server) as transport:
+        adapter = make(transport)
+        with pytest.raises(ModelNotFoundError):
+            [step async for step in adapter.progress()]
         await adapter.shutdown()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import trio
 
 from adapters import LlamaCppAdapter, OpenAIAdapter
-from statemachine import StreamEvent
+from statemachine import AdapterConfig, StreamEvent
 from statemachine.errors import AdapterError, AdapterInstantiationError, ModelEvictedError, ModelNotFoundError
 
 from .agents import answer, engine, failure, tokens
@@ -50,6 +51,18 @@ async def test_what_was_loaded_is_unloaded_at_the_end_and_what_was_not_is_not(se
     async with engine(server.url) as agents:
         await answer(agents, A)
     assert server.resident() == [A]
+
+
+async def test_the_progress_of_a_load_is_told(server: LlamaServer) -> None:
+    adapter = LlamaCppAdapter(AdapterConfig("llama", A, {"base_url": server.url}))
+    told = []
+    async with aclosing(adapter.progress()) as progress, trio.open_nursery() as nursery:
+        nursery.start_soon(adapter.start)
+        async for step in progress:
+            told.append(step)
+    await adapter.shutdown()
+    assert told[-1].state == "loaded"
+    assert {step.stage for step in told if step.done is not None} <= {"text_model"}
 
 
 @each_adapter
