@@ -10,6 +10,10 @@ from typing import Final
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: Final = {
+    "serve": ("adapters.gateway.commands.serve", "stand before the model servers, for every agent (the gateway)"),
+    "run": ("adapters.gateway.commands.run", "run one program through the gateway"),
+    "status": ("adapters.gateway.commands.status", "show a gateway's slots, queue and agents"),
+    "verify": ("adapters.gateway.commands.verify", "replay a gateway's journal and check every property"),
     "conformance": ("adapters.conformance.command", "check an adapter against the rules of adapters"),
 }
 """Name -> its module, whose ``main(arguments)`` returns the exit code, and what it does."""

@@ -15,6 +15,7 @@
     │   ├── LocalProviderConflictError
     │   └── LocalInstanceBusyError
     ├── ThreadStoreError              the file of thread configurations cannot be used
+    ├── JournalError                  the file is no journal, or cannot be read
     ├── AdapterInstantiationError     the adapter's fault: it could not be constructed or started
     ├── InvariantError                a bug of ours, found by check_invariants
     └── AdapterError                  the adapter's fault, while it was used
@@ -52,6 +53,7 @@ __all__ = [
     "ContentionError",
     "ContextLengthError",
     "InvariantError",
+    "JournalError",
     "LeaseReleasedError",
     "LocalInstanceBusyError",
     "LocalProviderConflictError",
@@ -176,6 +178,10 @@ class LocalInstanceBusyError(ContentionError):
 
 class ThreadStoreError(ProviderManagerError):
     """The file of a thread store cannot be used: not ours, damaged, locked, or not accessible. The cause is chained."""
+
+
+class JournalError(ProviderManagerError):
+    """The file is no journal of a coordinator, or cannot be read. What is wrong with a line is said with its number."""
 
 
 class AdapterInstantiationError(ProviderManagerError):

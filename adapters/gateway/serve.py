@@ -19,6 +19,8 @@ import hypercorn.trio
 import trio
 
 from statemachine import ProviderManager, ProviderManagerError, RuntimeProviderConfig
+from statemachine.core.coordinator import Coordinator
+from statemachine.journal.writer import Journal
 
 from .app import application
 from .catalogue import Catalogue, ListModels
@@ -41,11 +43,18 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @asynccontextmanager
 async def open_gateway(
-    settings: GatewaySettings, *, list_models: ListModels = ask_for_models
+    settings: GatewaySettings, *, list_models: ListModels = ask_for_models, journal: Journal | None = None
 ) -> AsyncIterator[Gateway]:
-    """Open the manager and a gateway on it, for the length of the block. Models to preload are being loaded when it begins."""
+    """Open the manager and a gateway on it, for the length of the block. Models to preload are being loaded when it begins.
+
+    Every decision is written to ``journal``.
+    """
+    core = Coordinator if journal is None else journal.core
     observers = Observers()
-    async with ProviderManager(settings.manager, observers=observers.all()) as manager, trio.open_nursery() as nursery:
+    async with (
+        ProviderManager(settings.manager, observers=observers.all(), core=core) as manager,
+        trio.open_nursery() as nursery,
+    ):
         gateway = Gateway(settings, manager, Catalogue(settings, list_models), observers)
         for provider in settings.providers:
             for model in provider.preload:
@@ -83,11 +92,11 @@ def _listener(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
-async def run(settings: GatewaySettings, say: Sequence[str] = ()) -> None:
+async def run(settings: GatewaySettings, say: Sequence[str] = (), journal: Journal | None = None) -> None:
     """Serve until a signal ends it. Raises OSError where the address cannot be had."""
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
-            async with open_gateway(settings) as gateway, listening(gateway) as url:
+            async with open_gateway(settings, journal=journal) as gateway, listening(gateway) as url:
                 for line in (*say, f"listening on {url}"):
                     print(line, flush=True)
                 nursery.start_soon(_watch_signals, signals, gateway, nursery.cancel_scope)

@@ -17,13 +17,23 @@ from typing import Any, Final, TypeAlias
 from statemachine.checks import check_count, check_name, check_timeout, check_word, is_number, shown
 from statemachine.config.providers import ProviderConfig, ProviderManagerConfig
 from statemachine.errors import ConfigurationError
-from statemachine.policies.names import policy_named
 
 from .backends import BACKENDS, KINDS
 
-__all__ = ["GatewaySettings", "ProviderSettings", "load_settings", "settings_of"]
+__all__ = [
+    "DEFAULT_PORT",
+    "DEFAULT_URL",
+    "TOKEN_VARIABLE",
+    "GatewaySettings",
+    "ProviderSettings",
+    "load_settings",
+    "settings_of",
+]
 
 DEFAULT_PORT: Final = 8400
+DEFAULT_URL: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
+TOKEN_VARIABLE: Final = "LLM_SLOTS_TOKEN"
+"""Where the commands that talk to a gateway look for its token."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 FILE_LIMIT_BYTES: Final = 1024 * 1024
 TOKEN_LEAST: Final = 16
@@ -227,8 +237,6 @@ def _manager_config(table: Mapping[str, Any], providers: tuple[ProviderSettings,
         if name in given:
             given[name] = _off(given[name])
     try:
-        if "policy" in given:
-            given["policy"] = policy_named(given["policy"])
         return ProviderManagerConfig([provider.config for provider in providers], **{"on_conflict": "wait", **given})
     except ConfigurationError as error:
         raise ConfigurationError(f"manager.{error.field}", error.rule, error.shown) from None

@@ -16,7 +16,7 @@ from .fifo import Fifo
 from .gated import Gated
 from .policy import Policy, PolicyFactory
 
-__all__ = ["BASELINE", "DEFAULT", "NAMES", "factory_of", "policies_named", "policy_named"]
+__all__ = ["BASELINE", "DEFAULT", "NAMES", "factory_of", "name_of", "policies_named", "policy_named"]
 
 BASELINE: Final = "fifo"
 """The policy that all others are compared with."""
@@ -55,6 +55,16 @@ def policy_named(text: str) -> PolicyFactory:
     if policy is None or (colon and not (parameter and number.isascii() and number.isdigit())):
         raise ConfigurationError("policy", f"must be one of {NAMES}", repr(text))
     return partial(policy, int(number)) if colon else policy
+
+
+def name_of(factory: PolicyFactory) -> str | None:
+    """Return the name that gives the same policy as ``factory``; None where no name does."""
+    number: tuple[object, ...] = ()
+    kind: object = factory
+    if isinstance(factory, partial) and not factory.keywords and len(factory.args) == 1:
+        kind, number = factory.func, factory.args
+    names = (name for name, (policy, _) in _POLICIES.items() if policy is kind)
+    return next((":".join(map(str, (name, *number))) for name in names), None)
 
 
 def policies_named(text: str) -> dict[str, PolicyFactory]:
