@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .lmstudio import LMStudioAdapter
     from .ollama import OllamaAdapter
     from .openai import OpenAIAdapter
-    from .providers import LMStudioSingleton, get_lmstudio_singleton
+    from .providers import LMStudioSingleton, ModelProvider, get_lmstudio_singleton
 
 __all__ = [
     "AnthropicAdapter",
@@ -20,6 +20,7 @@ __all__ = [
     "LMStudioAdapter",
     "LMStudioSingleton",
     "LlamaCppAdapter",
+    "ModelProvider",
     "OllamaAdapter",
     "OpenAIAdapter",
     "get_lmstudio_singleton",
@@ -31,6 +32,7 @@ _HOMES: Final = {
     "LMStudioAdapter": "lmstudio",
     "LMStudioSingleton": "providers",
     "LlamaCppAdapter": "llamacpp",
+    "ModelProvider": "providers",
     "OllamaAdapter": "ollama",
     "OpenAIAdapter": "openai",
     "get_lmstudio_singleton": "providers",

@@ -73,9 +73,10 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "adapters/providers": [
-        {"home", "measuring"},
+        {"home", "measuring", "kinds", "config"},
         {"model"},
         {"lmstudio_singleton"},
+        {"provider"},
         {"__init__"},
     ],
     "statemachine/policies": [

@@ -5,14 +5,22 @@ It stands on the provider manager, and is used alike from trio, from asyncio and
 
 from __future__ import annotations
 
+from .config import AgentModelConfig, ModelConfig
 from .lmstudio_singleton import LMStudioMetrics, LMStudioSingleton, get_lmstudio_singleton
 from .model import Answer, Model, SyncModel
+from .provider import AgentModels, ConnectionStatus, ModelProvider, SyncAgentModels
 
 __all__ = [
+    "AgentModelConfig",
+    "AgentModels",
     "Answer",
+    "ConnectionStatus",
     "LMStudioMetrics",
     "LMStudioSingleton",
     "Model",
+    "ModelConfig",
+    "ModelProvider",
+    "SyncAgentModels",
     "SyncModel",
     "get_lmstudio_singleton",
 ]

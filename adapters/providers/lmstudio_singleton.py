@@ -66,7 +66,7 @@ class LMStudioSingleton:
 
     def __init__(self, base_url: str, settings: _Settings) -> None:
         self.base_url: Final = public_url(base_url)
-        self._home = Home()
+        self.home: Final = Home()
         self._ledger = Ledger()
         self._models: dict[str, Model] = {}
         provider = ProviderConfig(
@@ -88,7 +88,7 @@ class LMStudioSingleton:
 
         The server is asked: a model that was unloaded there by hand is loaded again. Raises AdapterInstantiationError, AdapterError.
         """
-        await self._home.call(partial(self._activate, _wanted(model_id, options)))
+        await self.home.call(partial(self.activate, _wanted(model_id, options)))
 
     async def switch(self, model_id: str, **options: Any) -> None:
         """Another name of :meth:`ensure_model_active`."""
@@ -101,7 +101,7 @@ class LMStudioSingleton:
     async def get_model(self, model_id: str, **options: Any) -> Model:
         """A handle of the model, loaded by now. The same configuration gives the same handle."""
         config = _wanted(model_id, options)
-        await self._home.call(partial(self._activate, config))
+        await self.home.call(partial(self.activate, config))
         return self.model(config)
 
     async def unload(self, model_id: str | None = None) -> bool:
@@ -109,20 +109,20 @@ class LMStudioSingleton:
 
         Raises AdapterError if the server may still have it.
         """
-        return await self._home.call(partial(self._unload, model_id))
+        return await self.home.call(partial(self._unload, model_id))
 
     async def clear(self) -> None:
         """Forget all handles, and unload what is loaded."""
-        await self._home.call(self._clear)
+        await self.home.call(self._clear)
 
     @property
     def current_model(self) -> str | None:
         """The model that is loaded, as far as is known here; None: none. See :meth:`ensure_model_active` for who must be sure."""
-        return self._home.read(self._current)
+        return self.home.read(self._current)
 
     def metrics(self) -> LMStudioMetrics:
         """The figures of this server."""
-        return self._home.read(self._metrics)
+        return self.home.read(self._metrics)
 
     @staticmethod
     def all_metrics() -> dict[str, LMStudioMetrics]:
@@ -135,8 +135,8 @@ class LMStudioSingleton:
     def model(self, config: RuntimeProviderConfig, parameters: Mapping[str, Any] | None = None) -> Model:
         """A handle, without loading: the same configuration gives the same, unless there are ``parameters``."""
         if parameters:
-            return Model(self._home, self.engine, config, parameters)
-        return self._models.setdefault(config.config_signature, Model(self._home, self.engine, config))
+            return Model(self.home, self.engine, config, parameters)
+        return self._models.setdefault(config.config_signature, Model(self.home, self.engine, config))
 
     # ---- in its home ----
 
@@ -155,7 +155,8 @@ class LMStudioSingleton:
             self.base_url, ledger.load, ledger.unload, ledger.switch, calls, loaded, handles, self._current()
         )
 
-    async def _activate(self, config: RuntimeProviderConfig) -> None:
+    async def activate(self, config: RuntimeProviderConfig) -> None:
+        """:meth:`ensure_model_active`, in its home."""
         for _ in range(_TRIES):
             async with self.manager.acquire(config) as lease:
                 assert isinstance(lease.adapter, MeasuredAdapter), "the factory makes no other"
@@ -274,7 +275,7 @@ async def _joined(base_url: str, settings: _Settings) -> _Hosted:
     if hosted is None:
         hosted = servers[url] = _Hosted(LMStudioSingleton(base_url, settings), settings)
         trio.lowlevel.spawn_system_task(hosted.live)
-    elif hosted.settings != settings:
+    elif settings not in (hosted.settings, _Settings(1, hosted.settings.transport, {}, {})):
         raise ConfigurationError("settings", f"must be those with which {url} is open already", "others")
     hosted.users += 1
     with trio.CancelScope(shield=True):
@@ -328,8 +329,8 @@ def get_lmstudio_singleton(
 
     There is one per normalised base URL and trio run; programs on asyncio and threads share the background run. ``parallel`` is how
     many callers use the model at once; ``manager`` holds further settings of a ProviderManagerConfig, such as its policy; ``options``
-    are those of :class:`LMStudioAdapter` that go with every model, such as ``api_token``. Who opens an open server with other settings
-    gets a ConfigurationError.
+    are those of :class:`LMStudioAdapter` that go with every model, such as ``api_token``. Who joins with settings must have the same
+    as the first, else gets a ConfigurationError; who joins without any takes what there is.
     """
     check_base_url("base_url", base_url)
     return SharedServer(base_url, _Settings(parallel, transport, dict(options), dict(manager or {})))

@@ -158,6 +158,11 @@ class Model:
             return [answers[number] for number in range(len(prompts))]
         raise first
 
+    async def load_in_trio(self) -> None:
+        """Have it loaded, in the home: a lease that is given back at once."""
+        lease = await self._engine.acquire(CallOptions(self.config, agent=self.agent))
+        lease.release()
+
     def __repr__(self) -> str:
         return f"<Model {self.config!r}>"
 

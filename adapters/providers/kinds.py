@@ -1,0 +1,81 @@
+"""The kinds of provider that a configuration may name, and what each is made of: an adapter, an endpoint, a credential's place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any, Final
+
+import httpx
+
+from statemachine.config.adapter import Adapter, AdapterConfig
+from statemachine.config.providers import ProviderConfig
+from statemachine.errors import ConfigurationError
+
+__all__ = ["KINDS", "Kind", "provider_of"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind. ``adapter`` is its module and class; ``key_variable`` is where the environment has the credential.
+
+    ``base_url`` None, and ``key_variable`` None: those of the adapter.
+    """
+
+    adapter: tuple[str, str]
+    is_local: bool = False
+    base_url: str | None = None
+    key_variable: str | None = None
+
+    def options(self, base_url: str | None, api_key: str | None) -> dict[str, Any]:
+        """The adapter's options. Where it has a place of its own for credentials, another kind's must not be sent there."""
+        url = base_url or self.base_url
+        key = api_key or (os.environ.get(self.key_variable) if self.key_variable else None)
+        options: dict[str, Any] = {} if url is None else {"base_url": url}
+        if key is not None or self.key_variable is not None:
+            options["api_token"] = key
+        return options
+
+    def factory(self) -> Any:
+        """The adapter's class. Raises ConfigurationError where this installation has none."""
+        module, name = self.adapter
+        try:
+            return getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            raise ConfigurationError("provider", f"needs {name}, which is not installed", f"{error.name}") from None
+
+
+_OPENAI: Final = ("adapters.openai", "OpenAIAdapter")
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "anthropic": Kind(("adapters.anthropic", "AnthropicAdapter")),
+    "gemini": Kind(
+        _OPENAI,
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        key_variable="GEMINI_API_KEY",
+    ),
+    "google": Kind(
+        _OPENAI,
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        key_variable="GEMINI_API_KEY",
+    ),
+    "llamacpp": Kind(("adapters.llamacpp", "LlamaCppAdapter"), is_local=True),
+    "lmstudio": Kind(("adapters.lmstudio", "LMStudioAdapter"), is_local=True),
+    "ollama": Kind(("adapters.ollama", "OllamaAdapter"), is_local=True),
+    "openai": Kind(_OPENAI),
+    "openrouter": Kind(_OPENAI, base_url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY"),
+}
+"""By the name that a configuration uses. ``google`` and ``gemini`` are the same, by its OpenAI-compatible endpoint."""
+
+
+def provider_of(name: str, transport: httpx.AsyncBaseTransport | None) -> ProviderConfig:
+    """The provider manager's provider of this kind."""
+    return ProviderConfig(name, partial(_make, name, transport), is_local=KINDS[name].is_local)
+
+
+def _make(name: str, transport: httpx.AsyncBaseTransport | None, config: AdapterConfig) -> Adapter:
+    adapter: Adapter = KINDS[name].factory()(config, transport=transport)
+    return adapter
