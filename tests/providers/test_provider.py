@@ -161,7 +161,11 @@ async def test_a_server_that_is_down_is_told_at_once() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     async with ModelProvider() as provider:
         status = await provider.test_connection(lmstudio(url=url))
-        assert (status.reachable, status.ready, status.base_url) == (False, False, url.replace("127.0.0.1", "localhost"))
+        assert (status.reachable, status.ready, status.base_url) == (
+            False,
+            False,
+            url.replace("127.0.0.1", "localhost"),
+        )
         assert status.detail
         with pytest.raises(AdapterInstantiationError):
             await (await provider.create_model_async(lmstudio(url=url))).invoke("hello")
