@@ -58,6 +58,7 @@ class Loopback:
         self.peak = 0
         self.broken = 0
         self.url = ""
+        self.accepting = trio.CancelScope()  # cancelled: it takes no more connections
         self._idle_seconds = idle_seconds
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -120,7 +121,12 @@ async def _answer(stream: trio.SocketStream, reply: Reply) -> bool:
 async def loopback(handler: Handler, **options: Any) -> AsyncIterator[Loopback]:
     server = Loopback(handler, **options)
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, server.serve, 0)
+
+        async def accept(task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
+            with server.accepting:
+                await trio.serve_tcp(server.serve, 0, handler_nursery=nursery, task_status=task_status)
+
+        listeners = await nursery.start(accept)
         server.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         yield server
         nursery.cancel_scope.cancel()
