@@ -76,7 +76,7 @@ class Loopback:
                         reply = await reply
                     if not await _answer(stream, reply):
                         return
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             self.broken += 1
         finally:
             self.open -= 1
@@ -92,7 +92,9 @@ class Loopback:
             first, *lines = head.decode("latin-1").split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
             while len(body) < int(headers.get("content-length", "0")):
-                body += await stream.receive_some(65536)
+                if not (piece := await stream.receive_some(65536)):
+                    return None
+                body += piece
             method, path, _ = first.split(" ")
             return Request(method, path, headers, body)
         return None

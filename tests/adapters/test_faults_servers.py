@@ -170,7 +170,7 @@ async def test_f07_no_request_waits_below_the_manager() -> None:
 async def test_f07_cancelling_under_contention_leaves_the_client_usable() -> None:
     async def handle(request: Request) -> Reply:
         if request.json["model"] == "slow":
-            await trio.sleep(5)
+            await trio.sleep(0.3)
         return stream_reply(HI, chunk({}, "stop"), DONE)
 
     async with loopback(handle) as server:
