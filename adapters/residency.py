@@ -70,7 +70,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol
 
 import trio
 
@@ -99,7 +99,6 @@ from .http.health import Health
 __all__ = ["ALREADY_RUNNING", "RESIDENCY_CHECKS", "ModelServer", "Residency", "Resident"]
 
 log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 POLL_SECONDS: Final = 0.5
 _FIRST_PAUSE_SECONDS: Final = 0.05
@@ -198,10 +197,7 @@ class Residency:
     async def start(self) -> None:
         """Use a loaded instance of the model with this configuration, or load one. Raises AdapterError."""
         with trio.move_on_after(self._load_seconds):
-            rows = await self._unless_busy(self._server.list)
-            if not self._fitting(rows) and self._on_foreign != "ignore":
-                rows = await self._without_foreign(rows)
-            self.resident = await self._coming(rows) or await self._loaded()
+            self.resident = await self._unless_busy(self._find_or_load)
             self._seen_at = trio.current_time()
             return
         raise AdapterTimeoutError(f"{self._name}: the load takes longer than {self._load_seconds:g} s")
@@ -296,6 +292,12 @@ class Residency:
 
     # ---- finding and loading ----
 
+    async def _find_or_load(self) -> Resident:
+        rows = await self._server.list()
+        if not self._fitting(rows) and self._on_foreign != "ignore":
+            rows = await self._without_foreign(rows)
+        return await self._coming(rows) or await self._loaded()
+
     async def _coming(self, rows: Sequence[Resident]) -> Resident | None:
         """An instance that fits and is loaded, or will be: it is waited for. None: there is none."""
         while fitting := self._fitting(rows):
@@ -310,7 +312,8 @@ class Residency:
         """Load it, own it, and wait until it is there."""
         answered = False
         try:
-            self._owned_id = await self._unless_busy(self._begin_load)
+            self._load = "open"
+            self._owned_id = await self._server.load()
             answered = True
         except (AdapterConnectError, AdapterTimeoutError) as error:
             if isinstance(error, AdapterConnectError) and not error.sent:
@@ -330,15 +333,11 @@ class Residency:
             raise ModelLoadError(f"{self._name}: loaded with another {', '.join(differing)} than was asked for")
         return resident
 
-    async def _begin_load(self) -> str | None:
-        self._load = "open"
-        return await self._server.load()
-
-    async def _unless_busy(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """What ``ask()`` returns; asked again while the server is busy. Then nothing has been begun."""
+    async def _unless_busy(self, find: Callable[[], Awaitable[Resident]]) -> Resident:
+        """What ``find()`` returns; begun again, with a look at the list, while the server is busy. Then nothing has been loaded."""
         for pause in _pauses():
             try:
-                return await ask()
+                return await find()
             except AdapterBusyError as error:
                 self._load = "none"
                 pause = max(pause, error.retry_after or 0)

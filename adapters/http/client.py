@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any, Final
@@ -126,7 +126,10 @@ class HttpClient:
             with trio.move_on_at(patience.deadline):
                 url = self._root.copy_with(raw_path=self._root.raw_path.rstrip(b"/") + path.encode("ascii"))
                 given = headers if isinstance(headers, Mapping) else list(headers)
-                request = self._client.build_request(method, url, content=content or None, headers=given)
+                request = self._client.build_request(method, url, headers=given)
+                request.stream = _Body(content)
+                if content:
+                    request.headers["Content-Length"] = str(len(content))
                 response = await self._client.send(request, stream=True)
         except _LOST as error:
             lost = self.lost(error)
@@ -290,6 +293,31 @@ class _Credentials(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers[self._header] = self._value
         yield request
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body. httpx's own is an async generator, which a cancelled request leaves to the garbage collector."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._content)
+
+
+class _Once:
+    """Yields one piece."""
+
+    def __init__(self, piece: bytes) -> None:
+        self._left = [piece]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 class _Borrowed(httpx.AsyncBaseTransport):

@@ -254,7 +254,7 @@ async def test_f17_a_load_that_was_cut_is_looked_for() -> None:
     assert (paths(server), state.instances) == ([LOAD, UNLOAD], {})
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 429])
+@pytest.mark.parametrize("status", [500, 502])
 async def test_f17_r06_a_load_that_was_refused_in_passing_may_have_happened(status: int) -> None:
     async with studio() as (state, server):
 
@@ -269,6 +269,31 @@ async def test_f17_r06_a_load_that_was_refused_in_passing_may_have_happened(stat
         assert caught.value.retryable
         await adapter.shutdown()
         assert state.instances == {}
+
+
+@pytest.mark.parametrize("status", [429, 503, 529])
+@pytest.mark.parametrize("path", [LIST, LOAD])
+async def test_r06_a_server_that_is_busy_is_asked_again(status: int, path: str) -> None:
+    async with studio(said={path: [json_reply({"error": "oh"}, status)] * 2}) as (state, server):
+        adapter = make(server)
+        await adapter.start()
+        assert list(state.instances) == ["m"]
+        assert (await answer(adapter))[-1].type == "end"
+        await adapter.shutdown()
+        assert (paths(server).count(UNLOAD), state.instances) == (1, {})
+
+
+async def test_r06_a_load_is_not_repeated_before_the_list_was_read_again() -> None:
+    def loading_all_the_same() -> Reply:
+        state.load("m")
+        return json_reply({"error": "proxy"}, 503)
+
+    async with studio() as (state, server):
+        state.said[LOAD] = [loading_all_the_same]
+        adapter = make(server)
+        await adapter.start()
+        await adapter.shutdown()
+        assert paths(server).count(LOAD) == 1
 
 
 # ---- F24: no connection is used as the server closes it ----
