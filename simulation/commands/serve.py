@@ -69,7 +69,7 @@ class Options:
     fail_load: tuple[str, ...] = option((), "the next load fails with this text; may be repeated", metavar="TEXT")
     break_stream: tuple[str, ...] = option(
         (),
-        f"the next stream goes wrong after so many chunks: {', '.join(STREAM_FAULTS)}; may be repeated",
+        f"the next stream goes wrong after CHUNKS pieces (default: 0): {', '.join(STREAM_FAULTS)}; may be repeated",
         metavar="HOW[:CHUNKS]",
     )
     answer: tuple[str, ...] = option(

@@ -187,7 +187,7 @@ async def test_unloading_cuts_a_whole_answer(autojump_clock: MockClock, seconds:
     assert server.counters.cut == 1
 
 
-async def test_unloading_cuts_a_stream_and_whoever_queues(autojump_clock: MockClock) -> None:
+async def test_unloading_cuts_a_stream_and_what_queues(autojump_clock: MockClock) -> None:
     server = MockLMStudio([ALPHA], EXACT)
     refused = []
 

@@ -108,7 +108,7 @@ async def test_early_close_is_a_disconnect_and_ends_nothing_by_itself(autojump_c
                     scope.cancel()
         await app.ended.wait()
         assert app.disconnected_at == began + 1
-        assert trio.current_time() == began + 5, "what it sends to nobody goes nowhere, at once"
+        assert trio.current_time() == began + 5, "what it sends then goes nowhere, at once"
 
 
 async def test_cancellation_in_mid_answer_is_a_disconnect(autojump_clock: MockClock) -> None:
@@ -171,7 +171,7 @@ async def test_an_error_after_the_head_is_raised_by_the_body() -> None:
             await anext(body)
 
 
-async def test_an_error_that_nobody_awaits_leaves_the_block() -> None:
+async def test_an_error_that_is_not_awaited_leaves_the_block() -> None:
     async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         await send(START)
         await receive()
@@ -255,7 +255,7 @@ async def test_a_reader_outside_the_block_is_told(autojump_clock: MockClock) -> 
         await response.aread()
 
 
-async def test_clients_share_it_and_close_it_for_nobody_else(autojump_clock: MockClock) -> None:
+async def test_clients_share_it_and_close_it_for_no_other(autojump_clock: MockClock) -> None:
     async with StreamingTransport(Ticker(2)) as transport, httpx.AsyncClient(transport=transport) as first:
         response = await first.send(first.build_request("GET", URL), stream=True)
         async with httpx.AsyncClient(transport=transport) as second:

@@ -37,7 +37,7 @@ GUARDRAIL: Final = (
 class Sink(Protocol):
     """Takes an answer as it is made."""
 
-    reading: Progress | None  # told of the prompt's progress, where somebody asks
+    reading: Progress | None  # is told of the prompt's progress
 
     async def add(self, pieces: Sequence[Piece]) -> bool:
         """Take the next pieces; returns whether more are wanted."""

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from simulation.timing.latency import token_count
 
 from . import errors
 from .fields import HUGE
 
-__all__ = ["MOST_TOOLS", "PROMPT_TOKENS_HEADER", "Ask", "Tool", "Turn", "chosen_tools", "prompt_tokens", "text_of"]
+__all__ = [
+    "MOST_TOOLS",
+    "PROMPT_TOKENS_HEADER",
+    "Ask",
+    "Role",
+    "Tool",
+    "Turn",
+    "chosen_tools",
+    "prompt_tokens",
+    "text_of",
+]
 
 PROMPT_TOKENS_HEADER: Final = "x-mock-prompt-tokens"
 MOST_TOOLS: Final = 1024
+
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,7 @@ class Tool:
 class Turn:
     """One message. ``calls`` names the tools that an assistant's message called."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Role
     text: str
     calls: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
-from .ask import MOST_TOOLS, Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .ask import MOST_TOOLS, Ask, Role, Tool, Turn, chosen_tools, prompt_tokens, text_of
 from .errors import Refusal
 from .fields import Fields
 from .memory import Memory
@@ -19,6 +19,7 @@ from .writer import Answer, Dialect, Run, Writer, runs
 __all__ = ["MESSAGE", "parse_message"]
 
 ERROR_TYPES: Final = {401: "authentication_error", 404: "not_found_error", 413: "request_too_large"}
+ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "assistant", "system": "system"}
 DELTAS: Final = {"text": "text_delta", "reasoning": "thinking_delta", "call": "input_json_delta"}
 DELTA_TEXTS: Final = {"text": "text", "reasoning": "thinking", "call": "partial_json"}
 
@@ -54,8 +55,8 @@ def parse_message(fields: Fields, headers: Mapping[str, str], memory: Memory) ->
 
 def _turns(message: Fields) -> Iterator[Turn]:
     """A message with results of tools counts as theirs, whatever else it says."""
-    role = message.string("role", "user")
-    if role not in ("user", "assistant", "system"):
+    role = ROLES.get(message.string("role", "user"))
+    if role is None:
         raise errors.invalid_type("messages", "an array of messages with a known role")
     content = message.body.get("content")
     blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
@@ -64,7 +65,7 @@ def _turns(message: Fields) -> Iterator[Turn]:
         yield Turn("tool", text_of(block.get("content")))
     if not results:
         calls = tuple(str(block.get("name")) for block in blocks if block.get("type") == "tool_use")
-        yield Turn(role, text_of(content), calls)  # type: ignore[arg-type]  # one of the three above
+        yield Turn(role, text_of(content), calls)
 
 
 def _tool_choice(choice: Fields) -> str:

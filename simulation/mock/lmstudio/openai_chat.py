@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
-from .ask import MOST_TOOLS, Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .ask import MOST_TOOLS, Ask, Role, Tool, Turn, chosen_tools, prompt_tokens, text_of
 from .errors import Refusal
 from .fields import Fields
 from .memory import Memory
@@ -28,7 +28,13 @@ __all__ = [
 ]
 
 MOST_CHOICES: Final = 16
-ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+ROLES: Final[dict[str, Role]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
 
 
 # ---- what is asked ----
@@ -75,7 +81,7 @@ def _turn(message: Fields) -> Turn:
     if role is None:
         raise errors.invalid_type("messages", "an array of messages with a known role")
     calls = tuple(call.object("function").string("name") for call in message.objects("tool_calls"))
-    return Turn(role, text_of(message.body.get("content")), calls)  # type: ignore[arg-type]  # a value of ROLES
+    return Turn(role, text_of(message.body.get("content")), calls)
 
 
 def _tool_choice(fields: Fields) -> str:

@@ -67,7 +67,11 @@ class MockLMStudio(Residency):
         app = Starlette(
             routes=[*ModelEndpoints(self).routes(), *EmbeddingEndpoints(self).routes(), *self._answer_routes()],
             middleware=[*([cors] if self.settings.cors else []), Middleware(_Gate, server=self)],
-            exception_handlers={errors.Refusal: _refuse, HTTPException: self._refuse_path, ClientGoneError: _give_up},
+            exception_handlers={
+                errors.Refusal: self._refuse,
+                HTTPException: self._refuse_path,
+                ClientGoneError: _give_up,
+            },
         )
         app.router.redirect_slashes = False
         return app
@@ -96,10 +100,14 @@ class MockLMStudio(Residency):
 
         return answer
 
+    async def _refuse(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, errors.Refusal), "as it is registered"
+        native = request.url.path.startswith("/api/v1/") and error.member("code") != "invalid_json"
+        return json_response(error.status, error.body, indent=self.settings.indent if native else None)
+
     async def _refuse_path(self, request: Request, error: Exception) -> Response:
-        return await _refuse(
-            request, errors.unexpected_endpoint(self.settings.unexpected_status, request.method, request.url.path)
-        )
+        refusal = errors.unexpected_endpoint(self.settings.unexpected_status, request.method, request.url.path)
+        return json_response(refusal.status, refusal.body)
 
 
 class _Gate:
@@ -130,12 +138,6 @@ class _Gate:
         if path == "/v1/messages" and "x-api-key" in headers:
             given.append(f"Bearer {headers['x-api-key']}")
         return any(compare_digest(text.encode(), f"Bearer {token}".encode()) for text in given)
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.Refusal), "as it is registered"
-    compact = error.member("code") == "invalid_json" or not request.url.path.startswith("/api/v1/")
-    return json_response(error.status, error.body, indent=None if compact else 2)
 
 
 async def _give_up(request: Request, error: Exception) -> Response:
