@@ -16,25 +16,24 @@ from adapters.conformance import Subject
 from simulation.mock.transport import StreamingTransport
 from statemachine import Message as ChatMessage
 
-FRAMES_BEFORE = 3  # of an answer, before it goes wrong
+FRAMES_BEFORE = 4  # of an answer, before it goes wrong
 
 
 class Meddler:
-    """The application. ``chat``, ``load`` and ``unload`` are the paths of these; ``blank`` is what stands between two frames."""
+    """The application. ``kind`` tells of a request's path and body whether it is a ``chat``, a ``load`` or an ``unload``; ``blank`` stands
+    between two frames."""
 
     def __init__(
         self,
         app: ASGIApp,
-        chat: str,
+        kind: Callable[[str, bytes], str],
         *,
-        load: str | None = None,
-        unload: str | None = None,
         blank: bytes = b"\n\n",
         refusals: Mapping[str, tuple[int, Any]],
         error_frame: bytes,
     ) -> None:
         self.app = app
-        self.chat, self.load, self.unload, self.blank = chat, load, unload, blank
+        self.kind, self.blank = kind, blank
         self.refusals = refusals
         self.error_frame = error_frame
         self.fault: str | None = None
@@ -44,35 +43,44 @@ class Meddler:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests += 1
-        path = scope["path"]
-        if (path == self.load and self.fault == "load_silent") or (
-            path == self.unload and self.fault == "unload_silent"
-        ):
+        request = await receive()
+        kind = self.kind(scope["path"], request.get("body", b""))
+        if (kind, self.fault) in (("load", "load_silent"), ("unload", "unload_silent")):
             await _until_gone(receive)
-        elif path == self.unload and self.fault == "unload_lost":
+        elif (kind, self.fault) == ("unload", "unload_lost"):
             self.fault = None
-        elif path == self.chat:
+        elif kind == "chat":
             self.open += 1
             try:
-                await self._chat(scope, receive, send)
+                await self._chat(scope, request, receive, send)
             finally:
                 self.open -= 1
         else:
-            await self.app(scope, receive, send)
+            await self.app(scope, _replayed(request, receive), send)
 
-    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = await receive()
+    async def _chat(self, scope: Scope, request: Message, receive: Receive, send: Send) -> None:
         if self.fault == "silent":
             await _until_gone(receive)
         elif self.fault is not None and self.fault in self.refusals:
             status, body = self.refusals[self.fault]
-            token = dict(scope["headers"]).get(b"authorization", b"").decode()
+            headers = dict(scope["headers"])
+            token = headers.get(b"authorization", headers.get(b"x-api-key", b"")).decode()
             await _answer(send, status, json.dumps(body).replace("TOKEN", token).encode())
         else:
             passage = _Passage(self, request, receive, send)
             with passage.scope:
-                await self.app(scope, passage.receive, passage.send)
+                await self.app(scope, _replayed(request, receive), passage.send)
             await passage.afterwards()
+
+
+def _replayed(request: Message, receive: Receive) -> Receive:
+    """The same, with the request that was read already in front."""
+    read = [request]
+
+    async def replayed() -> Message:
+        return read.pop() if read else await receive()
+
+    return replayed
 
 
 class _Passage:
@@ -80,7 +88,6 @@ class _Passage:
 
     def __init__(self, meddler: Meddler, request: Message, receive: Receive, send: Send) -> None:
         self._meddler = meddler
-        self._request: Message | None = request
         self._receive, self._send = receive, send
         self._frames = 0
         self._held = b""
@@ -88,10 +95,6 @@ class _Passage:
         meddler.sent[self._prompt] = b""
         self._streams = False
         self.scope = trio.CancelScope()
-
-    async def receive(self) -> Message:
-        request, self._request = self._request, None
-        return await self._receive() if request is None else request
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -179,7 +182,8 @@ class _Line(httpx.AsyncBaseTransport):
         self._transport = transport
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._meddler.fault == "gone" and request.url.path == self._meddler.chat:
+        body = await request.aread() if request.method == "POST" else b""
+        if self._meddler.fault == "gone" and self._meddler.kind(request.url.path, body) == "chat":
             raise httpx.ConnectError("nobody listens", request=request)
         return await self._transport.handle_async_request(request)
 
@@ -236,6 +240,27 @@ def sse_payloads(body: bytes) -> list[dict[str, Any]]:
         return [json.loads(body)]
     frames = [frame.removeprefix(b"data: ") for frame in body.split(b"\n\n") if frame.startswith(b"data: {")]
     return [json.loads(frame) for frame in frames]
+
+
+def anthropic_text(body: bytes) -> str:
+    """What a server that speaks Anthropic's messages has sent."""
+    frames = [line.removeprefix(b"data: ") for line in body.split(b"\n") if line.startswith(b"data: {")]
+    try:
+        payloads = [json.loads(frame) for frame in frames or [body]]
+    except ValueError:
+        return ""
+    whole = [part.get("text", "") for payload in payloads for part in payload.get("content", ()) or ()]
+    pieces = [payload["delta"].get("text", "") for payload in payloads if payload.get("type") == "content_block_delta"]
+    return "".join([*whole, *pieces])
+
+
+def ollama_text(body: bytes) -> str:
+    """What an Ollama has sent."""
+    try:
+        payloads = [json.loads(line) for line in body.split(b"\n") if line]
+    except ValueError:
+        return ""
+    return "".join((payload.get("message") or {}).get("content") or "" for payload in payloads)
 
 
 def openai_text(body: bytes) -> str:
