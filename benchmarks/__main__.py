@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .core import growth_of_manager, growth_of_step, machine_trigger, warm_acquire_release
+from .core import growth_of_manager, growth_of_step, import_time, machine_trigger, warm_acquire_release
 from .heap import heap_driver, model_alone
 from .measure import apart
 from .plot import plot
@@ -49,6 +49,8 @@ def measure(rounds: int) -> list[Figure]:
         label = f"10 to 10,000 waiters, {name}"
         gated = agents < MANY  # the queues of so many agents fit no cache
         figures.append(_tell(Figure(label, growth_here.ratio, 1.25, "x with 10", growth_here.as_json(), gated)))
+    imported = import_time(rounds)
+    figures.append(_tell(Figure("import statemachine", imported.ratio, 1.3, "x import trio", imported.as_json())))
     trigger = apart(machine_trigger, rounds)
     figures.append(_tell(Figure("one machine trigger", trigger.ratio, 0.1, "x plain transitions", trigger.as_json())))
     heap, alone = apart(heap_driver, rounds), apart(model_alone, rounds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -35,7 +37,7 @@ from statemachine.core.lifecycle import INSTANCE
 
 from .measure import Comparison, compare, timed
 
-__all__ = ["growth_of_manager", "growth_of_step", "machine_trigger", "warm_acquire_release"]
+__all__ = ["growth_of_manager", "growth_of_step", "import_time", "machine_trigger", "warm_acquire_release"]
 
 SIGNATURES = 7
 LIMIT = 5
@@ -187,6 +189,19 @@ def _step_hand_offs(waiters: int, operations: int) -> Callable[[], float]:
     for _ in range(waiters + LIMIT):
         arrive()
     return lambda: timed(work, operations)
+
+
+# ---- the import ----
+
+
+def import_time(rounds: int) -> Comparison:
+    """``import statemachine`` in a new interpreter, against ``import trio``, both with the start of the interpreter."""
+
+    def seconds(module: str) -> Callable[[], float]:
+        command = [sys.executable, "-c", f"import {module}"]
+        return lambda: timed(lambda: subprocess.run(command, check=True), 1)
+
+    return compare(seconds("statemachine"), seconds("trio"), rounds)
 
 
 # ---- one trigger ----

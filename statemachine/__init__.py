@@ -1,9 +1,13 @@
 """A formally modelled core that coordinates LLM agents which share a local model server and API providers.
 
-Read ``lifecycle``, ``model``, ``manager``, in this order.
+Read :mod:`.core.lifecycle`, :mod:`.core.coordinator`, :mod:`.manager.manager`, in this order. What only some programs use (threads and
+their store, the sides for asyncio and plain threads) is loaded when it is first named.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from .config.adapter import Adapter, AdapterConfig, StartableAdapter, StoppableAdapter
 from .config.call import CallOptions, Message, StreamEvent, ToolCall
@@ -42,17 +46,19 @@ from .errors import (
     UnknownProviderError,
     WrongEventLoopError,
 )
-from .manager.asyncio_side import AsyncioLease, AsyncioProviderManager, AsyncioReasoningEngine
 from .manager.engine import AnswerStream, ReasoningEngine
 from .manager.lease import Lease
 from .manager.manager import ProviderManager
 from .manager.observing import Observer
-from .manager.sync_side import SyncLease, SyncProviderManager, SyncReasoningEngine
 from .manager.transition_log import TransitionLog
 from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Pause, Policy
-from .threads.agent import AgentCore, AgentFactory, InstanceConfig, create_instance
-from .threads.record import SecretRef
-from .threads.state import StateManager, ThreadContext
+
+if TYPE_CHECKING:
+    from .manager.asyncio_side import AsyncioLease, AsyncioProviderManager, AsyncioReasoningEngine
+    from .manager.sync_side import SyncLease, SyncProviderManager, SyncReasoningEngine
+    from .threads.agent import AgentCore, AgentFactory, InstanceConfig, create_instance
+    from .threads.record import SecretRef
+    from .threads.state import StateManager, ThreadContext
 
 __all__ = [
     "UNSET",
@@ -130,3 +136,30 @@ __all__ = [
     "WrongEventLoopError",
     "create_instance",
 ]
+
+_LOADED_WHEN_NAMED: Final = {
+    "AsyncioLease": ".manager.asyncio_side",
+    "AsyncioProviderManager": ".manager.asyncio_side",
+    "AsyncioReasoningEngine": ".manager.asyncio_side",
+    "SyncLease": ".manager.sync_side",
+    "SyncProviderManager": ".manager.sync_side",
+    "SyncReasoningEngine": ".manager.sync_side",
+    "AgentCore": ".threads.agent",
+    "AgentFactory": ".threads.agent",
+    "InstanceConfig": ".threads.agent",
+    "create_instance": ".threads.agent",
+    "SecretRef": ".threads.record",
+    "StateManager": ".threads.state",
+    "ThreadContext": ".threads.state",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_WHEN_NAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_LOADED_WHEN_NAMED[name], __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
