@@ -19,7 +19,9 @@ async def ask_for_models(provider: ProviderSettings) -> Sequence[str]:
     options = provider.config.base_options
     http = HttpClient(
         options.get("base_url", getattr(backend.adapter(), "default_base_url", "")),
-        token=options.get(backend.key_option),
+        token=options.get("api_token"),
+        token_header=backend.token_header,
+        headers=backend.headers,
     )
     try:
         return backend.names(await http.json("GET", backend.models_path, seconds=ASK_SECONDS))

@@ -219,7 +219,7 @@ def _provider(name: str, table: object, environment: Mapping[str, str]) -> Provi
         options["base_url"] = table["base_url"]
     key = _from_environment(f"{path}.key_env", table.get("key_env"), environment)
     if key is not None:
-        options[backend.key_option] = key
+        options["api_token"] = key
     given: dict[str, Any] = {name: table[name] for name in ("parallel", "limit") if name in table}
     if "idle_timeout" in table:
         given["idle_timeout"] = _off(table["idle_timeout"])
