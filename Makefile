@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack bridge conformance mutation study bench clean
+.PHONY: help install simulate test test-real clients lint types check prove attack bridge conformance mutation signals soak soak-slice study bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,16 @@ conformance: $(STAMP)  ## the conformance suite against 50 broken and 5 correct 
 mutation: $(STAMP)  ## mutation testing of the core by its own tests (an hour of one core; goes on where it was interrupted); writes docs/mutation.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
 	$(BIN)/python -m tests.mutation
+
+signals: $(STAMP)  ## leases released by signal handlers, 3,000 times a second (MINUTES=10 SEED=0)
+	$(BIN)/python -m tests.soak.signals --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
+
+soak: $(STAMP)  ## agents against a mock LM Studio on a real socket, with everything going wrong (MINUTES=30 SEED=0)
+	$(BIN)/python -m tests.soak.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),0)
+
+soak-slice: $(STAMP)  ## a minute of soak and half a minute of signals
+	$(BIN)/python -m tests.soak.soak --minutes 1 --seed $(or $(SEED),0)
+	$(BIN)/python -m tests.soak.signals --minutes 0.5 --seed $(or $(SEED),0)
 
 study: $(STAMP)  ## measure the policies on many workloads, of which TRACE=sessions.tar.xz gives the sessions of coding agents
 	$(BIN)/python -m simulation study $(if $(TRACE),--trace $(TRACE))

@@ -21,7 +21,7 @@ __all__ = ["Report", "Worker"]
 
 Report: TypeAlias = Callable[[StartSucceeded | StartFailed | Stopped], None]
 
-BLOCKING_SECONDS: Final = 0.2  # a constructor that takes longer is told of in the log
+BLOCKING_SECONDS: Final = 0.5  # a constructor that takes longer is told of in the log
 
 log = logging.getLogger(__name__)
 

@@ -220,7 +220,7 @@ async def test_n09_other_keys_are_the_applications(key: str) -> None:
 async def test_r21_a_constructor_that_blocks_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
     def factory(config: AdapterConfig) -> RecordingAdapter:
         if config.model_id == "x":
-            time.sleep(0.25)  # the mistake that is to be noticed
+            time.sleep(0.55)  # the mistake that is to be noticed
         return Recorder()(config)
 
     async with ProviderManager(ProviderManagerConfig([ProviderConfig("local", factory, is_local=True)])) as manager:
