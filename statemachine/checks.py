@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 from .errors import ConfigurationError
+from .text import fit_to_show
 
 __all__ = [
     "check_agent",
@@ -54,14 +56,20 @@ def check_timeout(name: str, value: object) -> None:
 
 def check_word(name: str, value: object, words: tuple[str, ...]) -> None:
     """One of ``words``."""
-    if not isinstance(value, str) or value not in words:
-        raise ConfigurationError(name, f"must be one of {', '.join(map(repr, words))}", shown(value))
+    if isinstance(value, str) and value in words:
+        return
+    near = get_close_matches(value, words, 1) if isinstance(value, str) else []
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ConfigurationError(name, f"must be one of {', '.join(map(repr, words))}{meant}", shown(value))
 
 
 def shown(value: object) -> str:
-    """How a refused value is described: numbers and words by themselves, all else by its type."""
-    if is_number(value) or isinstance(value, (bool, str)):
+    """How a refused value is described: a number by itself, a string by its length (it may be a credential in the wrong place), all else
+    by its type."""
+    if is_number(value) or isinstance(value, bool):
         return repr(value)
+    if isinstance(value, str):
+        return f"a string of {len(value)} characters"
     return f"a {type(value).__name__}"
 
 
@@ -74,7 +82,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 def option_names(options: Mapping[str, Any]) -> str:
     """What is shown of options."""
-    return ", ".join(sorted(options)) or "none"
+    return ", ".join(map(fit_to_show, sorted(options))) or "none"
 
 
 def check_callable(name: str, value: object, rule: str) -> None:

@@ -39,6 +39,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .text import fit_to_show
+
 __all__ = [
     "AcquireTimeoutError",
     "AdapterBusyError",
@@ -96,7 +98,7 @@ class ConfigurationError(ProviderManagerError, ValueError):
     """
 
     def __init__(self, field: str, rule: str, shown: str) -> None:
-        super().__init__(f"{field}: {rule}; got {shown}")
+        super().__init__(f"{fit_to_show(field)}: {rule}; got {shown}")
         self.field = field
         self.rule = rule
         self.shown = shown
@@ -106,7 +108,8 @@ class UnknownProviderError(ProviderManagerError, LookupError):
     """The runtime configuration names a provider that was not registered."""
 
     def __init__(self, provider: str, available: tuple[str, ...]) -> None:
-        super().__init__(f"unknown provider {provider!r}; available: {', '.join(map(repr, available))}")
+        names = ", ".join(repr(fit_to_show(name)) for name in available)
+        super().__init__(f"unknown provider {fit_to_show(provider)!r}; available: {names}")
         self.provider = provider
         self.available = available
 

@@ -244,5 +244,5 @@ def _check_providers(providers: object) -> None:
         if not isinstance(provider, ProviderConfig):
             raise ConfigurationError(path, "must be a ProviderConfig", shown(provider))
         if provider.name in seen:
-            raise ConfigurationError(f"{path}.name", "must be unique", repr(provider.name))
+            raise ConfigurationError(f"{path}.name", "must be unique", repr(fit_to_show(provider.name)))
         seen.add(provider.name)

@@ -53,7 +53,7 @@ def policy_named(text: str) -> PolicyFactory:
     name, colon, number = text.partition(":")
     policy, parameter = _POLICIES.get(name, (None, None))
     if policy is None or (colon and not (parameter and number.isascii() and number.isdigit())):
-        raise ConfigurationError("policy", f"must be one of {NAMES}", repr(text))
+        raise ConfigurationError("policy", f"must be one of {NAMES}", f"a string of {len(text)} characters")
     return partial(policy, int(number)) if colon else policy
 
 
@@ -72,5 +72,5 @@ def policies_named(text: str) -> dict[str, PolicyFactory]:
     names: Sequence[str] = [name.strip() for name in text.split(",")]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigurationError("policies", "must name each policy once", repr(name))
+            raise ConfigurationError("policies", "must name each policy once", f"a string of {len(name)} characters")
     return {name: policy_named(name) for name in names}

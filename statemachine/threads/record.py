@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..config.identity import copy_options
 from ..config.runtime import RuntimeProviderConfig
-from ..errors import ThreadStoreError
+from ..errors import ConfigurationError, ThreadStoreError
+from ..foreign import read_json
+from ..text import fit_to_show
 from .secrecy import Path, put_back, withhold
 
 __all__ = ["Record", "SecretRef", "SecretSource", "decode", "encode"]
@@ -79,10 +81,37 @@ def encode(key: str, value: Any, *, keep_all: bool) -> str:
 def decode(thread_id: str, key: str, text: str) -> Record:
     """The record that ``text`` is. Raises ThreadStoreError if it is none."""
     try:
-        record = json.loads(text)
-        runtime, value = record["runtime"], record["value"]
-        provider = value["provider_name"] if runtime else None
-        left_out = [SecretRef(thread_id, key, tuple(path), provider) for path in record["left_out"]]
-    except (ValueError, LookupError, TypeError) as error:
-        raise ThreadStoreError(f"thread {thread_id!r}: the record of {key!r} is damaged") from error
-    return Record(key, value, runtime, left_out)
+        return _decoded(thread_id, key, text)
+    except (ValueError, LookupError, TypeError, ConfigurationError) as error:
+        shown = f"thread {fit_to_show(thread_id)!r}: the record of {fit_to_show(key)!r}"
+        raise ThreadStoreError(f"{shown} is damaged; set the value again, or delete the thread") from error
+
+
+def _decoded(thread_id: str, key: str, text: str) -> Record:
+    """As :func:`decode`; raises what is wrong with it. Everything is looked at, so that later only supplied parts can be wrong."""
+    record = read_json(text)
+    runtime, value = record["runtime"], record["value"]
+    if not isinstance(runtime, bool):
+        raise TypeError("runtime is no bool")
+    paths = [_path(path, value) for path in record["left_out"]]
+    if runtime:
+        RuntimeProviderConfig(**value)
+        if any(path[:1] != ("adapter_options",) for path in paths):
+            raise ValueError("something else than an option was left out")
+    else:
+        copy_options({key: value}, "config")
+    provider = value["provider_name"] if runtime else None
+    return Record(key, value, runtime, [SecretRef(thread_id, key, path, provider) for path in paths])
+
+
+def _path(path: object, value: Any) -> Path:
+    """``path`` as it was written; it must lead to a None in ``value``."""
+    if not isinstance(path, list):
+        raise TypeError("a path is no list")
+    for step in path:
+        if isinstance(step, bool) or not isinstance(step, str if isinstance(value, dict) else int):
+            raise TypeError("a step of a path is of the wrong type")
+        value = value[step]
+    if value is not None:
+        raise ValueError("what was left out is there")
+    return tuple(path)

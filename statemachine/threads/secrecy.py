@@ -7,8 +7,9 @@ in ``PLAIN_OPTIONS``, and only without ``@``, ``?`` and ``#`` (user info, query 
 written unless their name looks like a credential's.
 
 *Other values* are the application's own. Strings and numbers are written unless their name looks like a
-credential's; a URL with user info or, standing alone, with a query or fragment is not written either. A secret
-in plain prose, or beside its name instead of under it, cannot be recognised.
+credential's; a URL with user info or, standing alone, with a query or fragment is not written either; nor is
+a text in which something has the shape of a well-known credential (``sk-...``, ``Bearer ...``, a private key in PEM, a JSON
+Web Token, tokens of GitHub, Hugging Face, Slack, ...). Any other secret in plain prose cannot be recognised.
 
 In both, a name that looks like a credential's covers everything below it, a list's items have the list's name, and
 ``None``, ``True``, ``False`` and what is empty are always written. Names themselves (of providers, models, options,
@@ -20,6 +21,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
+
+from ..errors import ConfigurationError
 
 __all__ = ["PLAIN_OPTIONS", "Path", "looks_like_credential", "put_back", "withhold"]
 
@@ -49,6 +52,17 @@ _CREDENTIAL_WORD: Final = re.compile(
     |   (?:access|api|auth|client|encryption|license|master|private|secret|service|session|signing|ssh)?keys? """,
     re.VERBOSE,
 )
+_CREDENTIAL_SHAPE: Final = re.compile(
+    r"""  \b sk-[\w-]{16,}                                 # OpenAI, Anthropic, OpenRouter, ...
+    |   \b (?:bearer|basic)\s+[\w.~+/=-]{12,}           # an Authorization header
+    |   -----BEGIN [A-Z ]*PRIVATE\ KEY                   # PEM
+    |   \b (?:gh[oprsu]_|github_pat_|glpat-|hf_|gsk_|xox[abeoprs]-|ya29\.|npm_|pypi-)[\w-]{10,}
+    |   \b (?:AKIA|ASIA)[0-9A-Z]{16} \b                 # Amazon
+    |   \b AIza[\w-]{30,}                               # Google
+    |   \b eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.                # a JSON Web Token
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 _REVEALING_URL: Final = re.compile(r"//[^\s/?#]*@|\A\s*[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#]*[?#]\S*\s*\Z")
 
 
@@ -71,12 +85,19 @@ def withhold(value: Any, name: str, *, options: bool) -> tuple[Any, list[Path]]:
             left_out.append(path)
             return None
         if isinstance(item, dict):
+            _check_names(item, ".".join(map(str, (name, *path))))
             return {key: visit(below, key, (*path, key)) for key, below in item.items()}
         if isinstance(item, (list, tuple)):
             return [visit(below, name, (*path, index)) for index, below in enumerate(item)]
         return item
 
     return visit(value, name, ()), left_out
+
+
+def _check_names(mapping: dict[str, Any], path: str) -> None:
+    """Names are written as they are, so one that looks like a credential is refused. Raises ConfigurationError."""
+    if any(_CREDENTIAL_SHAPE.search(key) for key in mapping):
+        raise ConfigurationError(path, "has a name that looks like a credential: give credentials as values", "one")
 
 
 def _may_be_written(item: Any, name: str, options: bool) -> bool:
@@ -86,6 +107,8 @@ def _may_be_written(item: Any, name: str, options: bool) -> bool:
         return False
     if not isinstance(item, str):
         return True
+    if _CREDENTIAL_SHAPE.search(item):
+        return False
     if options:
         return name in PLAIN_OPTIONS and not set(item) & set("@?#")
     return not _REVEALING_URL.search(item)

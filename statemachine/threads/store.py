@@ -1,9 +1,13 @@
 """The threads' records in one SQLite file.
 
 Every operation opens the file, is one transaction, and closes the file, so that there is nothing to close and nothing is bound to a thread.
-It runs in a worker thread; one at a time within a store, and SQLite's own locks keep several processes apart. A record is a row of
-its own, so two tasks that write different keys of one thread lose nothing. The file is made with mode 0600, which SQLite gives
-its journal too, and what is overwritten or deleted is zeroed (``secure_delete``).
+It runs in a worker thread; one at a time within a store, and SQLite's own locks keep several processes apart: while another
+process holds them the operation is tried again, for at most ``LOCK_SECONDS``, and a cancellation ends the wait. A record is a row of
+its own, so two tasks that write different keys of one thread lose nothing.
+
+The file is made with mode 0600, which SQLite gives its journal too. An older file of ours that others may read gets that mode, or is
+refused where it cannot. What is overwritten or deleted is zeroed (``secure_delete``). What the file holds is foreign: whatever is wrong
+with it is a ThreadStoreError.
 """
 
 from __future__ import annotations
@@ -11,21 +15,26 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from typing import Any, Final
 
 import trio
 
 from ..errors import ThreadStoreError
+from ..text import fit_to_show
 
 __all__ = ["SQLiteStore"]
 
 APPLICATION_ID: Final = 0x736C6F74  # "slot": marks the file as ours
 SCHEMA_VERSION: Final = 1
 LOCK_SECONDS: Final = 10.0  # how long to wait for another process
+RECORD_LIMIT_BYTES: Final = 16_000_000
 
 _CREATE = (
     "CREATE TABLE record (thread_id TEXT, key TEXT, text TEXT NOT NULL, PRIMARY KEY (thread_id, key)) WITHOUT ROWID"
 )
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_BESIDE: Final = ("", "-journal", "-wal", "-shm")  # the file, and what SQLite keeps beside it
 
 
 class SQLiteStore:
@@ -33,11 +42,15 @@ class SQLiteStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.path.abspath(path)  # also makes SQLite's special names (":memory:", "") ordinary ones
+        self._shown = repr(fit_to_show(self._path))
         self._lock = trio.Lock()
 
     async def read(self, thread_id: str) -> dict[str, str]:
         """The thread's records, by key; all of one moment."""
-        return dict(await self._run("SELECT key, text FROM record WHERE thread_id = ?", thread_id))
+        rows = await self._run("SELECT key, text FROM record WHERE thread_id = ?", thread_id)
+        if not all(isinstance(part, str) for row in rows for part in row):
+            raise ThreadStoreError(f"the thread store {self._shown} is damaged: a record is no text")
+        return dict(rows)
 
     async def write(self, thread_id: str, key: str, text: str) -> None:
         """Add or replace one record."""
@@ -49,21 +62,42 @@ class SQLiteStore:
 
     async def _run(self, statement: str, *arguments: str) -> list[Any]:
         async with self._lock:
-            return await trio.to_thread.run_sync(self._run_sync, statement, arguments)
+            end = trio.current_time() + LOCK_SECONDS
+            pause = 0.005
+            while True:
+                try:
+                    return await trio.to_thread.run_sync(self._run_sync, statement, arguments)
+                except _LockedError as error:
+                    if trio.current_time() >= end:
+                        raise ThreadStoreError(
+                            f"the thread store {self._shown} was locked by another process for {LOCK_SECONDS:g} s"
+                        ) from error.__cause__
+                await trio.sleep(pause)
+                pause = min(2 * pause, 0.1)
 
     def _run_sync(self, statement: str, arguments: tuple[str, ...]) -> list[Any]:
         try:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            connection = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)
             with contextlib.closing(connection):
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, RECORD_LIMIT_BYTES)
                 self._prepare(connection)
                 return connection.execute(statement, arguments).fetchall()
-        except (OSError, sqlite3.Error) as error:
-            raise ThreadStoreError(f"the thread store {self._path!r} cannot be used: {error}") from error
+        except (
+            OSError,
+            ValueError,
+            sqlite3.Error,
+            sqlite3.Warning,
+        ) as error:  # ValueError: a NUL in the path, text that is none
+            if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOCKED:
+                raise _LockedError from error
+            raise ThreadStoreError(
+                f"the thread store {self._shown} cannot be used: {fit_to_show(str(error))}"
+            ) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make sure that the file is ours; an empty one becomes ours."""
+        """Make sure that the file is ours, and private; an empty one becomes ours."""
         connection.execute("PRAGMA secure_delete = ON")
         if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
             connection.execute("BEGIN IMMEDIATE")  # another process may just have done the same
@@ -73,9 +107,34 @@ class SQLiteStore:
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
         if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
-            raise ThreadStoreError(f"{self._path!r} is another program's SQLite file")
+            raise ThreadStoreError(f"{self._shown} is another program's SQLite file")
         if (version := _number(connection, "PRAGMA user_version")) != SCHEMA_VERSION:
-            raise ThreadStoreError(f"{self._path!r} has schema version {version}; this library reads {SCHEMA_VERSION}")
+            raise ThreadStoreError(f"{self._shown} has schema version {version}; this library reads {SCHEMA_VERSION}")
+        self._make_private()
+
+    def _make_private(self) -> None:
+        if os.name != "posix":
+            return
+        for suffix in _BESIDE:
+            with contextlib.suppress(FileNotFoundError):
+                path = self._path + suffix
+                if stat.S_IMODE(os.stat(path).st_mode) & _OTHERS:
+                    self._take_from_others(path)
+
+    def _take_from_others(self, path: str) -> None:
+        try:
+            os.chmod(path, 0o600)
+        except OSError as error:
+            raise ThreadStoreError(
+                f"the thread store {self._shown} may be read by other users, and this one may not change that: chmod 600 it"
+            ) from error
+
+
+class _LockedError(Exception):
+    """Another process holds the file."""
+
+
+_LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:

@@ -183,7 +183,7 @@ async def soak(seconds: float, seed: int = 0, round_seconds: float = ROUND_SECON
     findings = Findings()
     end = time.monotonic() + seconds
     while time.monotonic() < end or findings.rounds < 2:
-        model = ModelSpec("", load_seconds=0.05, unload_seconds=0.02, prefill_tokens_per_second=1e6)
+        model = ModelSpec("any", load_seconds=0.05, unload_seconds=0.02, prefill_tokens_per_second=1e6)
         quick = [replace(model, key=name, decode_tokens_per_second=1000) for name in MODELS]
         server = MockLMStudio(
             quick, jit=False
