@@ -199,23 +199,23 @@ async def test_r15_a_lock_that_is_given_back_in_time_is_no_error(file: Path) -> 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are for POSIX systems")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o666, 0o602])
-async def test_r15_an_older_file_becomes_private(file: Path, mode: int) -> None:
-    await StateManager(file).set_thread_config_value("t", "k", 1)
+def test_r15_an_older_file_becomes_private(file: Path, mode: int) -> None:
+    trio.run(StateManager(file).set_thread_config_value, "t", "k", 1)
     file.chmod(mode)
-    await StateManager(file).load_thread_context("t")
+    trio.run(StateManager(file).load_thread_context, "t")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are for POSIX systems")
-async def test_r15_or_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r15_or_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise PermissionError("not the owner")
 
-    await StateManager(file).set_thread_config_value("t", "k", 1)
+    trio.run(StateManager(file).set_thread_config_value, "t", "k", 1)
     file.chmod(0o644)
-    monkeypatch.setattr(os, "chmod", refuse)  # whoever runs the tests may be root, who may do everything
-    with pytest.raises(ThreadStoreError, match="may be read by other users.*chmod 600"):
-        await StateManager(file).load_thread_context("t")
+    monkeypatch.setattr(os, "chmod", refuse)  # the tests may run as root, who may do everything
+    with pytest.raises(ThreadStoreError, match=r"may be read by other users.*chmod 600"):
+        trio.run(StateManager(file).load_thread_context, "t")
 
 
 # ---- what has the shape of a secret ----
