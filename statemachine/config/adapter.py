@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ..checks import option_names
+from ..text import fit_to_show
 from .call import CallOptions, Message, StreamEvent
 from .identity import short, signature
 
@@ -28,7 +29,8 @@ class AdapterConfig:
 
     def __repr__(self) -> str:
         names, digest = option_names(self.options), short(self.config_signature)
-        return f"AdapterConfig({self.provider_name!r}, {self.model_id!r}, options: {names}, #{digest})"
+        provider, model = fit_to_show(self.provider_name), fit_to_show(self.model_id)
+        return f"AdapterConfig({provider!r}, {model!r}, options: {names}, #{digest})"
 
 
 @runtime_checkable

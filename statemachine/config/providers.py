@@ -121,7 +121,7 @@ class ProviderConfig:
 
     def __repr__(self) -> str:
         kind = "local" if self.is_local else "API"
-        return f"ProviderConfig({self.name!r}, {kind}, base options: {option_names(self.base_options)})"
+        return f"ProviderConfig({fit_to_show(self.name)!r}, {kind}, base options: {option_names(self.base_options)})"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..checks import check_name, option_names
 from ..frozen import freeze
+from ..text import fit_to_show
 from .identity import copy_options, short, signature
 
 __all__ = ["RuntimeProviderConfig"]
@@ -43,4 +44,5 @@ class RuntimeProviderConfig:
 
     def __repr__(self) -> str:
         digest, names = short(self.config_signature), option_names(self.adapter_options)
-        return f"RuntimeProviderConfig({self.provider_name!r}, {self.model_id!r}, options: {names}, #{digest})"
+        provider, model = fit_to_show(self.provider_name), fit_to_show(self.model_id)
+        return f"RuntimeProviderConfig({provider!r}, {model!r}, options: {names}, #{digest})"

@@ -103,6 +103,7 @@ class InstanceConfig:
             raise ConfigurationError("providers", "must be a ProviderManagerConfig", shown(self.providers))
         if self.state is not None and not isinstance(self.state, StateManager):
             raise ConfigurationError("state", "must be a StateManager or None", shown(self.state))
+        check_observers(self.observers)
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,6 @@ async def create_instance(
     if not isinstance(config, InstanceConfig):
         raise ConfigurationError("config", "must be an InstanceConfig", shown(config))
     state = StateManager() if config.state is None else config.state
-    check_observers(config.observers)
     check_observers(observers)
     async with ProviderManager(config.providers, observers=(*config.observers, *observers)) as manager:
         yield AgentFactory(manager, state, ReasoningEngine(manager, state))

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from ..checks import check_bool, check_callable, check_name
+from ..checks import check_bool, check_callable, check_name, option_names
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError
 from ..frozen import FrozenDict
@@ -51,16 +51,14 @@ class ThreadContext:
         lost = [str(ref) for ref in self.missing if ref.key == RUNTIME_PROVIDER_CONFIG]
         if lost:
             rule = (
-                f"of thread {self.thread_id!r} was not stored in clear: supply it by StateManager(secrets=...), give it as the "
+                f"of thread {fit_to_show(self.thread_id)!r} was not stored in clear: supply it by StateManager(secrets=...), give it as the "
                 "provider's base_options, or let the file hold it by store_secrets=True and set the value again"
             )
             raise ConfigurationError(", ".join(lost), rule, "nothing")
         return self.config.get(RUNTIME_PROVIDER_CONFIG)
 
     def __repr__(self) -> str:
-        return (
-            f"ThreadContext({self.thread_id!r}, keys: {', '.join(self.config) or 'none'}, missing: {len(self.missing)})"
-        )
+        return f"ThreadContext({fit_to_show(self.thread_id)!r}, keys: {option_names(self.config)}, missing: {len(self.missing)})"
 
 
 class ThreadStore(Protocol):
