@@ -51,8 +51,8 @@ class ThreadContext:
         lost = [str(ref) for ref in self.missing if ref.key == RUNTIME_PROVIDER_CONFIG]
         if lost:
             rule = (
-                f"of thread {fit_to_show(self.thread_id)!r} was not stored in clear: supply it by StateManager(secrets=...), give it as the "
-                "provider's base_options, or let the file hold it by store_secrets=True and set the value again"
+                f"of thread {fit_to_show(self.thread_id)!r} was not stored in clear: supply it by StateManager(secrets=...), "
+                "give it as the provider's base_options, or let the file hold it by store_secrets=True and set the value again"
             )
             raise ConfigurationError(", ".join(lost), rule, "nothing")
         return self.config.get(RUNTIME_PROVIDER_CONFIG)
