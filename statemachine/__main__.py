@@ -1,4 +1,4 @@
-"""``python -m statemachine``: draw the machines, check the coordinator."""
+"""``python -m statemachine``: draw the machines, check the coordinator, list the errors."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .checking.scenario import Scenario
 from .checking.scenarios import LARGE, STANDARD
 from .core.coordinator import Coordinator
 from .core.lifecycle import MACHINES, mermaid
+from .errors_page import page
 
 INTERRUPTED = 130
 
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     draw = commands.add_parser("diagram", help="print the machines as Mermaid state diagrams")
     draw.set_defaults(run=_diagram)
+    tell = commands.add_parser("errors", help="print every error with its cause and cure, as Markdown")
+    tell.set_defaults(run=_errors)
     search = commands.add_parser("check", help="explore every reachable state of small scenarios")
     _add_check_options(search)
     search.set_defaults(run=_check)
@@ -96,6 +99,11 @@ def _coordinator(name: str) -> str:
 
 def _diagram(_: argparse.Namespace) -> int:
     print("\n\n".join(f"%% {machine.kind}\n{mermaid(machine)}" for machine in MACHINES))
+    return 0
+
+
+def _errors(_: argparse.Namespace) -> int:
+    print(page(), end="")
     return 0
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, list[set[str]]] = {
     "statemachine": [
         {"errors", "frozen", "value", "text", "foreign"},
-        {"checks"},
+        {"checks", "errors_page"},
         {"policies"},
         {"config"},
         {"core"},
