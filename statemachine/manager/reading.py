@@ -26,7 +26,7 @@ from .lease import Lease
 __all__ = ["Reading"]
 
 END_SECONDS: Final = 5.0  # how long a generator may go on after it has yielded its ``end``
-CLOSE_ATTEMPTS: Final = 16  # a generator can yield instead of closing; after so many times it never will close
+CLOSE_ATTEMPTS: Final = 16  # a generator may yield instead of closing; after this many attempts it is given up
 
 log = logging.getLogger(__name__)
 

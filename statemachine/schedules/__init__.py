@@ -4,7 +4,7 @@
         ...  # make everything, run tasks in nurseries, assert what must hold
 
     explore(program).raise_if_failed()                  # 1,000 random schedules
-    explore(program, PCT(runs=500, depth=3))            # where somebody must be held up for long
+    explore(program, PCT(runs=500, depth=3))            # where one task must be held up for long
     explore(program, Exhaustive()).complete             # every schedule of a small program
     explore(program, FewDeviations(2))                  # every schedule with at most two deviations
     replay(program, "17+1,40+2")                        # a tape that was printed
@@ -15,7 +15,7 @@ come, first served, and printed with the command that reproduces it in a fresh p
 
 **What is controlled**: which of the program's tasks that are ready runs next, at every step (a step goes from one checkpoint at which a
 task gives way to the next); the order of equal deadlines and of the tasks that one cancellation reaches; time, which is virtual and
-jumps to the next deadline when nobody is ready. The garbage collector is off during a run.
+jumps to the next deadline when no task is ready. The garbage collector is off during a run.
 
 **What is not**: threads, processes, signals, sockets and files, whose completions come when they come (who waits for nothing else looks
 like a deadlock); trio's own system tasks, which run as soon as they can; the order in which a set of other objects, or

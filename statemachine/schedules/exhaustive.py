@@ -14,7 +14,7 @@ __all__ = ["Exhaustive", "FewDeviations"]
 class Exhaustive:
     """Every schedule of a small program, depth first.
 
-    If the program has called ``watch(state=...)``, a choice in a state in which somebody has chosen before is not made again: ``states``
+    If the program has called ``watch(state=...)``, a state in which a choice was made before is not explored again: ``states``
     counts them. This is sound as far as the state is seen: what a task will do must follow from where it stands in its code, its plain
     local variables (numbers, strings, containers of these, trio's scopes and events), the time, and what ``state`` returns.
     Without a ``state`` nothing is left out.
@@ -67,7 +67,7 @@ class _Branching:
         return self._tape.choose(step, ready)
 
     def passed_by(self, done: Run) -> bool:
-        """Whether there were choices that nobody was asked about."""
+        """Whether there were choices about which this schedule was not asked."""
         return done.choices > self._choices
 
 

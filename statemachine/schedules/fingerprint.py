@@ -27,7 +27,7 @@ def _task(task: trio.lowlevel.Task, ready: bool) -> Hashable:
 
 
 def _locals(frame: FrameType) -> Hashable:
-    """In the order of their names: theirs depends on when somebody has looked before."""
+    """Sorted by name: the order of ``f_locals`` depends on earlier looks at it."""
     return tuple((name, _plain(value)) for name, value in sorted(frame.f_locals.items(), key=itemgetter(0)))
 
 

@@ -1,4 +1,4 @@
-"""One run of a program under one schedule, in virtual time. Whatever becomes of it is told; nothing is waited for in vain."""
+"""One run of a program under one schedule, in virtual time. It always ends, and tells how."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def run(
     """Run ``program`` to its end under ``schedule``, on a clock that jumps over all waiting unless another is given.
 
     After half of ``most_steps`` the natural order takes over, so a run that uses up all of them (a livelock) is not just treated unfairly.
-    The garbage collector is off meanwhile: it would call finalisers at moments that nobody controls.
+    The garbage collector is off meanwhile: it would call finalisers at moments that are not under control.
     """
     control = _Control(schedule, most_steps)
     clock = trio.testing.MockClock(autojump_threshold=0) if clock is None else clock

@@ -63,7 +63,7 @@ class PCT:
     """Probabilistic concurrency testing: tasks have random priorities, and the first of them loses its own at ``depth - 1`` random steps.
 
     A bug that needs ``depth`` steps of n tasks in a certain order is hit by one run of k steps with a probability of at least ``1 / (n *
-    k ** (depth - 1))`` (Burckhardt et al., ASPLOS 2010). Better than a random walk where somebody must be held up for long.
+    k ** (depth - 1))`` (Burckhardt et al., ASPLOS 2010). Better than a random walk where one task must be held up for long.
     """
 
     complete = False

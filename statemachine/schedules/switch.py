@@ -1,7 +1,7 @@
 """trio's scheduler, taken over: the only file of the project that touches trio's private parts.
 
 trio runs the tasks that are ready in batches, and draws the order of a batch from a random object of its own. :func:`chosen_by` puts an
-object in its place that runs one task and puts the others back, so that whoever is asked decides every single step. What else would
+object in its place that runs one task and puts the others back, so that the chooser decides every single step. What else would
 depend on addresses is numbered instead, in the order of first use: equal deadlines, and the sets that decide
 in which order a cancellation reaches several tasks.
 

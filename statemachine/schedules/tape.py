@@ -1,6 +1,6 @@
 """A schedule as a value: where it leaves the natural order.
 
-The *natural order* is first come, first served, one step of one task at a time. A tape says at which steps somebody is delayed: the
+The *natural order* is first come, first served, one step of one task at a time. A tape says at which steps a task is delayed: the
 deviation ``(step, offset)`` sends, before the ``step``-th step of the run, the ``offset`` tasks whose turn it would have been to the
 back of the queue. In a tape's text the two stand as ``step+offset``: ``17+1,40+2``.
 """

@@ -2,7 +2,7 @@
 
 Two rules, because two kinds of values are stored.
 
-*Adapter options* are where credentials live, under names nobody can list. So a string is written only under a name
+*Adapter options* are where credentials live, under names that no list can foresee. So a string is written only under a name
 in ``PLAIN_OPTIONS``, and only without ``@``, ``?`` and ``#`` (user info, query and fragment of a URL). Numbers are
 written unless their name looks like a credential's.
 

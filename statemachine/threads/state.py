@@ -34,7 +34,7 @@ _NEARLY: Final = 0.9
 class ThreadContext:
     """What a thread is configured with, at one moment.
 
-    ``config`` has the complete values only. ``missing`` names what was left out of the file and supplied by nobody: a
+    ``config`` has the complete values only. ``missing`` names what was left out of the file and not supplied: a
     value with such a part is not in ``config``.
     """
 
@@ -46,7 +46,7 @@ class ThreadContext:
     def runtime_provider_config(self) -> RuntimeProviderConfig | None:
         """The provider that the thread uses; None if it was never set. Raises ConfigurationError if parts of it are missing.
 
-        It is not used without them: it might then run on somebody else's credentials.
+        It is not used without them: it might then run on the credentials of another tenant.
         """
         lost = [str(ref) for ref in self.missing if ref.key == RUNTIME_PROVIDER_CONFIG]
         if lost:

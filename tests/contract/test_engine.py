@@ -76,7 +76,7 @@ async def test_a_stream_that_just_stops_is_truncated(answer: list[StreamEvent]) 
         with pytest.raises(TruncatedStreamError) as caught:
             await consume(manager)
         assert str(caught.value) == "the stream stopped without its closing event"
-        assert caught.value.__suppress_context__  # how an iterator ends is nobody's business
+        assert caught.value.__suppress_context__  # how an iterator ends is of no interest
         assert slot(manager) == "resident"
 
 

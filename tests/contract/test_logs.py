@@ -37,7 +37,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int, str]]:
 
 
 async def test_a_start_that_fails_is_a_remark(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever asked for it is told; the log is for the rest."""
+    """The requester gets the error; the log is for operators."""
     async with local_manager(Recorder(x=Script(start_error=OSError("hunter2")))) as manager:
         with pytest.raises(AdapterInstantiationError):
             await manager.get_adapter(X)

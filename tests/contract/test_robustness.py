@@ -124,7 +124,7 @@ async def test_an_error_of_another_instance_breaks_nobody_else(autojump_clock: M
 
 
 class Unchoosing(Fifo):
-    """Chooses nobody while it has been told to hold back."""
+    """Chooses no request while it has been told to hold back."""
 
     def choose(self) -> Choice | None:
         return None
@@ -289,7 +289,7 @@ def test_what_comes_too_late_changes_nothing() -> None:
     config = config_of(on_conflict="wait")
     model = Coordinator(config)
     model.step(Opened(), 0.0)
-    for ticket, wanted in enumerate((X, Y), start=1):  # a start is under way, and somebody waits
+    for ticket, wanted in enumerate((X, Y), start=1):  # a start is under way, and a request waits
         model.step(AcquireRequested(ticket, config.resolve(wanted), ticket), 0.0)
     before = snapshot(model)
     late: list[Event] = [Stopped(1), Cancelled(9)]

@@ -172,7 +172,7 @@ async def test_observers_see_how_every_request_ends(autojump_clock: MockClock) -
             gone = await spawn(nursery, manager, B)
             gone.scope.cancel()
             await trio.sleep(4)
-            gone = await spawn(nursery, manager, A)  # joins the load that nobody waits for any more
+            gone = await spawn(nursery, manager, A)  # joins the load that no request waits for any more
             gone.scope.cancel()
             await spawn(nursery, manager, A, 100)
             await trio.sleep(4)
@@ -208,7 +208,7 @@ async def test_observers_see_that_a_start_failed(
 
 
 async def test_observers_see_when_there_is_room_again(autojump_clock: MockClock) -> None:
-    """Here because a load has ended for which nobody waits any more."""
+    """Here because a load has ended for which no request waits any more."""
     seen: list[Transition] = []
     config = ProviderManagerConfig([ProviderConfig("local", Recorder(x=Script(load=5)), is_local=True)])
     async with ProviderManager(config, observers=[seen.append]) as manager, trio.open_nursery() as nursery:

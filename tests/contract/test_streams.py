@@ -1,4 +1,4 @@
-"""R1, R11, R12, R19: a lease is freed when the stream under it has really ended, whoever ends it and however the adapter is written."""
+"""R1, R11, R12, R19: a lease is freed when the stream under it has really ended, however it ends and whatever the adapter does."""
 
 from __future__ import annotations
 

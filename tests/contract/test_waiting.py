@@ -223,7 +223,7 @@ async def test_a_waiter_behind_someone_who_waits_for_it_is_refused(autojump_cloc
 
 @pytest.mark.parametrize("refused_for", ["holding the slot itself", "a full queue"])
 async def test_a_newcomer_that_is_refused_itself_drives_nobody_out(autojump_clock: MockClock, refused_for: str) -> None:
-    """The waiter waits for somebody else's lease only. The newcomer would go before it, but is refused at once."""
+    """The waiter waits for another task's lease only. The newcomer would go before it, but is refused at once."""
     most = 1 if refused_for == "a full queue" else None
     waiter, go = Attempt(), trio.Event()
     async with local_manager(Recorder(), 2, on_conflict="wait", max_waiting=most) as manager:
@@ -272,7 +272,7 @@ async def test_a_refusal_is_no_garbage(autojump_clock: MockClock) -> None:
 
 
 async def test_a_newcomer_of_higher_priority_may_make_somebody_wait_for_himself(autojump_clock: MockClock) -> None:
-    """One holds a lease and waits for a second one, which another's release would give; then somebody goes first who needs both to end."""
+    """One holds a lease and waits for a second one, which another's release would give; then a newcomer goes first that needs both."""
     ended: list[tuple[float, str | None, int | None, float]] = []
 
     async def hold_one_and_want_another(manager: ProviderManager) -> None:

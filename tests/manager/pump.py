@@ -22,7 +22,7 @@ MOST_TURNS = 10_000
 
 
 class ThrownOutError(Exception):
-    """Raised in tasks that would wait for ever."""
+    """Raised in tasks that would never end."""
 
 
 class _StandingClock(trio.abc.Clock):
@@ -42,7 +42,7 @@ class _StandingClock(trio.abc.Clock):
 
 
 class _Notices(trio.abc.Instrument):
-    """Whether a task has run since somebody looked."""
+    """Whether a task has run since the last look."""
 
     def __init__(self) -> None:
         self.ran = False
@@ -107,7 +107,7 @@ class Pump:
         return call
 
     def settle(self) -> None:
-        """Let everything run that can. Raises what a task has raised; fails when it seems to go on for ever."""
+        """Let everything run that can. Raises what a task has raised; fails when it does not seem to end."""
         quiet = 0
         for _ in range(MOST_TURNS):
             if self._end is not None or quiet == 2:
@@ -138,13 +138,13 @@ class Pump:
         return self.now + trio.lowlevel.current_statistics().seconds_to_next_deadline
 
     def end(self) -> None:
-        """Cancel all tasks and wait for them, however much (virtual) time they take. Fails when some wait for ever, and throws them out."""
+        """Cancel all tasks and wait for them, however much (virtual) time they take. Fails when some never end, and throws them out."""
         try:
             self._nursery.cancel_scope.cancel()
             self.settle()
             while self._end is None and self.next_deadline < math.inf:
                 self.advance(self.next_deadline - self.now)
-            assert self._end is not None, "a task waits for ever, shielded"
+            assert self._end is not None, "a task never ends, shielded"
         finally:
             self._throw_out()
 

@@ -26,7 +26,7 @@ def test_a_stream_that_fails_anywhere_and_is_cancelled_anywhere_leaves_no_trace(
 
 @pytest.mark.parametrize("case", [*ACQUIRES, *STREAMS], ids=lambda c: c.name)
 def test_a_request_cancelled_in_the_middle_of_a_step_leaves_no_trace(case: Case) -> None:
-    """By an observer, at every transition: a grant may be under way to somebody who has just gone."""
+    """By an observer, at every transition: a grant may be under way to a task that has just gone."""
 
     def attempt(cancelling: Cancelling) -> None:
         class Observed(ProviderManager):

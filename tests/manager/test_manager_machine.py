@@ -54,7 +54,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     pump: Pump | None = None
     steps = 0  # of all examples
-    fired: ClassVar[Counter[Hashable]] = Counter()  # likewise
+    fired: ClassVar[Counter[Hashable]] = Counter()  # of all examples
 
     @initialize(options=CONFIGS, limit=st.integers(1, 2), parallel=st.integers(1, 2))
     def enter(self, options: dict[str, Any], limit: int, parallel: int) -> None:
@@ -69,7 +69,7 @@ class ManagerMachine(RuleBasedStateMachine):
         self.one_slot = config.local_scope == "all"
         self.agents: list[tuple[Agent, Call[None]]] = []
         self.waited: list[Agent] = []  # for a slot when it was last looked at, in the order in which they had asked
-        self.untold = 0  # failed starts, less those that somebody was told of
+        self.untold = 0  # failed starts, less those that a requester was told of
         self.closing = False
         self.pump = Pump()
         self.told: list[Transition] = []
@@ -244,7 +244,7 @@ class ManagerMachine(RuleBasedStateMachine):
     # ---- the end ----
 
     def teardown(self) -> None:
-        """When everybody does his part, whoever waits is served, the manager closes, and nothing is left."""
+        """When all agents do their part, all that wait are served, the manager closes, and nothing is left."""
         if self.pump is None:
             return
         try:
@@ -263,7 +263,7 @@ class ManagerMachine(RuleBasedStateMachine):
                 for lease in agent.held:
                     lease.release()
             self.pump.settle()
-        assert not any(agent.busy for agent, _ in self.agents), "somebody waits for ever"
+        assert not any(agent.busy for agent, _ in self.agents), "a task never ends"
         for _, call in self.agents:
             call.scope.cancel()
         self.leave.set()

@@ -1,4 +1,4 @@
-"""The file that threads are kept in: it lasts, it is private, it is shared, and nobody else's file is touched."""
+"""The file that threads are kept in: it lasts, it is private, it is shared, and no other program's file is touched."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ async def test_a_value_is_replaced_and_threads_are_apart(state: StateManager) ->
 
 
 async def test_an_unknown_thread_is_empty(state: StateManager) -> None:
-    context = await state.load_thread_context("nobody")
-    assert context == ThreadContext("nobody", {})
+    context = await state.load_thread_context("unknown")
+    assert context == ThreadContext("unknown", {})
     assert context.runtime_provider_config is None
 
 
@@ -59,7 +59,7 @@ async def test_a_deleted_thread_is_unknown(state: StateManager) -> None:
     await state.set_thread_config_value("a", "n", 1)
     await state.set_thread_config_value("b", "n", 2)
     await state.delete_thread("a")
-    await state.delete_thread("nobody")
+    await state.delete_thread("unknown")
     assert (await state.load_thread_context("a")).config == {}
     assert (await state.load_thread_context("b")).config == {"n": 2}
 

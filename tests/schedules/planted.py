@@ -1,4 +1,4 @@
-"""A program with a bug that shows only if somebody is held up three times: a failing schedule to be found, shrunk and repeated."""
+"""A program with a bug that shows only if a task is held up three times: a failing schedule to be found, shrunk and repeated."""
 
 from __future__ import annotations
 

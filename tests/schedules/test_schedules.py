@@ -49,7 +49,7 @@ async def steps(count: int) -> None:
 
 
 def side_by_side(*counts: int) -> Program:
-    """Tasks that give way so many times."""
+    """Tasks that give way ``counts`` times each."""
 
     async def program() -> None:
         async with trio.open_nursery() as nursery:
