@@ -176,6 +176,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"engine", "streamed"},
         {"anthropic", "llamacpp", "lmstudio", "ollama"},
         {"serve"},
+        {"threaded"},
         {"__init__"},
     ],
     "adapters/conformance": [

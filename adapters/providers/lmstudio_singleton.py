@@ -7,7 +7,7 @@ switch while a lease is held, the old one seen unloaded before the new one is lo
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from statemachine.manager.background import current
 from statemachine.manager.engine import ReasoningEngine
 from statemachine.manager.hosting import Host
 from statemachine.manager.manager import ProviderManager
+from statemachine.manager.observing import Observer
 
 from ..http.options import check_base_url
 from ..lmstudio import LMStudioAdapter
@@ -77,7 +78,8 @@ class LMStudioSingleton:
             base_options={"base_url": base_url, **settings.options},
         )
         self.manager: Final = ProviderManager(
-            ProviderManagerConfig([provider], local_scope="endpoint", on_conflict="wait", **settings.manager)
+            ProviderManagerConfig([provider], local_scope="endpoint", on_conflict="wait", **settings.manager),
+            observers=settings.observers,
         )
         self.engine: Final = ReasoningEngine(self.manager)
 
@@ -207,6 +209,7 @@ class _Settings:
     transport: httpx.AsyncBaseTransport | None
     options: Mapping[str, Any]
     manager: Mapping[str, Any]
+    observers: tuple[Observer, ...] = ()
 
 
 class _Hosted:
@@ -323,14 +326,15 @@ def get_lmstudio_singleton(
     parallel: int = 1,
     transport: httpx.AsyncBaseTransport | None = None,
     manager: Mapping[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
     **options: Any,
 ) -> SharedServer:
     """``async with get_lmstudio_singleton(base_url) as server``: the one coordinator of the server, open until its last user leaves.
 
     There is one per normalised base URL and trio run; programs on asyncio and threads share the background run. ``parallel`` is how
-    many callers use the model at once; ``manager`` holds further settings of a ProviderManagerConfig, such as its policy; ``options``
-    are those of :class:`LMStudioAdapter` that go with every model, such as ``api_token``. Who joins with settings must have the same
-    as the first, else gets a ConfigurationError; who joins without any takes what there is.
+    many callers use the model at once; ``manager`` holds further settings of a ProviderManagerConfig, such as its policy, and
+    ``observers`` are the manager's; ``options`` are those of :class:`LMStudioAdapter` that go with every model, such as ``api_token``.
+    Who joins with settings must have the same as the first, else gets a ConfigurationError; who joins without any takes what there is.
     """
     check_base_url("base_url", base_url)
-    return SharedServer(base_url, _Settings(parallel, transport, dict(options), dict(manager or {})))
+    return SharedServer(base_url, _Settings(parallel, transport, dict(options), dict(manager or {}), tuple(observers)))

@@ -26,20 +26,26 @@ _TRIES: Final = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer. ``tool_calls`` are complete; ``usage`` is what the server tells of tokens; ``str(answer)`` is its text."""
+    """A whole answer. ``tool_calls`` are complete; ``usage`` is what the server tells of tokens; ``str(answer)`` is its text.
+
+    ``queued_seconds`` and ``loading_seconds`` are what its lease was waited for, see :class:`Lease`; two answers of the same content
+    are equal, however long they took.
+    """
 
     text: str
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
+    queued_seconds: float = field(default=0.0, compare=False)
+    loading_seconds: float = field(default=0.0, compare=False)
 
     def __str__(self) -> str:
         return self.text
 
     @classmethod
-    def of(cls, events: Sequence[StreamEvent]) -> Answer:
-        """The answer that ``events``, up to their ``end``, add up to."""
+    def of(cls, events: Sequence[StreamEvent], queued: float = 0.0, loading: float = 0.0) -> Answer:
+        """The answer that ``events``, up to their ``end``, add up to, with the seconds that its lease was waited for."""
         texts = {kind: "".join(str(e.data) for e in events if e.type == kind) for kind in ("token", "reasoning")}
         usage = [e.data["usage"] for e in events if isinstance(e.data, Mapping) and e.data.get("usage")]
         end = events[-1].data if events and events[-1].type == "end" else None
@@ -49,6 +55,8 @@ class Answer:
             _joined([e.data for e in events if isinstance(e.data, ToolCall)]),
             None if end is None else str(end),
             usage[-1] if usage else {},
+            queued,
+            loading,
         )
 
 
@@ -134,12 +142,12 @@ class Model:
             try:
                 async with self.call(prompt, tools, parameters) as stream:
                     async for event in stream:
-                        events.append(event)
+                        events.append(event)  # not in one go: what came before an error counts
                 break
             except ModelEvictedError:
                 if events or is_last:
                     raise
-        return Answer.of(events)
+        return Answer.of(events, stream.lease.queued_seconds, stream.lease.loading_seconds)
 
     async def batch_in_trio(self, prompts: Sequence[Prompt], parameters: Mapping[str, Any]) -> list[Answer]:
         """:meth:`batch`, in the home."""

@@ -27,6 +27,7 @@ from statemachine.errors import ManagerClosedError, ProviderManagerError
 from statemachine.manager.engine import ReasoningEngine
 from statemachine.manager.hosting import Host
 from statemachine.manager.manager import ProviderManager
+from statemachine.manager.observing import Observer
 from statemachine.text import fit_to_show
 
 from ..http.health import Health
@@ -80,9 +81,9 @@ class ConnectionStatus:
 class ModelProvider:
     """``async with ModelProvider() as provider``, in trio or in asyncio; ``with ModelProvider() as provider`` in plain code.
 
-    ``providers`` are further ones, by names of their own; ``transport`` replaces the network of all others, for tests; ``settings``
-    are those of a ProviderManagerConfig. Local requests wait for one another, unless ``on_conflict`` says otherwise. Raises
-    ConfigurationError.
+    ``providers`` are further ones, by names of their own; ``transport`` replaces the network of all others, for tests. ``observers`` are
+    told of every state change, of an LM Studio server's too. ``settings`` are those of a ProviderManagerConfig. Local requests wait
+    for one another, unless ``on_conflict`` says otherwise. Raises ConfigurationError.
     """
 
     def __init__(
@@ -90,15 +91,17 @@ class ModelProvider:
         providers: Sequence[ProviderConfig] = (),
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        observers: Sequence[Observer] = (),
         **settings: Any,
     ) -> None:
         own = {provider.name for provider in providers}
         known = [provider_of(name, transport) for name in KINDS if name not in own]
         given = {"local_scope": "endpoint", "on_conflict": "wait", **settings}
-        self._manager = ProviderManager(ProviderManagerConfig([*providers, *known], **given))
+        self._manager = ProviderManager(ProviderManagerConfig([*providers, *known], **given), observers=observers)
         self._engine = ReasoningEngine(self._manager)
         self._own = own
         self._transport = transport
+        self._observers = tuple(observers)
         self._host = Host(self._life())
         self._entered: Any = None
         self._home: Home | None = None
@@ -239,7 +242,7 @@ class ModelProvider:
         url = config.base_url or "http://localhost:1234"
         async with self._opening:
             if public_url(url) not in self._lmstudio:
-                shared = get_lmstudio_singleton(url, transport=self._transport)
+                shared = get_lmstudio_singleton(url, transport=self._transport, observers=self._observers)
                 self._lmstudio[public_url(url)] = await self._stack.enter_async_context(shared)
         return self._lmstudio[public_url(url)]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
-
-import trio
 
 from adapters.providers import LMStudioSingleton, get_lmstudio_singleton
 from simulation.mock.lmstudio import MockLMStudio
-from simulation.mock.serve import serve
+from simulation.mock.threaded import serve_in_a_thread
 from simulation.mock.transport import StreamingTransport
 from simulation.timing.latency import LatencyProfile, ModelSpec
 
@@ -40,27 +37,9 @@ async def opened(server: MockLMStudio, url: str = URL, **settings: Any) -> Async
             yield singleton
 
 
-@contextmanager
-def on_a_socket(server: MockLMStudio | None = None) -> Iterator[str]:
-    """The base URL of a server that runs in a thread of its own."""
-    app = server or fast()
-    ready, urls, stop = threading.Event(), [""], trio.Event()
-    tokens: list[trio.lowlevel.TrioToken] = []
-
-    async def run() -> None:
-        async with serve(app, port=0) as urls[0]:
-            tokens.append(trio.lowlevel.current_trio_token())
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=trio.run, args=(run,), name="mock server")
-    thread.start()
-    ready.wait()
-    try:
-        yield urls[0]
-    finally:
-        tokens[0].run_sync_soon(stop.set)
-        thread.join()
+def on_a_socket(server: MockLMStudio | None = None) -> AbstractContextManager[str]:
+    """The base URL of a server that runs in a thread of its own, in a block."""
+    return serve_in_a_thread(server or fast())
 
 
 def fast(**settings: Any) -> MockLMStudio:
