@@ -150,8 +150,8 @@ class ModelServer(Protocol):
 class Residency:
     """The life of one model on ``server``. ``name`` begins its messages; ``config`` is what was asked of the load.
 
-    ``list_lag`` (seconds): how long a load that the server has answered may be missing from its list before it counts as gone. Where the
-    list does not show a load on its way, it is infinite.
+    ``list_lag`` (seconds): how long after a load was sent it may be missing from the list before it counts as gone. Where the list does not
+    show a load on its way, it is infinite.
 
     ======================= ================= ==================================================================================
     option                  default           meaning
@@ -310,11 +310,9 @@ class Residency:
 
     async def _loaded(self) -> Resident:
         """Load it, own it, and wait until it is there."""
-        answered = False
         try:
             self._load = "open"
             self._owned_id = await self._server.load()
-            answered = True
         except (AdapterConnectError, AdapterTimeoutError) as error:
             if isinstance(error, AdapterConnectError) and not error.sent:
                 self._load = "none"
@@ -326,7 +324,7 @@ class Residency:
             raise
         if self._owned_id is not None:
             self._load = "owned"
-        resident = await self._find_own(self._list_lag if answered else math.inf)
+        resident = await self._find_own()
         if resident is None:
             raise ModelLoadError(f"{self._name}: the load ended, and the model is not there")
         if differing := self._differing(resident):
@@ -344,13 +342,10 @@ class Residency:
             await trio.sleep(pause)
         raise AssertionError("there is always another pause")
 
-    async def _find_own(self, lag_seconds: float = math.inf) -> Resident | None:
-        """Wait for the end of our load, and own what it brought. None: nothing. Raises ModelLoadError with its cause.
-
-        ``lag_seconds``: how long a load that has begun may be missing from the list.
-        """
+    async def _find_own(self) -> Resident | None:
+        """Wait for the end of our load, and own what it brought. None: nothing. Raises ModelLoadError with its cause."""
         seen_loading = False
-        missing_from = trio.current_time() + lag_seconds
+        missing_from = trio.current_time() + self._list_lag
         for pause in _pauses():
             row = self._own(rows := await self._rows())
             if row is not None and row.state == "loaded":

@@ -101,8 +101,8 @@ class MockOllama:
         return JSONResponse({"models": [wire.tag(model) for model in self.models.values()]})
 
     async def _processes(self, request: Request) -> JSONResponse:
-        loaded = [runner for runner in self.runners.loaded.values() if not runner.loading]
-        return JSONResponse({"models": [wire.process(runner, trio.current_time()) for runner in loaded]})
+        rows = [wire.process(runner, trio.current_time()) for runner in self.runners.loaded.values()]
+        return JSONResponse({"models": rows})  # also what is being loaded: the list does not tell the difference
 
     async def _show(self, request: Request) -> JSONResponse:
         model = self._model(await read_object(request))
