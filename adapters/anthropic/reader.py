@@ -129,14 +129,14 @@ class MessagesReader(JsonAnswerReader):
             if isinstance(text, str):
                 block.kept["thinking"] = f"{block.kept.get('thinking') or ''}{text}"
             yield from self._text(text, "reasoning")
-        elif kind == "text_delta":
+        elif kind == "text_delta" or "text" in delta:
             yield from self._text(delta.get("text"))
         elif kind != "citations_delta" and not is_nothing(given):
             yield from self._text(given)
 
     def _input(self, index: int, block: _Block, piece: object) -> Iterator[StreamEvent]:
-        if block.kind != "tool_use" or is_nothing(piece):
-            return  # a server's own tool, or the empty piece that every input begins with
+        if block.kind != "tool_use" or not piece:
+            return  # a server's own tool, or the empty piece that every input begins with; a blank or "null" is part of the JSON
         block.pieces += 1
         yield from self._tool_calls([{"index": index, "function": {"arguments": piece}}])
 

@@ -70,10 +70,10 @@ def _type(event: Any) -> str:
 def event_types(run: Run) -> Iterator[str | None]:
     for _, answer in run.answers:
         for event in (*answer.events, *answer.after):
-            yield _event_fault(event)
+            yield event_fault(event)
 
 
-def _event_fault(event: Any) -> str | None:
+def event_fault(event: Any) -> str | None:
     if not isinstance(event, StreamEvent):
         return f"a {type(event).__name__} comes in place of a StreamEvent"
     kinds = _KINDS.get(event.type)

@@ -44,7 +44,7 @@ class ChatReader(JsonAnswerReader):
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         choices = payload.get("choices")
         for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, Mapping) and choice.get("index") in (0, None, "0"):
+            if isinstance(choice, Mapping) and not _is_another(choice.get("index")):
                 yield from self._content(_delta(choice, whole))
                 yield from self._reason(choice.get("finish_reason"), choice)
                 if self.closed:
@@ -55,7 +55,7 @@ class ChatReader(JsonAnswerReader):
 
     def _content(self, delta: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """The parts of one delta or message. The first delta of a stream has a role only, and gives none."""
-        reasoning = next((delta[name] for name in _REASONING if not is_nothing(delta.get(name))), None)
+        reasoning = next((delta[name] for name in _REASONING if delta.get(name)), None)
         yield from self._text(reasoning, "reasoning")
         yield from self._text(delta.get("content"))
         yield from self._text(delta.get("refusal"))
@@ -64,10 +64,19 @@ class ChatReader(JsonAnswerReader):
         yield from self._tool_calls(delta.get("tool_calls") or old)
 
 
+def _is_another(index: object) -> bool:
+    """Whether a choice says that it is another one than the first. An index that is no number says nothing."""
+    text = str(index) if isinstance(index, (int, str)) and not isinstance(index, bool) else ""
+    return text.isdecimal() and int(text) != 0
+
+
 def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:
     """What a choice adds. Where a chunk has a ``delta``, a ``message`` beside it is the text so far, which was told already."""
     names = ("message", "delta") if whole else ("delta",) if "delta" in choice else ("message",)
     for name in names:
-        if not is_nothing(given := choice.get(name)):
-            return given if isinstance(given, Mapping) else {"content": given}
+        given = choice.get(name)
+        if isinstance(given, Mapping) and given:
+            return given  # whatever its text is: "null" and " None" are words that a model writes
+        if not is_nothing(given):
+            return {"content": given}
     return {"content": choice["text"]} if isinstance(choice.get("text"), str) and "delta" not in choice else {}

@@ -10,8 +10,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 from statemachine.text import encodable
 
-from .nothing import is_nothing
-
 __all__ = ["Kind", "TextJoiner", "UnreadableError", "parts_of"]
 
 Kind: TypeAlias = Literal["token", "reasoning"]
@@ -44,7 +42,7 @@ def _part(part: Mapping[str, Any], kind: Kind, depth: int) -> Iterator[tuple[Kin
     if isinstance(label, str) and ("thinking" in label or "reasoning" in label):
         kind = "reasoning"
     for name in _REASONING_NAMES:
-        if not is_nothing(part.get(name)):
+        if part.get(name):
             yield from parts_of(part[name], "reasoning", depth)
             return
     for name in _TEXT_NAMES:
