@@ -47,7 +47,7 @@ def measure(rounds: int) -> list[Figure]:
     for name, (policy, agents) in POLICIES.items():
         growth_here = apart(growth_of_policy, policy, agents, rounds)
         label = f"10 to 10,000 waiters, {name}"
-        gated = agents < MANY  # the queues of so many agents fit no cache
+        gated = agents < MANY  # the queues of that many agents fit no cache
         figures.append(_tell(Figure(label, growth_here.ratio, 1.25, "x with 10", growth_here.as_json(), gated)))
     imported = import_time(rounds)
     figures.append(_tell(Figure("import statemachine", imported.ratio, 1.3, "x import trio", imported.as_json())))

@@ -45,7 +45,7 @@ FEW, MANY = 10, 10_000
 
 
 class _Nothing:
-    """An adapter that costs nothing: it needs no start and no shutdown, and nobody calls it."""
+    """An adapter that costs nothing: it needs no start and no shutdown, and is never called."""
 
     def __init__(self, config: AdapterConfig) -> None:
         pass
@@ -125,7 +125,7 @@ async def _limiter_hand_offs(waiters: int, operations: int) -> float:
 
 
 async def _hand_offs(turn: Callable[[int], Awaitable[None]], clients: int, operations: int) -> float:
-    """Seconds per turn while ``clients`` tasks take turns for ever; timed once everybody waits."""
+    """Seconds per turn while ``clients`` tasks take turns without end; timed once all of them wait."""
     done = 0
     began = 0.0
     finished = trio.Event()

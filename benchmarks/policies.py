@@ -61,7 +61,7 @@ def _hand_offs(make: PolicyFactory, agents: int, waiters: int, operations: int) 
     def work() -> None:
         for _ in range(operations):
             choice = policy.choose()
-            assert isinstance(choice, Choice), "somebody waits"
+            assert isinstance(choice, Choice), "a request waits"
             waiter = waiting.pop(choice.ticket)
             policy.placed(waiter)
             policy.served(waiter, 1000)

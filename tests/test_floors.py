@@ -197,7 +197,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
 }
-PACKAGES = ["statemachine", "adapters", "simulation", "benchmarks"]  # likewise
+PACKAGES = ["statemachine", "adapters", "simulation", "benchmarks"]  # from the ground up
 PURE = {name for floor in FLOORS["statemachine"][:6] for name in floor}
 IMPURE = {"trio", "time", "datetime", "random", "logging", "asyncio", "threading", "socket", "os", "httpx", "secrets"}
 

@@ -1,6 +1,6 @@
-"""The checker: bounded exhaustive search over the production model, from a scenario, with every property at every step.
+"""The checker: bounded exhaustive search over the production coordinator, from a scenario, with every property at every step.
 
-``checker`` and ``liveness`` know nothing of this library: they search any system. ``system`` makes one of the production model
+``checker`` and ``liveness`` know nothing of this library: they search any system. ``system`` makes one of the production coordinator
 and a scenario.
 """
 

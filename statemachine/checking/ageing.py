@@ -1,6 +1,6 @@
 """What a policy learns from: how long leases, loads and pauses have taken. Time is abstract: any of them may have taken any of a few times.
 
-The model itself computes the milliseconds, from the moment at which it began: that is set before the step. A search stands at 0.
+The coordinator itself computes the milliseconds, from the moment at which it began: that is set before the step. A search stands at 0.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ GARBAGE: Final = 100_000  # objects until cycles are looked for: a search leaves
 def explore(
     scenarios: Sequence[str], *, jobs: int = 1, make: str | None = None, most_states: int, most_bytes: int
 ) -> list[Report]:
-    """A report of each of ``scenarios``, in their order. ``make`` is the name of the model, ``"module:class"``, where it is a mutant.
+    """A report of each of ``scenarios``, in their order. ``make`` is the name of a coordinator, ``"module:class"``, where it is a mutant.
 
     ``most_bytes`` is what one process may use. With several ``jobs`` each scenario has a process of its own, and so memory of its own.
     """
@@ -64,7 +64,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -> Report:
-    """Explore one scenario, with the model called ``make``."""
+    """Explore one scenario, with the coordinator called ``make``."""
     (scenario,) = (s for s in (*STANDARD, *LARGE) if s.name == name)
     gc.set_threshold(GARBAGE)
     coordinator: Callable[..., Coordinator] = pkgutil.resolve_name(make) if make else Coordinator

@@ -122,7 +122,7 @@ def requests_of(coordinator: Coordinator) -> list[Request]:
 
 
 def instances_of(coordinator: Coordinator) -> list[Instance]:
-    """Likewise."""
+    """By pool, then by age, as :func:`requests_of`."""
     instances = list(coordinator.instances.values())
     return instances if len(coordinator.pools) < 2 else sorted(instances, key=lambda instance: instance.demand.pool)
 
@@ -136,7 +136,7 @@ def tickets_of(coordinator: Coordinator) -> dict[PoolKey, list[int]]:
 
 
 def structure(coordinator: Coordinator, requests: Sequence[Request], instances: Sequence[Instance]) -> Hashable:
-    """All of ``model`` but its names; ``requests`` and ``instances`` are its own, in the order in which :class:`Names` has them."""
+    """All of ``coordinator`` but its names; ``requests`` and ``instances`` are its own, in the order in which :class:`Names` has them."""
     armed = coordinator.timers.armed
     tickets = {request.ticket: rank for rank, request in enumerate(requests)}
     ids = {instance.id: rank for rank, instance in enumerate(instances)}
@@ -164,7 +164,7 @@ def memories(coordinator: Coordinator, tickets: Mapping[PoolKey, Sequence[int]])
 
 
 def named(coordinator: Coordinator) -> Hashable:
-    """All of ``model`` that decides its future, apart from owners and times; tickets and ids are renamed to their ranks."""
+    """All of ``coordinator`` that decides its future, apart from owners and times; tickets and ids are renamed to their ranks."""
     requests, instances = requests_of(coordinator), instances_of(coordinator)
     signatures = tuple([instance.demand.signature for instance in instances])
     wanted = tuple([(r.demand.signature, r.agent, r.priority) for r in requests])

@@ -2,7 +2,7 @@
 
 General: a :class:`System` is anything with an initial state, the events that may happen next, a step, and a key under which states count
 as the same. The search is breadth-first, so the first violation of a property has the fewest events that any violation
-of it can have. With ``liveness`` the edges are kept, and searched for fair ways of waiting for ever (:mod:`.liveness`).
+of it can have. With ``liveness`` the edges are kept, and searched for fair infinite waits (:mod:`.liveness`).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class System(Protocol[StateT, EventT]):
 class Counterexample(Generic[StateT, EventT]):
     """The shortest way to a violation: the events from the initial state, and the state before each.
 
-    For an ``eventually`` property the last events, ``cycle``, can be repeated for ever (up to renaming); none: it may end there.
+    For an ``eventually`` property the last events, ``cycle``, can be repeated without end (up to renaming); none: it may end there.
     """
 
     events: tuple[EventT, ...]

@@ -57,9 +57,9 @@ IMPOSSIBLE: Final[Mapping[Hashable, str]] = {
     Pair(
         "instance", "abort", "absent", "start"
     ): "what could not be constructed is forgotten; the next start is of another instance",
-    Branch("refuse", "waiter, conflict"): "whoever waits holds leases of that same model only",
+    Branch("refuse", "waiter, conflict"): "a waiting request's owner holds leases of that same model only",
 }
-"""What the machines and the decisions would allow by themselves, and the model never does, and why."""
+"""What the machines and the decisions would allow by themselves, and the coordinator never does, and why."""
 
 _ENDS: Final = {dest for m in MACHINES for row in m.table.values() for dest in row.values()} - {
     source for m in MACHINES for row in m.table.values() for source in row
@@ -92,7 +92,7 @@ def every_pair() -> list[Pair]:
 
 
 def split(effects: Iterable[Effect]) -> tuple[list[Effect], list[Transition]]:
-    """A recording model's effects: those that the driver carries out, and what fired."""
+    """Split the effects of a coordinator that records: those that the driver carries out, and what fired."""
     work: list[Effect] = []
     fired: list[Transition] = []
     for effect in effects:

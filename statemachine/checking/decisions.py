@@ -1,4 +1,4 @@
-"""Coverage of the model's decisions: which of its outcomes each guard has had, read off what fired and what was answered."""
+"""Coverage of the coordinator's decisions: which of its outcomes each guard has had, read off what fired and what was answered."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RELEASE: Final = _outcomes(
     "release", "over", "idle", "stop: broken", "stop: draining", "stop: closing", "others stay", "drain", "others drain"
 )
 START: Final = _outcomes(
-    "start ends", "granted", "settled", "stop: closing", "failed: told", "failed: nobody is there", "requeued"
+    "start ends", "granted", "settled", "stop: closing", "failed: told", "failed: requester gone", "requeued"
 )
 STOP: Final = _outcomes("stop ends", "place is free", "successor starts")
 
@@ -119,7 +119,7 @@ def _released(step: Step, fired: Sequence[Transition], position: int) -> Branch:
 
 def _failed(step: Step, fired: Sequence[Transition], position: int) -> Branch | None:
     told = any(one.machine == "request" and one.trigger == "fail" for one in fired)
-    return None if told else START["failed: nobody is there"]
+    return None if told else START["failed: requester gone"]
 
 
 def _down(step: Step, fired: Sequence[Transition], position: int) -> Branch:

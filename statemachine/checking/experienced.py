@@ -8,9 +8,9 @@ __all__ = ["Experienced"]
 
 
 class Experienced(CostAware):
-    """CostAware, which has seen somebody wait for 100 ms, and lets one newcomer in.
+    """CostAware, which has seen a request wait for 100 ms, and lets one newcomer in.
 
-    Loads take sixteen milliseconds, and answers one, or four if they take any time at all. So switches are dear or they are not, turns
+    Loads take sixteen milliseconds, and answers one, or four if they take any time at all. So switches are expensive or they are not, turns
     are stretched and paused in or not, and what is usual is learned in every order, of few levels. Pauses are of sixteen milliseconds.
     """
 

@@ -1,13 +1,13 @@
-"""Liveness: is there a way of going on for ever, fair to everybody, in which somebody waits throughout?
+"""Liveness: is there an infinite fair continuation in which one request waits throughout?
 
 What is assumed of the world is *weak fairness*: a duty (to release a held lease, to end a start, to end a shutdown) that lasts is done in
-the end. Nothing else has to happen: nobody has to ask, to cancel, or to time out. A state in which somebody waits and nothing is due is
-therefore a counterexample as well: there it may end.
+the end. Nothing else has to happen: no request has to be made, cancelled, or timed out. A state in which a request waits and nothing is
+due is therefore a counterexample as well: there it may end.
 
 The states in which one request waits are split into strongly connected components. A component holds a fair way of going on exactly
-if each duty of one of its states can come to its end inside the component. If each can, take them oldest first, for ever.
+if each duty of one of its states can come to its end inside the component. If each can, take them oldest first, without end.
 If one cannot, walking on from there reaches every state of the component with that duty still unfulfilled, so every state has such
-a duty, and whoever stays in the component owes it for ever. States are known up to renaming, so duties are followed
+a duty, and a path that stays in the component owes it without end. States are known up to renaming, so duties are followed
 from edge to edge, not by name.
 """
 
@@ -85,7 +85,7 @@ class Lasso(NamedTuple):
 
 
 def fair_lasso(graph: Graph, name: str) -> Lasso | None:
-    """A fair way of waiting for ``name`` for ever, begun in as few steps as possible; None if there is none."""
+    """Find a fair infinite wait for ``name``, begun in as few steps as possible; None if there is none."""
     waiting = [state for state in range(graph.expanded) if name in graph.pending[state]]
     within = set(waiting)
 

@@ -1,6 +1,6 @@
 """How often each waiter has been passed over: written down by the checker, to hold every policy to its bound.
 
-The model keeps no such account, and the policies keep their own: this one is independent of both. It looks at what was
+The coordinator keeps no such account, and the policies keep their own: this one is independent of both. It looks at what was
 placed, step by step.
 """
 
@@ -23,7 +23,7 @@ Passed: TypeAlias = tuple[int, int, tuple[tuple[str, int, int], ...]]
 
 
 class Late(NamedTuple):
-    """What one model did to a waiter: ``known`` is the youngest ticket when the first of those that passed it over got its lease
+    """What one signature did to a waiter: ``known`` is the youngest ticket when the first of those that passed it over got its lease
     (None: that is to come), ``times`` its passes by younger ones."""
 
     signature: str
@@ -37,7 +37,7 @@ class Late(NamedTuple):
 
 
 class Passing(NamedTuple):
-    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each model."""
+    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each signature."""
 
     ticket: int
     passes: int = 0
@@ -55,11 +55,11 @@ class Passing(NamedTuple):
 
 
 Account = tuple[Passing, ...]
-"""Every waiter of every local slot whose policy passes somebody over."""
+"""Every waiting request of every local slot whose policy lets requests be overtaken."""
 
 
 def after(account: Account, step: Step) -> Account:
-    """The account after ``step``. Only what a slot's policy bounds is counted, and where nobody may be passed over at all, the property
+    """The account after ``step``. Only what a slot's policy bounds is counted, and where no request may be overtaken at all, the property
     ``no_overtaking`` says everything."""
     pools = [
         pool for pool in step.after.pools.values() if pool.waiting and pool.is_slot and pool.policy.bound.passes != 0

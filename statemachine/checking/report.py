@@ -17,7 +17,7 @@ __all__ = ["Report", "Violation", "as_json", "as_table", "as_tests", "report_of"
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A counterexample: its events, how many of them repeat for ever (None: it is no lasso), the same to read, and as a test."""
+    """A counterexample: its events, how many of them repeat without end (None: it is no lasso), the same to read, and as a test."""
 
     events: tuple[str, ...]
     cycle: int | None

@@ -54,7 +54,7 @@ def as_lines(counterexample: Counterexample[State, Move]) -> list[str]:
     once = len(counterexample.prefix)
     for number, event in enumerate(counterexample.events):
         if number == once:
-            lines.append("and from here for ever, each time with new tickets and ids:")
+            lines.append("and from here without end, each time with new tickets and ids:")
         lines.append(f"{number + 1}. {event}")
         if number + 1 < len(counterexample.states):
             lines.append(f"     {_picture(counterexample.states[number + 1])}")

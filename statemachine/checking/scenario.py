@@ -17,8 +17,8 @@ __all__ = ["Move", "Scenario", "State", "Wish"]
 class Wish(NamedTuple):
     """``times`` interchangeable requests for one configuration. Requests with the same ``owner`` come from one task.
 
-    ``renew``: whoever has been served may ask again, for ever; there are ``times`` at once at most. ``watched``: it is a single request,
-    which has to be served in the end, whatever the others do.
+    ``renew``: a task that was served may ask again, without end; at most ``times`` requests exist at once. ``watched``: it is a single
+    request, which has to be served in the end, whatever the others do.
     """
 
     provider: str
@@ -51,8 +51,8 @@ class Scenario:
 
 
 class State(NamedTuple):
-    """The model's exact state, how many requests of each wish may still be made, who has been passed over, the last ticket, whose wish
-    each live request is, and how everything came into its present state (on one of the ways there)."""
+    """The exact state of the coordinator, how many requests of each wish may still be made, who has been passed over, the last ticket,
+    whose wish each live request is, and how everything came into its present state (on one of the ways there)."""
 
     coordinator: Snapshot
     left: tuple[int, ...]

@@ -10,7 +10,7 @@ from ..config.providers import ProviderConfig, ProviderManagerConfig
 from ..policies import Affinity, Fair, Fifo, Gated, PolicyFactory
 from .experienced import Experienced
 from .scenario import Scenario, Wish
-from .system import SOMEBODY_PASSED_OVER
+from .system import REQUEST_OVERTAKEN
 
 __all__ = ["COMPONENTS", "LARGE", "NONE_OR_SOME", "STANDARD"]
 
@@ -59,7 +59,7 @@ def _learns(name: str, policy: PolicyFactory) -> Scenario:
         name,
         _local(on_conflict="wait", policy=policy, parallel=2),
         (Wish("local", "a", 1, agent="x"), Wish("local", "a", 1, agent="y"), Wish("local", "b", 2, agent="x")),
-        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        ("succession", "failure_with_waiters", REQUEST_OVERTAKEN),
         closing=False,
         durations=NONE_OR_SOME,
     )
@@ -104,7 +104,7 @@ STANDARD: Final = (
         "slot-gated",
         _local(on_conflict="wait", policy=Gated),
         (Wish("local", "a", 4), Wish("local", "b", 2), Wish("local", "c", 1)),
-        ("succession", SOMEBODY_PASSED_OVER),
+        ("succession", REQUEST_OVERTAKEN),
         faults=False,
         closing=False,
     ),
@@ -112,28 +112,28 @@ STANDARD: Final = (
         "slot-gated-faults",
         _local(on_conflict="wait", policy=partial(Gated, 1), parallel=2),
         (Wish("local", "a", 2), Wish("local", "b", 2)),
-        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        ("succession", "failure_with_waiters", REQUEST_OVERTAKEN),
         closing=False,
     ),
     Scenario(
         "slot-affinity",
         _local(on_conflict="wait", policy=partial(Affinity, 1)),
         (Wish("local", "a", 3), Wish("local", "b", 2)),
-        ("succession", "failure_with_waiters", SOMEBODY_PASSED_OVER),
+        ("succession", "failure_with_waiters", REQUEST_OVERTAKEN),
         closing=False,
     ),
     Scenario(
         "slot-cost-aware",
         _local(on_conflict="wait", policy=Experienced),
         (Wish("local", "a", 3), Wish("local", "b", 1)),
-        ("pause", "failure_with_waiters", SOMEBODY_PASSED_OVER, "close"),
+        ("pause", "failure_with_waiters", REQUEST_OVERTAKEN, "close"),
         durations=NONE_OR_PAUSE,
     ),
     Scenario(
         "pause-full",
         _local(on_conflict="wait", policy=Experienced, max_waiting=1),
         (Wish("local", "a", 2), Wish("local", "b", 1), Wish("local", "b", 1, priority=1)),
-        ("pause", "queue_full", SOMEBODY_PASSED_OVER, "close"),
+        ("pause", "queue_full", REQUEST_OVERTAKEN, "close"),
         durations=NONE_OR_PAUSE,
     ),
     Scenario(
@@ -193,14 +193,14 @@ STANDARD: Final = (
 
 
 def _endless(name: str, config: ProviderManagerConfig, times: tuple[int, int, int], shows: tuple[str, ...]) -> Scenario:
-    """Three configurations, so many requests for each at once, without end; any of them may be timed out."""
+    """Three configurations, ``times`` requests for each at once, without end; any of them may be timed out."""
     provider = config.available_providers[0].name
     wishes = tuple(Wish(provider, m, n, timeout=TIMEOUT, renew=True) for m, n in zip("abc", times, strict=True))
     return Scenario(name, config, wishes, shows)
 
 
 def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]) -> Scenario:
-    """Three configurations, for each so many tasks that never stop asking, and one request that has to be served."""
+    """Three configurations, for each ``times`` tasks that never stop asking, and one request that has to be served."""
     provider = config.available_providers[0].name
     renewed = tuple(Wish(provider, coordinator, n, renew=True) for coordinator, n in zip("abc", times, strict=True))
     shows = ("failure_with_waiters", "switch")
@@ -208,7 +208,7 @@ def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]
 
 
 def _side_by_side() -> Scenario:
-    """An API pool and a local slot in one model."""
+    """An API pool and a local slot in one coordinator."""
     providers = [*_api(1).available_providers, *_local().available_providers]
     config = ProviderManagerConfig(providers, on_conflict="wait", policy=Fifo)
     wishes = tuple(wish for component in COMPONENTS for wish in component.wishes)
@@ -249,7 +249,7 @@ LARGE: Final = (
         "large-pause-priority",
         _local(on_conflict="wait", policy=Experienced, parallel=2),
         (Wish("local", "a", 2), Wish("local", "b", 1), Wish("local", "a", 1, priority=1)),
-        ("pause", SOMEBODY_PASSED_OVER, "close"),
+        ("pause", REQUEST_OVERTAKEN, "close"),
         durations=NONE_OR_PAUSE,
     ),
     *COMPONENTS,

@@ -1,4 +1,4 @@
-"""A scenario as a system to be searched: the production model itself, its requests, and everything that may happen to them.
+"""A scenario as a system to be searched: the production coordinator itself, its requests, and everything that may happen to them.
 
 Time is abstract: no deadline passes by itself, but any armed one may be the next to expire, whenever. That allows more than any real clock
 does, so what holds here holds for every choice of time-outs and delays. Only policies that learn from times are told some
@@ -41,16 +41,18 @@ from .scenario import Move, Scenario, State
 
 __all__ = ["CoordinatorSystem"]
 
-PASSING_WITHIN_BOUND: Final = "passing_within_bound"  # always: nobody is passed over more often than the policy says
-COORDINATOR_NEVER_FAILS: Final = "coordinator_never_fails"  # always: no event makes the model raise an exception
-SOMEBODY_PASSED_OVER: Final = "somebody_is_passed_over"  # sometimes
-OVER: Final = 0  # a ticket that is over, or never was: the model cannot tell
+OVERTAKING_WITHIN_BOUND: Final = (
+    "overtaking_within_bound"  # always: no request is overtaken more often than the policy says
+)
+COORDINATOR_NEVER_FAILS: Final = "coordinator_never_fails"  # always: no event makes the coordinator raise an exception
+REQUEST_OVERTAKEN: Final = "request_is_overtaken"  # sometimes
+OVER: Final = 0  # a ticket that is over, or never was: the coordinator cannot tell
 
 _OF_STATES: Final = of_states(ALWAYS)
 
 
 class CoordinatorSystem:
-    """A scenario as a system for :func:`statemachine.checking.checker.check`. ``make`` lets a mutant take the model's place.
+    """A scenario as a system for :func:`statemachine.checking.checker.check`. ``make`` lets a mutant take the place of the coordinator.
 
     Unless ``symmetric``, configurations are told apart; requests of one wish never are.
     """
@@ -97,7 +99,7 @@ class CoordinatorSystem:
 
     def always(self) -> Sequence[str]:
         """The names of all properties that must hold."""
-        return [*(p.name for p in ALWAYS), PASSING_WITHIN_BOUND, COORDINATOR_NEVER_FAILS]
+        return [*(p.name for p in ALWAYS), OVERTAKING_WITHIN_BOUND, COORDINATOR_NEVER_FAILS]
 
     def sometimes(self) -> Sequence[str]:
         """The names of those that the scenario is expected to show."""
@@ -117,7 +119,7 @@ class CoordinatorSystem:
     # ---- steps ----
 
     def step(self, state: State, move: Move) -> Outcome[State]:
-        """One step of the model, looked at through every property."""
+        """One step of the coordinator, looked at through every property."""
         coordinator = self._coordinator
         restore(coordinator, state.coordinator)
         if state is not self._stepped:
@@ -135,9 +137,9 @@ class CoordinatorSystem:
         violations = [name for name, holds in _to_look_at(kinds) if not holds(step)]
         shown = [name for name, holds in self._shown_by_steps if holds(step)]
         if any(waiter.passes or waiter.late for waiter in account):
-            shown.append(SOMEBODY_PASSED_OVER)
+            shown.append(REQUEST_OVERTAKEN)
             if not within_bounds(coordinator, account):
-                violations.append(PASSING_WITHIN_BOUND)
+                violations.append(OVERTAKING_WITHIN_BOUND)
         last, covered = covered_by(step, fired, state.last)
         kept = _what_became_of(self._due, _duties(coordinator)) if self._watched or coordinator.state != "open" else ()
         issued = state.issued + (move.wish is not None)

@@ -1,4 +1,4 @@
-"""Who is served next. Each policy says how often it may pass somebody over, and the checker proves it.
+"""Policies: which waiting request is served next. Each states how often a request may be overtaken, and the checker proves it.
 
 A *turn* is a run of requests for one model. With first come, first served on alternating requests every turn is one
 request long, and every turn costs a switch. Longer turns cost fewer switches; a bound keeps them from starving the others.

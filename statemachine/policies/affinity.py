@@ -1,4 +1,4 @@
-"""The resident model first, so many times."""
+"""The resident model first, a bounded number of times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Affinity"]
 class Affinity(BasePolicy):
     """The model that was served last goes first, until the oldest waiter has been passed over ``passes`` times.
 
-    Bound: ``passes``. A request that passes over some waiter passes over the oldest one too, so nobody is passed over more
+    Bound: ``passes``. A request that passes over some waiter passes over the oldest one too, so none is overtaken more
     often than the oldest, and that is served as soon as its count is full.
 
     With a ``quantum`` the agent that has been served least goes first among those who wait for the model

@@ -1,4 +1,4 @@
-"""Turns that are stretched where switches are dear, for as long as nobody has waited long; and brief pauses."""
+"""Longer turns where switches are expensive, while no request has waited long; and brief pauses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from .policy import Choice, Pause, Rank, Waiter
 __all__ = ["CostAware"]
 
 _OCTAVE: Final = 4  # levels
-_DEAR: Final = 8  # levels: a switch is dear when it takes about four times as long as an answer
+_EXPENSIVE: Final = 8  # levels: a switch is expensive when it takes about four times as long as an answer
 _SHARE: Final = 3  # of the longest wait one part may be had by stretching
 _FORGETTING: Final = 13  # binary digits
 
 
 class CostAware(Gated):
-    """Gated; but where a switch takes about four times as long as an answer or longer, turns are stretched while nobody has waited long.
+    """Gated; but where a switch takes about four times as long as an answer or longer, turns are stretched while no request has waited
+    long.
 
     That is: while the oldest waiter for another model has waited for less than a third of the longest wait lately. ``most`` newcomers
-    are let in then. When nobody is left who waits for the model, it is kept for a while, because whoever has been served may soon be
+    are let in then. When no request for the model is left, it is kept for a while, because an agent that was served may soon be
     back: for as long as a switch takes, or half of that, so in vain it costs no more than the switch that follows (the ski rental
     problem; Karlin and others, *Competitive snoopy caching*, Algorithmica 3, 1988). There is one pause at most after each answer.
 
@@ -42,7 +43,7 @@ class CostAware(Gated):
         self._clock = 0  # milliseconds
         self._since: dict[int, int] = {}  # when each waiter came, by its ticket
         self._longest = 0  # milliseconds that one has waited
-        self._may_pause = False  # nobody has waited for an agent to come back since its answer
+        self._may_pause = False  # no pause since an agent was answered
 
     def arrived(self, waiter: Waiter) -> None:
         super().arrived(waiter)
@@ -100,7 +101,7 @@ class CostAware(Gated):
     def _may_stretch(self, milliseconds: int) -> bool:
         """Whether the oldest of the others may be made to wait for so long."""
         wait = self._clock - self._since[self._others[0][0]]
-        return self._switch - self._answer >= _DEAR and _SHARE * (wait + milliseconds) < self._longest
+        return self._switch - self._answer >= _EXPENSIVE and _SHARE * (wait + milliseconds) < self._longest
 
 
 def _towards(level: int, milliseconds: int) -> int:

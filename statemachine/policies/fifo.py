@@ -11,7 +11,7 @@ __all__ = ["Fifo"]
 
 
 class Fifo(Line, BasePolicy):
-    """First come, first served. Nobody is ever passed over; a slot switches whenever the next request is for another model."""
+    """Serve the oldest request. None is ever overtaken; a slot switches whenever the next request is for another model."""
 
     bound: Final = Bound(passes=0, late=0)
 

@@ -1,4 +1,4 @@
-"""Gated service: who is there when a model has been loaded is served, and then another model has its turn."""
+"""Gated service: the requests that wait for a model when it has been loaded are served, and then another model has its turn."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Gated"]
 
 
 class Gated(BasePolicy):
-    """Whoever waits for a model when it has been loaded is admitted; whoever comes later waits for its next gate.
+    """Admit the requests that wait for a model when it has been loaded; later ones wait for its next gate.
 
     The next gate opens for the oldest waiter of another model, if there is one. ``extra`` newcomers for the model that has the turn are
     let in as well: 0 is the plain gated discipline of polling systems, but agents come back soon after they were served, and
-    serving them once more before the switch saves some, at the cost of those who wait.
+    serving them once more before the switch saves some, at the cost of the requests that wait.
 
     Bound: ``late`` is ``extra``. Let X, of another model, be the first to pass over the waiter W and to be granted its lease. By then
     the gate for X's model is closed: those who were admitted are known, and ``extra`` newcomers may follow. Those left out of it are

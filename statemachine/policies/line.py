@@ -10,7 +10,7 @@ __all__ = ["ByModel", "Line"]
 
 
 class Line:
-    """Tickets in order. Whoever arrives last has the highest; one that comes back goes to its old place."""
+    """Tickets in order. A newcomer has the highest ticket; a request that comes back gets its former position."""
 
     def __init__(self) -> None:
         self._tickets: OrderedDict[int, None] = OrderedDict()
@@ -20,7 +20,7 @@ class Line:
         return len(self._tickets)
 
     def add(self, waiter: Waiter) -> None:
-        """``waiter`` takes its place."""
+        """Add ``waiter`` at its position."""
         ticket = waiter.ticket
         if ticket > self._youngest:
             self._tickets[ticket] = None
@@ -40,7 +40,7 @@ class Line:
             tickets.move_to_end(ticket, last=False)
 
     def remove(self, waiter: Waiter) -> None:
-        """``waiter`` leaves."""
+        """Remove ``waiter``."""
         del self._tickets[waiter.ticket]
 
     @property

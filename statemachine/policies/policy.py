@@ -1,8 +1,8 @@
-"""Who is served next: the order of the requests that wait for one pool.
+"""The interface of policies: the order of the requests that wait for one pool.
 
-A policy is a small object without I/O, clock or randomness that the model consults. It is incremental: told of every arrival and departure,
-asked for a choice, so that a decision costs no more with ten thousand waiters than with ten. ``choose`` has no side effects, so it may be
-asked as often as one likes. What a policy remembers is part of the model's state: integers and names only.
+A policy is a small object without I/O, clock or randomness that the coordinator consults. It is incremental: told of every arrival and
+departure, asked for a choice, so that a decision costs no more with ten thousand waiters than with ten. ``choose`` has no side effects,
+so it may be called any number of times. What a policy remembers is part of the coordinator's state: integers and names only.
 
 Priorities are not a policy's business: :class:`~.prioritised.Prioritised` keeps one policy per priority, whichever it is.
 """
@@ -44,8 +44,8 @@ class Choice:
 
 @value
 class Pause:
-    """Nobody is to be served yet: if an instance of ``signature`` is idle, it is kept until it has been so for ``milliseconds``, because
-    somebody who needs it is likely to come back by then."""
+    """Serve no request yet. If an instance of ``signature`` is idle, keep it until it has been idle for ``milliseconds``, because an agent
+    that needs it is likely to come back by then."""
 
     signature: str
     milliseconds: int
@@ -58,9 +58,9 @@ Rank: TypeAlias = Callable[[int], int]
 class Bound(NamedTuple):
     """What a policy promises to each waiter, among those of its priority; None: nothing. The checker proves it.
 
-    ``passes``: at most so many younger requests are placed before it. ``late``: of each model, at most so many requests
-    are placed before it that arrived after the first younger one of that model had got its lease; so whoever may still pass it
-    over is known from then on, newcomers can add no more than this, and it cannot starve.
+    ``passes``: the most younger requests that are placed before it. ``late``: of each model, the most requests that are placed before
+    it although they arrived after the first younger one of that model had got its lease. So the requests that can still overtake it are
+    known from then on, newcomers add no more than this number, and it cannot starve.
     """
 
     passes: int | None
@@ -72,7 +72,7 @@ class Policy(Protocol):
 
     @property
     def bound(self) -> Bound:
-        """How far it may pass somebody over."""
+        """How often a request may be overtaken."""
         ...
 
     @property
@@ -95,26 +95,27 @@ class Policy(Protocol):
     def loaded(self, signature: str, milliseconds: int | None) -> None:
         """The load of an instance of ``signature`` has ended, well or badly.
 
-        ``milliseconds``: from the moment that somebody was placed there, so with the shutdown before it; None: they have all gone.
+        ``milliseconds``: from the moment that the first request was placed there, so with the shutdown before it; None: its requesters
+        have gone.
         """
         ...
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
-        """The lease of ``waiter`` has ended, after so long."""
+        """The lease of ``waiter`` has ended after ``milliseconds``."""
         ...
 
     def paused(self, milliseconds: int) -> None:
-        """A pause has ended, because its time was over, somebody is to be served, or nobody waits any more; or there was nothing to keep.
+        """A pause has ended: its time was over, a request is to be served, or none waits any more; or there was no instance to keep.
 
-        ``milliseconds``: for how long the instance had been idle (0: there was none). The next may be asked for when somebody has been
-        served.
+        ``milliseconds``: for how long the instance had been idle (0: there was none). The next pause may be asked for when a request has
+        been served.
         """
         ...
 
     def choose(self) -> Choice | Pause | None:
         """The only request that may be served now. No side effects. None only while an instance is there whose release ends that.
 
-        A pause that goes on is answered again, whoever arrives or leaves, until there is a choice to be made, or it has ended. It ends
+        A pause that goes on is answered again, as requests arrive and leave, until there is a choice to be made, or it has ended. It ends
         when it was to end at first: the milliseconds of later answers are not heeded.
         """
         ...

@@ -20,12 +20,12 @@ _Entry: TypeAlias = tuple[int, int, str]
 class RoundRobin:
     """Which of those who wait for a model goes first: one of the agent that has been served least, in rounds of ``quantum`` milliseconds.
 
-    Deficit round robin (Shreedhar and Varghese, IEEE/ACM ToN 4, 1996), with the cost of a request charged after it, because nobody knows
-    it before: an agent is in the round ``time served // quantum``; the lowest round goes first, and in it the oldest request. Whoever has
-    not asked for some time joins the round that is being served: idling earns no credit. Whoever neither waits nor was served in the turn
-    that ends is forgotten, so names that come once cost nothing for long. Nobody gets further ahead than four rounds: a gate admits
-    every agent that waits, so of two that always ask, the one with the longer answers would get further ahead at every turn. Requests
-    without an agent are one agent's.
+    Deficit round robin (Shreedhar and Varghese, IEEE/ACM ToN 4, 1996), with the cost of a request charged after it, because it is not known
+    before: an agent is in the round ``time served // quantum``; the lowest round goes first, and in it the oldest request. An agent that
+    has not asked for some time joins the round that is being served: idling earns no credit. An agent that neither waits nor was served
+    in the turn that ends is forgotten, so names that come once cost nothing for long. No agent gets further ahead than four rounds: a
+    gate admits every agent that waits, so of two that always ask, the one with the longer answers would get further ahead at every turn.
+    Requests without an agent are one agent's.
 
     Time served never goes down; instead the round that is being served goes up, and no agent is in a lower one. So a new turn changes
     nothing for those who wait, and every decision takes a time that grows with the logarithm of their number. Raises ConfigurationError.
@@ -96,7 +96,7 @@ class RoundRobin:
         return self._round_of(waiter.agent or "") > self._round
 
     def begin(self, model: str) -> None:
-        """It is the turn of ``model``, for which somebody waits.
+        """Begin the turn of ``model``, for which at least one agent waits.
 
         Time counts from the round of the agent that has been served least of those that wait; who has had less is even with that.
         """

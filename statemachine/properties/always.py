@@ -1,6 +1,6 @@
-"""What is always so of leases, starts, shutdowns, closing and the books; of waiting see :mod:`.waiting`.
+"""The ``always`` properties of capacity, leases, starts, shutdowns, closing and the indexes. Those of waiting are in :mod:`.waiting`.
 
-Written from the definitions, not from the model's own shortcuts.
+Each is written from the definition, not from the coordinator's own shortcuts.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def release_is_idempotent(step: Step) -> bool:
 
 
 @always_of_states(
-    "Every granted request has its lease on exactly the instance it was granted, and nobody else has one."
+    "Every granted request has its lease on exactly the instance it was granted, and no other request has one."
 )
 def leases_match_requests(coordinator: Coordinator) -> bool:
     held = {ticket: i for i in coordinator.instances.values() for ticket in i.leases}
@@ -78,8 +78,8 @@ def only_active_instances_are_leased(coordinator: Coordinator) -> bool:
     return all(bool(i.leases) == (i.state in ("active", "draining")) for i in coordinator.instances.values())
 
 
-@always_of_steps("Whoever is granted an instance gets an active one, which was not draining.", Grant)
-def draining_takes_no_lease(step: Step) -> bool:
+@always_of_steps("A granted instance is active and was not draining.", Grant)
+def draining_instances_are_never_granted(step: Step) -> bool:
     granted = [e.instance for e in step.effects if isinstance(e, Grant)]
     return all(
         step.before.instances.get(i) != "draining" and step.after.instances[i].state == "active" for i in granted
@@ -87,7 +87,7 @@ def draining_takes_no_lease(step: Step) -> bool:
 
 
 @always_of_states("Every lease is for the signature that was asked for.")
-def leases_have_their_signature(coordinator: Coordinator) -> bool:
+def leases_match_signatures(coordinator: Coordinator) -> bool:
     used = ((i, r) for i in coordinator.instances.values() for r in (*i.leases.values(), *i.assigned.values()))
     return all(i.demand.signature == r.signature for i, r in used)
 
@@ -133,7 +133,7 @@ def no_shutdown_of_a_leased_instance(coordinator: Coordinator) -> bool:
 @always_of_steps(
     "A request that was cancelled, timed out, rejected or revoked leaves no trace.", Cancelled, Expired, Reject, Revoke
 )
-def the_departed_leave_no_trace(step: Step) -> bool:
+def ended_requests_leave_no_state(step: Step) -> bool:
     event = step.event
     gone = [e.ticket for e in step.effects if isinstance(e, (Reject, Revoke))]
     if isinstance(event, Cancelled):
@@ -143,8 +143,8 @@ def the_departed_leave_no_trace(step: Step) -> bool:
     return all(_no_trace(step.after, ticket) for ticket in gone)
 
 
-@always_of_steps("While the manager closes, nobody waits and nothing new is started or granted.")
-def closing_admits_nobody(step: Step) -> bool:
+@always_of_steps("While the manager closes, no request waits and nothing is started or granted.")
+def closing_grants_and_starts_nothing(step: Step) -> bool:
     if step.after.state not in ("closing", "closed"):
         return True
     if any(r.state != "granted" for r in step.after.requests.values()):
@@ -153,7 +153,7 @@ def closing_admits_nobody(step: Step) -> bool:
 
 
 @always_of_steps("After close nothing lives: no pool, instance, request or deadline; and close is told once.")
-def nothing_lives_after_close(step: Step) -> bool:
+def closed_manager_is_empty(step: Step) -> bool:
     coordinator = step.after
     told = sum(isinstance(e, Closed) for e in step.effects)
     if told > 1 or (told and coordinator.state != "closed"):
@@ -163,7 +163,7 @@ def nothing_lives_after_close(step: Step) -> bool:
     )
 
 
-# ---- the books ----
+# ---- the indexes ----
 
 _SUBJECT_STATES: Final = {
     TimerKind.ACQUIRE: ("waiting", "assigned"),
@@ -202,15 +202,13 @@ def deadlines_match_states(step: Step) -> bool:
 
 
 @always_of_states("A pool is saturated exactly when no place could be given to a new signature.")
-def saturation_is_told(coordinator: Coordinator) -> bool:
+def saturated_iff_full(coordinator: Coordinator) -> bool:
     pools = [pool for pool in coordinator.pools.values() if pool.state in ("open", "saturated")]
     return all((pool.state == "saturated") == (pool.held >= pool.limit) for pool in pools)
 
 
-@always_of_steps(
-    "What is kept twice agrees: queues with requests, counts and shelves with the instances they are about."
-)
-def books_are_right(step: Step) -> bool:
+@always_of_steps("The indexes agree with the records: queues with requests, counts and listings with instances.")
+def indexes_are_consistent(step: Step) -> bool:
     coordinator = step.after
     queued = 0
     for pool in coordinator.pools.values():
@@ -237,7 +235,7 @@ def _counts_are_right(pool: Pool) -> bool:
 
 def _queue_is_right(pool: Pool, coordinator: Coordinator) -> bool:
     if not (all(pool.leases_by_owner.values()) and all(pool.waiting_by_owner.values())):
-        return False  # who has none is not kept
+        return False  # an owner without any is not listed
     if sum(map(len, pool.waiting_by_owner.values())) != len(pool.waiting):
         return False
     return all(r.state == "waiting" and coordinator.requests.get(ticket) is r for ticket, r in pool.waiting.items())

@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 
 def picture(coordinator: Coordinator) -> Picture:
-    """The picture of ``model`` now."""
+    """Take the picture of ``coordinator``."""
     instances = coordinator.instances.values()
     return Picture(
         {i.id: i.state for i in instances},
@@ -56,7 +56,7 @@ def picture(coordinator: Coordinator) -> Picture:
 
 
 class Step(NamedTuple):
-    """One step: the picture before, the event, its effects, and the model after."""
+    """One step: the picture before, the event, its effects, and the coordinator after."""
 
     before: Picture
     event: Event

@@ -1,4 +1,4 @@
-"""What a scenario has to show somewhere, or it proves nothing about it."""
+"""The ``sometimes`` properties: what a scenario has to show somewhere, or it proves nothing about it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def contention(step: Step) -> bool:
     return any(isinstance(e, Reject) and e.cause in causes for e in step.effects)
 
 
-@sometimes_a_state("The policy pauses: an idle instance is kept, although somebody waits for another.")
+@sometimes_a_state("The policy pauses: an idle instance is kept, although a request waits for another.")
 def pause(coordinator: Coordinator) -> bool:
     return any(kind is TimerKind.PAUSE for kind, _ in coordinator.timers.armed)
 

@@ -1,4 +1,4 @@
-"""What is always so of those who wait: the rest of the ``always`` properties, likewise from the definitions."""
+"""The ``always`` properties of waiting requests. Each is written from the definition, not from the coordinator's own shortcuts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def work_conservation(coordinator: Coordinator) -> bool:
 
 
 @always_of_states(
-    "A pause has a deadline, an instance that it keeps idle, somebody who waits, and a policy that asks for it."
+    "A pause has a deadline, an instance that it keeps idle, a waiting request, and a policy that asks for it."
 )
-def pauses_are_asked_for(coordinator: Coordinator) -> bool:
+def pauses_are_justified(coordinator: Coordinator) -> bool:
     for pool in coordinator.pools.values():
         if _pauses(coordinator, pool) != (pool.kept is not None):
             return False
@@ -32,16 +32,18 @@ def pauses_are_asked_for(coordinator: Coordinator) -> bool:
     return True
 
 
-@always_of_steps("When a pause is over, and somebody waits, somebody is placed.", Expired)
-def pauses_end_in_service(step: Step) -> bool:
+@always_of_steps("When a pause is over and requests wait, one is placed.", Expired)
+def pauses_end_in_a_placement(step: Step) -> bool:
     event = step.event
     if not isinstance(event, Expired) or event.timer.kind is not TimerKind.PAUSE:
         return True
     return any(placed(step)) or "waiting" not in step.before.requests.values()
 
 
-@always_of_steps("Nobody is refused for want of a place while an instance is idle, or kept so for others.", Reject)
-def nobody_is_refused_beside_an_idle_instance(step: Step) -> bool:
+@always_of_steps(
+    "No request is refused for want of a place while an instance is idle, or is kept so for others.", Reject
+)
+def no_refusal_beside_an_idle_instance(step: Step) -> bool:
     contended = (e for e in step.effects if isinstance(e, Reject) and e.cause in _CONTENTION)
     pools = [step.after.pools[effect.demand.pool] for effect in contended]
     return not any(i.state == "idle" for pool in pools for i in pool.instances.values())
@@ -60,14 +62,14 @@ def no_overtaking(step: Step) -> bool:
     return True
 
 
-@always_of_states("Where waiting is switched off, nobody waits.")
-def raise_never_waits(coordinator: Coordinator) -> bool:
+@always_of_states("Where waiting is switched off, no request waits.")
+def raise_mode_never_waits(coordinator: Coordinator) -> bool:
     return not any(pool.waiting for pool in coordinator.pools.values() if pool.raises)
 
 
 @always_of_steps(
     "A pool has never more than `max_waiting` waiting requests, unless some come back from a failed start; "
-    "who would be one more is refused as the queue is full, and nobody else is."
+    "a request that would be one more is refused as the queue is full, and no other is."
 )
 def waiting_is_bounded(step: Step) -> bool:
     most, before = step.after.config.max_waiting, step.before.requests
@@ -85,7 +87,7 @@ def waiting_is_bounded(step: Step) -> bool:
 
 
 @always_of_states(
-    "Whoever waits, waits for something that will happen: a release, or the end of a start, a shutdown or a pause."
+    "Every request waits for something that will happen: a release, or the end of a start, a shutdown or a pause."
 )
 def every_waiter_can_be_woken(coordinator: Coordinator) -> bool:
     for request in coordinator.requests.values():
@@ -98,8 +100,8 @@ def every_waiter_can_be_woken(coordinator: Coordinator) -> bool:
     return True
 
 
-@always_of_states("Nobody waits for a lease of one's own to end.")
-def nobody_waits_for_oneself(coordinator: Coordinator) -> bool:
+@always_of_states("No request is blocked by its own owner's leases alone.")
+def no_self_deadlock(coordinator: Coordinator) -> bool:
     for pool in coordinator.pools.values():
         holders = {r.owner for i in pool.instances.values() for r in i.leases.values()} if pool.waiting else ()
         for request in pool.waiting.values():
@@ -108,8 +110,8 @@ def nobody_waits_for_oneself(coordinator: Coordinator) -> bool:
     return True
 
 
-@always_of_steps("A failed start is told to the request that caused it, and to nobody else.", Reject)
-def failures_reach_their_cause(step: Step) -> bool:
+@always_of_steps("A failed start is reported to the request that caused it, and to no other.", Reject)
+def start_failures_reach_their_requester(step: Step) -> bool:
     causes = (Cause.START_FAILED, Cause.START_OVERDUE)
     failures = [e for e in step.effects if isinstance(e, Reject) and e.cause in causes]
     return not failures or (

@@ -61,7 +61,7 @@ def found(raised: pytest.ExceptionInfo[BaseException]) -> InvariantError:
     [
         (NewBeforeOld, "one_live_instance_per_slot"),
         (NewcomerFirst, "no_overtaking"),
-        (SaturationForgotten, "saturation_is_told"),
+        (SaturationForgotten, "saturated_iff_full"),
     ],
 )
 async def test_the_manager_names_the_property_and_the_step(
@@ -94,7 +94,7 @@ async def test_what_a_cancellation_breaks_is_raised_by_the_next_step(autojump_cl
             manager._coordinator.requests.clear()  # or it could not close
             await trio.sleep(0.6)
             pytest.fail("the end of the start should have raised it")
-    assert found(raised).property == "the_departed_leave_no_trace"
+    assert found(raised).property == "ended_requests_leave_no_state"
 
 
 async def test_a_sound_manager_never_complains(autojump_clock: MockClock) -> None:

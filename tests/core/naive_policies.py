@@ -42,7 +42,7 @@ class Naive:
 
 
 class Rounds:
-    """Every agent's time, in full, less what whoever waits has had at least; of those who wait or were served in the last turn.
+    """Every agent's time, in full, less what each waiting agent has had at least; of the agents that wait or were served in the last turn.
 
     Without a quantum the oldest goes first.
     """
@@ -169,8 +169,8 @@ class NaiveCostAware(NaiveGated):
         longest = 0
         for wait in self.waits:
             longest = wait if wait > longest else longest - (longest - wait) // 8192
-        dear = self.usual.get("load", 0) - self.usual.get("answer", 0) >= 8
-        return dear and self.wait(min(self.of(model=False))) + milliseconds < longest / 3
+        expensive = self.usual.get("load", 0) - self.usual.get("answer", 0) >= 8
+        return expensive and self.wait(min(self.of(model=False))) + milliseconds < longest / 3
 
     def pause(self) -> int:
         return 2 ** max(0, (self.usual.get("load", 0) - 1) // 4) if self.may_pause else 0

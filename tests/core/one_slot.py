@@ -24,7 +24,7 @@ class Asked:
 
 
 class Slot:
-    """One model at a time, one request at a time; the bound of the policy is looked at whenever somebody is placed."""
+    """One model at a time, one request at a time; the bound of the policy is checked at each placement."""
 
     def __init__(self, make: PolicyFactory, make_oracle: Callable[[], Any] | None = None) -> None:
         self.make = make
@@ -71,7 +71,7 @@ class Slot:
         self.place()
 
     def fail(self) -> None:
-        """A load fails, and whoever was placed there comes back, as if somebody else had caused it."""
+        """A load fails, and the requests that were placed there come back, as if another had caused it."""
         if self.loading is not None:
             back, self.loading = self.loading, None
             self.tell("loaded", back.signature, None)

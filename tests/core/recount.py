@@ -126,7 +126,7 @@ class Recount:
             self._started_last[pool] = effect.demand.signature
 
     def _was_idle(self, event: Event, instance: int) -> bool:
-        """Whether it could have gone on: nobody held it, nobody had found it broken, and nobody was closing."""
+        """Whether it could have gone on: no lease held it, no holder had found it broken, and the manager was open."""
         life = self._ledger.lives[instance]
         if self._ledger.closing or isinstance(event, CloseRequested) or life.broken:
             return False

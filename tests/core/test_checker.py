@@ -18,7 +18,7 @@ from statemachine.checking.experienced import Experienced
 from statemachine.checking.reproduction import Replay, as_pytest
 from statemachine.checking.scenario import Move, Scenario, Wish
 from statemachine.checking.scenarios import LARGE, NONE_OR_SOME, STANDARD
-from statemachine.checking.system import PASSING_WITHIN_BOUND, CoordinatorSystem
+from statemachine.checking.system import OVERTAKING_WITHIN_BOUND, CoordinatorSystem
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import AcquireRequested, Cause, Effect, Event, Released, StartSucceeded
 from statemachine.core.index import Request
@@ -169,7 +169,7 @@ class _Forgetful(Affinity):
 def test_a_policy_that_lies_about_its_bound_is_refused() -> None:
     honest = SCENARIOS["slot-affinity"]
     lying = replace(honest, config=replace(honest.config, policy=partial(_Forgetful, 1)))
-    assert PASSING_WITHIN_BOUND in check(CoordinatorSystem(lying)).counterexamples
+    assert OVERTAKING_WITHIN_BOUND in check(CoordinatorSystem(lying)).counterexamples
 
 
 class _Counter:
@@ -256,7 +256,7 @@ def test_the_command_prints_how_to_reproduce_a_lasso(capsys: pytest.CaptureFixtu
     starves = "tests.proof.mutants.policies:Starves"
     assert main(["check", "--scenario", "live-fifo", "--model", starves, "--reproduce"]) == 1
     out = capsys.readouterr().out
-    assert "and from here for ever" in out
+    assert "and from here without end" in out
     with pytest.raises(AssertionError, match="the same again"):
         _run(out[out.index("from statemachine.") :])
 
@@ -290,8 +290,8 @@ class _Surprised(Experienced):
 def test_what_a_policy_learns_is_explored() -> None:
     honest = SCENARIOS["slot-cost-aware"]
     lying = replace(honest, config=replace(honest.config, policy=_Surprised))
-    assert PASSING_WITHIN_BOUND in check(CoordinatorSystem(lying)).counterexamples
-    assert PASSING_WITHIN_BOUND not in check(CoordinatorSystem(replace(lying, durations=(0.0,)))).counterexamples
+    assert OVERTAKING_WITHIN_BOUND in check(CoordinatorSystem(lying)).counterexamples
+    assert OVERTAKING_WITHIN_BOUND not in check(CoordinatorSystem(replace(lying, durations=(0.0,)))).counterexamples
 
 
 def test_what_something_took_is_reproduced() -> None:

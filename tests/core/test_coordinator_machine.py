@@ -76,7 +76,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
     """The model, its ledger, its twin, and the time."""
 
     steps = 0  # of all examples
-    fired: ClassVar[Counter[Hashable]] = Counter()  # likewise
+    fired: ClassVar[Counter[Hashable]] = Counter()  # of all examples
 
     @initialize(options=CONFIGS, limit=st.integers(1, 3), parallel=st.sampled_from([1, 2, 2, 3]))
     def configure(self, options: dict[str, Any], limit: int, parallel: int) -> None:
@@ -266,7 +266,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
         self.happen(CloseRequested(grace))
 
     def teardown(self) -> None:
-        """If everybody does his part, and pauses end, whoever waits is served, without help from any time-out; and close ends."""
+        """If all leases, starts, shutdowns and pauses end, every request is served, without help from any time-out; and close ends."""
         if not hasattr(self, "ledger"):
             return
         self._everybody_does_his_part()
@@ -276,7 +276,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
         assert self.ledger.closed
         CoordinatorMachine.fired.update(self.covered.fired)
         self.covered.aim()
-        target(self.passed_over, label="somebody is passed over")
+        target(self.passed_over, label="a request is overtaken")
 
     def _everybody_does_his_part(self) -> None:
         self.happen(Wake())

@@ -1,4 +1,4 @@
-"""Fair ways of waiting for ever are found where they are, and nowhere else."""
+"""Fair infinite waits are found where they are, and nowhere else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Edges = list[tuple[int, tuple[int, ...]]]
 
 
 def _graph(duties: list[int], edges: list[Edges]) -> Graph:
-    """Somebody waits in every state; each edge: where it leads, and what became of the duties."""
+    """A request waits in every state; each edge: where it leads, and what became of the duties."""
     graph = Graph()
     for count in duties:
         graph.add_state(frozenset(["x"]), count)

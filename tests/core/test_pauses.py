@@ -1,4 +1,4 @@
-"""A policy that pauses, in the model: how long an instance is kept, what ends that, and where nobody may be made to wait."""
+"""A policy that pauses, in the coordinator: how long an instance is kept, what ends that, and where no request may be made to wait."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Slot:
 
 def test_an_instance_is_kept_from_its_answer_on_whenever_somebody_comes() -> None:
     slot = Slot()
-    assert slot.pauses == [], "nobody waits"
+    assert slot.pauses == [], "no request waits"
     assert slot.ask("b", 13.0) == []
     assert slot.pauses == [18.0]
     assert slot.ask("c", 14.0) == []

@@ -126,7 +126,7 @@ def test_the_model_is_kept_for_those_who_may_come_back_but_once_after_each_answe
     slot.go_on()
     assert slot.pause == Pause("b", 4096, "its agents may come back")
     slot.arrive("c")
-    assert slot.pause is not None, "somebody else who comes does not end it"
+    assert slot.pause is not None, "another arrival does not end it"
     slot.arrive("b")
     assert slot.pause is None
     assert slot.busy is not None
@@ -180,7 +180,7 @@ def test_a_decision_takes_no_more_steps_with_ten_thousand_waiters_than_with_ten(
 
 
 def _steps_of_hand_offs(make: PolicyFactory, waiters: int, hand_offs: int = 200) -> int:
-    """That the policy takes while a request is served and another one comes, so many times."""
+    """That the policy takes while a request is served and another one comes, ``times`` times."""
     slot = Slot(make)
     for number in range(waiters):
         slot.arrive("abcdefg"[number % 7])

@@ -28,7 +28,7 @@ class W(NamedTuple):
 def choices(
     policy: Policy, waiters: list[W], *, then: dict[int, W] | None = None, known: Sequence[W] = ()
 ) -> list[tuple[int, str]]:
-    """Everybody arrives but who is ``known``; then they are placed one by one. ``then`` arrive after so many placements."""
+    """Everybody arrives but who is ``known``; then they are placed one by one. ``then`` arrive after that many placements."""
     waiting = {waiter.ticket: waiter for waiter in known}
     chosen: list[tuple[int, str]] = []
     for waiter in waiters:
@@ -197,7 +197,7 @@ def test_fair_serves_agents_in_rounds_of_ten_seconds() -> None:
 
 def test_fair_forgets_agents_that_come_only_once() -> None:
     policy = Fair()
-    for ticket in range(1, 101):  # there is always somebody who has had nothing yet
+    for ticket in range(1, 101):  # there is always an agent that has had nothing yet
         policy.arrived(waiter := W(ticket, signature="xy"[ticket % 2], agent=f"agent {ticket}"))
         policy.placed(waiter)
         policy.loaded(waiter.signature, 6000)
@@ -263,7 +263,7 @@ def test_cost_aware_lets_in_while_the_others_have_waited_for_less_than_a_third_o
 ) -> None:
     policy = CostAware()
     policy.served(W(0), 1)
-    policy.loaded("z", 5000)  # switches are dear
+    policy.loaded("z", 5000)  # switches are expensive
     policy.arrived(W(1))
     policy.served(W(0), longest)
     policy.placed(W(1))

@@ -41,16 +41,16 @@ def test_who_has_never_been_served_holds_the_round_for_all() -> None:
 
 def test_requests_without_an_agent_are_one_agents() -> None:
     agents = RoundRobin(1)
-    nobody, somebody = W(1, "x"), W(2, "x", agent="new")
-    for waiter in (nobody, somebody):
+    nameless, named = W(1, "x"), W(2, "x", agent="new")
+    for waiter in (nameless, named):
         agents.add(waiter)
     agents.begin("x")
-    agents.charge(nobody, 1)
+    agents.charge(nameless, 1)
     assert agents.snapshot() == (("", 1, True),)
     assert agents.first(None) == 2
 
 
-def test_nobody_gets_further_ahead_than_four_rounds() -> None:
+def test_nameless_gets_further_ahead_than_four_rounds() -> None:
     agents = RoundRobin(10)
     agents.add(slow := W(1, "x", agent="slow"))
     for _ in range(3):
@@ -60,8 +60,8 @@ def test_nobody_gets_further_ahead_than_four_rounds() -> None:
 
 def test_an_agent_has_had_a_round_when_it_has_been_served_for_a_quantum() -> None:
     agents = RoundRobin(10)
-    somebody, nobody = W(1, "x", agent="a"), W(2, "x")
-    for waiter in (somebody, nobody):
+    named, nameless = W(1, "x", agent="a"), W(2, "x")
+    for waiter in (named, nameless):
         assert not agents.has_had_a_round(waiter)
         agents.charge(waiter, 9)
         assert not agents.has_had_a_round(waiter)
@@ -69,7 +69,7 @@ def test_an_agent_has_had_a_round_when_it_has_been_served_for_a_quantum() -> Non
         assert agents.has_had_a_round(waiter)
 
 
-def test_a_model_for_which_nobody_waits_any_more_keeps_no_memory() -> None:
+def test_a_model_for_which_nameless_waits_any_more_keeps_no_memory() -> None:
     agents = RoundRobin(10)
     for ticket in range(1000):
         agents.add(waiter := W(ticket, f"model {ticket}"))
@@ -77,7 +77,7 @@ def test_a_model_for_which_nobody_waits_any_more_keeps_no_memory() -> None:
     assert len(pickle.dumps(agents)) < 1000  # bytes; an entry for each would take 10,000
 
 
-def test_nobody_has_had_a_round_who_was_not_served() -> None:
+def test_nameless_has_had_a_round_who_was_not_served() -> None:
     assert not RoundRobin(1).has_had_a_round(W(1, "x", agent="new"))
 
 

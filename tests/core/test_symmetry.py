@@ -38,7 +38,7 @@ def _exactly(state: State) -> Hashable:
         state.left,
         state.account,
         state.wishes,
-    )  # not the last ticket: asking in vain while it closes goes on for ever
+    )  # not the last ticket: asking in vain while it closes has no end
 
 
 def _search(system: CoordinatorSystem, *, reduced: bool) -> Found:

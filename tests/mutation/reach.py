@@ -39,7 +39,7 @@ class Reach(NamedTuple):
         return self._ordered(mutant.module, self.seconds if _IMPORT in reaching else reaching)
 
     def all_of(self, module: str) -> list[str]:
-        """All tests of ``module``, likewise."""
+        """All tests of ``module``."""
         return self._ordered(module, self.seconds)
 
     def _ordered(self, module: str, tests: Iterable[str]) -> list[str]:

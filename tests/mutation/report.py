@@ -56,7 +56,7 @@ def explained(fates: Fates) -> bool:
     survivors = {_place(m) for m in _survivors(fates)}
     killed = {_place(mutant) for of_module in fates.values() for mutant, fate in of_module if fate is Fate.KILLED}
     missing, stale = survivors - why.keys(), (why.keys() & killed) - survivors
-    for title, places in (("survives, and nobody says why", missing), ("is explained, and does not survive", stale)):
+    for title, places in (("survives, and is not explained", missing), ("is explained, and does not survive", stale)):
         for module, where, old, new in sorted(places):
             print(f"{title}: {module} {where}\n  - {old}\n  + {new}", file=sys.stderr)
     return not (missing or stale)

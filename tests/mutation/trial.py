@@ -39,9 +39,9 @@ WARM = (
     "unittest",
 )
 OPTIONS = ("--timeout=0", "-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:anyio")
-MARGIN = 4  # a test may take so many times the processor time that it takes with coverage,
-SPARE = 0.5  # and so many seconds more;
-PATIENCE = 5  # and so many times that by the clock, where it waits, or where others have the processor
+MARGIN = 4  # a test may take this many times the processor time that it takes with coverage,
+SPARE = 0.5  # and this many seconds more;
+PATIENCE = 5  # and this many times that by the clock, where it waits, or where others have the processor
 COLLECTING = 10  # seconds of the processor for importing the package and the tests
 
 

@@ -151,7 +151,7 @@ async def _request(operation: Acquire | Stream, world: World, leases: list[Lease
 
 
 def _expect_unbroken(lease: Lease) -> None:
-    """Nobody is granted a broken instance, but one may break between a grant and the moment its holder wakes up."""
+    """A broken instance is never granted, but one may break between a grant and the moment its holder wakes up."""
     if not lease.released:
         broken_at = _recorded(lease).broken_at
         expect(broken_at in (None, trio.current_time()), "a broken instance was granted", lease)

@@ -92,7 +92,7 @@ async def _go_on(case: Case, cancelling: Cancelling, subject: Subject) -> None:
             nursery.start_soon(case.other, world)
             with cancelling.scope():
                 await case.subject(world)
-        world.outside.check_nobody_is_served()
+        world.outside.check_nothing_is_served()
         await world.check_it_still_grants()
     await world.check_it_is_over()
 

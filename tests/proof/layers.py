@@ -46,7 +46,8 @@ def some_schedules(subject: Subject = PRODUCTION, programs: int = 100, schedules
 def every_schedule(
     subject: Subject = PRODUCTION, most_runs: int = 10_000, *, must_be_complete: bool = True
 ) -> Finding | None:
-    """Small programs, each under every schedule, or so many. An incomplete search is a finding, unless it need not be complete."""
+    """Small programs, each under every schedule, or ``most_runs`` of them. An incomplete search is a finding, unless it need not be
+    complete."""
     lives: list[tuple[Program, Strategy]] = [
         (partial(small, name, *as_argument(subject)), Exhaustive(most_runs)) for name in SMALL
     ]

@@ -94,10 +94,10 @@ class _Life:
     async def _rest_and_still_grant(self) -> None:
         """The agents have gone: nothing is left of them but idle instances, and starts that outlive their requesters for a while."""
         await trio.lowlevel.checkpoint()  # a lease that was dropped a moment ago is gone only now
-        self.world.outside.check_nobody_is_served()
+        self.world.outside.check_nothing_is_served()
         await trio.sleep(30)
         statistics = self.world.manager.statistics()
-        expect(all(p.live == p.idle for p in statistics.providers.values()), "something is under way for nobody")
+        expect(all(p.live == p.idle for p in statistics.providers.values()), "something is under way for no request")
         if self.world.config.api_instance_idle_timeout_seconds is not None:
             expect(statistics.providers["api"].live == 0, "an idle time-out has passed unnoticed")
         await self.world.check_it_still_grants(SHUTDOWN_TIMEOUT + 1)

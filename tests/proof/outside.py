@@ -1,6 +1,6 @@
 """What can be seen of a manager from outside, held against what its model believes: after any step of any task the two must agree.
 
-From outside are seen: adapters that were constructed, have started, are being shut down or are down; leases in somebody's hands; tasks that
+From outside are seen: adapters that were constructed, have started, are being shut down or are down; leases that tasks hold; tasks that
 wait inside of ``get_adapter``; and the errors that it raised.
 """
 
@@ -114,7 +114,7 @@ class Outside:
         under_way = Counter(owner for ticket, owner in granted.items() if ticket not in held)
         expect(
             all(task in self._asking and under_way[task] == 1 for task in under_way),
-            "a lease was granted that nobody has",
+            "a lease was granted that no task has",
             _names(under_way),
         )
 
@@ -124,8 +124,8 @@ class Outside:
 
     # ---- at rest ----
 
-    def check_nobody_is_served(self) -> None:
-        """Nobody waits, nothing is leased, and everybody was told."""
+    def check_nothing_is_served(self) -> None:
+        """No task waits, nothing is leased, and every requester was told."""
         self.check()
         model = self.coordinator
         expect(not model.requests, "a request is left", list(model.requests))
@@ -134,14 +134,14 @@ class Outside:
         statistics = self.manager.statistics()
         for provider in statistics.providers.values():
             served = (provider.waiting, provider.assigned, provider.active, provider.draining)
-            expect(served == (0, 0, 0, 0), "the statistics show somebody who is served", provider)
+            expect(served == (0, 0, 0, 0), "the statistics show a request that is served", provider)
         # who is cancelled at the moment of a time-out hears of the cancellation
         heard = self.refused.total() + self.cancelled
         expect(heard >= self._refusals(), "not every refusal was delivered", self.refused, self.cancelled)
 
     def check_nothing_is_left(self) -> None:
         """As after the close: no instance lives, and every adapter was shut down exactly once, and is down."""
-        self.check_nobody_is_served()
+        self.check_nothing_is_served()
         expect(not self.recorder.not_shut_down_once(), "not shut down exactly once", self.recorder.not_shut_down_once())
         expect(all(adapter.down for adapter in self.recorder.adapters), "an adapter is not down")
         expect(not self.coordinator.instances, "an instance is left", list(self.coordinator.instances))

@@ -82,5 +82,5 @@ def test_what_a_mutant_logs_is_no_news(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="no mutant is called nobody"):
-        show(["nobody"])
+    with pytest.raises(ValueError, match="no mutant is called nothing"):
+        show(["nothing"])

@@ -14,7 +14,7 @@ from statemachine import ProviderConfig, ProviderManagerConfig
 from statemachine.checking.scenario import Scenario, Wish
 from statemachine.policies import Fifo
 
-SPECIFICATIONS: Final = Path(__file__).parent / "spin"
+SPECIFICATIONS: Final = Path(__file__).parent
 MISSING: Final = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
 NONE: Final = 9  # as in requests.pml
 

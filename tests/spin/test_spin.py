@@ -91,7 +91,7 @@ def test_a_mistake_in_the_specification_is_found_by_its_assertions(tmp_path: Pat
 
 
 def test_a_mistake_that_no_assertion_forbids_is_found_by_the_comparison(tmp_path: Path) -> None:
-    size = Size("pool", (1, 1, 1), 2)  # it takes two that are idle, and somebody who wants neither
+    size = Size("pool", (1, 1, 1), 2)  # it takes two that are idle, and a request for neither
     assert Verifier.build(tmp_path, size, BUG=LATEST_FIRST).edges() != _specified(size)
 
 
@@ -101,7 +101,7 @@ def test_whoever_waits_is_served_in_the_end_if_everybody_does_their_duty(
 ) -> None:
     verifier = Verifier.build(tmp_path, size, watched=watched)
     assert verifier.liveness() is Answer.NOTHING
-    assert verifier.liveness(fair=False) is Answer.CYCLE, "without fairness nobody ever has to release"
+    assert verifier.liveness(fair=False) is Answer.CYCLE, "without fairness no task ever has to release"
 
 
 def test_newcomers_that_overtake_starve_a_waiter_fair_or_not(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_newcomers_that_overtake_starve_a_waiter_fair_or_not(tmp_path: Path) -> 
 
 
 def test_joining_one_abandoned_start_after_another_cannot_last_for_ever(tmp_path: Path) -> None:
-    """A finding of SPIN's (docs/second-opinion.md): if nobody counted as the requester of a start whose requester has gone, then with
+    """A finding of SPIN's (docs/second-opinion.md): if no request counted as the requester of a start whose requester has gone, then with
     two places the failures of such starts could keep a waiter from ever being served or told."""
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     right.mkdir()

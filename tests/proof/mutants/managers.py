@@ -26,7 +26,7 @@ class UnshieldedShutdown(ProviderManager):
 
 
 class LostWakeUp(ProviderManager):
-    """Looks at its answer, gives way, and only then begins to wait for it: what comes in between wakes nobody."""
+    """Looks at its answer, gives way, and only then begins to wait for it: what comes in between wakes no task."""
 
     async def _park(self, ticket: int) -> Lease | Exception:
         asker = self._askers[ticket]
@@ -79,7 +79,7 @@ class HangsWithItsShutdown(ProviderManager):
 
 
 class EvictionTargetRevived(ProviderManager):
-    """An instance that is down is taken for still wanted if somebody has asked for it in the meantime."""
+    """An instance that is down is taken for still wanted if a task has asked for it in the meantime."""
 
     def _settle(self, event: Event) -> None:
         if not isinstance(event, Stopped) or not self._is_wanted(event.instance):

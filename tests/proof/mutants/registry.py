@@ -13,54 +13,62 @@ MODELS: Final = (
     CoordinatorMutant("limit ignored", "D1", pools.LimitIgnored, "api-wait", "live_instances_within_limit"),
     CoordinatorMutant("new before old", "D8/S3", pools.NewBeforeOld, "slot-wait", "one_live_instance_per_slot"),
     CoordinatorMutant("lost wake-up", "D6", starting.LostWakeUp, "api-wait", "work_conservation"),
-    CoordinatorMutant("leaked slot", "D12", waiting.LeakedSlot, "api-wait", "the_departed_leave_no_trace"),
+    CoordinatorMutant("leaked slot", "D12", waiting.LeakedSlot, "api-wait", "ended_requests_leave_no_state"),
     CoordinatorMutant("newcomer first", "D5", waiting.NewcomerFirst, "api-wait", "no_overtaking"),
-    CoordinatorMutant("everyone is told", "S4", starting.EveryoneIsTold, "slot-raise", "failures_reach_their_cause"),
+    CoordinatorMutant(
+        "everyone is told", "S4", starting.EveryoneIsTold, "slot-raise", "start_failures_reach_their_requester"
+    ),
     CoordinatorMutant("drain forgotten", "D9", leases.DrainForgotten, "slot-raise", "no_shutdown_of_a_leased_instance"),
     CoordinatorMutant("stopped twice", "D2", stopping.StoppedTwice, "api-raise", "stopped_once"),
-    CoordinatorMutant("waits in raise mode", "contract", waiting.WaitsInRaiseMode, "slot-raise", "raise_never_waits"),
     CoordinatorMutant(
-        "waits for itself", "contract", waiting.WaitsForItself, "slot-parallel", "nobody_waits_for_oneself"
+        "waits in raise mode", "contract", waiting.WaitsInRaiseMode, "slot-raise", "raise_mode_never_waits"
     ),
-    CoordinatorMutant("timer kept", "D11", waiting.TimerKept, "api-wait", "the_departed_leave_no_trace"),
+    CoordinatorMutant("waits for itself", "contract", waiting.WaitsForItself, "slot-parallel", "no_self_deadlock"),
+    CoordinatorMutant("timer kept", "D11", waiting.TimerKept, "api-wait", "ended_requests_leave_no_state"),
     CoordinatorMutant("forgets to stop", "D2", stopping.ForgetsToStop, "api-wait", "stopped_once"),
     CoordinatorMutant(
         "grants while stopping", "D9", leases.GrantsWhileStopping, "slot-raise", "only_active_instances_are_leased"
     ),
     CoordinatorMutant("release by configuration", "D7", leases.DoubleGrant, "slot-raise", "leases_match_requests"),
-    CoordinatorMutant("saturation forgotten", "contract", pools.SaturationForgotten, "api-wait", "saturation_is_told"),
+    CoordinatorMutant("saturation forgotten", "contract", pools.SaturationForgotten, "api-wait", "saturated_iff_full"),
     CoordinatorMutant(
         "successor forgotten", "D10", stopping.SuccessorForgotten, "slot-wait", "every_waiter_can_be_woken"
     ),
     CoordinatorMutant("raises", "classic", starting.Raises, "slot-raise", "coordinator_never_fails"),
     CoordinatorMutant("not adopted", "found here", starting.NotAdopted, "live-api-2", "every_waiter_is_served[b]"),
     CoordinatorMutant("overcrowded", "D1", leases.Overcrowded, "slot-raise", "leases_within_parallel"),
-    CoordinatorMutant("draining is lent", "D9", leases.DrainingIsLent, "slot-raise", "draining_takes_no_lease"),
-    CoordinatorMutant("wrong model", "S8", leases.AnyIdle, "slot-wait", "leases_have_their_signature"),
+    CoordinatorMutant(
+        "draining is lent", "D9", leases.DrainingIsLent, "slot-raise", "draining_instances_are_never_granted"
+    ),
+    CoordinatorMutant("wrong model", "S8", leases.AnyIdle, "slot-wait", "leases_match_signatures"),
     CoordinatorMutant("grants twice", "classic", leases.GrantsTwice, "api-raise", "no_double_grant"),
     CoordinatorMutant("starts twice", "S2", starting.StartsTwice, "api-raise", "started_once"),
     CoordinatorMutant(
         "releases another lease", "D7", leases.ReleasesAnotherLease, "api-raise", "release_is_idempotent"
     ),
-    CoordinatorMutant("waits while closing", "D13", stopping.WaitsWhileClosing, "api-wait", "closing_admits_nobody"),
-    CoordinatorMutant("says it is closed", "D2", stopping.SaysItIsClosed, "api-raise", "nothing_lives_after_close"),
+    CoordinatorMutant(
+        "waits while closing", "D13", stopping.WaitsWhileClosing, "api-wait", "closing_grants_and_starts_nothing"
+    ),
+    CoordinatorMutant("says it is closed", "D2", stopping.SaysItIsClosed, "api-raise", "closed_manager_is_empty"),
     CoordinatorMutant("never closes", "D16", stopping.NeverCloses, "api-raise", "close_ends"),
     CoordinatorMutant("keeps idle timer", "D11", stopping.KeepsIdleTimer, "api-raise", "deadlines_match_states"),
-    CoordinatorMutant("miscounts", "D12", pools.Miscounts, "api-wait", "books_are_right"),
+    CoordinatorMutant("miscounts", "D12", pools.Miscounts, "api-wait", "indexes_are_consistent"),
     CoordinatorMutant(
-        "lies about its bound", "contract", policies.LiesAboutItsBound, "slot-gated", "passing_within_bound"
+        "lies about its bound", "contract", policies.LiesAboutItsBound, "slot-gated", "overtaking_within_bound"
     ),
     CoordinatorMutant(
-        "pauses without end", "classic", policies.PausesWithoutEnd, "slot-cost-aware", "pauses_are_asked_for"
+        "pauses without end", "classic", policies.PausesWithoutEnd, "slot-cost-aware", "pauses_are_justified"
     ),
     CoordinatorMutant(
         "refuses for a pause",
         "starvation",
         policies.RefusesForAPause,
         "pause-full",
-        "nobody_is_refused_beside_an_idle_instance",
+        "no_refusal_beside_an_idle_instance",
     ),
-    CoordinatorMutant("pauses again", "starvation", policies.PausesAgain, "slot-cost-aware", "pauses_end_in_service"),
+    CoordinatorMutant(
+        "pauses again", "starvation", policies.PausesAgain, "slot-cost-aware", "pauses_end_in_a_placement"
+    ),
     CoordinatorMutant("lies about its work", "contract", policies.LiesAboutItsWork, "slot-gated", "work_conservation"),
     CoordinatorMutant("starves", "starvation", policies.Starves, "live-fifo", "every_waiter_is_served[b]"),
     CoordinatorMutant("hoards idle", "D3", pools.HoardsIdle, "api-wait", "live_instances_within_limit"),
