@@ -138,7 +138,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "statemachine/manager": [
         {"at_work", "broken", "expected", "faults", "observing", "refusal", "running", "transition_log"},
         {"worker", "lease"},
-        {"acquiring", "reading"},
+        {"acquiring", "kin", "reading"},
         {"manager", "background"},
         {"engine", "bridge"},
         {"hosting"},

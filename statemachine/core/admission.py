@@ -27,7 +27,9 @@ class Admission:
 
     def refusal(self, pool: Pool, request: Request) -> Cause | None:
         """Why ``request``, which has joined the queue of ``pool``, must not wait in it; None: it may."""
-        if pool.raises or (request.owner in pool.leases_by_owner and self.is_self_deadlock(pool, request)):
+        above = request.held_above
+        own = above or request.owner in pool.leases_by_owner
+        if pool.raises or (own and self.is_self_deadlock(pool, request, above)):
             return self.contention(pool, request)
         return Cause.QUEUE_FULL if self.is_overfull(pool) else None
 
@@ -42,9 +44,12 @@ class Admission:
         held_by = holder(pool)
         return Cause.BUSY if held_by is not None and held_by.demand.signature == request.signature else Cause.CONFLICT
 
-    def is_self_deadlock(self, pool: Pool, request: Request) -> bool:
-        """Whether only the requester's own leases block ``request``. Its owner holds at least one lease of ``pool``."""
-        own = pool.leases_by_owner[request.owner]
+    def is_self_deadlock(self, pool: Pool, request: Request, above: int = 0) -> bool:
+        """Whether only the requester's own leases block ``request``, and ``above`` more, whose holders wait for it to end.
+
+        One of these leases at least is there.
+        """
+        own = pool.leases_by_owner.get(request.owner, 0) + above
         if own < pool.limit:
             return False
         if not pool.is_slot:

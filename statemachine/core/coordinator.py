@@ -156,7 +156,9 @@ class Coordinator:
         if ticket in self.requests:
             raise ValueError(f"ticket {ticket} is in use")
         now, key = ledger.now, demand.pool
-        request = Request(ticket, demand, event.owner, event.agent, event.priority, now, now)
+        request = Request(
+            ticket, demand, event.owner, event.agent, event.priority, now, now, held_above=event.held_above
+        )
         self.requests[ticket] = request
         if ledger.state != "open":
             ledger.reject(request, Cause.CLOSED)

@@ -87,7 +87,11 @@ class Opened:
 
 @value
 class AcquireRequested:
-    """A task asks for a lease. ``owner`` is the task that will hold it; ``timeout`` is in seconds from now (None: unbounded)."""
+    """A task asks for a lease. ``owner`` is the task that will hold it; ``timeout`` is in seconds from now (None: unbounded).
+
+    ``held_above``: how many leases of the pool that it needs are held by those who wait for ``owner`` to end, such as the task that
+    runs it as a child: they cannot be given back while it waits.
+    """
 
     ticket: int
     demand: Demand
@@ -95,6 +99,7 @@ class AcquireRequested:
     agent: str | None = None
     priority: int = 0
     timeout: float | None = None
+    held_above: int = 0
 
 
 @value

@@ -31,6 +31,7 @@ class Request:
     instance: Instance | None = None
     queued: float = 0.0
     loading: float = 0.0
+    held_above: int = 0  # looked at when it joins the queue, and never again
 
     @property
     def signature(self) -> str:

@@ -35,6 +35,9 @@ class Use(Protocol):
     def end(self) -> None:
         """Make it end soon."""
 
+    def goes_on(self) -> bool:
+        """Whether it will end by itself, as a task is at it."""
+
 
 Spawn: TypeAlias = Callable[[Use], None]
 """Runs the task of a use."""
@@ -51,25 +54,32 @@ class Lessor:
     def __init__(self, report: Callable[[Released | FoundBroken], None], spawn: Spawn = lambda use: None) -> None:
         self._report = report
         self._spawn = spawn
-        self._on: dict[int, None] = {}
+        self._on: dict[int, int] = {}  # how many nurseries the holder had open when it got the lease
         self._uses: dict[int, Use] = {}
         self._notes: deque[Released | FoundBroken] = deque()
         self._home: trio.lowlevel.TrioToken | None = None
 
-    def lend(self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float) -> Lease:
-        """A new lease, held by the current trio run."""
+    def lend(
+        self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float, nurseries: int = 0
+    ) -> Lease:
+        """A new lease, held by the current trio run. ``nurseries``: how many its holder has open."""
         self._home = self._home or trio.lowlevel.current_trio_token()
-        self._on[ticket] = None
+        self._on[ticket] = nurseries
         return Lease(self, ticket, demand, adapter, queued, loading)
 
     def holds(self, ticket: int) -> bool:
         """Whether the lease is still on."""
         return ticket in self._on
 
+    def encloses(self, ticket: int, nursery: int) -> bool:
+        """Whether the holder's nursery with that index was opened after the grant, and must be left before the lease is given back."""
+        use = self._uses.get(ticket)
+        return nursery >= self._on.get(ticket, nursery + 1) and not (use is not None and use.goes_on())
+
     @enable_ki_protection
     def release(self, ticket: int, broken: bool, caller: FrameType | None = None) -> None:
         """The holder gives it back; no-op if it is over. ``caller``: who says so; None: a task of ours."""
-        if self._on.pop(ticket, self) is None:
+        if self._on.pop(ticket, None) is not None:
             self._note(Released(ticket, broken), caller)
 
     @enable_ki_protection

@@ -47,6 +47,7 @@ from ..core.statistics import Statistics, statistics
 from ..errors import ConfigurationError, ManagerClosedError
 from .acquiring import Acquiring
 from .at_work import is_task_at_work
+from .kin import leases_above
 from .lease import Lease, Lessor, Use
 from .observing import Observer, Observers
 from .refusal import refusal
@@ -70,10 +71,11 @@ class Core(Protocol):
 class _Asker:
     """One call of ``get_adapter`` that has not been answered."""
 
-    __slots__ = ("answer", "task")
+    __slots__ = ("answer", "owner", "task")
 
     def __init__(self) -> None:
         self.answer: Lease | Exception | None = None
+        self.owner: trio.lowlevel.Task | None = None
         self.task: trio.lowlevel.Task | None = None
 
 
@@ -277,7 +279,9 @@ class ProviderManager:
         seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
         asker = self._askers[ticket] = _Asker()
         try:
-            self._dispatch(AcquireRequested(ticket, demand, trio.lowlevel.current_task(), agent, priority, seconds))
+            task = asker.owner = trio.lowlevel.current_task()
+            above = leases_above(task, demand, self._coordinator, self._lessor)
+            self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
         except BaseException:
             self._askers.pop(ticket, None)
             self._lessor.revoke(ticket)
@@ -339,11 +343,14 @@ class ProviderManager:
             trio.lowlevel.reschedule(asker.task, Value(answer))
 
     def _grant(self, effect: Grant) -> None:
-        if effect.ticket not in self._askers:
+        asker = self._askers.get(effect.ticket)
+        if asker is None:
             return  # cancelled by an effect of the same step; the event that says so is in the inbox
         worker = self._workers[effect.instance]
         assert worker.adapter is not None, "only a started instance is granted"
-        lease = self._lessor.lend(effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
+        lease = self._lessor.lend(
+            effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading, _open_nurseries(asker)
+        )
         self._answer(effect.ticket, lease)
 
     def _reject(self, effect: Reject) -> None:
@@ -381,3 +388,7 @@ def _opened(answer: Lease | Exception) -> Lease:
         raise answer
     finally:
         del answer
+
+
+def _open_nurseries(asker: _Asker) -> int:
+    return 0 if asker.owner is None else len(asker.owner.child_nurseries)

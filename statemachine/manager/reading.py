@@ -112,6 +112,10 @@ class Reading:
         self._lost = self._closing = True
         self._scope.cancel()
 
+    def goes_on(self) -> bool:
+        """Whether a task reads it now."""
+        return self._has_reader
+
     async def _wait_for_answer(self) -> None:
         self._answered = trio.Event()
         self._asked.set()

@@ -1,0 +1,34 @@
+"""Count the leases whose holders wait for a task to end: those of the tasks that run it as a child, inside of a lease's block.
+
+A task that holds a lease and waits in a nursery for a child cannot give the lease back before the child has ended; a child that waits
+for that very lease would never get it. What is known of this, without looking into any code: the child descends from the
+holder through a nursery that was opened after the lease was granted, and no task reads the stream under the lease, whose end would free it.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from ..config.providers import Demand
+from ..core.coordinator import Coordinator
+from .lease import Lessor
+
+__all__ = ["leases_above"]
+
+
+def leases_above(task: trio.lowlevel.Task, demand: Demand, coordinator: Coordinator, lessor: Lessor) -> int:
+    """How many leases of the pool of ``demand`` wait for ``task`` to end."""
+    pool = coordinator.pools.get(demand.pool)
+    if pool is None or not pool.leases_by_owner:
+        return 0
+    count = 0
+    while (nursery := task.parent_nursery) is not None:
+        task = nursery.parent_task
+        if task in pool.leases_by_owner:
+            opened = task.child_nurseries.index(nursery)
+            count += sum(
+                request.owner is task and lessor.encloses(ticket, opened)
+                for instance in pool.instances.values()
+                for ticket, request in instance.leases.items()
+            )
+    return count
