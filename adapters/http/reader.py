@@ -54,6 +54,7 @@ class JsonAnswerReader:
         bounds = http.bounds
         self._decoder: Final = SSEDecoder(line_limit=bounds.max_line_bytes, event_limit=bounds.max_event_bytes)
         self._whole: Final = bytearray()
+        self._came = 0  # bytes, before it was known that they are a stream
         self._joiners: Final[dict[Kind, TextJoiner]] = {"reasoning": TextJoiner(), "token": TextJoiner()}
         self._calls: Final = ToolCalls()
         self._answered = False
@@ -64,11 +65,13 @@ class JsonAnswerReader:
 
     def feed(self, piece: bytes) -> Iterator[StreamEvent]:
         """The events that the next piece of the body completes."""
+        if self._form.form != "events":
+            self._came += len(piece)
+            if self._came > self._http.bounds.max_body_bytes:
+                raise LineTooLongError(f"an answer of more than {self._http.bounds.max_body_bytes} bytes")
         piece = self._form.feed(piece)
         if self._form.form == "whole":
             self._whole.extend(piece)
-            if len(self._whole) > self._http.bounds.max_body_bytes:
-                raise LineTooLongError(f"an answer of more than {self._http.bounds.max_body_bytes} bytes")
         elif piece:
             yield from self._frames(self._decoder.feed(piece))
 

@@ -57,6 +57,7 @@ class Loopback:
         self.open = 0
         self.peak = 0
         self.broken = 0
+        self.left = trio.Event()  # a connection is over
         self.url = ""
         self.accepting = trio.CancelScope()  # cancelled: it takes no more connections
         self._idle_seconds = idle_seconds
@@ -80,6 +81,7 @@ class Loopback:
             self.broken += 1
         finally:
             self.open -= 1
+            self.left.set()
 
     async def _read(self, stream: trio.SocketStream, idle: float) -> Request | None:
         data = b""

@@ -1,0 +1,165 @@
+"""``forward``: a request's bytes to the instance, with the model's name replaced, and the answer's bytes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+
+import pytest
+
+from adapters import OpenAIAdapter
+from adapters.http import Bounds, HttpClient, forward, with_model
+from statemachine import AdapterConnectError, AdapterError, AdapterRequestError, AdapterTimeoutError, ForwardRequest
+
+from .loopback import Reply, Request, json_reply, loopback, stream_reply
+from .studio import CHAT, make, studio
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (b'{"model":"a","x":1}', b'{"model":"b:2","x":1}'),
+        (b' {"x" :[{"model": "a"}] ,\n"model"\t:  "a" , "y":1e400}\r', b' {"x" :[{"model": "a"}] ,\n"model"\t:  "b:2" , "y":1e400}\r'),
+        (b'{"model":null}', b'{"model":"b:2"}'),
+        (b'{"model":{"model":"a"}}', b'{"model":"b:2"}'),
+        (b'{"mod\\u0065l":"a"}', b'{"mod\\u0065l":"b:2"}'),
+        (b'{"model":"a","model":"c"}', b'{"model":"b:2","model":"b:2"}'),
+        ('{"m\u00e9":"\u4e2d","model":"a"}'.encode(), '{"m\u00e9":"\u4e2d","model":"b:2"}'.encode()),
+        (b'{"x":"\xff\xfe","model":"a"}', b'{"x":"\xff\xfe","model":"b:2"}'),
+        (b'\xef\xbb\xbf{"model":"a"}', b'\xef\xbb\xbf{"model":"b:2"}'),
+        # what stays as it is
+        (b'{"x":{"model":"a"}}', None),
+        (b'{"x":"\\"model\\":\\"a\\""}', None),
+        (b"", None),
+        (b"{}", None),
+        (b'[{"model":"a"}]', None),
+        (b'{"model":"a"', None),
+        (b'{"model":"a",}', None),
+        (b"model=a", None),
+        (b"\x00\x01\xff", None),
+        (b'{"x":' + b"[" * 100_000, None),
+    ],
+)  # fmt: skip
+def test_only_the_name_of_the_model_is_replaced(body: bytes, sent: bytes | None) -> None:
+    assert with_model(body, "b:2") == (body if sent is None else sent)
+
+
+REQUEST = ForwardRequest(
+    "POST",
+    "/v1/chat/completions?a=b%20c",
+    [
+        ("Content-Type", "application/json"),
+        ("X-Session", "1"),
+        ("X-Session", "2"),
+        ("Authorization", "Bearer client"),
+        ("X-Api-Key", "client"),
+        ("Cookie", "client"),
+        ("Content-Length", "999"),
+        ("Host", "gateway"),
+        ("Connection", "keep-alive, X-Hop"),
+        ("X-Hop", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("TE", "trailers"),
+        ("Expect", "100-continue"),
+        ("Accept-Encoding", "gzip"),
+    ],
+    b'{"model":"public", "n":1}',
+)
+
+
+def client(url: str, **bounds: float) -> HttpClient:
+    return HttpClient(url, token="ours", bounds=Bounds.of(bounds))
+
+
+async def test_what_reaches_the_server() -> None:
+    async with loopback(lambda _: json_reply({"ok": 1})) as server:
+        http = client(server.url)
+        async with forward(http, REQUEST, "b") as response:
+            assert b"".join([piece async for piece in response.body]) == b'{"ok": 1}'
+        await http.aclose()
+    (request,) = server.requests
+    assert (request.method, request.path) == ("POST", "/v1/chat/completions?a=b%20c")
+    assert request.body == b'{"model":"b", "n":1}'
+    assert request.headers["authorization"] == "Bearer ours"
+    assert request.headers["content-length"] == "20"
+    assert request.headers["x-session"] == "2"
+    assert not {"x-api-key", "cookie", "x-hop", "te", "expect", "transfer-encoding"} & request.headers.keys()
+    assert request.headers["host"] == server.url.removeprefix("http://")
+    assert request.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 503])
+async def test_every_status_is_an_answer(status: int) -> None:
+    headers = {"Location": "/elsewhere", "X-Thing": "1", "Connection": "X-Hop", "X-Hop": "1"}
+    async with loopback(lambda _: Reply([b"bo", b"dy"], status, headers)) as server:
+        http = client(server.url)
+        async with forward(http, REQUEST, "b") as response:
+            assert response.status == status
+            assert dict(response.headers) == {"Location".lower(): "/elsewhere", "x-thing": "1"}
+            assert b"".join([piece async for piece in response.body]) == b"body"
+        await http.aclose()
+    assert len(server.requests) == 1
+
+
+async def test_pieces_pass_as_they_arrive_and_leaving_ends_the_request() -> None:
+    async with loopback(lambda _: stream_reply("data: 1\n\n", then="silence")) as server:
+        http = client(server.url)
+        async with forward(http, REQUEST, "b") as response, aclosing(response.body) as body:  # type: ignore[type-var]
+            assert await anext(body) == b"data: 1\n\n"
+        await http.aclose()
+        await server.left.wait()
+
+
+@pytest.mark.parametrize(
+    ("reply", "bounds", "kind"),
+    [
+        (lambda _: Reply([b"x"], then="reset"), {}, AdapterConnectError),
+        (lambda _: Reply([b"x"], then="silence"), {"read_timeout": 0.2}, AdapterTimeoutError),
+    ],
+)
+async def test_an_answer_that_breaks_is_a_typed_error(
+    reply: Callable[[Request], Reply], bounds: dict[str, float], kind: type[AdapterError]
+) -> None:
+    async with loopback(reply) as server:
+        http = client(server.url, **bounds)
+        with pytest.raises(kind):
+            async with forward(http, REQUEST, "b") as response:
+                async for _ in response.body:
+                    pass
+        await http.aclose()
+
+
+@pytest.mark.parametrize("path", ["", "v1/x", "http://evil/x", "/a b", "/a\r\nX: y", "/\u00e9", "/a#b"])
+async def test_paths_that_are_none(path: str) -> None:
+    http = client("http://127.0.0.1:9")
+    with pytest.raises(AdapterRequestError):
+        async with forward(http, ForwardRequest("GET", path), "b"):
+            pass
+    await http.aclose()
+
+
+@pytest.mark.parametrize("path", ["//evil/x", "/..//@evil/x", "/%2e%2e/x"])
+async def test_no_path_leads_to_another_server(path: str) -> None:
+    async with loopback(lambda _: json_reply({})) as server:
+        http = client(server.url)
+        async with forward(http, ForwardRequest("GET", path), "b"):
+            pass
+        await http.aclose()
+    assert len(server.requests) == 1
+
+
+async def test_through_the_adapters() -> None:
+    body = json.dumps({"model": "public", "stream": True}).encode()
+    async with studio() as (state, server):
+        state.load("m", "m:2")
+        adapter = make(server)
+        await adapter.start()
+        async with adapter.forward(ForwardRequest("POST", CHAT, body=body)) as response:
+            assert b'"content": "m:2"' in b"".join([piece async for piece in response.body])
+        state.instances.clear()
+        with pytest.raises(AdapterError, match="no longer loaded"):
+            async with adapter.forward(ForwardRequest("POST", CHAT, body=body)):
+                pass
+        await adapter.shutdown()
+    assert OpenAIAdapter.is_local is False
