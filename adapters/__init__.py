@@ -8,33 +8,39 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from .anthropic import AnthropicAdapter
     from .fake import FakeAdapter
+    from .fallback import Fallback
     from .llamacpp import LlamaCppAdapter
     from .lmstudio import LMStudioAdapter
     from .ollama import OllamaAdapter
     from .openai import OpenAIAdapter
     from .providers import LMStudioSingleton, ModelProvider, get_lmstudio_singleton
+    from .retrying import Retrying
 
 __all__ = [
     "AnthropicAdapter",
     "FakeAdapter",
+    "Fallback",
     "LMStudioAdapter",
     "LMStudioSingleton",
     "LlamaCppAdapter",
     "ModelProvider",
     "OllamaAdapter",
     "OpenAIAdapter",
+    "Retrying",
     "get_lmstudio_singleton",
 ]
 
 _HOMES: Final = {
     "AnthropicAdapter": "anthropic",
     "FakeAdapter": "fake",
+    "Fallback": "fallback",
     "LMStudioAdapter": "lmstudio",
     "LMStudioSingleton": "providers",
     "LlamaCppAdapter": "llamacpp",
     "ModelProvider": "providers",
     "OllamaAdapter": "ollama",
     "OpenAIAdapter": "openai",
+    "Retrying": "retrying",
     "get_lmstudio_singleton": "providers",
 }
 
