@@ -25,7 +25,7 @@ from typing import Any, Final
 from statemachine.config.call import StreamEvent
 
 from ..http.client import HttpClient
-from ..http.nothing import is_nothing
+from ..http.nothing import is_empty
 from ..http.reader import JsonAnswerReader, sound
 from ..http.stream import HttpRequest
 
@@ -112,7 +112,7 @@ class MessagesReader(JsonAnswerReader):
                 [{"index": index, "id": block.get("id"), "function": {"name": block.get("name")}}]
             )
         elif not (
-            is_nothing(given) or kind == "redacted_thinking" or kind.startswith("server_") or kind.endswith("_result")
+            is_empty(given) or kind == "redacted_thinking" or kind.startswith("server_") or kind.endswith("_result")
         ):
             yield from self._text(given)
 
@@ -131,12 +131,12 @@ class MessagesReader(JsonAnswerReader):
             yield from self._text(text, "reasoning")
         elif kind == "text_delta" or "text" in delta:
             yield from self._text(delta.get("text"))
-        elif kind != "citations_delta" and not is_nothing(given):
+        elif kind != "citations_delta" and not is_empty(given):
             yield from self._text(given)
 
     def _input(self, index: int, block: _Block, piece: object) -> Iterator[StreamEvent]:
-        if block.kind != "tool_use" or not piece:
-            return  # a server's own tool, or the empty piece that every input begins with; a blank or "null" is part of the JSON
+        if block.kind != "tool_use" or is_empty(piece):
+            return  # a server's own tool, or the empty piece that every input begins with
         block.pieces += 1
         yield from self._tool_calls([{"index": index, "function": {"arguments": piece}}])
 

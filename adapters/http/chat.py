@@ -23,7 +23,7 @@ from typing import Any, Final
 from statemachine.config.call import StreamEvent
 
 from .client import HttpClient
-from .nothing import is_nothing
+from .nothing import is_empty
 from .reader import JsonAnswerReader, sound
 from .stream import HttpRequest, stream_answer
 
@@ -55,12 +55,12 @@ class ChatReader(JsonAnswerReader):
 
     def _content(self, delta: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """The parts of one delta or message. The first delta of a stream has a role only, and gives none."""
-        reasoning = next((delta[name] for name in _REASONING if delta.get(name)), None)
+        reasoning = next((delta[name] for name in _REASONING if not is_empty(delta.get(name))), None)
         yield from self._text(reasoning, "reasoning")
         yield from self._text(delta.get("content"))
         yield from self._text(delta.get("refusal"))
         function = delta.get("function_call")  # as tool calls were called before there could be several
-        old = [] if is_nothing(function) else [{"index": 0, "function": function}]
+        old = [] if is_empty(function) else [{"index": 0, "function": function}]
         yield from self._tool_calls(delta.get("tool_calls") or old)
 
 
@@ -74,9 +74,6 @@ def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:
     """What a choice adds. Where a chunk has a ``delta``, a ``message`` beside it is the text so far, which was told already."""
     names = ("message", "delta") if whole else ("delta",) if "delta" in choice else ("message",)
     for name in names:
-        given = choice.get(name)
-        if isinstance(given, Mapping) and given:
-            return given  # whatever its text is: "null" and " None" are words that a model writes
-        if not is_nothing(given):
-            return {"content": given}
+        if not is_empty(given := choice.get(name)):
+            return given if isinstance(given, Mapping) else {"content": given}
     return {"content": choice["text"]} if isinstance(choice.get("text"), str) and "delta" not in choice else {}

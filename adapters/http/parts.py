@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from statemachine.text import encodable
 
+from .nothing import is_empty
+
 __all__ = ["Kind", "TextJoiner", "UnreadableError", "parts_of"]
 
 Kind: TypeAlias = Literal["token", "reasoning"]
@@ -33,7 +35,7 @@ def parts_of(content: object, kind: Kind = "token", depth: int = _DEPTH) -> Iter
             yield from parts_of(part, kind, depth - 1)
     elif isinstance(content, Mapping) and content and depth:
         yield from _part(content, kind, depth - 1)
-    elif not (content is None or content is False or content in ({}, [])):
+    elif not is_empty(content):
         raise UnreadableError(f"text that is a {type(content).__name__}")
 
 
@@ -42,7 +44,7 @@ def _part(part: Mapping[str, Any], kind: Kind, depth: int) -> Iterator[tuple[Kin
     if isinstance(label, str) and ("thinking" in label or "reasoning" in label):
         kind = "reasoning"
     for name in _REASONING_NAMES:
-        if part.get(name):
+        if not is_empty(part.get(name)):
             yield from parts_of(part[name], "reasoning", depth)
             return
     for name in _TEXT_NAMES:

@@ -15,7 +15,7 @@ from statemachine.errors import AdapterError, ConfigurationError
 from .client import HttpClient
 from .errors import has_error
 from .messages import chat_request
-from .nothing import is_nothing
+from .nothing import is_empty
 from .reader import JsonAnswerReader, sound
 from .stream import HttpRequest, stream_answer
 
@@ -90,7 +90,7 @@ class ResponsesReader(JsonAnswerReader):
 
     def _closing(self, response: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """The usage, and what the status says."""
-        if not is_nothing(usage := response.get("usage")):
+        if not is_empty(usage := response.get("usage")):
             yield StreamEvent("metadata", {"usage": sound(usage)})
         status = response.get("status")
         if has_error(response):
@@ -110,7 +110,7 @@ def _items(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if role == "tool":
         yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": content}
         return
-    if not is_nothing(content):
+    if not is_empty(content):
         yield {"role": role, "content": [_part(part) for part in content] if isinstance(content, list) else content}
     for call in _list(message.get("tool_calls")):
         function = _mapping(call.get("function"))

@@ -25,7 +25,7 @@ from ..http.client import HttpClient
 from ..http.errors import has_error
 from ..http.lines import LineTooLongError
 from ..http.ndjson import NDJSONDecoder
-from ..http.nothing import is_nothing
+from ..http.nothing import is_empty, is_nothing
 from ..http.reader import JsonAnswerReader
 from ..http.stream import HttpRequest
 
@@ -98,7 +98,7 @@ class OllamaReader(JsonAnswerReader):
         elif "response" in payload:  # as in /api/generate
             yield from self._text(payload.get("thinking"), "reasoning")
             yield from self._text(payload["response"])
-        elif not is_nothing(message):
+        elif not is_empty(message):
             self._unreadable = f"a message that is a {type(message).__name__}"
         if payload.get("done") in (True, "true", 1):
             yield from self._last(payload)

@@ -195,6 +195,16 @@ async def test_f04_a_finish_reason_that_is_nothing_is_no_end(nothing: Any) -> No
     assert type(last.data) is TruncatedStreamError
 
 
+@pytest.mark.parametrize("text", [" ", "\n", "null", "None", "\r\n"])
+async def test_f04_what_is_nothing_as_a_label_is_text_where_a_model_wrote_it(text: str) -> None:
+    deltas = [{"content": text}, {"reasoning": text}, {"content": [{"type": "thinking", "thinking": text}]}]
+    events = await ask(Scripted(*(chunk(delta) for delta in deltas), STOP, DONE))
+    assert [(event.type, event.data) for event in events[:-1]] == [("token", text), *[("reasoning", text)] * 2]
+    function = {"name": None, "arguments": text}
+    (event, _) = await ask(Scripted(chunk({"function_call": function}), chunk({}, "function_call"), DONE))
+    assert event.data == ToolCall(0, None, None, text)
+
+
 @pytest.mark.parametrize("nothing", ["null", "", None, False, 0, [], {}, {"message": None, "code": ""}])
 async def test_f04_f21_an_error_that_is_nothing_is_none(nothing: Any) -> None:
     app = Scripted(chunk({"content": "x"}, error=nothing), chunk({}, "stop", error=nothing), DONE)
