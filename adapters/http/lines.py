@@ -12,7 +12,8 @@ from typing import Final
 __all__ = ["LINE_LIMIT_BYTES", "LineDecoder", "LineTooLongError"]
 
 LINE_LIMIT_BYTES: Final = 4 * 1024 * 1024
-_ENDS: Final = (b"\n", b"\r")
+_LF: Final = 10
+_CR: Final = 13
 
 
 class LineTooLongError(ValueError):
@@ -32,21 +33,23 @@ class LineDecoder:
         """The lines that ``piece`` completes, without their ends. Raises LineTooLongError."""
         if not self._started:
             piece = self._without_mark(piece)
-        if not piece:
-            return []
-        if self._after_return:
+        if self._after_return and piece:
+            self._after_return = False
             piece = piece.removeprefix(b"\n")
         if not piece:
-            self._after_return = False
             return []
-        self._after_return = piece.endswith(b"\r")
+        too_long = len(self.rest) + len(piece) > self._limit
         lines = piece.splitlines()
-        unended = b"" if piece.endswith(_ENDS) else lines.pop()
+        if (last := piece[-1]) == _LF or last == _CR:
+            self._after_return = last == _CR
+            unended = b""
+        else:
+            unended = lines.pop()
         if lines and self.rest:
             lines[0] = bytes(self.rest) + lines[0]
             self.rest.clear()
         self.rest += unended
-        if len(self.rest) > self._limit or (lines and max(map(len, lines)) > self._limit):
+        if too_long and max(len(self.rest), *map(len, lines), 0) > self._limit:
             raise LineTooLongError(f"a line of more than {self._limit} bytes")
         return lines
 

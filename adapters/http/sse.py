@@ -53,9 +53,12 @@ class SSEDecoder:
     def _read(self, line: bytes) -> ServerSentEvent | None:
         if not line:
             return self._dispatch()
+        if line.startswith(b"data:"):  # nearly all of them
+            self._add(line[6:] if line[5:6] == b" " else line[5:])
+            return None
         name, _, value = line.partition(b":")
         if name == b"data":
-            self._add(value.removeprefix(b" "))
+            self._add(b"")
         elif name == b"event":
             self._event = value.removeprefix(b" ")[:NAME_LIMIT_CHARACTERS].decode("utf-8", "replace")
         return None
