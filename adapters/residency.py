@@ -52,10 +52,10 @@ What it keeps to:
   until an unload is done. ``load`` may return at once or when the model is loaded; a model that fits and is being loaded is waited for.
 - **A load is sent once.** If its answer is lost (but not if the request never left), the list tells what became of it. Every end
   of a load is seen: loaded; failed, with the server's reason; or gone. A load that is refused because the server is busy (no room, a
-  full queue) is asked for again; one that is refused because the model is being loaded already (``model_already_running``) is somebody
-  else's.
+  full queue) is asked for again; one that is refused because the model is being loaded already (``model_already_running``) is
+  another's.
 - **Owned is what this adapter loaded**, and only that is unloaded: by its id, and only while the list shows it as it was. The user may
-  have unloaded it, and somebody else loaded the same id with another configuration: that is left alone.
+  have unloaded it, and another program loaded the same id with another configuration: that is left alone.
 - **An unload is repeated** until the list no longer shows the instance, within ``unload_timeout``. A fault that may pass (no answer,
   429, 5xx) decides nothing.
 - **An eviction is reported only where the list shows one**: the instance is gone, or is another one. Else the error stays what it was.

@@ -321,7 +321,7 @@ class _Once:
 
 
 class _Borrowed(httpx.AsyncBaseTransport):
-    """A transport that belongs to somebody else: used, not closed."""
+    """A transport that belongs to another: used, not closed."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport

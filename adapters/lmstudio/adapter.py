@@ -1,7 +1,7 @@
 """LM Studio: load a model, chat with the instance that was loaded, unload what was loaded here.
 
-What shapes this adapter: a load is not idempotent, every one makes another instance; an explicitly loaded instance stays until somebody
-unloads it; the server goes on loading when its client has gone; and the user may load and unload in the application at any time. So the
+What shapes this adapter: a load is not idempotent, every one makes another instance; an explicitly loaded instance stays until it is
+unloaded; the server goes on loading when its client has gone; and the user may load and unload in the application at any time. So the
 server's list is the truth, and ``residency`` keeps to it. ``api`` has the server's endpoints.
 """
 

@@ -187,7 +187,7 @@ damages = st.lists(st.tuples(st.integers(0, 5000), _pieces), max_size=6)
 
 
 def run(inputs: int, start: int) -> None:
-    """So many inputs of each check, in rounds with seeds of their own. Raises AssertionError, with the shortest example, at a finding."""
+    """This many inputs of each check, in rounds with seeds of their own. Raises AssertionError, with the shortest example, at a finding."""
     rounds, done = settings(max_examples=5000, deadline=None, database=None, suppress_health_check=list(HealthCheck)), 0
     while done < inputs:
         for check in (

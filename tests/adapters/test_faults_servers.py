@@ -94,7 +94,7 @@ async def test_f05_start_refuses_what_cannot_chat(kind: str) -> None:
     assert (paths(server), list(state.instances)) == ([], ["m"])
 
 
-# ---- F6: what was seen once is not trusted for ever ----
+# ---- F6: what was seen once is not trusted later ----
 
 
 async def test_f06_another_configuration_under_the_same_id_is_told_and_left_alone(
