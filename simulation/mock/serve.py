@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,6 +29,8 @@ async def serve(
 ) -> AsyncIterator[str]:
     """Serve ``app`` over HTTP in this context manager's block, which gets the base URL. Port 0 takes a free one.
 
+    ``log_requests``: print a line for each request that is answered: method, path, status.
+
     Raises OSError where the address cannot be had, and ConfigurationError where it is none.
     """
     import hypercorn.trio  # here, because it is an optional extra that only a server on a socket needs
@@ -35,13 +39,21 @@ async def serve(
     config = hypercorn.Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.loglevel = "WARNING"
-    config.accesslog = "-" if log_requests else None
+    config.accesslog = _request_log() if log_requests else None
     config.access_log_format = "%(m)s %(U)s %(s)s"
     framework = cast("ASGIFramework", app)  # the same thing, with looser types of messages
     async with trio.open_nursery() as nursery:
         (url,) = await nursery.start(partial(hypercorn.trio.serve, framework, config, mode="asgi"))
         yield url
         nursery.cancel_scope.cancel()
+
+
+def _request_log() -> logging.Logger:
+    """Prints, at a level of its own: the server's other messages stay as quiet as they are."""
+    log = logging.Logger("requests", logging.INFO)
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.addFilter(lambda record: not record.getMessage().endswith(" -"))  # also comes when a connection ends
+    return log
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -81,6 +81,14 @@ async def test_a_client_that_leaves_frees_its_slot() -> None:
     assert (server.counters.abandoned, server.counters.answered) == (1, 1)
 
 
+async def test_requests_are_printed_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    for log_requests in (False, True):
+        async with serve(MockLMStudio([FAST]), port=0, log_requests=log_requests) as url:
+            async with httpx.AsyncClient(base_url=url) as client:
+                await client.get("/v1/models")
+    assert capsys.readouterr() == ("GET /v1/models 200\n", "")
+
+
 async def test_a_dropped_stream_is_a_cut_connection() -> None:
     server = MockLMStudio([FAST])
     server.faults.break_next_stream("drop", after_chunks=2)
