@@ -141,9 +141,15 @@ class _Campaign:
             return Verdict(rule, "SKIPPED", reason)
         if rule.id in self._looked_at:
             return Verdict(rule, "PASS", "")
-        if rule.unseen is not None and not self._make().server_faults():
+        if rule.unseen and not any(map(self._has, rule.shown_by)):
             return Verdict(rule, "SKIPPED", rule.unseen)
         return Verdict(rule, "UNDETERMINED", "no program has shown anything about it")
+
+    def _has(self, name: str) -> bool:
+        """Whether the subject declares it, or its back door has shown it."""
+        subject = self._make()
+        declared = getattr(subject.capabilities, name, False)
+        return bool(declared or name in self._told or (name == "server_faults" and subject.server_faults()))
 
     # ---- programs ----
 

@@ -25,7 +25,8 @@ Judge: TypeAlias = Callable[[Run], Iterable[Finding]]
 class Rule:
     """``needs`` are capabilities that must be declared; ``faults`` are those of which the back door must plant one; ``sees`` are the
     parts of the back door that must tell something. ``after``: the rules that must be kept before a failure of this one says anything
-    of its own. ``unseen``: why a subject may show nothing about it."""
+    of its own. ``unseen``: why a subject with nothing of ``shown_by``
+    (capabilities, parts of the back door) may show nothing about it."""
 
     id: str
     sentence: str
@@ -37,7 +38,8 @@ class Rule:
     faults: tuple[str, ...] = ()
     sees: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    unseen: str | None = None
+    unseen: str = ""
+    shown_by: tuple[str, ...] = ()
 
 
 def why_skipped(rule: Rule, subject: Subject, seen: frozenset[str]) -> str | None:
@@ -242,6 +244,7 @@ _OF_ONE_ADAPTER: Final = (
         _ERRORS,
         errors.errors_typed,
         unseen="nothing has failed: the back door plants no faults",
+        shown_by=("server_faults",),
     ),
     Rule(
         "errors-say-retry",
@@ -260,6 +263,7 @@ _OF_ONE_ADAPTER: Final = (
         "field faults F23",
         errors.errors_pickle,
         unseen="nothing has failed: the back door plants no faults",
+        shown_by=("server_faults",),
     ),
     Rule(
         "cause-not-invented",
@@ -342,6 +346,8 @@ _OF_ONE_ADAPTER: Final = (
         calls.calls_do_not_mix,
         needs=("parallel",),
         after=("answer-complete",),
+        unseen="no answer is known: declare repeatable, or let the back door tell expected_text",
+        shown_by=("repeatable", "expected_text"),
     ),
     Rule(
         "parallel-as-declared",

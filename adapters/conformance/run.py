@@ -137,7 +137,7 @@ class _Execution:
             await self._guarded(step, lambda: self._operate(step))
         if isinstance(operation, Together):
             await self._reference(step)
-        step.after = await self._settled()
+        step.after = await self._settled(sockets=isinstance(operation, Shutdown))
 
     @asynccontextmanager
     async def _fault(self, step: Step) -> AsyncIterator[None]:
@@ -242,14 +242,17 @@ class _Execution:
             None if resident is None else frozenset(resident),
         )
 
-    async def _settled(self) -> Left:
-        """What is there when what was ended has had time to end."""
+    async def _settled(self, *, sockets: bool = False) -> Left:
+        """What is there when what was ended has had time to end. ``sockets``: those, too, of a server in this process as well."""
         deadline = time.monotonic() + _SETTLE_SECONDS if not self._capabilities.deterministic_clock else math.inf
         polls = round(_SETTLE_SECONDS / _SETTLE_POLL_SECONDS)
-        while (left := await self._look()).beyond(self._base) and polls and time.monotonic() < deadline:
+        while polls and time.monotonic() < deadline:
+            left = await self._look()
+            if not left.beyond(self._base) and not (sockets and left.more_sockets(self._base) > 0):
+                return left
             await trio.sleep(_SETTLE_POLL_SECONDS)
             polls -= 1
-        return left
+        return await self._look()
 
     async def _left_by_manager(self) -> list[str]:
         left = await self._settled()
