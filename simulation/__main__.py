@@ -12,9 +12,10 @@ from typing import Final
 __all__ = ["main"]
 
 COMMANDS: Final = {
+    "calibrate": "Measure a real server, and write a latency profile of it with its fit error.",
     "compare": "Compare policies on one workload: a table, plots, and the ratio to the best that any schedule could do.",
     "convert": "Convert a trace of any known format to our own, documented in docs/traces.md.",
-    "replay": "Replay a workload through the real manager against the mock LM Studio, in virtual time, and report on it.",
+    "replay": "Replay a workload through the real manager: against the mock in virtual time, or against any real server.",
     "serve": "Run the mock LM Studio server on a real socket.",
     "study": "Repeat the experiment behind the default policy: many workloads at several loads under every policy.",
 }

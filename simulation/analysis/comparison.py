@@ -17,7 +17,7 @@ from statemachine.policies.names import BASELINE
 from ..drivers.heap import HeapDriver, one_slot
 from ..drivers.manager import Replay
 from ..drivers.record import CallRecord
-from ..timing.durations import BoundedTiming
+from ..timing.durations import BoundedTiming, ForgetfulTiming
 from ..workloads.workload import Workload
 from .bounds import batch, critical_path, exact_makespan, lower_bound_makespan
 from .metrics import percentile, summarise
@@ -117,7 +117,7 @@ def compare(
 def _free_run(workload: Workload, timing: BoundedTiming, parallel: int) -> tuple[PolicyRun, dict[int, float]]:
     """The run at no switch cost, and how long each call takes when its model is loaded and free, in seconds."""
     heap = HeapDriver(workload, timing)
-    service = {call: seconds for call, (_, seconds) in enumerate(heap.alone)}
+    service = dict(enumerate(heap.whole))
     limit = _limit(workload, service, timing, parallel, fixed=True)
     return _run("no switch cost", heap, one_slot(Fifo, parallel=parallel), limit, service), service
 
@@ -133,7 +133,8 @@ def _limit(
     if parallel > 1:
         return Limit(critical_path(workload, service, times), exact=False)
     try:
-        return Limit(exact_makespan(batch(workload, service), times), exact=fixed)
+        forgotten = isinstance(timing, ForgetfulTiming) and any(call.cached_tokens for call in workload.calls)
+        return Limit(exact_makespan(batch(workload, service), times), exact=fixed and not forgotten)
     except ConfigurationError:
         return Limit(lower_bound_makespan(workload, service, times), exact=False)
 

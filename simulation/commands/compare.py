@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +10,17 @@ from statemachine.policies import PolicyFactory
 from statemachine.policies.names import BASELINE, NAMES, policies_named
 
 from ..analysis.comparison import PolicyComparison, compare
-from ..timing.durations import BoundedTiming, MeasuredTiming, ProfileTiming
-from ..timing.latency import DEFAULT_MODELS
 from ..workloads.workload import at_once
 from .options import command_line, option, seconds_list
 from .progress import progress
-from .workload_options import MadeWorkload, WorkloadOptions, make_profile, make_workload, workload_settings
+from .timing_options import TimingOptions
+from .workload_options import MadeWorkload, make_workload, workload_settings
 
 __all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(WorkloadOptions):
+class Options(TimingOptions):
     """What is compared, on which workloads, and where the report goes."""
 
     policies: str = option(
@@ -52,8 +51,8 @@ def run(options: Options) -> int:
     by_seed = _by_seed(options, made, policies)
     settings = {
         **workload_settings(options, made),
-        "slot": "one model at a time, 1 request at once",
-        "latencies": "measured of one server" if made.recorded else "the mock server's",
+        "slot": options.slot(),
+        "latencies": options.latencies(made),
     }
     origin = Origin(command_line("compare", options), settings, workload.assumptions)
     compared = Compared(workload, by_seed, origin)
@@ -71,17 +70,13 @@ def _by_seed(
     with progress(options.seeds * len(load_times) * len(policies), "runs") as finished:
         for seed in range(options.seed, options.seed + options.seeds):
             drawn = made if seed == options.seed else _made(options, seed)
-            by_seed.append(compare(drawn.workload, policies, load_times, _timing_at(drawn, seed), finished=finished))
+            timing_at = options.timing_at(drawn, seed)
+            by_seed.append(
+                compare(drawn.workload, policies, load_times, timing_at, parallel=options.parallel, finished=finished)
+            )
     return by_seed
 
 
 def _made(options: Options, seed: int) -> MadeWorkload:
-    made = make_workload(options, seed=seed)
+    made = make_workload(options, seed=seed, local=options.local)
     return made._replace(workload=at_once(made.workload)) if options.at_once else made
-
-
-def _timing_at(made: MadeWorkload, seed: int) -> Callable[[float | None], BoundedTiming]:
-    """How long things take at each load time; None: at each model's own."""
-    if made.recorded:
-        return lambda load_time: MeasuredTiming() if load_time is None else MeasuredTiming(load_time)
-    return lambda load_time: ProfileTiming(DEFAULT_MODELS, make_profile(seed), load_time)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import inf
@@ -93,13 +93,29 @@ class MadeWorkload(NamedTuple):
     recorded: bool
 
 
-def make_workload(options: WorkloadOptions, *, seed: int) -> MadeWorkload:
-    """Return what ``options`` describe. Raises ConfigurationError."""
-    overrides = _overrides(options.map)
+class LocalModels(NamedTuple):
+    """The models of the server: one that is quick, one that is deep, and all of them, small to large."""
+
+    quick: str
+    deep: str
+    keys: tuple[str, ...]
+
+
+MOCK_MODELS: Final = LocalModels(QUICK, DEEP, LOCAL_MODELS)
+
+
+def local_models(keys: Sequence[str]) -> LocalModels:
+    """``keys``, small to large, as local models: the first is quick, the last deep."""
+    return LocalModels(keys[0], keys[-1], tuple(keys))
+
+
+def make_workload(options: WorkloadOptions, *, seed: int, local: LocalModels = MOCK_MODELS) -> MadeWorkload:
+    """Return what ``options`` describe, for a server with the models ``local``. Raises ConfigurationError."""
+    overrides = _overrides(options.map, local)
     if options.trace is None:
-        made = MadeWorkload(generated(options.workload, _drawn(options, seed)), {}, False)
+        made = MadeWorkload(generated(options.workload, _drawn(options, seed, local)), {}, False)
     else:
-        made = _traced(options, options.trace, overrides, seed)
+        made = _traced(options, options.trace, overrides, seed, local)
     if overrides and not made.models:
         raise ConfigurationError("map", "is for traces that name their models", repr(options.map[0]))
     if not made.workload.calls:
@@ -107,11 +123,11 @@ def make_workload(options: WorkloadOptions, *, seed: int) -> MadeWorkload:
     return made._replace(workload=_cut(scaled(made.workload, options.speed), options.max_prompt))
 
 
-def _drawn(options: WorkloadOptions, seed: int) -> Drawn:
+def _drawn(options: WorkloadOptions, seed: int, local: LocalModels) -> Drawn:
     return Drawn(
-        quick=QUICK,
-        deep=DEEP,
-        mix=_mix(options.mix),
+        quick=local.quick,
+        deep=local.deep,
+        mix=_mix(options.mix, local),
         tasks=options.tickers,
         requests=options.requests or GENERATED_REQUESTS,
         agents=options.sessions,
@@ -121,20 +137,22 @@ def _drawn(options: WorkloadOptions, seed: int) -> Drawn:
     )
 
 
-def _mix(text: str) -> dict[str, float]:
-    """The weights of a list with commas: of two local models, or of all three, small to large. Raises ConfigurationError."""
-    names = (QUICK, DEEP) if text.count(",") == 1 else LOCAL_MODELS
+def _mix(text: str, local: LocalModels) -> dict[str, float]:
+    """The weights of a list with commas: of the quick and the deep model, or of all, small to large. Raises ConfigurationError."""
+    names = (local.quick, local.deep) if text.count(",") == 1 else local.keys
     try:
         weights = [float(word) for word in text.split(",")]
         mix = dict(zip(names, weights, strict=True))
     except ValueError:
-        raise ConfigurationError("mix", "must be two or three numbers with commas", repr(text)) from None
+        raise ConfigurationError("mix", f"must be two or {len(local.keys)} numbers with commas", repr(text)) from None
     check_mix(mix)
     return mix
 
 
-def _traced(options: WorkloadOptions, trace: Path, overrides: Mapping[str, str], seed: int) -> MadeWorkload:
-    notes, deal = Notes(skip_bad=options.skip_bad_rows), Deal(_mix(options.mix), options.sessions, seed)
+def _traced(
+    options: WorkloadOptions, trace: Path, overrides: Mapping[str, str], seed: int, local: LocalModels
+) -> MadeWorkload:
+    notes, deal = Notes(skip_bad=options.skip_bad_rows), Deal(_mix(options.mix, local), options.sessions, seed)
     length = inf if options.length is None else options.length
     calls = within(read_trace(trace, notes, options.format), options.start, length)
     first = next(calls, None)
@@ -147,7 +165,7 @@ def _traced(options: WorkloadOptions, trace: Path, overrides: Mapping[str, str],
     else:
         workload = timed_workload(name, calls, deal, requests=options.requests)
     named = [model for model in workload.models if model not in deal.weights or not deal.used]
-    models = model_map(named, LOCAL_MODELS, overrides) if named else {}
+    models = model_map(named, local.keys, overrides) if named else {}
     workload = mapped(workload, {**{model: model for model in workload.models}, **models})
     sentences = (*workload.assumptions, *notes.sentences(), *([deal.sentence()] if deal.used else []))
     return MadeWorkload(replace(workload, assumptions=sentences), models, untimed)
@@ -178,11 +196,11 @@ def _cut(workload: Workload, tokens: int) -> Workload:
     return replace(clipped(workload, tokens), assumptions=(*workload.assumptions, *sentences))
 
 
-def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:
+def _overrides(pairs: tuple[str, ...], models: LocalModels) -> dict[str, str]:
     overrides: dict[str, str] = {}
     for pair in pairs:
         traced, equals, local = pair.partition("=")
-        if not equals or local not in LOCAL_MODELS:
-            raise ConfigurationError("map", f"must be TRACED=LOCAL, LOCAL one of {', '.join(LOCAL_MODELS)}", repr(pair))
+        if not equals or local not in models.keys:
+            raise ConfigurationError("map", f"must be TRACED=LOCAL, LOCAL one of {', '.join(models.keys)}", repr(pair))
         overrides[traced] = local
     return overrides

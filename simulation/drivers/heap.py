@@ -14,11 +14,12 @@ An adapter's own time-outs are not there: an answer of any length succeeds.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from heapq import heappop, heappush
-from itertools import count, repeat
+from itertools import count
 from operator import add, sub
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -33,6 +34,7 @@ from statemachine.core.events import (
     Opened,
     Reject,
     Released,
+    StartFailed,
     StartInstance,
     StartSucceeded,
     StopInstance,
@@ -47,10 +49,11 @@ from statemachine.manager.refusal import refusal
 from statemachine.policies import Fifo, PolicyFactory
 from statemachine.properties.invariants import watch_invariants
 
-from ..timing.durations import Answer, Timing
+from ..timing.durations import Answer, ForgetfulTiming, Timing
+from ..timing.faults import FaultPlan
 from ..workloads.workload import Workload
 from .manager import Replay
-from .record import CallRecord, Residency
+from .record import CallRecords, Residency
 
 __all__ = ["HeapDriver", "one_slot"]
 
@@ -58,6 +61,7 @@ ISSUE: Final = 0
 END: Final = 1
 BEGIN: Final = 2
 
+_REMEMBERED: Final = 2**16  # loads and unloads whose durations are kept for the next run
 _NONE: Final = math.inf, -1  # when there is no first call any more
 
 _Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
@@ -83,25 +87,28 @@ class HeapDriver:
     What does not depend on the policy is worked out once, for all runs.
     """
 
-    def __init__(self, workload: Workload, timing: Timing) -> None:
+    def __init__(self, workload: Workload, timing: Timing, *, faults: FaultPlan | None = None) -> None:
         self.calls: Final = workload.calls
         self.models: Final = workload.models
+        self.timing: Final = timing
+        self.faults: Final = faults
+        self.forgetful: Final = timing if isinstance(timing, ForgetfulTiming) else None
         self.columns: Final = tuple(
             [getattr(call, name) for call in workload.calls]
-            for name in ("agent", "model", "prompt_tokens", "output_tokens")
+            for name in ("id", "agent", "model", "prompt_tokens", "output_tokens")
         )
-        self.answers: Final = [timing.answer(call) for call in workload.calls]
-        self.alone: Final = [_alone(answer) for answer in self.answers]
-        self.slowdown: Final = timing.slowdown
-        self.predecessors: Final = [len(call.after) for call in workload.calls]
-        self.releases: Final = list(map(Released, range(1 + len(workload.calls))))  # by ticket
-        self.followers: Final[list[list[int]]] = [[] for _ in workload.calls]
+        alone = [_alone(timing.answer(call)) for call in workload.calls]
+        self.first_token: Final = array(
+            "d", (first for first, _ in alone)
+        )  # seconds, of a call that shares its instance with no other
+        self.whole: Final = array("d", (whole for _, whole in alone))
+        self.followers: Final[dict[int, list[int]]] = {}
         for call in workload.calls:
             for earlier in call.after:
-                self.followers[earlier].append(call.id)
+                self.followers.setdefault(earlier, []).append(call.id)
         self.first_calls: Final = sorted((call.delay, call.id) for call in workload.calls if not call.after)
-        self.load_seconds: Final = lru_cache(None)(timing.load_seconds)  # drawing jitter is slow
-        self.unload_seconds: Final = lru_cache(None)(timing.unload_seconds)
+        self.load_seconds: Final = lru_cache(_REMEMBERED)(timing.load_seconds)  # drawing jitter is slow
+        self.unload_seconds: Final = lru_cache(_REMEMBERED)(timing.unload_seconds)
 
     def replay(
         self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator
@@ -138,8 +145,10 @@ class _Run:
         self.timeout = config.acquire_timeout
         self.shared = provider.parallel > 1
         demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
-        self.agents, self.names = plan.columns[:2]  # each call's
-        self.alone, self.releases = plan.alone, plan.releases
+        self.agents, self.names = plan.columns[1:3]  # each call's
+        self.alone_first, self.alone_whole = plan.first_token, plan.whole
+        self.faults, self.forgetful = plan.faults, plan.forgetful
+        self.homes: dict[str, int] = {}  # of each agent: the instance whose prompt cache has its last prompt
         self.on_end = self.end  # bound once, not for every call
         self.demands = list(map(demands.__getitem__, self.names))
         self.observers = observers
@@ -151,15 +160,14 @@ class _Run:
         self.heap: list[_Entry] = []
         self.sequence = count()
         self.left = calls
-        self.unfinished = plan.predecessors.copy()  # how many of those it comes after
+        self.unfinished = {call.id: len(call.after) for call in plan.calls if call.after}  # those it still waits for
         self.issued = [-1]  # the call of each ticket; there is no ticket 0
-        self.arrived = [0.0] * calls
-        self.queued = [0.0] * calls
-        self.loading = [0.0] * calls
-        self.first_token: list[float | None] = [None] * calls
-        self.finished = [0.0] * calls
-        self.outcome = ["ok"] * calls
-        self.pieces: dict[int, Iterator[float]] = {}  # of calls in a shared instance: those not begun
+        zeros = array("d", bytes(8 * calls))
+        self.arrived, self.queued, self.loading, self.finished = zeros[:], zeros[:], zeros[:], zeros
+        self.first_token = array("d", [math.nan]) * calls
+        self.outcomes: dict[int, str] = {}  # of calls that did not succeed
+        self.answers: dict[int, Answer] = {}  # of calls at work in a shared instance
+        self.pieces: dict[int, Iterator[float]] = {}  # of these: those not begun
         self.residency = Residency()
         self.busy: set[int] = set()  # the instances that the residency knows to be so, and is not told of again
         self.loads: Counter[str] = Counter()
@@ -202,7 +210,13 @@ class _Run:
             self.carry_out[type(effect)](effect)
 
     def push(self, seconds: float, priority: int, act: Callable[[int], None], what: int) -> None:
+        if self.faults is not None and priority == END:
+            seconds = self.lasting(seconds)
         heappush(self.heap, (self.now + seconds, priority, next(self.sequence), act, what))
+
+    def lasting(self, seconds: float) -> float:
+        """How long what takes ``seconds`` takes from now on, outages included."""
+        return seconds if self.faults is None else self.faults.lasting(self.now, seconds)
 
     # ---- calls ----
 
@@ -222,26 +236,55 @@ class _Run:
         if effect.instance not in self.busy:
             self.busy.add(effect.instance)
             self.residency.enter(effect.instance, self.names[call], "busy", now)
-        if self.shared:
-            self.pieces[call] = iter(self.plan.answers[call].pieces)
+        if self.shared or self.faults is not None or self.forgetful is not None:
+            self.begin_answer(ticket, call, effect.instance)
+        else:
+            self.first_token[call] = now + self.alone_first[call]
+            heappush(self.heap, (now + self.alone_whole[call], END, next(self.sequence), self.on_end, ticket))
+
+    def begin_answer(self, ticket: int, call: int, instance: int) -> None:
+        """Begin an answer that others, faults or a lost prompt cache may make longer than it is alone and warm."""
+        answer = self.answer(call, instance)
+        faults = self.faults
+        crash = None if faults is None else faults.crash_at(call)
+        if faults is not None and (stall := faults.stall_of(call)):
+            answer = Answer(answer.prefill + stall, answer.pieces)
+        if crash is not None:
+            self.push(crash * _alone(answer)[1], END, self.crash, ticket)
+        elif self.shared:
+            self.answers[call], self.pieces[call] = answer, iter(answer.pieces)
             self.push(0.0, BEGIN, self.begin, ticket)
         else:
-            first, all_ = self.alone[call]
-            self.first_token[call] = now + first
-            heappush(self.heap, (now + all_, END, next(self.sequence), self.on_end, ticket))
+            first, whole = _alone(answer)
+            self.first_token[call] = self.now + self.lasting(first)
+            self.push(whole, END, self.on_end, ticket)
+
+    def answer(self, call: int, instance: int) -> Answer:
+        """What ``call`` takes here: its cached tokens are found in the instance that its agent's last prompt went to."""
+        planned = self.plan.calls[call]
+        if self.forgetful is None:
+            return self.plan.timing.answer(planned)
+        warm = self.homes.get(planned.agent) == instance
+        self.homes[planned.agent] = instance
+        return self.forgetful.answer(planned) if warm else self.forgetful.cold_answer(planned)
+
+    def crash(self, ticket: int) -> None:
+        """The answer is lost and its instance is broken. Others that share it end as they would have."""
+        self.outcomes[self.issued[ticket]] = "AdapterError"
+        self.end(ticket, broken=True)
 
     def reject(self, effect: Reject) -> None:
         call = self.issued[effect.ticket]
-        self.outcome[call] = type(refusal(effect, None)).__name__
+        self.outcomes[call] = type(refusal(effect, None)).__name__
         self.finish(call)
 
-    def end(self, ticket: int) -> None:
+    def end(self, ticket: int, *, broken: bool = False) -> None:
         instance = self.model.requests[ticket].instance
         assert instance is not None, "a granted request has an instance"
         now, carry_out = self.now, self.carry_out
-        for effect in self.model_step(self.releases[ticket], now):
+        for effect in self.model_step(Released(ticket, broken), now):
             carry_out[type(effect)](effect)
-        if instance.state == "idle":
+        if instance.state == "idle" and instance.id in self.busy:
             self.busy.remove(instance.id)
             self.residency.enter(instance.id, instance.demand.model, "resident", now)
         self.finish(self.issued[ticket])
@@ -249,7 +292,7 @@ class _Run:
     def finish(self, call: int) -> None:
         self.finished[call] = self.now
         self.left -= 1
-        for follower in self.plan.followers[call]:
+        for follower in self.plan.followers.get(call, ()):
             self.unfinished[follower] -= 1
             if self.unfinished[follower] == 0:
                 self.push(self.plan.calls[follower].delay, ISSUE, self.issue, follower)
@@ -257,7 +300,7 @@ class _Run:
     # ---- calls that share an instance: piece by piece, because others come and go ----
 
     def begin(self, ticket: int) -> None:
-        prefill = self.plan.answers[self.issued[ticket]].prefill
+        prefill = self.answers.pop(self.issued[ticket]).prefill
         self.push(prefill * self.slowdown(ticket), END, self.first_piece, ticket)
 
     def first_piece(self, ticket: int) -> None:
@@ -271,12 +314,13 @@ class _Run:
     def next_piece(self, ticket: int) -> None:
         piece = next(self.pieces[self.issued[ticket]], None)
         if piece is None:
+            del self.pieces[self.issued[ticket]]
             self.end(ticket)
         else:
             self.push(piece * self.slowdown(ticket), END, self.next_piece, ticket)
 
     def slowdown(self, ticket: int) -> float:
-        return self.plan.slowdown(len(self.instance(ticket).leases))
+        return self.plan.timing.slowdown(len(self.instance(ticket).leases))
 
     # ---- instances ----
 
@@ -289,7 +333,12 @@ class _Run:
         name = effect.demand.model
         self.residency.enter(effect.instance, name, "loading", self.now)
         self.loads[name] += 1
-        self.push(self.plan.load_seconds(name, self.loads[name]), END, self.started, effect.instance)
+        failing = self.faults is not None and self.faults.load_fails(name, self.loads[name])
+        end = self.start_failed if failing else self.started
+        self.push(self.plan.load_seconds(name, self.loads[name]), END, end, effect.instance)
+
+    def start_failed(self, number: int) -> None:
+        self.step(StartFailed(number))
 
     def started(self, number: int) -> None:
         instance = self.model.instances.get(number)
@@ -299,6 +348,7 @@ class _Run:
 
     def stop(self, effect: StopInstance) -> None:
         name = self.model.instances[effect.instance].demand.model
+        self.busy.discard(effect.instance)
         self.residency.enter(effect.instance, name, "unloading", self.now)
         self.unloads[name] += 1
         self.push(self.plan.unload_seconds(name, self.unloads[name]), END, self.stopped, effect.instance)
@@ -314,11 +364,9 @@ class _Run:
             observer(transition)
 
     def result(self) -> Replay:
-        arrived, calls = self.arrived, self.plan.calls
-        ttft = [None if time is None else time - since for time, since in zip(self.first_token, arrived, strict=True)]
-        total = list(map(sub, self.finished, arrived))
-        measured = arrived, self.queued, self.loading, ttft, total, self.outcome
-        rows = zip(range(len(calls)), *self.plan.columns, *measured, strict=True)
-        records = tuple(map(tuple.__new__, repeat(CallRecord), rows))  # _make, without a call of Python's for each
+        arrived = self.arrived
+        ttft = array("d", map(sub, self.first_token, arrived))
+        total = array("d", map(sub, self.finished, arrived))
+        records = CallRecords([*self.plan.columns, arrived, self.queued, self.loading, ttft, total], self.outcomes)
         makespan = max(map(add, arrived, total), default=0.0)
         return Replay(records, self.residency.intervals(makespan), statistics(self.model))

@@ -28,12 +28,12 @@ from statemachine.policies import Fifo, PolicyFactory
 from statemachine.schedules import seeded
 
 from ..mock.lmstudio import MockLMStudio
-from ..mock.lmstudio.ask import PROMPT_TOKENS_HEADER
 from ..mock.lmstudio.fields import HUGE
 from ..mock.transport import StreamingTransport
 from ..timing.latency import LatencyProfile, ModelSpec
-from ..workloads.workload import PlannedCall, Workload, prompt_text
+from ..workloads.workload import PlannedCall, Workload
 from .record import CallRecord, Interval, Residency
+from .requests import MockRequests, RequestStyle
 
 __all__ = ["Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
 
@@ -45,7 +45,7 @@ Served: TypeAlias = Callable[[], AbstractAsyncContextManager[ProviderManagerConf
 class Replay:
     """What came of a replay. ``records`` are in the order of the calls, ``intervals`` end with the last answer at the latest."""
 
-    records: tuple[CallRecord, ...]
+    records: Sequence[CallRecord]
     intervals: tuple[Interval, ...]
     statistics: Statistics
 
@@ -94,16 +94,18 @@ async def replay(
     *,
     finished: Callable[[], None],
     observers: Sequence[Observer] = (),
+    style: RequestStyle | None = None,
 ) -> Replay:
     """Make every call of ``workload`` on the first provider of ``config``. ``finished`` is called after each.
 
-    ``observers`` are told of every transition of the manager, at trio's time.
+    ``observers`` are told of every transition of the manager, at trio's time. ``style`` makes requests of calls; by default those that the
+    mock server reads.
 
     A call that fails is recorded as such and counts as finished, so those after it are made.
     """
     residency = Residency(trio.current_time())
     async with ProviderManager(config, observers=[residency, *observers]) as manager:
-        agents = _Agents(workload, manager, finished)
+        agents = _Agents(workload, manager, finished, style or MockRequests())
         await agents.run()
         statistics = manager.statistics()
     records = tuple(sorted(agents.records, key=lambda record: record.call))
@@ -114,7 +116,10 @@ async def replay(
 class _Agents:
     """The calls in progress."""
 
-    def __init__(self, workload: Workload, manager: ProviderManager, finished: Callable[[], None]) -> None:
+    def __init__(
+        self, workload: Workload, manager: ProviderManager, finished: Callable[[], None], style: RequestStyle
+    ) -> None:
+        self.style = style
         provider = manager.available_providers[0]
         self.origin = trio.current_time()
         self.engine = ReasoningEngine(manager)
@@ -148,7 +153,7 @@ class _Agents:
         queued = loading = 0.0
         first_token: float | None = None
         outcome = "ok"
-        prompt = [{"role": "user", "content": prompt_text(call)}]
+        prompt = [{"role": "user", "content": self.style.prompt(call)}]
         try:
             async with self.engine.call(prompt, self._options(call)) as stream:
                 queued, loading = stream.lease.queued_seconds, stream.lease.loading_seconds
@@ -172,11 +177,8 @@ class _Agents:
         )
 
     def _options(self, call: PlannedCall) -> CallOptions:
-        headers = {PROMPT_TOKENS_HEADER: str(call.prompt_tokens)}
         return CallOptions(
-            provider_config=self.configs[call.model],
-            agent=call.agent,
-            parameters={"max_tokens": call.output_tokens, "extra_headers": headers},
+            provider_config=self.configs[call.model], agent=call.agent, parameters=self.style.parameters(call)
         )
 
 

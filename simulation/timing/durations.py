@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from statemachine.errors import ConfigurationError
 
@@ -15,7 +15,7 @@ from ..workloads.workload import PlannedCall, prompt_text
 from .latency import LatencyProfile, ModelSpec
 from .switches import SwitchTimes, check_duration
 
-__all__ = ["Answer", "BoundedTiming", "FixedTiming", "MeasuredTiming", "ProfileTiming", "Timing"]
+__all__ = ["Answer", "BoundedTiming", "FixedTiming", "ForgetfulTiming", "MeasuredTiming", "ProfileTiming", "Timing"]
 
 
 class Answer(NamedTuple):
@@ -42,6 +42,15 @@ class Timing(Protocol):
 
     def slowdown(self, requests: int) -> float:
         """How many times longer each piece takes when ``requests`` requests, itself included, share the instance."""
+        ...
+
+
+@runtime_checkable
+class ForgetfulTiming(Timing, Protocol):
+    """One of a server whose prompt cache is gone when its model is unloaded."""
+
+    def cold_answer(self, call: PlannedCall) -> Answer:
+        """What ``call`` takes when nothing of its prompt is cached."""
         ...
 
 

@@ -11,7 +11,7 @@ Instances that work at the same time share the machine evenly.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 from statemachine.checks import check_count, check_name, shown
 from statemachine.errors import ConfigurationError
 
-__all__ = ["DEFAULT_MODELS", "LatencyProfile", "ModelSpec", "token_count"]
+__all__ = ["DEFAULT_MODELS", "LatencyProfile", "ModelSpec", "check_rates", "slot_slowdown", "token_count"]
 
 CHARACTERS_PER_TOKEN: Final = 4
 
@@ -56,6 +56,8 @@ class LatencyProfile:
     """How the models' figures become durations. Raises ConfigurationError.
 
     ``jitter``: every duration varies by up to this part of it (0 to 1; 0: exact figures). ``parallel_cost`` is ``a`` above.
+    ``slot_rates``: a measured curve in place of it, the rate of 1, 2, 3, ... requests together over that of one (a server that does not
+    batch stays at 1 or falls below).
     ``tokens_per_chunk``: how many tokens are made and sent at a time after the first, which always comes alone, so that the time to the
     first token is right; a large number makes long replays cheap.
     """
@@ -63,12 +65,15 @@ class LatencyProfile:
     seed: int = 0
     jitter: float = 0.1
     parallel_cost: float = 0.22
+    slot_rates: tuple[float, ...] | None = None
     tokens_per_chunk: int = 1
 
     def __post_init__(self) -> None:
         _check_number("jitter", self.jitter, "from 0 to 1", least=0, most=1)
         _check_number("parallel_cost", self.parallel_cost, "of at least 0", least=0)
         check_count("tokens_per_chunk", self.tokens_per_chunk)
+        if self.slot_rates is not None:
+            check_rates("slot_rates", self.slot_rates)
 
     def pace(self, *what: str | int) -> float:
         """The factor by which ``what`` takes longer, or shorter, than it says."""
@@ -86,6 +91,8 @@ class LatencyProfile:
 
     def slowdown(self, in_instance: int, instances: int = 1) -> float:
         """How many times longer a request takes when its instance has ``in_instance`` requests and ``instances`` are at work."""
+        if self.slot_rates is not None:
+            return slot_slowdown(self.slot_rates, in_instance) * instances
         return (1.0 + self.parallel_cost * (in_instance - 1)) * instances
 
     def chunks(self, tokens: int) -> Iterator[int]:
@@ -94,6 +101,19 @@ class LatencyProfile:
             yield 1
         for done in range(1, tokens, self.tokens_per_chunk):
             yield min(self.tokens_per_chunk, tokens - done)
+
+
+def slot_slowdown(rates: Sequence[float], requests: int) -> float:
+    """How many times longer each of ``requests`` takes: their number over their rate together. Beyond the curve the rate stays."""
+    return requests / rates[min(requests, len(rates)) - 1]
+
+
+def check_rates(name: str, rates: Sequence[float]) -> None:
+    """Raise ConfigurationError unless ``rates`` is a curve of rates: it begins with 1, and all are above 0."""
+    if not rates or rates[0] != 1:
+        raise ConfigurationError(name, "must begin with 1: the rate of one request", shown(rates[:1]))
+    for index, rate in enumerate(rates):
+        _check_number(f"{name}[{index}]", rate, "above 0", least=math.ulp(0.0))
 
 
 def token_count(text: str) -> int:

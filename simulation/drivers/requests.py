@@ -1,0 +1,72 @@
+"""What a driver sends for a planned call: a prompt of the size that the plan says, and parameters.
+
+The mock server takes the size from a header, so that long replays need not carry long texts. A real server gets a text: short common
+words, which are one token each in most vocabularies. The cached part of a prompt is the same text in every call of its agent, so a server
+with a prompt cache finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final, Protocol
+
+from statemachine.checks import is_number, shown
+from statemachine.errors import ConfigurationError
+
+from ..mock.lmstudio.ask import PROMPT_TOKENS_HEADER
+from ..workloads.workload import PlannedCall, prompt_text
+
+__all__ = ["MockRequests", "RequestStyle", "SizedRequests"]
+
+_COMMON: Final = "the of and to in is it for on as with was at by this from or an are be that not but we you can all one has more will"
+WORDS: Final = tuple(_COMMON.split())
+
+
+class RequestStyle(Protocol):
+    """How a planned call becomes a request."""
+
+    def prompt(self, call: PlannedCall) -> str:
+        """The text of the only message."""
+        ...
+
+    def parameters(self, call: PlannedCall) -> dict[str, Any]:
+        """The parameters, ``max_tokens`` among them."""
+        ...
+
+
+class MockRequests:
+    """Short prompts, whose size the mock server reads from a header."""
+
+    def prompt(self, call: PlannedCall) -> str:
+        return prompt_text(call)
+
+    def parameters(self, call: PlannedCall) -> dict[str, Any]:
+        return {"max_tokens": call.output_tokens, "extra_headers": {PROMPT_TOKENS_HEADER: str(call.prompt_tokens)}}
+
+
+@dataclass(frozen=True)
+class SizedRequests:
+    """Prompts of ``words_per_token`` words for each token, and ``extra`` parameters with every call. Raises ConfigurationError."""
+
+    words_per_token: float = 1.0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not is_number(self.words_per_token) or not 0 < self.words_per_token <= 10:
+            raise ConfigurationError("words_per_token", "must be above 0 and at most 10", shown(self.words_per_token))
+
+    def prompt(self, call: PlannedCall) -> str:
+        """The agent's own beginning as far as it is cached, then words that no other call begins with."""
+        shared, own = (round(tokens * self.words_per_token) for tokens in (call.cached_tokens, call.prompt_tokens))
+        rng = Random(f"call {call.id}")
+        words = [*_beginning(call.agent, shared), str(call.id), *rng.choices(WORDS, k=max(0, own - 1))]
+        return " ".join(words)
+
+    def parameters(self, call: PlannedCall) -> dict[str, Any]:
+        return {"max_tokens": call.output_tokens, **self.extra}
+
+
+def _beginning(agent: str, words: int) -> list[str]:
+    return Random(f"agent {agent}").choices(WORDS, k=words)
