@@ -91,4 +91,4 @@ def test_the_command_line_names_them(tmp_path: object, capsys: pytest.CaptureFix
     assert main(["compare", "--workload", "lottery", "--out", f"{tmp_path}/b"]) == 2
     assert "workload: must be one of 'trading'" in capsys.readouterr().err
     assert main(["compare", "--mix", "1,x", "--out", f"{tmp_path}/c"]) == 2
-    assert "mix: must be two or three numbers" in capsys.readouterr().err
+    assert "mix: must be two or 3 numbers" in capsys.readouterr().err
