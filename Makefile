@@ -19,8 +19,8 @@ $(STAMP): pyproject.toml
 
 install: $(STAMP)  ## make .venv and install into it
 
-simulate: $(STAMP)  ## replay the trading graph and write plots and a report to report/
-	$(BIN)/python -m simulation replay
+simulate: $(STAMP)  ## what coordination saves on the trading graph: first come, first served, the default policy, and no manager at all (report/)
+	$(BIN)/python -m simulation compare --policies fifo,gated --parallel 4 --uncoordinated --out report
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest

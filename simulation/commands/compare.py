@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+from statemachine.errors import ConfigurationError
 from statemachine.policies import PolicyFactory
 from statemachine.policies.names import BASELINE, NAMES, policies_named
 
 from ..analysis.comparison import PolicyComparison, compare
+from ..drivers.uncoordinated import Uncoordinated, run_uncoordinated
+from ..timing.latency import DEFAULT_MODELS
 from ..workloads.workload import at_once
 from .options import command_line, option, seconds_list
 from .progress import progress
 from .timing_options import TimingOptions
-from .workload_options import MadeWorkload, make_workload, workload_settings
+from .workload_options import MadeWorkload, make_profile, make_workload, workload_settings
 
 __all__ = ["Options", "run"]
+
+CONTEXT_TOKENS: Final = 65_536  # of the server without a manager: no prompt is refused for its length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +41,15 @@ class Options(TimingOptions):
     )
     seeds: int = option(1, "number of workloads, of successive seeds; plots show the first", least=1, most=10_000)
     at_once: bool = option(False, "all requests arrive at the start and wait for none: a batch")
+    uncoordinated: bool = option(
+        False, "also run without the manager: every agent calls the mock server, which loads and evicts just in time"
+    )
     out: Path = option(Path("report-compare"), "folder of the report", parse=Path)
 
 
 def run(options: Options) -> int:
     """Compare, print the tables, write the report. Raises ConfigurationError, OSError."""
-    from ..report.compare_report import Compared, tables, write_comparison
+    from ..report.compare_report import Compared, findings, tables, write_comparison
     from ..report.page import Origin
 
     policies = policies_named(options.policies)
@@ -55,10 +64,20 @@ def run(options: Options) -> int:
         "latencies": options.latencies(made),
     }
     origin = Origin(command_line("compare", options), settings, workload.assumptions)
-    compared = Compared(workload, by_seed, origin)
-    print(tables(compared))
+    compared = Compared(workload, by_seed, origin, _uncoordinated(options, made))
+    print(tables(compared), *findings(compared), sep="\n\n", end="\n\n")
     print(f"report: {write_comparison(options.out, compared)}")
     return 0
+
+
+def _uncoordinated(options: Options, made: MadeWorkload) -> Uncoordinated | None:
+    """The run without coordination, where it was asked for. Raises ConfigurationError."""
+    if not options.uncoordinated:
+        return None
+    if options.profile is not None or options.load_time is not None or made.recorded:
+        raise ConfigurationError("uncoordinated", "is for the mock server's own latencies", "others")
+    models = [replace(model, parallel=options.parallel, context_length=CONTEXT_TOKENS) for model in DEFAULT_MODELS]
+    return run_uncoordinated(made.workload, models, make_profile(options.seed), seed=options.seed)
 
 
 def _by_seed(

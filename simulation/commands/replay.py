@@ -60,7 +60,8 @@ class Options(WorkloadOptions):
 
 def run(options: Options) -> int:
     """Replay, print the table, write the report. Returns 1 if a request failed. Raises ConfigurationError, OSError."""
-    from ..report.page import Origin, write_report
+    from ..report.page import Origin
+    from ..report.replay_report import write_report
 
     made = make_workload(options, seed=options.seed, local=options.local)
     workload = made.workload

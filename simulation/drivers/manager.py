@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,7 +35,7 @@ from ..workloads.workload import PlannedCall, Workload
 from .record import CallRecord, Interval, Residency
 from .requests import MockRequests, RequestStyle
 
-__all__ = ["Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
+__all__ = ["Agents", "Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
 
 Served: TypeAlias = Callable[[], AbstractAsyncContextManager[ProviderManagerConfig]]
 """Opens the server that answers the calls, such as the mock, and yields a configuration whose first provider leads to it."""
@@ -105,7 +105,8 @@ async def replay(
     """
     residency = Residency(trio.current_time())
     async with ProviderManager(config, observers=[residency, *observers]) as manager:
-        agents = _Agents(workload, manager, finished, style or MockRequests())
+        answering = _Answering(workload, manager, style or MockRequests())
+        agents = Agents(workload, answering.answer, finished)
         await agents.run()
         statistics = manager.statistics()
     records = tuple(sorted(agents.records, key=lambda record: record.call))
@@ -113,17 +114,16 @@ async def replay(
     return Replay(records, residency.intervals(makespan), statistics)
 
 
-class _Agents:
-    """The calls in progress."""
+class Agents:
+    """The calls in progress: each is issued when what it comes after is over, and ``answer`` makes it."""
 
     def __init__(
-        self, workload: Workload, manager: ProviderManager, finished: Callable[[], None], style: RequestStyle
+        self,
+        workload: Workload,
+        answer: Callable[[PlannedCall], Awaitable[CallRecord]],
+        finished: Callable[[], None],
     ) -> None:
-        self.style = style
-        provider = manager.available_providers[0]
-        self.origin = trio.current_time()
-        self.engine = ReasoningEngine(manager)
-        self.configs = {model: RuntimeProviderConfig(provider, model) for model in workload.models}
+        self.answer = answer
         self.calls = workload.calls
         self.finished = finished
         self.records: list[CallRecord] = []
@@ -141,14 +141,26 @@ class _Agents:
 
     async def _make(self, call: PlannedCall, nursery: trio.Nursery) -> None:
         await trio.sleep(call.delay)
-        self.records.append(await self._answer(call))
+        self.records.append(await self.answer(call))
         self.finished()
         for follower in self.followers.get(call.id, ()):
             self.unfinished[follower.id] -= 1
             if self.unfinished[follower.id] == 0:
                 nursery.start_soon(self._make, follower, nursery)
 
-    async def _answer(self, call: PlannedCall) -> CallRecord:
+
+class _Answering:
+    """Makes calls on the first provider of a manager."""
+
+    def __init__(self, workload: Workload, manager: ProviderManager, style: RequestStyle) -> None:
+        provider = manager.available_providers[0]
+        self.origin = trio.current_time()
+        self.engine = ReasoningEngine(manager)
+        self.configs = {model: RuntimeProviderConfig(provider, model) for model in workload.models}
+        self.style = style
+
+    async def answer(self, call: PlannedCall) -> CallRecord:
+        """Make ``call``, and record what came of it."""
         arrived = trio.current_time()
         queued = loading = 0.0
         first_token: float | None = None

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ..analysis.comparison import PolicyComparison, PolicyRun
-from .figures import plain_text, saved
+from .figures import Picture, plain_text, saved, thinned
 from .gantt import draw_residency, residency_legend
-from .palette import PALETTE, model_colours
+from .palette import SERIES, model_colours
 
 __all__ = ["draw_comparison", "load_title"]
 
@@ -34,8 +34,8 @@ _LIMIT: Final = "Makespan over what no schedule can beat"
 
 
 @plain_text()
-def draw_comparison(folder: Path, comparisons: Sequence[PolicyComparison]) -> dict[str, str]:
-    """Write every picture into ``folder``, which must exist. Returns the files' names, with captions."""
+def draw_comparison(folder: Path, comparisons: Sequence[PolicyComparison]) -> list[Picture]:
+    """Write every picture into ``folder``, which must exist. Returns them for a page."""
     figures = {
         "latency_cdf.png": (_CDF, _latency_cdfs(comparisons)),
         "trade_off.png": (_TRADE, _trade_off(comparisons)),
@@ -54,7 +54,7 @@ def load_title(load_time: float | None) -> str:
 
 
 def _colours(comparisons: Sequence[PolicyComparison]) -> dict[str, str]:
-    return {run.policy: PALETTE[index % len(PALETTE)] for index, run in enumerate(comparisons[0].runs)}
+    return {run.policy: SERIES[index % len(SERIES)] for index, run in enumerate(comparisons[0].runs)}
 
 
 def _titled(axes: Axes, comparison: PolicyComparison) -> None:
@@ -100,7 +100,7 @@ def _latency_cdfs(comparisons: Sequence[PolicyComparison]) -> Figure:
 
 
 def _cdf(axes: Axes, run: PolicyRun, **style: Any) -> Line2D:
-    return axes.ecdf([record.total for record in run.replay.records], label=run.policy, **style)
+    return axes.ecdf(thinned([record.total for record in run.replay.records]), label=run.policy, **style)
 
 
 def _trade_off(comparisons: Sequence[PolicyComparison]) -> Figure:

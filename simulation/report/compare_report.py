@@ -11,11 +11,13 @@ from typing import Any, Final
 from statemachine.policies.names import BASELINE
 
 from ..analysis.comparison import RATIOS, Limit, PolicyComparison, PolicyRun, Spread, ratios
+from ..analysis.findings import coordination_saved, policy_saved
+from ..drivers.uncoordinated import Uncoordinated
 from ..workloads.workload import Workload
 from .compare_plots import draw_comparison, load_title
-from .page import Origin, write_page
+from .page import Origin, Table, write_page
 
-__all__ = ["COLUMNS", "Compared", "aligned", "tables", "write_comparison"]
+__all__ = ["COLUMNS", "Compared", "aligned", "findings", "tables", "write_comparison"]
 
 COLUMNS: Final = {
     "makespan": ("makespan", ".1f"),
@@ -34,11 +36,13 @@ COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class Compared:
-    """``by_seed``: for each seed a comparison at each load time. ``workload``, and what is drawn, are the first seed's."""
+    """``by_seed``: for each seed a comparison at each load time. ``workload``, what is drawn, and the run without
+    coordination (None: not asked for) are the first seed's."""
 
     workload: Workload
     by_seed: Sequence[Sequence[PolicyComparison]]
     origin: Origin
+    uncoordinated: Uncoordinated | None = None
 
 
 # ---- text ----
@@ -46,30 +50,47 @@ class Compared:
 
 def tables(compared: Compared) -> str:
     """All numbers as plain text of a fixed width: a table for each load time, and one more over all seeds where there are several."""
-    blocks = [_table(comparison) for comparison in compared.by_seed[0]]
+    return "\n\n".join("\n".join([table.title, *aligned([table.head, *table.rows])]) for table in _tables(compared))
+
+
+def findings(compared: Compared) -> list[str]:
+    """What was found, as sentences: at each load time, and against the run without coordination."""
+    sentences = [
+        (f"{load_title(each.load_time)}: " if len(compared.by_seed[0]) > 1 else "") + policy_saved(each)
+        for each in compared.by_seed[0]
+    ]
+    if compared.uncoordinated is not None:
+        sentences.append(coordination_saved(compared.by_seed[0][0], compared.uncoordinated))
+    return sentences
+
+
+def _tables(compared: Compared) -> list[Table]:
+    found = [_table(comparison) for comparison in compared.by_seed[0]]
     if len(compared.by_seed) > 1:
-        blocks += [_ratio_table(group) for group in _by_load_time(compared)]
-    return "\n\n".join(blocks)
+        found += [_ratio_table(group) for group in _by_load_time(compared)]
+    return found
 
 
-def _table(comparison: PolicyComparison) -> str:
+def _table(comparison: PolicyComparison) -> Table:
     rows = [
         [run.policy, *(format(getattr(run.numbers, name), style) for name, (_, style) in COLUMNS.items())]
         for run in (*comparison.runs, comparison.free)
     ]
     title = f"{load_title(comparison.load_time)}, {_limit_text(comparison.limit)}"
-    return "\n".join([title, *aligned([["policy", *(heading for heading, _ in COLUMNS.values())], *rows])])
+    return Table(title, ["policy", *(heading for heading, _ in COLUMNS.values())], rows)
 
 
 def _limit_text(limit: Limit) -> str:
-    return f"{'least makespan' if limit.exact else 'no schedule ends before'} {limit.makespan:.1f} s"
+    return (
+        f"{'least makespan' if limit.exact else 'no schedule with these switches ends before'} {limit.makespan:.1f} s"
+    )
 
 
-def _ratio_table(comparisons: Sequence[PolicyComparison]) -> str:
+def _ratio_table(comparisons: Sequence[PolicyComparison]) -> Table:
     measures = (*RATIOS, "gap left")
     rows = [[name, *(_spread_text(spreads[m]) for m in measures)] for name, spreads in ratios(comparisons).items()]
     title = f"{load_title(comparisons[0].load_time)}, ratios to {BASELINE} over {len(comparisons)} seeds: median / p90 / worst"
-    return "\n".join([title, *aligned([["policy", *measures], *rows])])
+    return Table(title, ["policy", *measures], rows)
 
 
 def _spread_text(spread: Spread | None) -> str:
@@ -101,7 +122,8 @@ def write_comparison(folder: Path, compared: Compared) -> Path:
         folder,
         title=f"Policies on {compared.workload.name}",
         introduction=_INTRODUCTION,
-        text=tables(compared),
+        findings=findings(compared),
+        tables=_tables(compared),
         pictures=draw_comparison(folder, compared.by_seed[0]),
         method=_METHOD,
         origin=compared.origin,
@@ -116,9 +138,24 @@ def _content(compared: Compared) -> dict[str, Any]:
         "models": compared.workload.models,
         **asdict(compared.origin),
         "seeds": len(compared.by_seed),
+        "findings": findings(compared),
+        "uncoordinated": _uncoordinated_content(compared.uncoordinated),
         "load_times": [
             {**_comparison_content(group[0]), "ratios": _ratios_content(group)} for group in _by_load_time(compared)
         ],
+    }
+
+
+def _uncoordinated_content(alone: Uncoordinated | None) -> Mapping[str, Any] | None:
+    if alone is None:
+        return None
+    latencies = [record.total for record in alone.records]
+    return {
+        "makespan": max(record.finished for record in alone.records),
+        "mean": sum(latencies) / len(latencies),
+        "loads": alone.loads,
+        "cut": alone.cut,
+        "failed": sum(record.outcome != "ok" for record in alone.records),
     }
 
 

@@ -107,14 +107,13 @@ def residency_legend(colours: Mapping[str, str]) -> list[Patch]:
             Patch(facecolor=tint(colour, 0.35), label=f"{model}: resident, not in use")
             for model, colour in colours.items()
         ),
-        Patch(facecolor=_LOADING, label="slot: loading"),
-        Patch(facecolor=_UNLOADING, label="slot: unloading"),
+        Patch(facecolor=_LOADING, label="loading, or a request that waits for it"),
+        Patch(facecolor=_UNLOADING, label="unloading"),
     ]
 
 
 def _gantt_legend(colours: Mapping[str, str]) -> list[Patch]:
     return [
         *residency_legend(colours),
-        Patch(facecolor=_QUEUED, label="request: queued"),
-        Patch(facecolor=_LOADING, label="request: waits for its load"),
+        Patch(facecolor=_QUEUED, label="queued"),
     ]

@@ -1,21 +1,20 @@
-"""The report folder: every request, the numbers, the pictures, and a page that shows them all and says how to make them again."""
+"""The page of a report: one file with everything inside, readable on light and dark, wide and narrow screens.
+
+It says what was found in a sentence, shows the numbers and the pictures, and ends with how it was made: the settings, what was assumed, and
+the command line that makes it again. The data and a PNG of each picture lie beside it.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Final
 
-from ..analysis.metrics import Summary, table
-from ..drivers.manager import Replay
-from ..drivers.record import json_lines
-from ..workloads.workload import Workload
-from .replay_plots import draw_all
+from .figures import Picture
 
-__all__ = ["Origin", "write_page", "write_report"]
+__all__ = ["Origin", "Table", "write_page"]
 
 
 @dataclass(frozen=True)
@@ -27,63 +26,37 @@ class Origin:
     assumptions: tuple[str, ...]
 
 
-def write_report(folder: Path, workload: Workload, replay: Replay, summary: Summary, origin: Origin) -> Path:
-    """Write everything into ``folder``, made where needed; files of an earlier report are replaced. Returns the page's path.
+@dataclass(frozen=True)
+class Table:
+    """Numbers as text: a title, a row of headings, and rows of as many cells."""
 
-    ``requests.jsonl`` has one record per line (:class:`CallRecord`, seconds), ``summary.json`` the :class:`Summary` and the origin.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "requests.jsonl").write_text(json_lines(replay.records), encoding="utf-8")
-    (folder / "summary.json").write_text(_summary_json(workload, summary, origin), encoding="utf-8")
-    pictures = draw_all(folder, replay.records, replay.intervals, summary.makespan)
-    return write_page(
-        folder,
-        title=f"Replay of {workload.name}",
-        introduction=_INTRODUCTION,
-        text=table(summary),
-        pictures=pictures,
-        method="Every call went through the real manager, engine and adapter against the mock server, on a virtual clock.",
-        origin=origin,
-        data=("requests.jsonl", "summary.json"),
-    )
-
-
-def _summary_json(workload: Workload, summary: Summary, origin: Origin) -> str:
-    content = {
-        "workload": workload.name,
-        "agents": len(workload.agents),
-        "models": workload.models,
-        **asdict(origin),
-        "summary": asdict(summary),
-    }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def write_page(
     folder: Path,
     *,
     title: str,
+    findings: Sequence[str],
     introduction: str,
-    text: str,
-    pictures: Mapping[str, str],
+    tables: Sequence[Table],
+    pictures: Sequence[Picture],
     method: str,
     origin: Origin,
     data: Sequence[str],
 ) -> Path:
-    """Write ``index.html``: ``text`` as it stands, ``pictures`` (captions by file name), and links to ``data``, files beside it."""
-    rows = (f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in origin.settings.items())
-    figures = (
-        f'<figure><a href="{name}"><img src="{name}" alt="{escape(caption)}"></a></figure>'
-        for name, caption in pictures.items()
-    )
+    """Write ``index.html``: ``findings`` are sentences, ``data`` files beside the page. Returns its path."""
     page = folder / "index.html"
     content = _PAGE.format(
         title=escape(title),
+        findings="\n".join(f"<p class=finding>{escape(sentence)}</p>" for sentence in findings),
         introduction=escape(introduction),
-        text=escape(text),
-        pictures="\n".join(figures),
+        tables="\n".join(map(_table, tables)),
+        pictures="\n".join(map(_figure, pictures)),
         method=escape(method),
-        settings="\n".join(rows),
+        settings="\n".join(_row((name, value), head=True) for name, value in origin.settings.items()),
         assumptions="\n".join(f"<li>{escape(sentence)}</li>" for sentence in origin.assumptions),
         command=escape(origin.command),
         data=", ".join(f'<a href="{name}">{name}</a>' for name in data),
@@ -92,35 +65,70 @@ def write_page(
     return page
 
 
-_INTRODUCTION: Final = (
-    "Times are virtual seconds, counted from each request's arrival. Percentiles are nearest-rank, over the requests that succeeded."
-    " TTFT and total include queueing and loading. Time spent switching is the share of the makespan in which the slot was loading or"
-    " unloading a model, the first load included."
-)
+def _figure(picture: Picture) -> str:
+    caption = escape(picture.caption)
+    link = f'<a href="{picture.png}">PNG</a>'
+    return f"<figure><figcaption>{caption} {link}</figcaption><div class=wide>{picture.svg}</div></figure>"
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in table.head)
+    rows = "\n".join(_row(row, head=True) for row in table.rows)
+    return (
+        f"<h2>{escape(table.title)}</h2><div class=wide><table class=numbers><thead><tr>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(cells: Sequence[str], *, head: bool) -> str:
+    first, *rest = map(escape, cells)
+    return f"<tr><th scope=row>{first}</th>{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>"
+
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <style>
-body {{ font-family: sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-pre {{ background: #f4f4f4; padding: 1rem; overflow-x: auto; }}
-img {{ max-width: 100%; }}
-figure {{ margin: 1rem 0; }}
-th {{ text-align: left; padding-right: 2rem; font-weight: normal; color: #555; vertical-align: top; }}
+:root {{ color-scheme: light dark; --text: #222; --page: #fff; --quiet: #595959; --line: #ddd; --box: #f4f4f4; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --text: #e6e6e6; --page: #16181b; --quiet: #a8a8a8; --line: #3a3d42; --box: #22252a; }}
+}}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem; }}
+body {{ color: var(--text); background: var(--page); }}
+h1 {{ font-size: 1.6rem; line-height: 1.25; }}
+h2 {{ font-size: 1.15rem; margin-top: 2rem; }}
+.finding {{ font-size: 1.15rem; }}
+.wide {{ overflow-x: auto; }}
+.wide svg {{ display: block; width: 100%; min-width: 45rem; height: auto; font-family: system-ui, sans-serif; color: var(--text); }}
+figure {{ margin: 2rem 0; }}
+figcaption {{ font-weight: 600; }}
+figcaption a {{ font-weight: normal; font-size: 0.85rem; }}
+a {{ color: inherit; }}
+table {{ border-collapse: collapse; }}
+th, td {{ padding: 0.25rem 0.75rem; border-bottom: 1px solid var(--line); vertical-align: top; text-align: left; }}
+th {{ font-weight: normal; color: var(--quiet); padding-left: 0; }}
+.numbers th:first-child {{ position: sticky; left: 0; background: var(--page); color: var(--text); }}
+.numbers td, .numbers thead th:not(:first-child) {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+td {{ overflow-wrap: anywhere; }}
+pre {{ background: var(--box); padding: 0.75rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }}
 </style>
 </head>
 <body>
 <h1>{title}</h1>
-<p>{introduction}</p>
-<pre>{text}</pre>
+{findings}
+{tables}
 {pictures}
+<h2>How to read it</h2>
+<p>{introduction}</p>
 <h2>How it was made</h2>
 <p>{method}</p>
-<table>
+<div class=wide><table>
 {settings}
-</table>
+</table></div>
 <h2>Assumptions</h2>
 <ul>
 {assumptions}

@@ -1,4 +1,5 @@
-"""Colours of the pictures, those of Okabe and Ito ("Color Universal Design", 2008): people with any colour vision can tell them apart."""
+"""Colours of the pictures. Models have those of Okabe and Ito ("Color Universal Design", 2008), policies and measures those of Paul Tol's
+muted scheme: no colour has two meanings on a page, and people with any colour vision can tell them apart."""
 
 from __future__ import annotations
 
@@ -9,15 +10,16 @@ from matplotlib.colors import to_rgb
 
 from ..drivers.record import CallRecord
 
-__all__ = ["PALETTE", "model_colours", "tint"]
+__all__ = ["MODELS", "SERIES", "model_colours", "tint"]
 
-PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
+MODELS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
+SERIES: Final = ("#CC6677", "#44AA99", "#AA4499", "#999933", "#882255", "#88CCEE", "#117733", "#6699CC")
 
 
 def model_colours(records: Iterable[CallRecord]) -> dict[str, str]:
     """A colour for each model, by the models' names: the same in every picture. Beyond seven they repeat."""
     models = sorted({record.model for record in records})
-    return {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(models)}
+    return {model: MODELS[index % len(MODELS)] for index, model in enumerate(models)}
 
 
 def tint(colour: str, strength: float) -> tuple[float, float, float]:

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from ..analysis.metrics import latencies, queue_lengths
 from ..drivers.record import CallRecord, Interval
-from .figures import plain_text, saved
+from .figures import POINTS_LIMIT, Picture, plain_text, saved, thinned
 from .gantt import gantt
-from .palette import PALETTE, model_colours
+from .palette import SERIES, model_colours
 
 __all__ = ["draw_all", "latency_cdf", "queue_length"]
 
@@ -40,8 +40,8 @@ _CURVES: Final = {
 @plain_text()
 def draw_all(
     folder: Path, records: Sequence[CallRecord], intervals: Sequence[Interval], makespan: float
-) -> dict[str, str]:
-    """Write every picture into ``folder``, which must exist. Returns the files' names, with captions."""
+) -> list[Picture]:
+    """Write every picture into ``folder``, which must exist. Returns them for a page."""
     figures = {"gantt.png": (_GANTT, gantt(_GANTT, records, intervals, makespan))}
     if len(records) > _MOST_AT_A_GLANCE:
         until = sorted(record.finished for record in records)[_IN_THE_BEGINNING - 1]
@@ -77,15 +77,22 @@ def latency_cdf(records: Sequence[CallRecord]) -> Figure:
 def _curve(axes: Axes, name: str, values: Sequence[float]) -> Line2D:
     label, dashes, width = _CURVES[name]
     order = list(_CURVES).index(name)
-    curve = axes.ecdf(values, label=label, color=PALETTE[order], linestyle=dashes, linewidth=width)
+    curve = axes.ecdf(thinned(values), label=label, color=SERIES[order], linestyle=dashes, linewidth=width)
     curve.set_zorder(9 - order)
     return curve
+
+
+def _longest(steps: list[tuple[float, dict[str, int]]]) -> list[tuple[float, dict[str, int]]]:
+    """Of many steps, the one with the longest queue in each of ``POINTS_LIMIT`` groups of neighbours."""
+    size = -(-len(steps) // POINTS_LIMIT)
+    groups = (steps[place : place + size] for place in range(0, len(steps), size))
+    return [max(group, key=lambda step: sum(step[1].values())) for group in groups]
 
 
 def queue_length(records: Sequence[CallRecord], makespan: float) -> Figure:
     """Waiting requests over time, stacked by model."""
     colours = model_colours(records)
-    steps = queue_lengths(records)
+    steps = _longest(queue_lengths(records))
     times = [time for time, _ in steps] + [makespan]
     figure = Figure(figsize=(14, 4), layout="constrained")
     axes = figure.subplots()

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from statemachine.policies.names import BASELINE
 
 from ..analysis.verdicts import MEASURES, Cell, ratio
-from .figures import plain_text, saved
-from .palette import PALETTE
+from .figures import Picture, plain_text, saved
+from .palette import SERIES
 
 __all__ = ["draw_study"]
 
@@ -28,8 +28,8 @@ _FREE: Final = "no switch cost"
 
 
 @plain_text()
-def draw_study(folder: Path, cells: Sequence[Cell]) -> dict[str, str]:
-    """Write every picture into ``folder``, which must exist. Returns the files' names, with captions."""
+def draw_study(folder: Path, cells: Sequence[Cell]) -> list[Picture]:
+    """Write every picture into ``folder``, which must exist. Returns them for a page."""
     figures = {"ratios.png": (_SPREAD, _spreads(cells)), "trade_off.png": (_TRADE, _trade_offs(cells))}
     return saved(folder, figures)
 
@@ -52,7 +52,7 @@ def _spreads(cells: Sequence[Cell]) -> Figure:
         values.append([_free(cell, measure) for cell in cells])
         boxes = axes.boxplot(values, orientation="horizontal", whis=(5, 95), showfliers=True, patch_artist=True)
         for index, box in enumerate(boxes["boxes"]):
-            box.set_facecolor("#CCCCCC" if names[index] == _FREE else PALETTE[index % len(PALETTE)])
+            box.set_facecolor("#CCCCCC" if names[index] == _FREE else SERIES[index % len(SERIES)])
         for line in boxes["medians"]:
             line.set_color("black")
         axes.axvline(1, color="black", linewidth=1)
@@ -79,7 +79,7 @@ def _trade_offs(cells: Sequence[Cell]) -> Figure:
         curves = []
         for index, name in enumerate([*_names(cells), _FREE]):
             points = [tuple(_median(group, name, measure) for measure in ("makespan", "p99")) for group in groups]
-            colour = "#777777" if name == _FREE else PALETTE[index % len(PALETTE)]
+            colour = "#777777" if name == _FREE else SERIES[index % len(SERIES)]
             curves += axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name, markersize=4)
             for size, point in zip(sizes, points, strict=True) if index == 0 else ():
                 axes.annotate(str(size), point, textcoords="offset points", xytext=(4, 3), fontsize="x-small")

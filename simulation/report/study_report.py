@@ -13,23 +13,27 @@ from statemachine.policies.names import BASELINE
 
 from ..analysis.verdicts import MEASURES, TAILS, Cell, batches, equals, gaps_closed, mixed, ratio, verdicts
 from .compare_report import aligned
-from .page import Origin, write_page
+from .page import Origin, Table, write_page
 from .study_plots import draw_study
 
 __all__ = ["study_tables", "write_study"]
 
 
 def study_tables(cells: Sequence[Cell], policy: str) -> str:
-    """The verdicts on ``policy``, then every policy over all cells, then ``policy`` by workload."""
-    return "\n\n".join([_verdicts(cells, policy), _policies(cells), _groups(cells, policy)])
+    """The criteria for ``policy``, then every policy over all cells, then ``policy`` by workload, as text of a fixed width."""
+    return "\n\n".join("\n".join(aligned([table.head, *table.rows])) for table in _tables(cells, policy))
 
 
-def _verdicts(cells: Sequence[Cell], policy: str) -> str:
+def _tables(cells: Sequence[Cell], policy: str) -> list[Table]:
+    return [_criteria(cells, policy), _policies(cells), _groups(cells, policy)]
+
+
+def _criteria(cells: Sequence[Cell], policy: str) -> Table:
     rows = [[v.wanted, v.found, "met" if v.met else "MISSED"] for v in verdicts(cells, policy)]
-    return "\n".join(aligned([[f"{policy}, against {BASELINE}", "found", ""], *rows]))
+    return Table("Criteria for a default policy", [f"{policy}, against {BASELINE}", "found", ""], rows)
 
 
-def _policies(cells: Sequence[Cell]) -> str:
+def _policies(cells: Sequence[Cell]) -> Table:
     among = mixed(cells)
     head = [
         "policy",
@@ -42,7 +46,7 @@ def _policies(cells: Sequence[Cell]) -> str:
         "equals",
         "batches",
     ]
-    return "\n".join(aligned([head, *(_policy_row(cells, among, name) for name in among[0].runs)]))
+    return Table("Every policy", head, [_policy_row(cells, among, name) for name in among[0].runs])
 
 
 def _policy_row(cells: Sequence[Cell], among: Sequence[Cell], name: str) -> list[str]:
@@ -61,7 +65,7 @@ def _policy_row(cells: Sequence[Cell], among: Sequence[Cell], name: str) -> list
     ]
 
 
-def _groups(cells: Sequence[Cell], policy: str) -> str:
+def _groups(cells: Sequence[Cell], policy: str) -> Table:
     """A row for each workload and load time, with what no switch cost at all would make of it."""
     head = ["workload", "load time", f"{BASELINE} switching"]
     head += [f"{m} (free)" for m in MEASURES] + ["makespan (free)", "/ bound", "fairness (fifo)"]
@@ -69,7 +73,7 @@ def _groups(cells: Sequence[Cell], policy: str) -> str:
     rows = [
         _group_row([cell for cell in cells if (cell.kind, cell.load_time) == kind], policy, *kind) for kind in kinds
     ]
-    return "\n".join(aligned([head, *rows]))
+    return Table(f"{policy} by workload", head, rows)
 
 
 def _order(cell: Cell) -> tuple[int, str, float]:
@@ -92,6 +96,16 @@ def _group_row(group: Sequence[Cell], policy: str, kind: str, load_time: float) 
     ]
 
 
+def _finding(cells: Sequence[Cell], policy: str) -> str:
+    among = mixed(cells)
+    mean, tail = (median(ratio(cell, policy, measure) for cell in among) for measure in ("mean", "p99"))
+    met = sum(criterion.met for criterion in verdicts(cells, policy))
+    return (
+        f"Over {len(among)} runs the mean latency of {policy} is {mean:.2f} times that of {BASELINE}, and the 99th percentile {tail:.2f}"
+        f" times (medians); it meets {met} of {len(verdicts(cells, policy))} criteria."
+    )
+
+
 # ---- the folder ----
 
 
@@ -109,7 +123,8 @@ def write_study(folder: Path, cells: Sequence[Cell], policy: str, origin: Origin
         folder,
         title="Policies on many workloads",
         introduction=_INTRODUCTION,
-        text=study_tables(cells, policy),
+        findings=[_finding(cells, policy)],
+        tables=_tables(cells, policy),
         pictures=draw_study(folder, mixed(cells)),
         method="Every run is of the manager's own model, in virtual time, from an event heap.",
         origin=origin,
