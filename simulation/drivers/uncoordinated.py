@@ -9,6 +9,7 @@ manager takes part.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -107,9 +108,10 @@ class _Asking:
         )
         prompt = [{"role": "user", "content": self.style.prompt(call)}]
         try:
-            async for event in self.adapters[call.model].call(prompt, options):
-                if event.type == "error":
-                    return type(event.data).__name__
+            async with aclosing(self.adapters[call.model].call(prompt, options)) as events:
+                async for event in events:
+                    if event.type == "error":
+                        return type(event.data).__name__
         except ProviderManagerError as error:
             return type(error).__name__
         return "ok"

@@ -65,7 +65,7 @@ def test_policies_have_names_and_parameters() -> None:
 def test_an_unknown_policy_is_named(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         policy_named(name)
-    assert str(caught.value).count(repr(name)) == 1
+    assert f"a string of {len(name)} characters" in str(caught.value)
     assert "fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]" in str(caught.value)
 
 
@@ -276,10 +276,10 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
     [
         (
             ["--policies", "fifo,lottery"],
-            "must be one of fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]; got 'lottery'",
+            "must be one of fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]; got a string of 7 characters",
         ),
-        (["--policies", "gated,gated"], "must name each policy once; got 'gated'"),
-        (["--policies", ""], "got ''"),
+        (["--policies", "gated,gated"], "must name each policy once; got a string of 5 characters"),
+        (["--policies", ""], "must be one of"),
         (["--load-time", "6,fast"], "must be numbers of seconds with commas; got '6,fast'"),
         (["--load-time", "-1"], "load_time: must be finite numbers of seconds of at least 0; got '-1'"),
         (["--load-time", "nan"], "load_time"),

@@ -177,7 +177,7 @@ def test_sessions_are_mapped_to_local_models_and_their_prompts_cut(tmp_path: Pat
         (["--sessions", "2"], "sessions"),
         (["--requests", "0"], "requests"),
         (["--parallel", "0"], "parallel"),
-        (["--policy", "lottery"], "'lottery'"),
+        (["--policy", "lottery"], "policy: must be one of"),
         (["--max-prompt", "0"], "max_prompt"),
         (["--max-think", "-1"], "max_think"),
         (["--max-think", "nan"], "max_think"),
