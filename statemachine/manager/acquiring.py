@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .lease import Lease
 
@@ -14,17 +14,19 @@ __all__ = ["Acquiring"]
 class Acquiring:
     """A lease for the length of an ``async with`` block."""
 
-    __slots__ = ("_acquire", "_entered", "_lease")
+    __slots__ = ("_acquire", "_arguments", "_entered", "_lease")
 
-    def __init__(self, acquire: Callable[[], Awaitable[Lease]]) -> None:
+    def __init__(self, acquire: Callable[..., Awaitable[Lease]], *arguments: Any) -> None:
         self._acquire = acquire
+        self._arguments = arguments
         self._entered = False
 
     async def __aenter__(self) -> Lease:
         if self._entered:
             raise RuntimeError("enter what acquire() returns once; call acquire() again for another lease")
         self._entered = True
-        self._lease = await self._acquire()
+        lease = await self._acquire(*self._arguments)
+        self._lease = await lease.__aenter__()
         return self._lease
 
     async def __aexit__(

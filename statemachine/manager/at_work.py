@@ -31,7 +31,8 @@ def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> b
     except RuntimeError:  # no trio run in this thread, or no task of it that runs
         return False
     while frame is not None:
-        if str(frame.f_globals.get("__name__")).startswith(_CRITICAL):
+        module = frame.f_globals.get("__name__")
+        if isinstance(module, str) and module.startswith(_CRITICAL):
             return False
         if frame is first:
             return True

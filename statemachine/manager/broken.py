@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from weakref import WeakKeyDictionary
 
@@ -9,13 +10,10 @@ from ..errors import AdapterError
 
 __all__ = ["lease_number", "says_broken", "settle"]
 
-_numbers = count(1)
+lease_number: Callable[[], int] = count(1).__next__
+"""Returns a number that grows with every lease of this process, of whatever manager."""
+
 _settled: WeakKeyDictionary[AdapterError, int] = WeakKeyDictionary()  # by error: the number of the lease it was about
-
-
-def lease_number() -> int:
-    """A number that grows with every lease of this process, of whatever manager."""
-    return next(_numbers)
 
 
 def settle(error: BaseException, lease: int) -> None:

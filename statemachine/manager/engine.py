@@ -142,6 +142,7 @@ class AnswerStream:
     def __init__(self, lease: Lease, events: AsyncIterator[StreamEvent]) -> None:
         self.lease = lease
         self._reading = Reading(lease, events)
+        lease._lessor.enter_block(lease.ticket)
         lease._lessor.begin_use(lease.ticket, self._reading)
 
     def __aiter__(self) -> Self:

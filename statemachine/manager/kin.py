@@ -1,8 +1,9 @@
 """Count the leases whose holders wait for a task to end: those of the tasks that run it as a child, inside of a lease's block.
 
-A task that holds a lease and waits in a nursery for a child cannot give the lease back before the child has ended; a child that waits
+A task that holds a lease for the length of a block, and in it waits in a nursery for a child, cannot give it back before; a child that waits
 for that very lease would never get it. What is known of this, without looking into any code: the child descends from the
-holder through a nursery that was opened after the lease was granted, and no task reads the stream under the lease, whose end would free it.
+holder through a nursery that was opened in the block, and no task reads the stream under the lease, whose end would free it. A
+lease that was taken by ``get_adapter`` alone may be released at any time, so it is not counted.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -43,6 +43,9 @@ Spawn: TypeAlias = Callable[[Use], None]
 """Runs the task of a use."""
 
 
+_NO_BLOCK: Final = sys.maxsize
+
+
 class Lessor:
     """Which leases are on, by ticket. It does not hold the leases themselves, so that one that is dropped can be noticed.
 
@@ -54,27 +57,30 @@ class Lessor:
     def __init__(self, report: Callable[[Released | FoundBroken], None], spawn: Spawn = lambda use: None) -> None:
         self._report = report
         self._spawn = spawn
-        self._on: dict[int, int] = {}  # how many nurseries the holder had open when it got the lease
+        self._on: dict[int, int] = {}  # the first of its holder's nurseries that is inside of its block
         self._uses: dict[int, Use] = {}
         self._notes: deque[Released | FoundBroken] = deque()
         self._home: trio.lowlevel.TrioToken | None = None
 
-    def lend(
-        self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float, nurseries: int = 0
-    ) -> Lease:
-        """A new lease, held by the current trio run. ``nurseries``: how many its holder has open."""
+    def lend(self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float) -> Lease:
+        """A new lease, held by the current trio run."""
         self._home = self._home or trio.lowlevel.current_trio_token()
-        self._on[ticket] = nurseries
+        self._on[ticket] = _NO_BLOCK
         return Lease(self, ticket, demand, adapter, queued, loading)
 
     def holds(self, ticket: int) -> bool:
         """Whether the lease is still on."""
         return ticket in self._on
 
+    def enter_block(self, ticket: int) -> None:
+        """From now on the lease is held for the length of a block: the nurseries that its task opens next are inside of it."""
+        if ticket in self._on:
+            self._on[ticket] = len(trio.lowlevel.current_task().child_nurseries)
+
     def encloses(self, ticket: int, nursery: int) -> bool:
-        """Whether the holder's nursery with that index was opened after the grant, and must be left before the lease is given back."""
+        """Whether the holder's nursery with that index is inside of the lease's block, so that it must be left before the block is."""
         use = self._uses.get(ticket)
-        return nursery >= self._on.get(ticket, nursery + 1) and not (use is not None and use.goes_on())
+        return nursery >= self._on.get(ticket, _NO_BLOCK) and not (use is not None and use.goes_on())
 
     @enable_ki_protection
     def release(self, ticket: int, broken: bool, caller: FrameType | None = None) -> None:
@@ -106,8 +112,8 @@ class Lessor:
         """The use has ended: the lease is given back, also if its holder released it before."""
         del self._uses[ticket]
         self._on.pop(ticket, None)
-        self._notes.append(Released(ticket, broken))
         self._pass_on()
+        self._report(Released(ticket, broken))
 
     # ---- passing on what was noted ----
 
@@ -118,22 +124,26 @@ class Lessor:
 
     def _note(self, event: Released | FoundBroken, caller: FrameType | None) -> None:
         assert self._home is not None, "a lease was lent in a trio run"
-        self._notes.append(event)
         if caller is None or is_task_at_work(self._home, caller):
-            self._pass_on()
-        else:
-            with suppress(trio.RunFinishedError):
-                self._home.run_sync_soon(self._pass_on)
+            if self._notes:
+                self._pass_on()
+            self._tell(event)
+            return
+        self._notes.append(event)
+        with suppress(trio.RunFinishedError):
+            self._home.run_sync_soon(self._pass_on)
 
     def _pass_on(self) -> None:
         while self._notes:
-            event = self._notes.popleft()
-            if isinstance(event, Released) and event.ticket in self._uses:
-                if event.broken:
-                    self._report(FoundBroken(event.ticket))
-                self._uses[event.ticket].end()
-            else:
-                self._report(event)
+            self._tell(self._notes.popleft())
+
+    def _tell(self, event: Released | FoundBroken) -> None:
+        if self._uses and isinstance(event, Released) and event.ticket in self._uses:
+            if event.broken:
+                self._report(FoundBroken(event.ticket))
+            self._uses[event.ticket].end()
+        else:
+            self._report(event)
 
 
 class Lease:
@@ -211,6 +221,7 @@ class Lease:
         self._lessor.drain(self._ticket, sys._getframe(1))
 
     async def __aenter__(self) -> Self:
+        self._lessor.enter_block(self._ticket)
         return self
 
     async def __aexit__(

@@ -71,11 +71,10 @@ class Core(Protocol):
 class _Asker:
     """One call of ``get_adapter`` that has not been answered."""
 
-    __slots__ = ("answer", "owner", "task")
+    __slots__ = ("answer", "task")
 
     def __init__(self) -> None:
         self.answer: Lease | Exception | None = None
-        self.owner: trio.lowlevel.Task | None = None
         self.task: trio.lowlevel.Task | None = None
 
 
@@ -152,18 +151,20 @@ class ProviderManager:
         calling task owns the lease. Raises ManagerClosedError, UnknownProviderError, ConfigurationError, ProviderLimitError,
         LocalProviderConflictError, LocalInstanceBusyError, QueueFullError, AcquireTimeoutError, AdapterInstantiationError.
         """
+        task = check_trio()
         demand = self._demand(runtime_config, timeout, agent, priority)
         await trio.lowlevel.checkpoint_if_cancelled()
         self._lessor.catch_up()  # this task may hold what a signal handler has just released
         ticket = next(self._tickets)
-        asker = self._ask(ticket, demand, timeout, agent, priority)
+        asker = self._ask(task, ticket, demand, timeout, agent, priority)
         if asker.answer is None:
-            asker.task = trio.lowlevel.current_task()
+            asker.task = task
             answer = await self._park(ticket)
         else:
             answer = asker.answer
             if isinstance(answer, Lease):
                 await trio.lowlevel.cancel_shielded_checkpoint()
+                return answer
         try:
             return _opened(answer)
         finally:
@@ -178,6 +179,7 @@ class ProviderManager:
         Raises trio.WouldBlock where there is none: it would have to be started, or others hold it or wait for it; nothing is
         changed then. So it does in a signal handler or a finaliser. Otherwise as :meth:`get_adapter`.
         """
+        task = check_trio()
         demand = self._demand(runtime_config, None, agent, priority)
         caller = sys._getframe(1)
         if not is_task_at_work(trio.lowlevel.current_trio_token(), caller):
@@ -186,7 +188,7 @@ class ProviderManager:
         self._dispatch(Wake())
         if not (self._coordinator.state != "open" or self._coordinator.is_ready(demand)):
             raise trio.WouldBlock
-        asker = self._ask(next(self._tickets), demand, None, agent, priority)
+        asker = self._ask(task, next(self._tickets), demand, None, agent, priority)
         assert asker.answer is not None, "what is ready is granted at once"
         try:
             return _opened(asker.answer)
@@ -201,7 +203,7 @@ class ProviderManager:
         priority: int = 0,
     ) -> Acquiring:
         """``async with manager.acquire(...) as lease:`` as :meth:`get_adapter`, released when the block is left."""
-        return Acquiring(lambda: self.get_adapter(runtime_config, timeout, agent, priority))
+        return Acquiring(self.get_adapter, runtime_config, timeout, agent, priority)
 
     # ---- life ----
 
@@ -269,17 +271,23 @@ class ProviderManager:
         check_wait(timeout)
         check_agent(agent)
         check_priority(priority)
-        check_trio()
         if self._coordinator.state == "new":
             raise ManagerClosedError("the manager has not been entered")
         return self._resolve(runtime_config)
 
-    def _ask(self, ticket: int, demand: Demand, timeout: float | None, agent: str | None, priority: int) -> _Asker:
-        """Request a lease for the running task. Where an observer's error leaves, the request is taken back first."""
+    def _ask(
+        self,
+        task: trio.lowlevel.Task,
+        ticket: int,
+        demand: Demand,
+        timeout: float | None,
+        agent: str | None,
+        priority: int,
+    ) -> _Asker:
+        """Request a lease for ``task``, which runs. Where an observer's error leaves, the request is taken back first."""
         seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
         asker = self._askers[ticket] = _Asker()
         try:
-            task = asker.owner = trio.lowlevel.current_task()
             above = leases_above(task, demand, self._coordinator, self._lessor)
             self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
         except BaseException:
@@ -343,14 +351,11 @@ class ProviderManager:
             trio.lowlevel.reschedule(asker.task, Value(answer))
 
     def _grant(self, effect: Grant) -> None:
-        asker = self._askers.get(effect.ticket)
-        if asker is None:
+        if effect.ticket not in self._askers:
             return  # cancelled by an effect of the same step; the event that says so is in the inbox
         worker = self._workers[effect.instance]
         assert worker.adapter is not None, "only a started instance is granted"
-        lease = self._lessor.lend(
-            effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading, _open_nurseries(asker)
-        )
+        lease = self._lessor.lend(effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
         self._answer(effect.ticket, lease)
 
     def _reject(self, effect: Reject) -> None:
@@ -388,7 +393,3 @@ def _opened(answer: Lease | Exception) -> Lease:
         raise answer
     finally:
         del answer
-
-
-def _open_nurseries(asker: _Asker) -> int:
-    return 0 if asker.owner is None else len(asker.owner.child_nurseries)

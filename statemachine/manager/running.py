@@ -9,9 +9,9 @@ from ..errors import WrongEventLoopError
 __all__ = ["check_trio"]
 
 
-def check_trio() -> None:
-    """Raises WrongEventLoopError outside of a trio task, such as under asyncio."""
+def check_trio() -> trio.lowlevel.Task:
+    """The running trio task. Raises WrongEventLoopError where there is none, such as under asyncio."""
     try:
-        trio.lowlevel.current_task()
+        return trio.lowlevel.current_task()
     except RuntimeError:
         raise WrongEventLoopError from None

@@ -105,6 +105,16 @@ async def test_r13_a_child_in_a_nursery_from_before_the_lease_waits(autojump_clo
     assert manager.statistics().counters.grants == 2
 
 
+async def test_r13_for_a_lease_that_is_released_by_hand_a_child_waits(autojump_clock: MockClock) -> None:
+    async with local_manager(Recorder(), on_conflict="wait") as manager:
+        lease = await manager.get_adapter(X)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, manager, Y)
+            await trio.sleep(2)
+            lease.release()
+    assert manager.statistics().counters.grants == 2
+
+
 async def test_r13_with_room_left_a_child_is_served(autojump_clock: MockClock) -> None:
     async with local_manager(Recorder(), parallel=2, on_conflict="wait") as manager:
         async with manager.acquire(X), trio.open_nursery() as nursery:
