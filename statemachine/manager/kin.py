@@ -1,7 +1,7 @@
 """Count the leases whose holders wait for a task to end: those of the tasks that run it as a child, inside of a lease's block.
 
-A task that holds a lease for the length of a block, and in it waits in a nursery for a child, cannot give it back before; a child that waits
-for that very lease would never get it. What is known of this, without looking into any code: the child descends from the
+A task that holds a lease for the length of a block, and in it waits in a nursery for a child, cannot give it back before; a child that
+waits for that very lease would never get it. What is known of this, without looking into any code: the child descends from the
 holder through a nursery that was opened in the block, and no task reads the stream under the lease, whose end would free it. A
 lease that was taken by ``get_adapter`` alone may be released at any time, so it is not counted.
 """
