@@ -7,7 +7,6 @@ import json
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from .checking.campaign import explore
 from .checking.checker import Verdict
@@ -17,6 +16,7 @@ from .checking.scenarios import LARGE, STANDARD
 from .core.coordinator import Coordinator
 from .core.lifecycle import MACHINES, mermaid
 from .errors_page import page
+from .parser import Parser
 
 INTERRUPTED = 130
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: everything passed. 1: something failed. 2: bad input, told in one line. 3: something is undetermined. 130: interrupted.
     """
-    parser = _Parser(prog="python -m statemachine", description=__doc__)
+    parser = Parser(prog="python -m statemachine", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     draw = commands.add_parser("diagram", help="print the machines as Mermaid state diagrams")
     draw.set_defaults(run=_diagram)
@@ -42,13 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
 
 
 def _add_check_options(search: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """A conformance suite for adapters, anybody's: rules, programs that Hypothesis draws, and a verdict for each rule.
 
-    python -m adapters conformance mypackage.adapter:factory     # a table, and the shortest program that breaks a rule
+    llm-slots conformance mypackage.adapter:factory     # a table, and the shortest program that breaks a rule
     pytest --conformance mypackage.adapter:factory               # each rule as a test, without a file
     check(factory).table()                                       # in Python
     class TestMine(AdapterConformance): subject = MySubject      # in a test file

@@ -1,4 +1,4 @@
-"""``python -m adapters conformance package.module:name``: a table of rules and verdicts, and the shortest program that breaks each.
+"""``llm-slots conformance package.module:name``: a table of rules and verdicts, and the shortest program that breaks each.
 
 Exit codes: 0 no broken ``must`` and nothing undetermined; 1 a broken ``must``, or an expected failure that is none; 2 wrong usage; 3
 something is undetermined.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from statemachine.errors import ConfigurationError
+from statemachine.parser import Parser
 
 from .report import Report
 from .rules import RULES, RULES_BY_ID
@@ -75,10 +76,8 @@ def _check(given: argparse.Namespace) -> Report:
     return report
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m adapters conformance", description="Check an adapter against the rules."
-    )
+def _parser() -> Parser:
+    parser = Parser("llm-slots conformance", description="Check an adapter against the rules.")
     parser.add_argument("target", nargs="?", help="package.module:name of a Subject class, or of a factory of adapters")
     parser.add_argument("--list", action="store_true", help="show the rules")
     parser.add_argument("--rule", action="append", default=[], metavar="ID", help="only this rule (repeatable)")

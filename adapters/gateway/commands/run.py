@@ -5,10 +5,11 @@ Exit codes: the program's own, or 2 where it cannot be started.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+
+from statemachine.parser import Parser
 
 from ..running import client_environment
 from ..settings import DEFAULT_URL, TOKEN_VARIABLE
@@ -18,7 +19,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Replace this process by a program whose clients use the gateway."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="llm-slots run",
         description="Run one program through the gateway.",
         usage="%(prog)s [options] -- COMMAND ...",

@@ -19,6 +19,7 @@ import trio
 
 from statemachine import ConfigurationError
 from statemachine.journal.writer import Journal
+from statemachine.parser import Parser
 
 from ..discovery import find_servers, settings_document
 from ..serve import run
@@ -47,10 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="llm-slots serve", description="Stand before the model servers, for every agent."
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="llm-slots serve", description="Stand before the model servers, for every agent.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file (default: what is found on loopback)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, or the file's)")
     parser.add_argument("--port", type=int, help=f"port, 0 for a free one (default: {DEFAULT_PORT}, or the file's)")

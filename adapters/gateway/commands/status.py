@@ -5,7 +5,6 @@ Exit codes: 0 shown, 1 the gateway does not answer, 130 interrupted.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ from typing import Any, Final
 import trio
 
 from statemachine import AdapterError
+from statemachine.parser import Parser
 
 from ...http.client import HttpClient
 from ..settings import DEFAULT_URL, TOKEN_VARIABLE
@@ -27,7 +27,7 @@ STATUS_SECONDS: Final = 5.0
 
 def main(arguments: Sequence[str]) -> int:
     """Print the gateway's status as a table."""
-    parser = argparse.ArgumentParser(prog="llm-slots status", description="Show slots, queue and agents of a gateway.")
+    parser = Parser(prog="llm-slots status", description="Show slots, queue and agents of a gateway.")
     parser.add_argument("--url", default=DEFAULT_URL, help="the gateway (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--watch", action="store_true", help="again every second, until interrupted")

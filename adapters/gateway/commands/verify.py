@@ -5,20 +5,20 @@ Exit codes: 0 conforms, 1 does not, 2 the file is no journal or cannot be read.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from statemachine import ConfigurationError, JournalError
 from statemachine.journal.verify import verify
+from statemachine.parser import Parser
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Verify one journal and say the verdict."""
-    parser = argparse.ArgumentParser(prog="llm-slots verify", description="Replay a journal and check every property.")
+    parser = Parser(prog="llm-slots verify", description="Replay a journal and check every property.")
     parser.add_argument("journal", nargs="+", type=Path, help="its files, oldest first")
     parser.add_argument("--policy", help="the policy, where the journal does not name it")
     options = parser.parse_args(arguments)
