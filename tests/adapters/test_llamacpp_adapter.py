@@ -147,6 +147,19 @@ async def test_f28_an_unknown_model_is_not_found(autojump_clock: MockClock) -> N
         await adapter.shutdown()
 
 
+async def test_a_chat_never_loads_by_itself(autojump_clock: MockClock) -> None:
+    server = mock()
+    async with served(server) as transport:
+        adapter = make(transport)
+        assert (await answer(adapter))[-1].type == "error"
+        await adapter.start()
+        server.router.unload("a")
+        await trio.sleep(UNLOAD_SECONDS + 1)
+        failure(await answer(adapter), ModelEvictedError)
+        await adapter.shutdown()
+    assert server.router.log == ["a"]
+
+
 async def test_f28_no_room_is_waited_for(autojump_clock: MockClock) -> None:
     server = mock()
     async with served(server) as transport:

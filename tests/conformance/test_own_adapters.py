@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -191,6 +192,8 @@ class OllamaSubject(LMStudioSubject):
 
 
 class LlamaCppSubject(LMStudioSubject):
+    capabilities: ClassVar[Capabilities] = replace(LMStudioSubject.capabilities, needs_start=True)
+
     def __init__(self) -> None:
         models = [ModelSpec(key, load_seconds=3, unload_seconds=1) for key in MODELS]
         self.llama = MockLlamaCpp(models, LatencyProfile(jitter=0))

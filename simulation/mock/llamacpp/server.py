@@ -5,7 +5,7 @@ GET  /health
 GET  /models, /v1/models            every model and its state
 POST /models/load, /models/unload   answer at once; what comes of it is listed, and told by the events
 GET  /models/sse                    an event for every change
-POST /v1/chat/completions           streamed or not; loads the model, and waits for room
+POST /v1/chat/completions           streamed or not; loads the model (not with ``?autoload=false``), and waits for room
 ==================================  =================================================================
 
 An answer has ``max_tokens`` tokens (64 where the request does not say). A model that is killed in mid-answer ends the body without a word;
@@ -126,6 +126,9 @@ class MockLlamaCpp:
         body = await read_object(request)
         if body is None or not isinstance(body.get("messages"), list):
             return _refusal(RouterError(400, "invalid_request_error", "Expected 'messages' to be an array"))
+        child = self.router.children.get(str(body.get("model")))
+        if request.query_params.get("autoload") == "false" and child is not None and child.state != "loaded":
+            return _refusal(RouterError(400, "invalid_request_error", "model is not loaded"))
         return partial(self._answer, body)
 
     async def _answer(self, body: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
