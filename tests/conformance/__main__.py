@@ -14,9 +14,9 @@ from .zoo import CORRECT, ZOO
 EXAMPLES = 30
 
 
-def verdict(task: tuple[str, int]) -> str | None:
+def verdict(task: tuple[int, str]) -> str | None:
     """What is wrong with the verdict about one adapter from one seed."""
-    name, seed = task
+    seed, name = task
     subjects = {subject.__name__: subject for subject in CORRECT}
     subject, expected = (ZOO[name].subject, [ZOO[name].rule]) if name in ZOO else (subjects[name], [])
     report = check(subject, name=name, seed=seed, examples=EXAMPLES, seconds=300)
@@ -32,14 +32,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     names = [*ZOO, *(subject.__name__ for subject in CORRECT)]
+    wrong = 0
     with ProcessPoolExecutor(given.jobs) as pool:
-        wrong = [text for text in pool.map(verdict, product(names, range(given.seeds))) if text is not None]
-    for text in wrong:
-        print(text, file=sys.stderr)
-    right = len(names) * given.seeds - len(wrong)
-    print(
-        f"{len(ZOO)} broken and {len(CORRECT)} correct adapters over {given.seeds} seeds: {right} verdicts right, {len(wrong)} wrong"
-    )
+        for number, text in enumerate(pool.map(verdict, product(range(given.seeds), names)), 1):
+            if text is not None:
+                wrong += 1
+                print(text, file=sys.stderr, flush=True)
+            if number % len(names) == 0:
+                print(f"{number // len(names)} seeds: {number - wrong} verdicts right, {wrong} wrong", flush=True)
     return 1 if wrong else 0
 
 
