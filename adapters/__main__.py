@@ -38,6 +38,10 @@ def _simulation(name: str, what: str) -> Command:
     return Command(what, "simulation.__main__", (name,), "simulation")
 
 
+def _server(name: str, what: str) -> Command:
+    return Command(what, f"adapters.commands.{name}")
+
+
 def _core(name: str, what: str) -> Command:
     return Command(what, "statemachine.__main__", (name,))
 
@@ -45,8 +49,14 @@ def _core(name: str, what: str) -> Command:
 COMMANDS: Final[Mapping[str, Command]] = {
     "serve": _gateway("serve", "stand before the model servers, for every agent (the gateway)"),
     "run": _gateway("run", "run one program through the gateway"),
-    "status": _gateway("status", "show the gateway's slots, queue and agents"),
+    "status": _server("status", "show the gateway's slots, queue and agents; with --provider: how a provider is"),
     "verify": _gateway("verify", "replay the gateway's journal and check every property"),
+    "models": _server("models", "list a local server's models, and which are in memory"),
+    "load": _server("load", "load a model on a local server, and leave it loaded"),
+    "unload": _server("unload", "unload a model of a local server"),
+    "switch": _server("switch", "unload every other model of a local server, then load this one"),
+    "chat": _server("chat", "ask a model of any provider"),
+    "metrics": _server("metrics", "what loads, unloads and switches of an LM Studio server come to"),
     "conformance": Command("check an adapter against the rules", "adapters.conformance.command", extra="conformance"),
     "mock": _simulation("serve", "run a mock LM Studio server"),
     "simulate": _simulation("replay", "replay a workload through the real manager, and report on it"),
