@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge conformance mutation signals soak soak-slice study bench clean
+.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice study bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,10 @@ conformance: $(STAMP)  ## the conformance suite against 50 broken and 5 correct 
 
 fuzz: $(STAMP)  ## a million answers, right and wrong ones, through the readers of the wire (an hour of one core)
 	$(BIN)/python -m tests.adapters.fuzz --inputs 1000000
+
+frameworks: $(STAMP)  ## the examples inside LangChain, pydantic-ai and the OpenAI Agents SDK (installs them)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[frameworks]'
+	$(BIN)/python -m pytest tests/providers/test_frameworks.py
 
 mutation: $(STAMP)  ## mutation testing of the core by its own tests (an hour of one core; goes on where it was interrupted); writes docs/mutation.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'

@@ -1,4 +1,4 @@
-"""``unload``: unload a model, whoever has loaded it, also under who is using it; or all of them."""
+"""``unload``: unload a model, or all of them, also where others have loaded it or are using it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .shell import Server, command, print_rows, waiting
 
 __all__ = ["main"]
 
-WHAT = "unload a model of a local server, whoever has loaded it, also under who is using it"
+WHAT = "unload a model of a local server, also where others have loaded it or are using it"
 
 
 async def _run(args: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ _PARAMETERS: Final = ("temperature", "max_tokens", "top_p", "seed", "stop")
 class ModelConfig:
     """One model. Raises ConfigurationError.
 
-    ``provider`` is a kind (``"lmstudio"``, ``"openai"``, ...) or the name of a provider of one's own, ``model`` its name there.
+    ``provider`` is a kind (``"lmstudio"``, ``"openai"``, ...) or the name of a further provider, ``model`` its name there.
     ``base_url`` and ``api_key`` default to the kind's and to the environment's. ``parameters`` (temperature, ...) go with each call:
     zero is a value. ``options`` are the adapter's, and part of the instance's identity.
     """

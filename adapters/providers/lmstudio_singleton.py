@@ -1,4 +1,4 @@
-"""One coordinator per LM Studio server: whoever opens the same server, in whatever spelling, gets the same one.
+"""One coordinator per LM Studio server: all who open the same server, in any spelling, get the same one.
 
 LM Studio loads and unloads as it is told, also under a model that is generating, and loads the same model twice if it is asked twice.
 So all who use one server share one :class:`LMStudioSingleton`, which stands on the provider manager: one instance at a time, no
@@ -86,7 +86,7 @@ class LMStudioSingleton:
     # ---- what users call, from trio or asyncio ----
 
     async def ensure_model_active(self, model_id: str, **options: Any) -> None:
-        """Have the model loaded, waiting for whoever uses another one. Afterwards others may switch: a lease holds a model, not this.
+        """Have the model loaded, waiting for those who use another one. Afterwards others may switch: a lease holds a model, not this.
 
         The server is asked: a model that was unloaded there by hand is loaded again. Raises AdapterInstantiationError, AdapterError.
         """
@@ -107,7 +107,7 @@ class LMStudioSingleton:
         return self.model(config)
 
     async def unload(self, model_id: str | None = None) -> bool:
-        """Unload the model (None: whichever is loaded) as soon as nobody uses it. Returns whether there was something to unload.
+        """Unload the model (None: the one that is loaded) as soon as it is not in use. Returns whether there was something to unload.
 
         Raises AdapterError if the server may still have it.
         """
@@ -203,7 +203,7 @@ def _measured(ledger: Ledger, transport: httpx.AsyncBaseTransport | None, config
 
 @dataclass(frozen=True)
 class _Settings:
-    """How a server is opened; whoever opens it again does so in the same way."""
+    """How a server is opened; to open it again with settings, they must be the same."""
 
     parallel: int
     transport: httpx.AsyncBaseTransport | None

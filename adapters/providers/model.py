@@ -87,7 +87,7 @@ class Model:
         self.config: Final = config
         self.parameters: Final = dict(parameters or {})
         self.agent: Final = agent
-        self._home = home
+        self.home: Final = home
         self._engine = engine
 
     @property
@@ -102,11 +102,11 @@ class Model:
 
     def named(self, agent: str) -> Model:
         """The same model, for the agent with this name."""
-        return Model(self._home, self._engine, self.config, self.parameters, agent)
+        return Model(self.home, self._engine, self.config, self.parameters, agent)
 
     async def invoke(self, prompt: Prompt, *, tools: Sequence[Mapping[str, Any]] = (), **parameters: Any) -> Answer:
         """The whole answer. Raises what :meth:`ReasoningEngine.call` raises."""
-        return await self._home.call(partial(self.invoke_in_trio, prompt, tools, parameters))
+        return await self.home.call(partial(self.invoke_in_trio, prompt, tools, parameters))
 
     async def stream(
         self, prompt: Prompt, *, tools: Sequence[Mapping[str, Any]] = (), **parameters: Any
@@ -115,7 +115,7 @@ class Model:
         for is_last in _tries():
             begun = False
             try:
-                async with self._home.entered(self.call(prompt, tools, parameters)) as events:
+                async with self.home.entered(self.call(prompt, tools, parameters)) as events:
                     async for event in events:
                         begun = True
                         yield event
@@ -126,7 +126,7 @@ class Model:
 
     async def batch(self, prompts: Sequence[Prompt], **parameters: Any) -> list[Answer]:
         """The answers to several prompts, in their order, each through a lease. The first error ends the others, and is raised."""
-        return await self._home.call(partial(self.batch_in_trio, prompts, parameters))
+        return await self.home.call(partial(self.batch_in_trio, prompts, parameters))
 
     def call(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> Call:
         """The call in the home's engine."""

@@ -27,7 +27,7 @@ class Crossing(Protocol):
 
 
 class Host(Generic[R]):
-    """Hosts ``resource`` in a trio task of its own: whoever enters it, anyone may leave it, from any task or thread.
+    """Hosts ``resource`` in a trio task of its own, so it may be entered by one task or thread and left by another.
 
     As ``async with`` from asyncio, as ``with`` from a thread. It is entered once. What happens in between is called through
     :meth:`call` and :meth:`wait`.

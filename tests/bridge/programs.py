@@ -56,7 +56,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Program:
-    """``agents`` side by side, on adapters that yield so many ``events`` and take so many ``pauses``. It may end by an error."""
+    """``agents`` side by side, on adapters that yield ``events`` tokens and take ``pauses`` steps. It may end by an error."""
 
     agents: tuple[Agent, ...]
     parallel: int
@@ -178,7 +178,7 @@ def run_program(program: Program, seen: Counter[str], loop_factory: LoopFactory 
             gc.collect(0)
             async with manager.acquire(
                 want("a"), timeout=30
-            ):  # what was dropped, cancelled or released keeps nobody waiting
+            ):  # what was dropped, cancelled or released keeps no other waiting
                 statistics = manager.statistics()
             assert statistics.slots["local"].waiting == statistics.slots["local"].assigned == 0
             assert statistics.slots["local"].leases == 1
@@ -196,7 +196,7 @@ def run_program(program: Program, seen: Counter[str], loop_factory: LoopFactory 
 
 
 def run_many(programs: int, seen: Counter[str], loop_factory: LoopFactory | None = None) -> None:
-    """Generate and run so many programs, the same each time; a failure is shrunk, and raised."""
+    """Generate and run this number of programs, the same each time; a failure is shrunk, and raised."""
 
     @settings(
         max_examples=programs,

@@ -264,7 +264,7 @@ def test_a_forked_process_is_told_and_can_open_its_own() -> None:
 
 
 def test_an_application_may_be_stopped_while_threads_wait() -> None:
-    """A daemon thread waits for a lease that nobody will release; the interpreter's exit rejects it."""
+    """A daemon thread waits for a lease that will not be released; the interpreter's exit rejects it."""
     output = _script(
         "world = World()\n"
         "manager = SyncProviderManager(world.config())\n"

@@ -139,7 +139,7 @@ async def test_s8_options_are_identity_and_zero_is_a_value(autojump_clock: Clock
         await model.invoke("hello", temperature=0, **SHORT)
         await model.invoke("hello", temperature=0.7, **SHORT)
         assert server.counters.loads == loads, "a temperature goes with the call"
-        assert Model(model._home, model._engine, model.config, {"temperature": 0.0}).parameters == {"temperature": 0.0}
+        assert Model(model.home, model._engine, model.config, {"temperature": 0.0}).parameters == {"temperature": 0.0}
 
 
 async def test_s9_one_server_in_any_spelling_has_one_singleton(autojump_clock: Clock) -> None:

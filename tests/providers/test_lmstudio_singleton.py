@@ -80,7 +80,7 @@ async def test_unloading(autojump_clock: Clock) -> None:
         assert ids(server) == []
         await singleton.switch(B)
         metrics = singleton.metrics()
-        assert metrics.switch.attempts == 0, "nobody was replaced"
+        assert metrics.switch.attempts == 0, "no model was replaced"
         assert (metrics.load.successes, metrics.unload.successes, metrics.instances) == (2, 1, 1)
         assert metrics.load.mean_seconds == pytest.approx(LOAD_SECONDS, abs=1)
 

@@ -101,7 +101,7 @@ async def test_preloading(autojump_clock: Clock) -> None:
         assert ids(server) == [A]
 
 
-async def test_a_provider_of_ones_own(autojump_clock: Clock) -> None:
+async def test_a_further_provider(autojump_clock: Clock) -> None:
     own = ProviderConfig("own", FakeAdapter, is_local=True, base_options={"load_seconds": 1})
     async with ModelProvider([own]) as provider:
         model = await provider.create_model_async({"provider": "own", "model": "m", "options": {"tokens": ["a", "b"]}})
@@ -120,7 +120,7 @@ async def test_a_provider_of_ones_own(autojump_clock: Clock) -> None:
     ("config", "error", "says"),
     [
         ({"provider": "lmstudio"}, ConfigurationError, "config.model"),
-        ({"provider": "nobody", "model": "m"}, UnknownProviderError, "nobody"),
+        ({"provider": "unheard-of", "model": "m"}, UnknownProviderError, "unheard-of"),
         ({"provider": "lmstudio", "model": ""}, ConfigurationError, "model"),
         ({"provider": "lmstudio", "model": "m", "base_url": "localhost"}, ConfigurationError, "base_url"),
         ({"provider": "openai", "model": "m", "api_key": "with a blank"}, ConfigurationError, "api_key"),
@@ -171,7 +171,7 @@ async def test_a_server_that_is_down_is_told_at_once() -> None:
             await (await provider.create_model_async(lmstudio(url=url))).invoke("hello")
 
 
-async def test_a_server_that_is_silent_hangs_nobody(autojump_clock: Clock) -> None:
+async def test_a_server_that_is_silent_is_waited_for_no_longer_than_was_said(autojump_clock: Clock) -> None:
     async def silent(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         await trio.sleep_forever()
 
