@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -31,6 +31,7 @@ Function: TypeAlias = Callable[[], Awaitable[T]]
 Undo: TypeAlias = Callable[[Any], Awaitable[object]]
 """Takes back what a call has returned to a caller that was cancelled at that very moment, or is gone. It is shielded from cancellation."""
 
+WAKE_SECONDS: Final = 0.5
 _ENDED: Final = "the background thread has ended"
 
 
@@ -74,17 +75,26 @@ def call_from_thread(background: Background, function: Function[T], undo: Undo |
     call = _Call(function, arrival.put, undo)
     try:
         _caller_in_thread(background).submit(call)
-        result = arrival.get()
+        result = _awaited(arrival)
     except Exception:
         raise  # it was refused
     except BaseException:
         if not call.cancel(background):
             raise
-        result = arrival.get()
+        result = _awaited(arrival)
         if undo is not None and isinstance(result, Value):
             call_from_thread(background, partial(_shielded, undo, result.value))
         raise
     return result.unwrap()
+
+
+def _awaited(arrival: SimpleQueue[Outcome[T]]) -> Outcome[T]:
+    """The outcome. A signal that comes just before a thread falls asleep does not wake it, so it wakes by itself now and then."""
+    while True:
+        try:
+            return arrival.get(timeout=WAKE_SECONDS)
+        except Empty:
+            pass
 
 
 async def _shielded(undo: Undo, value: object) -> None:
