@@ -119,6 +119,15 @@ def test_a_broken_instance_is_replaced() -> None:
             assert world.made == 2
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """SIGINT as in a program in the foreground; one that a shell has put into the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupt_cancels_the_call() -> None:
     """As Ctrl-C does. The interrupted thread waits until the call has ended, so nothing is granted to a caller that is gone."""
 
