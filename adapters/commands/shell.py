@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import trio
 
@@ -48,7 +48,7 @@ def command(
     local: bool = True,
 ) -> int:
     """Parse, run, and say what went wrong in one line. Returns 0 (done), 2 (refused as it stands), 1 (failed) or 130 (interrupted)."""
-    parser = argparse.ArgumentParser(prog=f"python -m adapters {name}", description=what)
+    parser = _Parser(prog=f"llm-slots {name}", description=what)
     kinds = sorted(kind for kind in KINDS if KINDS[kind].is_local or not local)
     parser.add_argument("--provider", choices=kinds, default="lmstudio", help="(default: %(default)s)")
     parser.add_argument("--base-url", help="the server (default: the provider's own)")
@@ -66,6 +66,14 @@ def command(
         print(f"error: {fit_to_show(str(error))}", file=sys.stderr)
         status = REFUSED if isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS) else FAILED
     return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(REFUSED)
 
 
 def _first(group: BaseExceptionGroup[ProviderManagerError]) -> ProviderManagerError:
