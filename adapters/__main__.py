@@ -63,6 +63,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "compare": _simulation("compare", "compare policies on one workload"),
     "study": _simulation("study", "repeat the experiment behind the default policy"),
     "convert": _simulation("convert", "convert a trace to the simulator's format"),
+    "calibrate": _simulation("calibrate", "measure a real server, and write its latency profile"),
     "check": _core("check", "explore every reachable state of the core's scenarios"),
     "diagram": _core("diagram", "print the state machines as Mermaid diagrams"),
     "errors": _core("errors", "print every error with its cause and cure"),

@@ -23,7 +23,8 @@ from .routes import FORWARDED, dialect_of
 
 __all__ = ["application"]
 
-_OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+_OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz"})
+"""They need no token, and tell nothing: the status page asks for its data with the token."""
 
 
 def application(gateway: Gateway) -> Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]:

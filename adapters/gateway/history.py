@@ -60,7 +60,11 @@ class History:
     def __iter__(self) -> Iterator[Segment]:
         """All remembered segments, those that last at the end."""
         yield from tuple(self._ended)
-        yield from tuple(self._current.values())
+        yield from self.lasting()
+
+    def lasting(self) -> tuple[Segment, ...]:
+        """The segments that last: what each living instance does now."""
+        return tuple(self._current.values())
 
 
 def _until(segment: Segment, end: float) -> Segment:

@@ -49,6 +49,7 @@ class Pages:
             Path("/readyz", self._readyz),
             Path("/safe-to-stop", self._safe_to_stop),
             Path("/control/load", self._control(self._load), methods=["POST"]),
+            Path("/control/unload", self._control(self._unload), methods=["POST"]),
             Path("/control/drain", self._control(self._drain), methods=["POST"]),
             Path("/v1/models", self._openai_models),
             Path("/v1/models/{name:path}", self._openai_model),
@@ -146,6 +147,15 @@ class Pages:
         provider, model = await self._gateway.catalogue.find(str(body.get("model")))
         async with self._gateway.manager.acquire(RuntimeProviderConfig(provider, model), agent="control"):
             return f"{model} is loaded"
+
+    async def _unload(self, _: dict[str, Any]) -> str:
+        """Unload what is loaded and idle: a lease on it, given back as one that must not be used again."""
+        gateway, unloaded = self._gateway, []
+        for provider, model in sorted(resident(gateway, {"resident"})):
+            lease = await gateway.manager.get_adapter(RuntimeProviderConfig(provider, model), agent="control")
+            lease.release(broken=True)
+            unloaded.append(model)
+        return f"unloaded: {', '.join(unloaded) or 'nothing was idle'}"
 
     async def _drain(self, _: dict[str, Any]) -> str:
         self._gateway.draining.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import asdict
 from typing import Any
 
@@ -29,9 +30,9 @@ def status(gateway: Gateway) -> dict[str, Any]:
                 "provider": waiter.provider,
                 "model": waiter.model,
                 "waited": round(now - waiter.since, 3),
-                "reason": gateway.waiting.describe(waiter, now),
+                "reason": reason,
             }
-            for waiter in gateway.waiting
+            for waiter, reason in gateway.waiting.described(now)
         ],
         "agents": _agents(gateway),
         "history": [{**asdict(part), "pool": gateway.pool_of(part.provider, part.model)} for part in gateway.history],
@@ -57,8 +58,8 @@ def _agents(gateway: Gateway) -> list[dict[str, Any]]:
     ]
 
 
-def resident(gateway: Gateway) -> set[tuple[str, str]]:
-    """Return the models that occupy a local slot and can answer, as (provider, model)."""
-    models = {slot.model for slot in gateway.manager.statistics().slots.values() if slot.state in ("busy", "resident")}
-    local = [provider.name for provider in gateway.settings.providers if provider.config.is_local]
-    return {(provider, model) for provider in local for model in models if model is not None}
+def resident(gateway: Gateway, states: Container[str] = ("busy", "resident")) -> set[tuple[str, str]]:
+    """Return the models that are in this machine's memory, in one of ``states``, as (provider, model)."""
+    local = {provider.name for provider in gateway.settings.providers if provider.config.is_local}
+    lasting = gateway.history.lasting()
+    return {(part.provider, part.model) for part in lasting if part.state in states and part.provider in local}

@@ -5,8 +5,8 @@ The gateway is the manager's only user, so its own list of requests without a le
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -66,13 +66,29 @@ class WaitingRoom:
             if not self._agents[agent]:
                 del self._agents[agent]
 
+    def described(self, now: float) -> Iterator[tuple[Waiter, str]]:
+        """Each waiter, in the order of arrival, with why it waits."""
+        queues = self._queues()
+        positions: Counter[str] = Counter()
+        for waiter in self:
+            positions[waiter.pool] += 1
+            yield waiter, self._reason(waiter, positions[waiter.pool], queues[waiter.pool], now)
+
     def describe(self, waiter: Waiter, now: float) -> str:
         """Say in one line why the request waits."""
+        queue = self._queues()[waiter.pool]
+        return self._reason(waiter, queue.index(waiter) + 1, queue, now)
+
+    def _queues(self) -> Mapping[str, list[Waiter]]:
+        queues: defaultdict[str, list[Waiter]] = defaultdict(list)
+        for waiter in self._waiters.values():
+            queues[waiter.pool].append(waiter)
+        return queues
+
+    def _reason(self, waiter: Waiter, position: int, queue: Sequence[Waiter], now: float) -> str:
         load = self._loads.under_way(waiter.provider, waiter.model)
         if load is not None:
             usual = self._loads.usual_seconds(waiter.provider, waiter.model)
             about = "" if usual is None else f" of about {usual:.0f} s"
             return f"loading {waiter.model}, {now - load:.0f} s{about}"
-        queue = [other for other in self._waiters.values() if other.pool == waiter.pool]
-        position = 1 + next(place for place, other in enumerate(queue) if other.number == waiter.number)
         return f"queued, position {position} of {len(queue)}, oldest first needs {queue[0].model}"
