@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import trio
 
@@ -21,6 +21,7 @@ from statemachine.errors import (
     ProviderManagerError,
     UnknownProviderError,
 )
+from statemachine.parser import Parser
 from statemachine.text import fit_to_show
 
 from ..providers.kinds import KINDS
@@ -48,7 +49,7 @@ def command(
     local: bool = True,
 ) -> int:
     """Parse, run, and say what went wrong in one line. Returns 0 (done), 2 (refused as it stands), 1 (failed) or 130 (interrupted)."""
-    parser = _Parser(prog=f"llm-slots {name}", description=what)
+    parser = Parser(prog=f"llm-slots {name}", description=what)
     kinds = sorted(kind for kind in KINDS if KINDS[kind].is_local or not local)
     parser.add_argument("--provider", choices=kinds, default="lmstudio", help="(default: %(default)s)")
     parser.add_argument("--base-url", help="the server (default: the provider's own)")
@@ -66,14 +67,6 @@ def command(
         print(f"error: {fit_to_show(str(error))}", file=sys.stderr)
         status = REFUSED if isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS) else FAILED
     return status
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
-        sys.exit(REFUSED)
 
 
 def _first(group: BaseExceptionGroup[ProviderManagerError]) -> ProviderManagerError:
