@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import always as always  # these declare theirs
-from . import sometimes as sometimes
-from . import waiting as waiting
-from .eventually import close_ends, every_waiter_is_served
-from .property import PROPERTIES, Property, Step
+from . import always, sometimes, waiting
+from .eventually import EVENTUALLY, close_ends, every_waiter_is_served
+from .property import Property, Step
 
 __all__ = ["ALWAYS", "EVENTUALLY", "SOMETIMES", "close_ends", "every_waiter_is_served", "violated"]
 
-ALWAYS: Final = tuple(p for p in PROPERTIES if p.kind == "always")
-SOMETIMES: Final = tuple(p for p in PROPERTIES if p.kind == "sometimes")
-EVENTUALLY: Final = tuple(p for p in PROPERTIES if p.kind == "eventually")
+ALWAYS: Final = (*always.ALWAYS, *waiting.ALWAYS)
+SOMETIMES: Final = sometimes.SOMETIMES
 
 
 def violated(step: Step) -> list[Property]:

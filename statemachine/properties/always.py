@@ -24,7 +24,7 @@ from ..core.events import (
 from ..core.index import Pool
 from .property import Step, always_of_states, always_of_steps, live, picture
 
-__all__: list[str] = []
+__all__ = ["ALWAYS"]
 
 # ---- capacity ----
 
@@ -247,3 +247,26 @@ def _no_trace(coordinator: Coordinator, ticket: int) -> bool:
     if any(ticket in pool.waiting for pool in coordinator.pools.values()):
         return False
     return not any(ticket in i.leases or ticket in i.assigned for i in coordinator.instances.values())
+
+
+ALWAYS: Final = (
+    one_live_instance_per_slot,
+    live_instances_within_limit,
+    leases_within_parallel,
+    no_double_grant,
+    release_is_idempotent,
+    leases_match_requests,
+    only_active_instances_are_leased,
+    draining_instances_are_never_granted,
+    leases_match_signatures,
+    started_once,
+    stopped_once,
+    no_shutdown_of_a_leased_instance,
+    ended_requests_leave_no_state,
+    closing_grants_and_starts_nothing,
+    closed_manager_is_empty,
+    deadlines_match_states,
+    saturated_iff_full,
+    indexes_are_consistent,
+)
+"""All of this file, in the order in which they are evaluated."""

@@ -7,7 +7,7 @@ from typing import Final
 from ..core.coordinator import Coordinator
 from .property import eventually
 
-__all__ = ["close_ends", "every_waiter_is_served"]
+__all__ = ["EVENTUALLY", "close_ends", "every_waiter_is_served"]
 
 _FAIRNESS: Final = (
     "weak: every holder releases in the end, every start and every shutdown ends (well or badly), and so does a pause"
@@ -22,3 +22,10 @@ def every_waiter_is_served(coordinator: Coordinator) -> bool:
 @eventually("Once the manager closes, it is closed in the end, without help from any time-out.", _FAIRNESS)
 def close_ends(coordinator: Coordinator) -> bool:
     return coordinator.state != "closing"
+
+
+EVENTUALLY: Final = (
+    every_waiter_is_served,
+    close_ends,
+)
+"""All of this file, in the order in which they are evaluated."""

@@ -15,7 +15,6 @@ from ..core.events import Effect, Event
 from ..core.index import Pool, Request
 
 __all__ = [
-    "PROPERTIES",
     "Kind",
     "OfState",
     "OfStep",
@@ -92,10 +91,6 @@ class Property:
         return not self.about or not self.about.isdisjoint(kinds)
 
 
-PROPERTIES: Final[list[Property]] = []
-"""All that have been declared; complete once :mod:`statemachine.properties` has been imported."""
-
-
 def always_of_states(sentence: str) -> Callable[[OfState], Property]:
     """Declare what is true of every state."""
     return lambda holds: _of_state("always", sentence, holds)
@@ -103,7 +98,7 @@ def always_of_states(sentence: str) -> Callable[[OfState], Property]:
 
 def always_of_steps(sentence: str, *about: type) -> Callable[[OfStep], Property]:
     """Declare what is true of every step; ``about`` which kinds of events and effects that is, if only of some."""
-    return lambda holds: _declared(Property(holds.__name__, "always", sentence, holds, about=frozenset(about)))
+    return lambda holds: Property(holds.__name__, "always", sentence, holds, about=frozenset(about))
 
 
 def sometimes_a_state(sentence: str) -> Callable[[OfState], Property]:
@@ -113,7 +108,7 @@ def sometimes_a_state(sentence: str) -> Callable[[OfState], Property]:
 
 def sometimes_a_step(sentence: str) -> Callable[[OfStep], Property]:
     """Declare what some step shows."""
-    return lambda holds: _declared(Property(holds.__name__, "sometimes", sentence, holds))
+    return lambda holds: Property(holds.__name__, "sometimes", sentence, holds)
 
 
 def eventually(sentence: str, fairness: str) -> Callable[[OfState], Property]:
@@ -122,12 +117,7 @@ def eventually(sentence: str, fairness: str) -> Callable[[OfState], Property]:
 
 
 def _of_state(kind: Kind, sentence: str, holds: OfState, fairness: str | None = None) -> Property:
-    return _declared(Property(holds.__name__, kind, sentence, lambda step: holds(step.after), holds, fairness))
-
-
-def _declared(one: Property) -> Property:
-    PROPERTIES.append(one)
-    return one
+    return Property(holds.__name__, kind, sentence, lambda step: holds(step.after), holds, fairness)
 
 
 def of_states(properties: Iterable[Property]) -> list[tuple[str, OfState]]:

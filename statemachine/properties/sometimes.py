@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..core.coordinator import Coordinator
 from ..core.events import (
     AcquireRequested,
@@ -17,7 +19,7 @@ from ..core.events import (
 )
 from .property import Step, sometimes_a_state, sometimes_a_step
 
-__all__: list[str] = []
+__all__ = ["SOMETIMES"]
 
 
 @sometimes_a_state("A pool is saturated.")
@@ -78,3 +80,19 @@ def overfull_by_return(step: Step) -> bool:
 @sometimes_a_step("Closing ends.")
 def close(step: Step) -> bool:
     return any(isinstance(e, Closed) for e in step.effects)
+
+
+SOMETIMES: Final = (
+    saturation,
+    eviction_for_room,
+    failure_with_waiters,
+    succession,
+    switch,
+    cancel_between_grant_and_delivery,
+    contention,
+    pause,
+    queue_full,
+    overfull_by_return,
+    close,
+)
+"""All of this file, in the order in which they are evaluated."""

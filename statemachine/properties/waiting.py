@@ -10,7 +10,7 @@ from ..core.index import Instance, Pool, Request
 from ..policies import Pause
 from .property import Step, always_of_states, always_of_steps, live, placed
 
-__all__: list[str] = []
+__all__ = ["ALWAYS"]
 
 
 @always_of_states(
@@ -172,3 +172,18 @@ def _others_may_help(pool: Pool, request: Request) -> bool:
 def _may_free_a_slot_for(request: Request, i: Instance) -> bool:
     own = sum(r.owner == request.owner for r in i.leases.values())
     return i.demand.signature == request.signature and i.state != "draining" and own < i.demand.parallel
+
+
+ALWAYS: Final = (
+    work_conservation,
+    pauses_are_justified,
+    pauses_end_in_a_placement,
+    no_refusal_beside_an_idle_instance,
+    no_overtaking,
+    raise_mode_never_waits,
+    waiting_is_bounded,
+    every_waiter_can_be_woken,
+    no_self_deadlock,
+    start_failures_reach_their_requester,
+)
+"""All of this file, in the order in which they are evaluated."""
