@@ -23,6 +23,7 @@ from typing import Any, Final
 from statemachine.config.call import StreamEvent
 
 from .client import HttpClient
+from .errors import has_error
 from .nothing import is_empty
 from .reader import JsonAnswerReader, sound
 from .stream import HttpRequest, stream_answer
@@ -43,14 +44,21 @@ class ChatReader(JsonAnswerReader):
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         choices = payload.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, Mapping) and not _is_another(choice.get("index")):
-                yield from self._content(_delta(choice, whole))
-                yield from self._reason(choice.get("finish_reason"), choice)
-                if self.closed:
-                    return
-        metadata = {name: sound(payload[name]) for name in _METADATA if payload.get(name)}
-        if metadata:
+        given = [choices] if isinstance(choices, Mapping) else choices if isinstance(choices, list) else []
+        first = [
+            c for place, c in enumerate(given) if isinstance(c, Mapping) and not _is_another(c.get("index"), place)
+        ]
+        for choice in first:
+            yield from self._content(_delta(choice, whole))
+        groq = payload.get("x_groq")
+        places = (*first, groq) if isinstance(groq, Mapping) else first
+        for place in places:
+            yield from self._reason(place.get("finish_reason"), place)
+            if not self.closed and has_error(place):
+                yield from self._reported(place)
+            if self.closed:
+                return
+        if metadata := _metadata(payload, *places):
             yield StreamEvent("metadata", metadata)
 
     def _content(self, delta: Mapping[str, Any]) -> Iterator[StreamEvent]:
@@ -64,10 +72,20 @@ class ChatReader(JsonAnswerReader):
         yield from self._tool_calls(delta.get("tool_calls") or old)
 
 
-def _is_another(index: object) -> bool:
-    """Whether a choice says that it is another one than the first. An index that is no number says nothing."""
+def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures, which some servers give beside the choices, some inside."""
+    found: dict[str, Any] = {}
+    for name in _METADATA:
+        given = [place[name] for place in places if isinstance(place.get(name), Mapping) and place[name]]
+        if given:
+            found[name] = sound(given[0])
+    return found
+
+
+def _is_another(index: object, place: int) -> bool:
+    """Whether a choice is another one than the first: by its index; by its place where the index is no number."""
     text = str(index) if isinstance(index, (int, str)) and not isinstance(index, bool) else ""
-    return text.isdecimal() and int(text) != 0
+    return int(text) != 0 if text.isdecimal() else place > 0
 
 
 def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:

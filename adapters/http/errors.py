@@ -9,7 +9,9 @@ neither says anything. The table of texts is from the servers' issue trackers; t
 ``{"error": "text"}``                                 Ollama, older LM Studio
 ``{"type": "error", "error": {...}}``                 Anthropic's
 ``[{"error": {...}}]``                                Google's
-``{"detail": "text"}``                                FastAPI's
+``{"detail": "text"}``, ``{"detail": [{"msg"}]}``     FastAPI's
+``{"errors": [{"message", "code"}]}``                 Cloudflare's
+``{"object": "error", "message", "code"}``            vLLM's
 ``{"message", "code", ...}`` or text                  after ``event: error`` in a stream
 ====================================================  =========================================
 
@@ -105,6 +107,29 @@ _BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ..
 )
 
 
+_STATUS_OF_WORD: Final[Mapping[str, int]] = {
+    word: status
+    for status, words in (
+        (400, "invalid_request_error badrequesterror bad_request invalid_argument failed_precondition"),
+        (401, "unauthenticated authenticationerror unauthorized"),
+        (403, "permission_denied permissiondeniederror forbidden"),
+        (404, "notfounderror not_found"),
+        (413, "request_too_large"),
+        (429, "resource_exhausted ratelimiterror rate_limit too_many_requests"),
+        (500, "server_error api_error internal internal_error internal_server_error internalservererror"),
+        (501, "not_supported_error unimplemented"),
+        (502, "bad_gateway"),
+        (503, "unavailable unavailable_error service_unavailable serviceunavailableerror overloaded server_overloaded"),
+        (504, "timeout timeout_error deadline_exceeded gateway_timeout"),
+    )
+    for word in words.split()
+}
+"""Types and codes that servers use for a status: where no status is told, as inside a stream, they mean what it means."""
+_ANSWERS: Final = ("choices", "content", "data", "delta", "models", "output", "response")
+"""Members of what is an answer, whatever else it says."""
+_TEXTS: Final = ("message", "detail", "msg", "error_description", "error_msg", "description", "text", "title")
+
+
 class _Report(NamedTuple):
     """What the body says, each word fit to show."""
 
@@ -113,13 +138,20 @@ class _Report(NamedTuple):
     code: str | None
     param: str | None
     status: int | None  # where its code is one
+    meant: int | None  # the same, or the status that its type, code or status is a word for
 
 
 def has_error(payload: object) -> bool:
     """Whether a JSON answer reports an error, whatever its status."""
     if isinstance(payload, list):
         return bool(payload) and has_error(payload[0])
-    return isinstance(payload, Mapping) and not is_nothing(payload.get("error"))
+    if not isinstance(payload, Mapping) or not is_nothing(payload.get("error")):
+        return isinstance(payload, Mapping)
+    if "error" in (payload.get("object"), payload.get("type")):
+        return True
+    if any(name in payload for name in _ANSWERS):
+        return False
+    return not is_nothing(payload.get("errors") or payload.get("detail")) or _status(payload) is not None
 
 
 def adapter_error(
@@ -140,8 +172,9 @@ def adapter_error(
     told = status
     if report.status is not None and (status is None or 200 <= status < 300):
         status = report.status
-    kind, code = _kind(status, report, otherwise)
-    passing = kind is otherwise and status is not None and status >= 500 and status not in _NEVER_BETTER
+    meant = status if status is not None and not 200 <= status < 300 else report.meant
+    kind, code = _kind(meant, report, otherwise)
+    passing = kind is otherwise and meant is not None and meant >= 500 and meant not in _NEVER_BETTER
     return kind(
         _message(server, told, report, kind),
         retryable=True if passing else None,
@@ -211,18 +244,40 @@ def _message(server: str, status: int | None, report: _Report, kind: type[Adapte
 def _read(payload: object, secrets: tuple[str, ...]) -> _Report:
     outer: Mapping[str, Any] = {}
     error = payload
-    for _ in range(3):  # a list of one, and an error inside of an error
+    for _ in range(5):  # a list of one, and an error inside of an error
         if isinstance(error, list) and error:
             error = error[0]
-        elif isinstance(error, Mapping) and has_error(error):
-            outer, error = error, error["error"]
-    if not isinstance(error, Mapping):
-        return _Report(fit_to_show(redacted(error, secrets)) if isinstance(error, str) else "", None, None, None, None)
-    text = next(
-        (t for t in (error.get("message"), error.get("detail"), outer.get("message")) if isinstance(t, str)), ""
-    )
-    kind, code, param = (_word(error.get(name), secrets) for name in ("type", "code", "param"))
-    return _Report(fit_to_show(redacted(text, secrets)), kind, code, param, _status(error))
+        elif isinstance(error, Mapping) and (inner := _inner(error)) is not None:
+            outer, error = error, inner
+    told = error if isinstance(error, Mapping) else outer  # an error that is a word may have its details beside it
+    texts = [error] if isinstance(error, str) else []
+    if said := _said(told) or _said(outer):
+        texts.append(said)
+    where = told.get("loc")
+    param = ".".join(map(str, where)) if isinstance(where, list) else told.get("param")
+    kind, code, param = (_word(value, secrets) for value in (told.get("type"), told.get("code"), param))
+    status = _status(told) or _status(outer)
+    words = (told.get(name) for name in ("type", "code", "status"))
+    meant = status or next(filter(None, (_STATUS_OF_WORD.get(str(word).lower()) for word in words)), None)
+    return _Report(fit_to_show(redacted(": ".join(texts), secrets)), kind, code, param, status, meant)
+
+
+def _inner(error: Mapping[str, Any]) -> object:
+    """The error inside of an error; None where there is none."""
+    for name in ("error", "errors", "detail"):
+        value = error.get(name)
+        if not is_nothing(value) and (name == "error" or isinstance(value, (Mapping, list))):
+            return value
+    return None
+
+
+def _said(value: object, depth: int = 3) -> str:
+    """The first text in what should be a message."""
+    if isinstance(value, str) or not depth:
+        return value if isinstance(value, str) else ""
+    if isinstance(value, Mapping):
+        value = [value.get(name) for name in _TEXTS]
+    return next(filter(None, (_said(item, depth - 1) for item in value)), "") if isinstance(value, list) else ""
 
 
 def _word(value: object, secrets: tuple[str, ...]) -> str | None:
@@ -234,7 +289,7 @@ def _word(value: object, secrets: tuple[str, ...]) -> str | None:
 
 def _status(error: Mapping[str, Any]) -> int | None:
     """The HTTP status that an error names: its code, where that is a number that a failure can have."""
-    for name in ("code", "status", "status_code"):
+    for name in ("code", "status", "status_code", "statusCode"):
         value = error.get(name)
         if isinstance(value, str) and re.fullmatch(r"\s*[45]\d\d\s*", value):
             value = int(value)

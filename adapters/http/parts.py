@@ -16,8 +16,10 @@ __all__ = ["Kind", "TextJoiner", "UnreadableError", "parts_of"]
 
 Kind: TypeAlias = Literal["token", "reasoning"]
 
-_TEXT_NAMES: Final = ("text", "content", "refusal", "output_text")
+_TEXT_NAMES: Final = ("text", "content", "refusal", "output_text", "value")
 _REASONING_NAMES: Final = ("thinking", "reasoning", "reasoning_content", "summary")
+_WITHOUT_TEXT: Final = frozenset({"citation", "reference", "signature"})
+"""Types of parts that belong to an answer's text, and have none of their own."""
 _DEPTH: Final = 4
 
 
@@ -40,18 +42,20 @@ def parts_of(content: object, kind: Kind = "token", depth: int = _DEPTH) -> Iter
 
 
 def _part(part: Mapping[str, Any], kind: Kind, depth: int) -> Iterator[tuple[Kind, str]]:
-    label = part.get("type")
-    if isinstance(label, str) and ("thinking" in label or "reasoning" in label):
+    label = str(part.get("type")).lower()
+    is_reasoning = "thinking" in label or "reasoning" in label  # which may be encrypted, or a signature only
+    if is_reasoning:
         kind = "reasoning"
     for name in _REASONING_NAMES:
         if not is_empty(part.get(name)):
             yield from parts_of(part[name], "reasoning", depth)
             return
     for name in _TEXT_NAMES:
-        if name in part and part[name] is not None:
+        if not is_empty(part.get(name)):
             yield from parts_of(part[name], kind, depth)
             return
-    raise UnreadableError("a part of an answer without text")
+    if not (is_reasoning or label in _WITHOUT_TEXT or any(name in part for name in (*_TEXT_NAMES, *_REASONING_NAMES))):
+        raise UnreadableError("a part of an answer without text")
 
 
 class TextJoiner:

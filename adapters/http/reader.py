@@ -5,13 +5,21 @@ A protocol's reader says what one JSON object means; everything else is here. Se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from statemachine.config.call import StreamEvent
-from statemachine.errors import AdapterError, AdapterProtocolError, ModelEvictedError, TruncatedStreamError
+from statemachine.errors import (
+    AdapterBusyError,
+    AdapterError,
+    AdapterProtocolError,
+    AdapterTimeoutError,
+    ModelEvictedError,
+    TruncatedStreamError,
+)
 from statemachine.foreign import ForeignJSONError, read_json
-from statemachine.text import encodable
+from statemachine.text import encodable, fit_to_show
 
 from .bounds import NAME_LIMIT_CHARACTERS
 from .client import HttpClient
@@ -26,17 +34,19 @@ from .tool_calls import ToolCalls
 
 __all__ = ["JsonAnswerReader", "sound"]
 
-_NO_END: Final[Mapping[str, type[AdapterError]]] = {
-    "error": AdapterError,
-    "failed": AdapterError,
-    "abort": TruncatedStreamError,
-    "aborted": TruncatedStreamError,
-    "cancelled": TruncatedStreamError,
-    "canceled": TruncatedStreamError,
-    "modelunloaded": ModelEvictedError,
-    "model_unloaded": ModelEvictedError,
-}
-"""Finish reasons that say that the answer was not finished."""
+_NO_END: Final[tuple[tuple[re.Pattern[str], type[AdapterError]], ...]] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        ("model_?unloaded", ModelEvictedError),
+        ("insufficient|overload", AdapterBusyError),
+        ("time_?out|timed_?out", AdapterTimeoutError),
+        ("abort|cancell?ed|interrupt|preempt", TruncatedStreamError),
+        ("error|fail|exception|malformed|crash", AdapterError),
+    )
+)
+"""Words in finish reasons that say that the answer was not finished: ``insufficient_system_resource``, ``network_error`` ..."""
+_DONE: Final = re.compile(r'"?\[?done]?"?', re.IGNORECASE)
+_ALIVE: Final = re.compile(r"ping|pong|heart[-_]?beat|keep[-_]?alive", re.IGNORECASE)
 
 
 class JsonAnswerReader:
@@ -122,18 +132,22 @@ class JsonAnswerReader:
 
     def _frame(self, frame: ServerSentEvent) -> Iterator[StreamEvent]:
         data = frame.data.strip()
-        if data == "[DONE]":
+        while data.startswith("data:"):  # a proxy has framed it once more
+            data = data.removeprefix("data:").strip()
+        if _DONE.fullmatch(data or frame.event):
             yield from self._done()
             return
         try:
             payload = read_json(data)
         except ForeignJSONError:
             payload = data
-        if frame.event == "error" or has_error(payload):
+        if frame.event.lower() == "error" or has_error(payload):
             yield from self._reported(payload)
         elif isinstance(payload, Mapping):
             yield from self._read(payload, whole=False)
-        elif not (payload is None or data == "" or data.startswith(":") or self._finish_reason is not None):
+        elif payload is data and "\n" in data:  # frames without a blank line between them
+            yield from self._frames([ServerSentEvent(frame.event, line) for line in data.split("\n")])
+        elif not (_says_nothing(frame.event, data, payload) or self._finish_reason is not None):
             yield from self._nonsense("a frame of the stream is not a JSON object")
 
     # ---- what an answer is made of ----
@@ -159,15 +173,17 @@ class JsonAnswerReader:
 
     def _reason(self, reason: object, report: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """The finish reason, where the server tells one. ``report`` may hold an error beside it."""
+        if isinstance(reason, Mapping):  # as SGLang has it
+            reason = reason.get("type")
         if not isinstance(reason, str) or is_nothing(reason):
             return
-        kind = _NO_END.get(reason.strip().lower())
+        kind = next((kind for pattern, kind in _NO_END if pattern.search(reason)), None)
         if kind is None:
             self._complete(reason)
         elif has_error(report):
             yield from self._reported(report)
         else:
-            text = f"the server says that the answer ended in {reason.strip()}"
+            text = f"the server says that the answer ended in {fit_to_show(reason, NAME_LIMIT_CHARACTERS)}"
             yield from self._failed(kind(f"{self._http.server}: {text}"))
 
     def _complete(self, reason: str) -> None:
@@ -209,6 +225,16 @@ class JsonAnswerReader:
                 yield StreamEvent(kind, rest)
         for call in self._calls.finish():
             yield StreamEvent("tool_call", call)
+
+
+def _says_nothing(event: str, data: str, payload: object) -> bool:
+    """Whether a frame that is no object is but a sign of life."""
+    return (
+        is_nothing(payload)
+        or payload is True
+        or data.startswith(":")
+        or bool(_ALIVE.fullmatch(data) or _ALIVE.fullmatch(event))
+    )
 
 
 def sound(value: Any) -> Any:

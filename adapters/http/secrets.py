@@ -1,14 +1,15 @@
 """What was sent as a secret never comes back in a message, in whatever form a server repeats it.
 
-A server may echo a credential as it was sent, percent-encoded, in base64 as a Basic header holds it, in another case, or broken by
-blanks and line ends. Each form is blotted out.
+A server may echo a credential as it was sent, in hexadecimal, in base64 (alone, or within a longer text, as a Basic header holds it), in
+another case, broken by blanks, line ends and marks that cannot be seen, or with any of its characters written by number, as URLs, HTML
+and JSON do. Each form is blotted out.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Iterable
+from base64 import b32encode, b64encode
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -16,9 +17,12 @@ import httpx
 
 __all__ = ["redacted", "secrets_in_headers", "secrets_in_url"]
 
-_BREAK: Final = r"[\s\x00-\x20\x7f-\xa0\u200b-\u200f\u2028\u2029\ufeff]*"
+_BREAK: Final = (
+    r"[\s\x00-\x20\x7f-\xa0\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
+)
 _SHORT: Final = 4
 """What is shorter than this is blotted out as a word only: else nothing of a message would be left."""
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 _LEAST_WORD: Final = 8
 """What is shorter than this in a header or before an ``@`` is taken for a name, not for a credential."""
 
@@ -48,10 +52,32 @@ def secrets_in_headers(values: Iterable[str]) -> list[str]:
 
 def _forms(secret: str) -> set[str]:
     plain = unquote(secret)
-    return {secret, plain, quote(plain, safe=""), b64encode(plain.encode("utf-8", "replace")).decode().rstrip("=")}
+    data = plain.encode("utf-8", "replace")
+    forms = {secret, plain, quote(plain, safe="")}
+    if len(data) >= _LEAST_WORD:
+        forms |= {data.hex(), b32encode(data).decode().rstrip("="), *_base64_parts(data)}
+    return forms | {b64encode(data).decode().rstrip("=")}
+
+
+def _base64_parts(data: bytes) -> Iterator[str]:
+    """What base64 has for ``data`` wherever it stands in a longer text: only the characters at the seams depend on the rest."""
+    for before in range(3):
+        text = b64encode(bytes(before) + data).decode().rstrip("=")
+        whole = (before + len(data)) // 3 * 4
+        part = text[(0, 2, 3)[before] : whole]
+        yield part
+        yield part.translate(_URL_SAFE)
 
 
 def _pattern(form: str) -> re.Pattern[str]:
     if len(form) < _SHORT:
         return re.compile(rf"(?<!\w){re.escape(form)}(?!\w)", re.IGNORECASE)
-    return re.compile(_BREAK.join(map(re.escape, form)), re.IGNORECASE)
+    return re.compile(_BREAK.join(map(_character, form)), re.IGNORECASE)
+
+
+def _character(character: str) -> str:
+    """The ways to write a character: as it is, or by its number."""
+    number = f"{ord(character):02x}"
+    return (
+        rf"(?:\\?{re.escape(character)}|%(?:25)*{number}|&#x0*{number};?|&#0*{ord(character)};?|\\+(?:u0*|x){number})"
+    )

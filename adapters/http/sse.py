@@ -1,6 +1,7 @@
 """Server-sent events, from bytes: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream.
 
-Three things differ from the standard. A named event without data is not dropped: servers send a bare ``event: error``. What stands
+Four things differ from the standard. A line that is a bare JSON object is data: servers that fail in mid-stream write their error so. A
+named event without data is not dropped: servers send a bare ``event: error``. What stands
 complete at the end of the stream is an event, though the blank line after it is missing; so does a last line without a line end, where
 it is whole by itself: ``[DONE]``, or JSON that is closed. And lines and events are bounded.
 """
@@ -18,6 +19,7 @@ from .lines import LINE_LIMIT_BYTES, LineDecoder, LineTooLongError
 __all__ = ["EVENT_LIMIT_BYTES", "SSEDecoder", "ServerSentEvent"]
 
 EVENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
+_OBJECT: Final = b'{"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class SSEDecoder:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._add(b"")
+        elif line.startswith(_OBJECT):
+            self._add(line)
         elif name == b"event":
             self._event = value.removeprefix(b" ")[:NAME_LIMIT_CHARACTERS].decode("utf-8", "replace")
         return None
@@ -80,7 +84,7 @@ class SSEDecoder:
 
 
 def _is_whole(line: bytes) -> bool:
-    name, _, value = line.partition(b":")
+    name, _, value = (b"data", b":", line) if line.startswith(_OBJECT) else line.partition(b":")
     if name != b"data" or value.strip() == b"[DONE]":
         return name == b"data"
     try:

@@ -3,11 +3,12 @@
 Which call a piece belongs to is said in several ways. OpenAI numbers the calls of an answer and gives the id with the first piece of each.
 Some servers count afresh in each chunk, so that every call has index 0 and an id of its own; some send no index, some no id. The rules:
 
-1. An id that is open at the index (or anywhere, where there is no index) continues its call; another id begins a call of its own.
+1. An id that is open at the index (or anywhere, where there is no index) continues its call; another id begins a call of its own. So does
+   the same id with a name and more arguments, where those of the open call are complete: some servers have one id for all.
 2. A piece without an id continues the call that is open at its index; without an index, the last one, or the one at its place
    in a chunk of several. But a piece with a name begins a call where the open one has a name and complete arguments already.
 
-Arguments are JSON text, whatever the server sends: an object is written as text, the empty object too.
+Arguments are JSON text, whatever the server sends and calls them: an object is written as text, the empty object too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .parts import TextJoiner, UnreadableError
 __all__ = ["ToolCalls"]
 
 _TOKENS: Final = re.compile(r'[{}\[\]"\\]')
+_ARGUMENTS: Final = ("arguments", "parameters", "args", "input")
 
 
 @dataclass(slots=True)
@@ -79,20 +81,22 @@ class ToolCalls:
                 yield ToolCall(call.number, arguments=rest)
 
     def _piece(self, piece: Mapping[str, Any], place: int | None) -> ToolCall:
-        function = piece.get("function")
-        if not isinstance(function, Mapping):
-            function = piece
-        name, call_id = _text(function.get("name")), _text(piece.get("id"))
-        arguments = _arguments(function.get("arguments"))
-        call = self._call(_index(piece.get("index")), call_id, name, place)
+        given = (piece.get("function"), piece.get("custom"))
+        function = next((member for member in given if isinstance(member, Mapping)), piece)
+        name, call_id = _text(function.get("name")), piece.get("id")
+        call_id = None if is_nothing(call_id) and call_id != 0 else _text(call_id)
+        arguments = _arguments(next((function[key] for key in _ARGUMENTS if function.get(key) is not None), None))
+        call = self._call(_index(piece.get("index")), call_id, name, place, more=bool(arguments.strip()))
         call.named = call.named or name is not None
         _follow(call, arguments)
         return ToolCall(call.number, call_id, name, call.joiner.feed(arguments))
 
-    def _call(self, index: int | None, call_id: str | None, name: str | None, place: int | None) -> _Open:
-        """The call that a piece belongs to; a new one where it begins one."""
+    def _call(
+        self, index: int | None, call_id: str | None, name: str | None, place: int | None, *, more: bool
+    ) -> _Open:
+        """The call that a piece belongs to; a new one where it begins one. ``more``: it has arguments."""
         if call_id is not None and (known := self._by_id.get((index, call_id))) is not None:
-            return known
+            return self._begin(index, call_id) if more and name and known.named and known.complete else known
         opened = self._open(index, place)
         if opened is None or (call_id is not None and opened.id is not None):
             return self._begin(index, call_id)
@@ -126,6 +130,8 @@ class ToolCalls:
 
 def _index(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 

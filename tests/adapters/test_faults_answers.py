@@ -17,9 +17,11 @@ from statemachine import (
     AdapterError,
     AdapterProtocolError,
     AdapterRequestError,
+    AdapterTimeoutError,
     AuthenticationError,
     ContextLengthError,
     ModelEvictedError,
+    ModelNotFoundError,
     StreamEvent,
     ToolCall,
     TruncatedStreamError,
@@ -92,6 +94,17 @@ A, B = '{"p":"a"}', '{"p":"b"}'
         ([piece('{"p"', index=0, name="f"), piece(':"a"}', index=0, name="f")], [(None, "f", A)]),
         # the id after the name
         ([piece("", index=0, name="f"), piece(A, index=0, id="a")], [("a", "f", A)]),
+        # one id for all, and an id that is none
+        ([piece(A, index=0, id="a", name="f"), piece(B, index=0, id="a", name="g")], [("a", "f", A), ("a", "g", B)]),
+        (
+            [piece(A, index=0, id="null", name="f"), piece(B, index=0, id=" ", name="g")],
+            [(None, "f", A), (None, "g", B)],
+        ),
+        # an index that is a fraction
+        (
+            [piece('{"p"', index=0.0, name="f"), piece(B, index=1.0, name="g"), piece(':"a"}', index=0.0)],
+            [(None, "f", A), (None, "g", B)],
+        ),
         # an index as text, and one that skips
         ([piece(A, index="0", id="a", name="f"), piece(B, index=3, id="b", name="g")], [("a", "f", A), ("b", "g", B)]),
         # braces and quotes inside of strings complete nothing
@@ -131,6 +144,8 @@ async def test_f02_other_members_of_other_types() -> None:
         ({"index": None, "id": None, "function": {"name": None, "arguments": "{}"}}, (None, None, "{}")),
         ({"index": True, "id": ["x"], "function": {"name": {"a": 1}, "arguments": "{}"}}, (None, None, "{}")),
         ({"index": 0, "id": "a", "name": "f", "arguments": {"x": 1}}, ("a", "f", '{"x": 1}')),
+        ({"index": 0, "id": "a", "function": {"name": "f", "parameters": {"x": 1}}}, ("a", "f", '{"x": 1}')),
+        ({"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}, ("a", "f", "x")),
     ):
         assert assembled(await ask(Scripted(*calls_of(sent)))) == [call]
     old = Scripted(chunk({"function_call": {"name": "f", "arguments": "{}"}}), chunk({}, "function_call"), DONE)
@@ -151,6 +166,12 @@ THINK = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
         ({"thinking": "hm", "content": "Hi"}, [("reasoning", "hm"), ("token", "Hi")]),
         ({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}], "content": "Hi"}, [("reasoning", "hm"), ("token", "Hi")]),
         ({"content": None, "refusal": "No."}, [("token", "No.")]),
+        ({"content": [{"type": "text", "text": {"value": "Hi", "annotations": []}}]}, [("token", "Hi")]),
+        ({"content": [{"type": "text", "text": "Hi"}, {"type": "reference", "reference_ids": [1]}]}, [("token", "Hi")]),
+        ({"content": [{"type": "thinking", "thinking": [], "closed": True}, {"type": "text", "text": "Hi"}]}, [("token", "Hi")]),
+        ({"content": [{"type": "text", "text": None}, {"type": "redacted_thinking", "data": "x"}, "Hi"]}, [("token", "Hi")]),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}], "content": "Hi"}, [("token", "Hi")]),
+        ({"reasoning_details": [{"type": "reasoning.text", "text": None, "signature": "x"}], "content": "Hi"}, [("token", "Hi")]),
         ("Hi", [("token", "Hi")]),
     ],
 )  # fmt: skip
@@ -297,6 +318,37 @@ async def test_f10_a_code_that_is_a_status_means_what_the_status_means(
 
 
 @pytest.mark.parametrize(
+    ("report", "error", "retryable"),
+    [
+        ({"error": {"type": "server_error", "message": "no"}}, AdapterError, True),
+        ({"error": {"type": "invalid_request_error", "message": "no"}}, AdapterRequestError, False),
+        ({"error": {"type": "unavailable_error", "message": "no"}}, AdapterBusyError, True),
+        ({"error": {"status": "RESOURCE_EXHAUSTED", "message": "no"}}, AdapterBusyError, True),
+        ({"error": True, "code": 503, "message": "no"}, AdapterBusyError, True),
+        ({"object": "error", "code": 400, "message": "no"}, AdapterRequestError, False),
+        ({"statusCode": 429, "message": "no"}, AdapterBusyError, True),
+        ({"detail": [{"loc": ["body", 0], "msg": "no", "type": "value_error"}]}, AdapterError, False),
+        ({"detail": {"error": {"message": "no", "code": "model_not_found"}}}, ModelNotFoundError, False),
+        ({"errors": [{"message": "no", "code": 7009}], "success": False}, AdapterError, False),
+    ],
+)
+async def test_f10_an_error_in_another_shape_is_one_wherever_it_is_said(
+    report: dict[str, Any], error: type[AdapterError], retryable: bool
+) -> None:
+    body = json.dumps(report)
+    for frame in (
+        f"data: {body}\n\n",
+        f"{body}\n",
+        body,
+    ):  # the last two as a server writes that has begun a stream and fails
+        for app in (Scripted(chunk({"content": "x"}), frame), Scripted(body, kind=JSON)):
+            last = (await ask(app))[-1].data
+            assert type(last) is error
+            assert last.retryable is retryable
+            assert str(last).startswith("http://host: no")
+
+
+@pytest.mark.parametrize(
     ("reason", "kind"),
     [
         ("error", AdapterError),
@@ -305,9 +357,16 @@ async def test_f10_a_code_that_is_a_status_means_what_the_status_means(
         ("abort", TruncatedStreamError),
         ("cancelled", TruncatedStreamError),
         ("modelUnloaded", ModelEvictedError),
+        ("network_error", AdapterError),
+        ("FinishReason.ERROR", AdapterError),
+        ("MALFORMED_FUNCTION_CALL", AdapterError),
+        ("insufficient_system_resource", AdapterBusyError),
+        ("timeout", AdapterTimeoutError),
+        ("interrupted", TruncatedStreamError),
+        ({"type": "abort", "message": "no"}, TruncatedStreamError),
     ],
 )
-async def test_f11_an_error_as_a_finish_reason(reason: str, kind: type[AdapterError]) -> None:
+async def test_f11_an_error_as_a_finish_reason(reason: Any, kind: type[AdapterError]) -> None:
     events = await ask(Scripted(chunk({"content": "x"}), chunk({}, reason), DONE))
     assert [event.type for event in events] == ["token", "error"]
     assert isinstance(events[-1].data, kind)
@@ -315,19 +374,44 @@ async def test_f11_an_error_as_a_finish_reason(reason: str, kind: type[AdapterEr
 
 async def test_f11_with_an_error_of_its_own() -> None:
     choice = {"index": 0, "delta": {}, "finish_reason": "error", "error": {"code": 429, "message": "slow down"}}
-    for outer in ({"choices": [choice]}, {"choices": [{**choice, "error": None}], "error": choice["error"]}):
+    for outer in (
+        {"choices": [choice]},
+        {"choices": [{**choice, "error": None}], "error": choice["error"]},
+        {"choices": [{**choice, "finish_reason": None}]},
+        {"choices": [{**choice, "finish_reason": "stop"}]},
+        {"choices": [], "x_groq": {"id": "x", "error": choice["error"]}},
+    ):
         last = (await ask(Scripted(chunk({"content": "x"}), f"data: {json.dumps(outer)}\n\n", DONE)))[-1].data
         assert isinstance(last, AdapterBusyError)
         assert "slow down" in str(last)
 
 
 @pytest.mark.parametrize(
-    "odd", ["data: : keepalive\n\n", "data: null\n\n", "data:\n\n", "data: \n\n", ":\n\n", "data: {}\n\n", ": x\n"]
+    "odd",
+    [
+        *("data: : keepalive\n\n", "data: null\n\n", "data:\n\n", "data: \n\n", ":\n\n", "data: {}\n\n", ": x\n"),
+        *("event: ping\ndata: 17:00\n\n", "data: heartbeat\n\n", "data: []\n\n", 'data: ""\n\n', "data: true\n\n"),
+    ],
 )
-@pytest.mark.parametrize("done", [DONE, "data: [DONE] \n\n", "data:[DONE]\t\n\n", "data:   [DONE]\n\n"])
+@pytest.mark.parametrize(
+    "done",
+    [
+        *(DONE, "data: [DONE] \n\n", "data:[DONE]\t\n\n", "data:   [DONE]\n\n"),
+        *('data: "[DONE]"\n\n', "data: [done]\n\n", "event: done\ndata:\n\n", "data: data: [DONE]\n\n"),
+    ],
+)
 async def test_f12_odd_frames_are_passed_over(odd: str, done: str) -> None:
     app = Scripted(odd, chunk({"content": "x"}), odd, STOP, odd, done)
     assert await ask(app) == [StreamEvent("token", "x"), StreamEvent("end", "stop")]
+
+
+@pytest.mark.parametrize("before", ["", "data: "])
+async def test_f12_frames_that_a_proxy_has_framed_otherwise(before: str) -> None:
+    frames = [
+        before + frame.removesuffix("\n") for frame in (chunk({"content": "x"}), chunk({"content": "y"}), STOP, DONE)
+    ]
+    for app in (Scripted(*frames), Scripted("".join(frames[:2]), "".join(frames[2:]))):
+        assert [event.data for event in await ask(app)] == ["x", "y", "stop"]
 
 
 @pytest.mark.parametrize(
@@ -439,3 +523,11 @@ async def test_f21_metadata_in_several_chunks_and_a_choice_without_a_number() ->
     choice = {"index": None, "delta": {"content": "x"}, "finish_reason": "stop"}
     app = Scripted(f"data: {json.dumps({'choices': [choice]})}\n\n", chunk(usage=USAGE), chunk(stats={"a": 1}), DONE)
     assert [event.data for event in await ask(app)] == ["x", {"usage": USAGE}, {"stats": {"a": 1}}, "stop"]
+
+
+async def test_f21_figures_elsewhere_and_choices_without_numbers() -> None:
+    choices = [{"message": {"content": text}, "finish_reason": "stop", "usage": USAGE} for text in ("x", "y")]
+    events = await ask(Scripted(json.dumps({"choices": choices, "usage": [1]}), kind=JSON))
+    assert [event.data for event in events] == ["x", {"usage": USAGE}, "stop"]
+    app = Scripted(chunk({"content": "x"}, "stop", usage="null", x_groq={"usage": USAGE}), DONE)
+    assert [event.data for event in await ask(app)] == ["x", {"usage": USAGE}, "stop"]
