@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice study bench docs clean
+.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice study validate bench docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,9 @@ soak: $(STAMP)  ## agents against a mock LM Studio on a real socket, with everyt
 soak-slice: $(STAMP)  ## a minute of soak and half a minute of signals
 	$(BIN)/python -m tests.soak.soak --minutes 1 --seed $(or $(SEED),0)
 	$(BIN)/python -m tests.soak.signals --minutes 0.5 --seed $(or $(SEED),0)
+
+validate: $(STAMP)  ## the simulator against closed formulas of queueing theory (some minutes); a plot in report-validate/
+	$(BIN)/python -m simulation validate
 
 study: $(STAMP)  ## measure the policies on many workloads, of which TRACE=sessions.tar.xz gives the sessions of coding agents
 	$(BIN)/python -m simulation study $(if $(TRACE),--trace $(TRACE))

@@ -18,6 +18,8 @@ COMMANDS: Final = {
     "replay": "Replay a workload through the real manager: against the mock in virtual time, or against any real server.",
     "serve": "Run the mock LM Studio server on a real socket.",
     "study": "Repeat the experiment behind the default policy: many workloads at several loads under every policy.",
+    "sweep": "Run a grid of policies, load times, sessions and slots on all cores, and advise the cheapest that meets a target.",
+    "validate": "Compare the simulator with closed formulas of queueing theory, within confidence intervals.",
 }
 """Each is a module of :mod:`simulation.commands`, with its summary."""
 

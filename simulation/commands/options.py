@@ -23,7 +23,16 @@ from statemachine.errors import ConfigurationError
 
 from ..workloads.text import fit_to_show
 
-__all__ = ["COUNT_LIMIT", "CommandOptions", "command_line", "option", "parsed", "parser_of", "seconds_list"]
+__all__ = [
+    "COUNT_LIMIT",
+    "CommandOptions",
+    "command_line",
+    "counts_list",
+    "option",
+    "parsed",
+    "parser_of",
+    "seconds_list",
+]
 
 LINE_LIMIT: Final = 20_000  # characters of a command line
 COUNT_LIMIT: Final = 10_000_000
@@ -133,6 +142,16 @@ def seconds_list(text: str) -> tuple[float, ...]:
     if len(set(numbers)) < len(numbers):
         raise ValueError("must name each time once")
     return numbers
+
+
+def counts_list(text: str) -> tuple[int, ...]:
+    """Parse counts of at least 1 with commas, each once. Raises ValueError with the rule."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and int(word[:9]) > 0 and len(word) < 9 for word in words):
+        raise ValueError("must be integers of at least 1 with commas")
+    if len(set(words)) < len(words):
+        raise ValueError("must name each number once")
+    return tuple(map(int, words))
 
 
 def command_line(command: str, options: CommandOptions) -> str:
