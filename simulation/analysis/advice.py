@@ -30,7 +30,8 @@ def advice(found: Mapping[Point, Mapping[str, Estimate]], target: float, measure
         best = min(found, key=lambda point: found[point][measure].mean)
         value = found[best][measure]
         return Advice(
-            None, f"No point has a {measure} below {seconds_text(target)}; the best, {_name(best)}, has {_told(value)}."
+            None,
+            f"No point has a {measure} below {seconds_text(target)} with its whole interval; the best, {_name(best)}, has {_told(value)}.",
         )
     cheapest = min(met, key=lambda p: (p.parallel, -(p.load_time or 0.0), -p.sessions, order[p]))
     value = found[cheapest][measure]

@@ -113,7 +113,7 @@ def _finite(agents: int, think: float, services: float, requests: int, seed: int
 
 
 def _polling(policy: PolicyFactory, load: float, switch: float, requests: int, seed: int) -> float:
-    """Two queues of equal load: whoever waits longest in the other queue is next, so the order is cyclic."""
+    """Two queues of equal load: after one comes the other, so the order is cyclic."""
     rng, now = Random(seed), 0.0
     calls = []
     for number in range(requests):

@@ -36,7 +36,7 @@ def test_a_sweep_goes_on_where_it_was_and_gives_the_same_numbers(
     assert {file.name for file in whole.iterdir()} == {"index.html", "sweep.jsonl", "heat_mean.png", "heat_p95.png"}
     before = (whole / "sweep.jsonl").read_bytes()
     assert main([*WORDS, "--agents", "3,6", "--out", str(whole), "--target", "0.001"]) == 1
-    assert "No point has a p95 below 0.0 s with its whole" in capsys.readouterr().out
+    assert "No point has a p95 below 0.0 s with its whole interval" in capsys.readouterr().out
     assert (whole / "sweep.jsonl").read_bytes() == before, "nothing was run again"
     assert main([*WORDS, "--mix", "1,1", "--out", str(whole)]) == 2
     assert "another sweep's results" in capsys.readouterr().err

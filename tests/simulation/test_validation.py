@@ -17,7 +17,7 @@ def test_the_formula_lies_in_the_confidence_interval(case: Case) -> None:
 
 def test_the_formulas_agree_where_they_must() -> None:
     assert mmc_wait(0.7, 1.0, 1) == pytest.approx(mm1_wait(0.7, 1.0))
-    assert finite_source_response(1, 10.0, 1.0) == pytest.approx(1.0), "who is alone never waits"
+    assert finite_source_response(1, 10.0, 1.0) == pytest.approx(1.0), "a single agent never waits"
     assert polling_workload([0.5], 1.0, 0.0, gated=False) == pytest.approx(0.5 * mm1_wait(0.5, 1.0))
     assert polling_workload([0.3, 0.3], 1.0, 2.0, gated=True) > polling_workload([0.3, 0.3], 1.0, 2.0, gated=False)
 
