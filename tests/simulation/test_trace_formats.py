@@ -348,6 +348,7 @@ def test_hostile_headers_of_an_archive(headers: dict[str, str], tmp_path: Path) 
 @pytest.mark.parametrize(
     "content",
     [gzip.compress(AZURE.encode() * 50)[:90], lzma.compress(AZURE.encode() * 50)[:-20], b"\x1f\x8b" + b"x" * 50],
+    ids=["gzip cut", "xz cut", "no gzip"],
 )
 def test_a_damaged_file(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="undamaged"):
