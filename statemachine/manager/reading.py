@@ -83,7 +83,7 @@ class Reading:
         """
         if self._has_reader:
             raise trio.BusyResourceError("another task is reading this stream")
-        if self._ended.is_set() and self._whole:
+        if self._ended.is_set() and self._whole and self._error is None:
             raise StopAsyncIteration
         if not self._ended.is_set():
             self._has_reader = True
@@ -162,12 +162,12 @@ class Reading:
 
     async def _read(self) -> None:
         while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            if self._closing:
-                return
             try:
-                event = check_event(await anext(self._events), self._adapter_name)
+                yielded = await self._wait_until_asked()
+                self._asked = trio.Event()
+                if self._closing:
+                    return
+                event = check_event(yielded.pop() if yielded else await anext(self._events), self._adapter_name)
             except StopAsyncIteration:
                 raise TruncatedStreamError("the stream stopped without its closing event") from None
             if self._closing:
@@ -180,6 +180,22 @@ class Reading:
                 await self._read_on()
                 return
             self._answered.set()
+
+    async def _wait_until_asked(self) -> list[object]:
+        """Wait until an event is asked for, or the stream is to be closed. Returns what the adapter has yielded meanwhile, if anything.
+
+        A scope that a generator holds open across its yield (a time-out, a nursery whose task has failed) may be cancelled while nothing
+        is asked for. The generator must see it, and may go on after it.
+        """
+        yielded: list[object] = []
+        try:
+            await self._asked.wait()
+        except trio.Cancelled as cancelled:
+            if self._scope.cancel_called or not inspect.isasyncgen(self._events):
+                raise
+            yielded.append(await self._events.athrow(cancelled))
+            await self._asked.wait()
+        return yielded
 
     async def _read_on(self) -> None:
         """Let a generator come to its own end, which closes what it has open. What it still yields is not looked at."""

@@ -109,11 +109,11 @@ class Worker:
     async def _await_method(self, name: str) -> None:
         """Call an optional method of the adapter. A cancellation that is not ours is an error of the adapter."""
         method = getattr(self.adapter, name, None)
-        if not callable(method):
+        if method is None:
             return
         full_name = f"{name_of(self.adapter)}.{name}"
         try:
-            result = method()
+            result = method() if callable(method) else method
             check_awaitable(result, full_name)
             await result
         except BaseException as error:

@@ -402,6 +402,53 @@ async def test_r12_an_error_in_a_nursery_arrives_without_its_group(autojump_cloc
         assert slot(manager) == "vacant"
 
 
+async def whose_child_fails(adapter: Scripted) -> AsyncIterator[StreamEvent]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail, 1)
+        yield TOKEN
+        await trio.sleep(2)
+        yield END
+
+
+async def fail(seconds: float) -> None:
+    await trio.sleep(seconds)
+    raise ModelEvictedError("gone")
+
+
+@pytest.mark.parametrize("pause", [0, 5])
+async def test_r12_an_error_of_a_child_task_arrives_whenever_it_is_asked_for(
+    autojump_clock: MockClock, pause: float
+) -> None:
+    async with managed(Scripted(whose_child_fails)) as manager:
+        with pytest.raises(ModelEvictedError):
+            async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
+                await anext(stream)
+                await trio.sleep(pause)
+                await anext(stream)
+        await wait_all_tasks_blocked()
+        assert slot(manager) == "vacant"
+
+
+async def with_a_deadline_that_passes(adapter: Scripted) -> AsyncIterator[StreamEvent]:
+    with trio.move_on_after(1):
+        yield TOKEN
+        await trio.sleep(2)
+    yield TOKEN
+    yield END
+
+
+@pytest.mark.parametrize("pause", [0, 5])
+async def test_r12_a_generator_goes_on_after_a_deadline_of_its_own(autojump_clock: MockClock, pause: float) -> None:
+    async with managed(Scripted(with_a_deadline_that_passes)) as manager:
+        seen = []
+        async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
+            async for event in stream:
+                seen.append(event)
+                await trio.sleep(pause)
+        assert seen == [TOKEN, TOKEN, END]
+        assert slot(manager) == "resident"
+
+
 class WithHelper(Scripted):
     """Runs a helper task from its start to its shutdown."""
 
