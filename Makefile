@@ -94,4 +94,4 @@ bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
 	$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove what was made
-	rm -rf $(VENV) site .mutation report report-compare report-study attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) site .mutation report report-compare report-study report-sweep report-validate attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
