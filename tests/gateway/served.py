@@ -16,6 +16,7 @@ from adapters.gateway.settings import settings_of
 from simulation.mock.lmstudio.server import MockLMStudio
 from simulation.mock.serve import serve
 from simulation.timing.latency import LatencyProfile, ModelSpec
+from statemachine.journal.writer import Journal
 
 GEMMA, QWEN = "gemma", "qwen"
 MODELS = tuple(
@@ -48,13 +49,14 @@ async def served(
     models: tuple[ModelSpec, ...] = MODELS,
     manager: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    journal: Journal | None = None,
     **gateway: Any,
 ) -> AsyncIterator[Served]:
     """Run both for the length of the block."""
     server = MockLMStudio(models, LatencyProfile(jitter=0))
     async with serve(server, port=0) as base_url:
         settings = settings_of({**document(base_url, **gateway), "manager": dict(manager or {})}, environment or {})
-        async with open_gateway(settings) as opened, listening(opened) as url:
+        async with open_gateway(settings, journal=journal) as opened, listening(opened) as url:
             yield Served(opened, url, server)
 
 
