@@ -20,12 +20,16 @@ Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Answer:
-    """``streams``: whether the client asked for a stream. ``status`` is what was sent, None before the head."""
+    """``streams``: whether the client asked for a stream. ``status`` is what was sent, None before the head.
+
+    ``is_forwarding``: a server has answered.
+    """
 
     def __init__(self, send: Send, dialect: Dialect, *, streams: bool = False) -> None:
         self.dialect = dialect
         self.streams = streams
         self.status: int | None = None
+        self.is_forwarding = False
         self._send = send
         self._ended = False
 

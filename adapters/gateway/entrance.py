@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from statemachine import ConfigurationError, ForwardRequest
 
 from .answer import Answer, Receive, Send
 from .asking import asking, split_prefix
+from .dialects import OLLAMA
 from .gateway import Gateway
 from .passage import Passage, carry
 from .problems import Problem, problem_of
 from .reading import ClientGoneError, RefusedError, json_object, read_body
 from .routes import Route, speaks
 
-__all__ = ["enter"]
+__all__ = ["UNLOADS", "enter"]
+
+UNLOADS: Final = Problem(
+    403,
+    "unload_refused",
+    "a client cannot unload a model, which other agents may be using; the gateway unloads it when another one is needed",
+    "permission_error",
+)
 
 
 async def enter(gateway: Gateway, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -45,6 +53,8 @@ async def _understand(
         raise RefusedError(Problem(400, "missing_model", "model: must be a non-empty string", param="model"))
     stream = body.get("stream", route.dialect.streams)
     answer.streams = stream is True
+    if route.dialect is OLLAMA and _only_unloads(body):
+        raise RefusedError(UNLOADS)
     headers = [(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]]
     address = (scope.get("client") or ("unknown",))[0]
     who = asking(split_prefix(scope["prefixed_path"]), dict(headers), body, address)
@@ -56,3 +66,8 @@ async def _understand(
     query = scope.get("query_string", b"").decode("latin-1")
     path = f"{route.path}?{query}" if query else route.path
     return Passage(route, who, provider, model, ForwardRequest("POST", path, headers, raw))
+
+
+def _only_unloads(body: Mapping[str, Any]) -> bool:
+    """Whether this is how Ollama's clients unload: nothing is asked, and the model is not to be kept."""
+    return not body.get("prompt") and not body.get("messages") and body.get("keep_alive") in (0, "0", "0s")

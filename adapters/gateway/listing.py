@@ -1,20 +1,33 @@
-"""Ask a provider's server which models it has."""
+"""Ask a provider's server which models it has, and what it says of one. Nothing is loaded by that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..http.client import HttpClient
 from .backends import BACKENDS
 from .settings import ProviderSettings
 
-__all__ = ["ask_for_models"]
+__all__ = ["ask_for_models", "describe_model"]
 
 ASK_SECONDS = 5.0
 
 
 async def ask_for_models(provider: ProviderSettings) -> Sequence[str]:
     """Return the names of its models. Raises AdapterError."""
+    backend = BACKENDS[provider.kind]
+    return backend.names(await _ask(provider, "GET", backend.models_path))
+
+
+async def describe_model(provider: ProviderSettings, model: str) -> Mapping[str, Any]:
+    """Return what an Ollama server says of one of its models (``/api/show``). Raises AdapterError."""
+    return await _ask(provider, "POST", "/api/show", {"model": model})
+
+
+async def _ask(
+    provider: ProviderSettings, method: str, path: str, body: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
     backend = BACKENDS[provider.kind]
     options = provider.config.base_options
     http = HttpClient(
@@ -24,6 +37,6 @@ async def ask_for_models(provider: ProviderSettings) -> Sequence[str]:
         headers=backend.headers,
     )
     try:
-        return backend.names(await http.json("GET", backend.models_path, seconds=ASK_SECONDS))
+        return await http.json(method, path, body, seconds=ASK_SECONDS)
     finally:
         await http.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -15,17 +15,21 @@ from starlette.routing import Route as Path
 
 from statemachine import ProviderManagerError, RuntimeProviderConfig
 
-from .dialects import OPENAI
+from .entrance import UNLOADS
 from .gateway import Gateway
+from .listing import describe_model
 from .lists import lm_studio_v0, lm_studio_v1, ollama_ps, ollama_tags, openai_model, openai_models
 from .problems import Problem, problem_of
-from .reading import RefusedError, json_object
+from .reading import ClientGoneError, RefusedError, json_object, read_body
+from .routes import dialect_of
 from .status import resident, status
 
 __all__ = ["Pages"]
 
 OLLAMA_VERSION: Final = "0.12.0"
 """What ``/api/version`` says: the version whose paths are served."""
+BODY_LIMIT_BYTES: Final = 1024 * 1024
+"""The largest body of a request that is answered here."""
 EVENT_SECONDS: Final = 0.5
 """The status page is told anew at most this often."""
 
@@ -58,6 +62,9 @@ class Pages:
             Path("/api/version", self._ollama_version),
             Path("/api/v0/models", self._lm_studio_v0),
             Path("/api/v1/models", self._lm_studio_v1),
+            Path("/api/v1/models/load", self._answering(self._lm_studio_load), methods=["POST"]),
+            Path("/api/v1/models/unload", self._answering(self._lm_studio_unload), methods=["POST"]),
+            Path("/api/show", self._answering(self._ollama_show), methods=["POST"]),
         ]
 
     # ---- models ----
@@ -69,7 +76,9 @@ class Pages:
         name = request.path_params["name"]
         row = next((row for row in await self._gateway.catalogue.offered() if row.name == name), None)
         if row is None:
-            return _refused(Problem(404, "model_not_found", "there is no model of this name", param="model"))
+            return _refused(
+                Problem(404, "model_not_found", "there is no model of this name", param="model"), "/v1/models"
+            )
         return JSONResponse(openai_model(row))
 
     async def _ollama_tags(self, _: Request) -> Response:
@@ -86,6 +95,28 @@ class Pages:
 
     async def _lm_studio_v1(self, _: Request) -> Response:
         return JSONResponse(lm_studio_v1(await self._gateway.catalogue.offered(), resident(self._gateway)))
+
+    async def _lm_studio_load(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A client's load is a lease that is given back at once: the model stays until another one is needed."""
+        if further := sorted(body.keys() - {"model", "echo_load_config"}):
+            text = f"the gateway's configuration says how models are loaded: leave out {', '.join(further)}"
+            raise RefusedError(Problem(400, "load_options_refused", text, param=further[0]))
+        provider, model = await self._gateway.catalogue.find(str(body.get("model")))
+        config = RuntimeProviderConfig(provider, model)
+        async with self._gateway.manager.acquire(config, agent="control") as lease:
+            seconds = round(lease.loading_seconds, 3)
+        return {"type": "llm", "instance_id": body["model"], "load_time_seconds": seconds, "status": "loaded"}
+
+    async def _lm_studio_unload(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise RefusedError(UNLOADS)
+
+    async def _ollama_show(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        provider, model = await self._gateway.catalogue.find(str(body.get("model") or body.get("name")))
+        settings = self._gateway.settings.provider(provider)
+        if settings.kind != "ollama":
+            text = f"{provider} is a server of the kind {settings.kind}, which has no /api/show"
+            raise RefusedError(Problem(501, "not_implemented", text, "not_implemented"))
+        return await describe_model(settings, model)
 
     # ---- what happens ----
 
@@ -130,25 +161,38 @@ class Pages:
         """Without a token, any page in the user's browser could control the gateway."""
         return self._gateway.settings.token is not None
 
-    def _control(self, action: Callable[[dict[str, Any]], Awaitable[str]]) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
+    def _control(self, action: Callable[[Mapping[str, Any]], Awaitable[str]]) -> Endpoint:
+        async def controlled(body: Mapping[str, Any]) -> Mapping[str, Any]:
             if not self._may_control:
-                return _refused(Problem(403, "no_token", "controls need a token: configure gateway.token_env"))
+                raise RefusedError(Problem(403, "no_token", "controls need a token: configure gateway.token_env"))
+            return {"done": await action(body)}
+
+        return self._answering(controlled)
+
+    def _answering(self, action: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]) -> Endpoint:
+        """Return an endpoint that gives the request's JSON object to ``action``. Problems are told in the dialect of the path."""
+
+        async def endpoint(request: Request) -> Response:
             try:
-                return JSONResponse({"done": await action(dict(json_object(await request.body())))})
+                seconds = self._gateway.settings.sender_seconds
+                body = await read_body(request.receive, most_bytes=BODY_LIMIT_BYTES, seconds=seconds)
+                with self._gateway.admitted():
+                    return JSONResponse(await action(json_object(body)))
+            except ClientGoneError:
+                return Response()
             except RefusedError as error:
-                return _refused(error.problem)
+                return _refused(error.problem, request.url.path)
             except ProviderManagerError as error:
-                return _refused(problem_of(error))
+                return _refused(problem_of(error), request.url.path)
 
         return endpoint
 
-    async def _load(self, body: dict[str, Any]) -> str:
+    async def _load(self, body: Mapping[str, Any]) -> str:
         provider, model = await self._gateway.catalogue.find(str(body.get("model")))
         async with self._gateway.manager.acquire(RuntimeProviderConfig(provider, model), agent="control"):
             return f"{model} is loaded"
 
-    async def _unload(self, _: dict[str, Any]) -> str:
+    async def _unload(self, _: Mapping[str, Any]) -> str:
         """Unload what is loaded and idle: a lease on it, given back as one that must not be used again."""
         gateway, unloaded = self._gateway, []
         for provider, model in sorted(resident(gateway, {"resident"})):
@@ -157,13 +201,13 @@ class Pages:
             unloaded.append(model)
         return f"unloaded: {', '.join(unloaded) or 'nothing was idle'}"
 
-    async def _drain(self, _: dict[str, Any]) -> str:
+    async def _drain(self, _: Mapping[str, Any]) -> str:
         self._gateway.draining.set()
         return "draining: no new requests"
 
 
-def _refused(problem: Problem) -> Response:
-    return JSONResponse(OPENAI.body(problem), problem.status, headers=dict(problem.headers))
+def _refused(problem: Problem, path: str) -> Response:
+    return JSONResponse(dialect_of(path).body(problem), problem.status, headers=dict(problem.headers))
 
 
 @cache

@@ -16,6 +16,7 @@ from statemachine import (
     ForwardRequest,
     ForwardResponse,
     Lease,
+    ModelEvictedError,
     ProviderManagerError,
     RuntimeProviderConfig,
 )
@@ -33,6 +34,7 @@ from .waiting import Waiter
 __all__ = ["Passage", "carry"]
 
 REFUSAL_LIMIT_BYTES: Final = 64 * 1024
+EVICTED_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,23 @@ async def _leave_with_the_client(receive: Receive, scope: trio.CancelScope) -> N
 
 
 async def _pass(gateway: Gateway, passage: Passage, answer: Answer) -> None:
+    """Pass the request on; again, with another lease, where the model had gone from the server before anything was answered."""
+    for tries_left in reversed(range(EVICTED_TRIES)):
+        try:
+            await _pass_once(gateway, passage, answer)
+            return
+        except ModelEvictedError:
+            if answer.is_forwarding or not tries_left:
+                raise
+
+
+async def _pass_once(gateway: Gateway, passage: Passage, answer: Answer) -> None:
     async with await _acquire(gateway, passage, answer) as lease:
         gateway.granted(passage.asking.agent, passage.model, lease)
         if not isinstance(lease.adapter, ForwardingAdapter):
             raise RefusedError(Problem(501, "not_forwarded", f"{passage.provider} cannot forward requests"))
         async with lease.adapter.forward(passage.request) as response:
+            answer.is_forwarding = True
             if answer.status is None:
                 await answer.start(response.status, response.headers)
             elif not 200 <= response.status < 300:
