@@ -151,7 +151,8 @@ class Residency:
     """The life of one model on ``server``. ``name`` begins its messages; ``config`` is what was asked of the load.
 
     ``list_lag`` (seconds): how long after a load was sent it may be missing from the list before it counts as gone. Where the list does not
-    show a load on its way, it is infinite.
+    show a load on its way, it is infinite. ``answered_lag``: the same from the answer to the load on, where that comes when the load
+    is over; None: it may come before.
 
     ======================= ================= ==================================================================================
     option                  default           meaning
@@ -171,12 +172,14 @@ class Residency:
         *,
         config: Mapping[str, Any] | None = None,
         list_lag: float = math.inf,
+        answered_lag: float | None = None,
     ) -> None:
         self.resident: Resident | None = None  # the one to talk to, as it was when it was found
         self._server: Final = server
         self._name: Final = fit_to_show(name)
         self._config: Final = dict(config or {})
         self._list_lag: Final = list_lag
+        self._answered_lag: Final = list_lag if answered_lag is None else answered_lag
         self._load_seconds: Final = _seconds(options.get("load_timeout", 600))
         self._unload_seconds: Final = _seconds(options.get("unload_timeout", 25))
         self._on_foreign: Final = options.get("on_foreign", "ignore")
@@ -207,7 +210,7 @@ class Residency:
         with trio.move_on_after(self._unload_seconds):
             if self._load in ("open", "doubtful"):
                 with suppress(ModelLoadError):  # then there is nothing to unload
-                    await self._find_own()
+                    await self._find_own(self._list_lag)
             if self._load == "owned" and self._owned_id is not None:
                 await self._unload(self._owned_id, as_ours=True)
             self._load = "none"
@@ -311,8 +314,9 @@ class Residency:
     async def _loaded(self) -> Resident:
         """Load it, own it, and wait until it is there."""
         try:
-            self._load = "open"
+            self._load, lag = "open", self._list_lag
             self._owned_id = await self._server.load()
+            lag = self._answered_lag
         except (AdapterConnectError, AdapterTimeoutError) as error:
             if isinstance(error, AdapterConnectError) and not error.sent:
                 self._load = "none"
@@ -324,7 +328,7 @@ class Residency:
             raise
         if self._owned_id is not None:
             self._load = "owned"
-        resident = await self._find_own()
+        resident = await self._find_own(lag)
         if resident is None:
             raise ModelLoadError(f"{self._name}: the load ended, and the model is not there")
         if differing := self._differing(resident):
@@ -342,10 +346,13 @@ class Residency:
             await trio.sleep(pause)
         raise AssertionError("there is always another pause")
 
-    async def _find_own(self) -> Resident | None:
-        """Wait for the end of our load, and own what it brought. None: nothing. Raises ModelLoadError with its cause."""
+    async def _find_own(self, lag: float) -> Resident | None:
+        """Wait for the end of our load, and own what it brought. None: nothing. Raises ModelLoadError with its cause.
+
+        ``lag``: how many seconds it may be missing from the list. What the server has told the id of is unloaded even if it never showed.
+        """
         seen_loading = False
-        missing_from = trio.current_time() + self._list_lag
+        missing_from = trio.current_time() + lag
         for pause in _pauses():
             row = self._own(rows := await self._rows())
             if row is not None and row.state == "loaded":
@@ -357,7 +364,7 @@ class Residency:
                 raise ModelLoadError(f"{self._name}: {fit_to_show(failed.reason) or 'the load failed'}")
             over = seen_loading or self._load == "doubtful" or trio.current_time() >= missing_from
             if row is None and over:
-                self._load = "none"
+                self._load = "none" if self._owned_id is None else "owned"
                 return None
             seen_loading = seen_loading or row is not None
             await trio.sleep(pause)

@@ -35,7 +35,7 @@ class LlamaCppServer:
     async def list(self) -> list[Resident]:
         """The models in memory, on their way there, and those whose load has failed."""
         answer = await self._http.json("GET", "/models")
-        rows = answer.get("data")
+        rows = answer.get("data", answer.get("models"))  # recent builds have both
         if not isinstance(rows, list):
             raise AdapterProtocolError(f"{self._http.server}: /models answered without a list of data")
         return [resident for row in rows if isinstance(row, Mapping) and (resident := self._resident(row)) is not None]
@@ -60,11 +60,12 @@ class LlamaCppServer:
         known = [name, *aliases] if isinstance(aliases, list) else [name]
         model = self._model if self._model in known else name
         status = row.get("status")
+        status = {"value": status} if isinstance(status, str) else status
         if not isinstance(status, Mapping):  # a server with one model, which is loaded
             return Resident(name, model, "loaded", _config(row))
         if (state := _STATES.get(str(status.get("value")))) is not None:
             return Resident(name, model, state, _config(row))
-        if status.get("failed") is True:
+        if status.get("failed") is True or status.get("value") in ("error", "failed"):
             return Resident(name, model, "failed", reason=f"its process ended with exit code {status.get('exit_code')}")
         return None
 

@@ -42,6 +42,10 @@ _LOAD_CHECKS: Final[Mapping[str, Check]] = {
 _CHECKS: Final[Mapping[str, Check]] = {**HTTP_CHECKS, **RESIDENCY_CHECKS, **_LOAD_CHECKS, "ttl": check_count}
 
 
+ANSWERED_LAG_SECONDS: Final = 10.0
+"""How long the list may be behind the answer to a load, which comes when the load is over."""
+
+
 class LMStudioAdapter:
     """One model on one LM Studio server. Raises ConfigurationError.
 
@@ -81,7 +85,9 @@ class LMStudioAdapter:
         asked = {name: options[name] for name in _LOAD_CHECKS if name in options}
         self._name: Final = f"{self._http.server}: {config.model_id}"
         self._server: Final = LMStudioServer(self._http, config.model_id, asked, self._ttl)
-        self._residency: Final = Residency(self._server, self._name, options, config=asked)
+        self._residency: Final = Residency(
+            self._server, self._name, options, config=asked, answered_lag=ANSWERED_LAG_SECONDS
+        )
 
     async def start(self) -> None:
         """Use a loaded instance of the model with this configuration, or load one. Raises AdapterError."""

@@ -8,6 +8,7 @@ server itself, after its ``ttl`` or when the next is loaded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal
@@ -96,6 +97,9 @@ class LMStudioServer:
             if error.code != "unrecognized_keys" or "parallel" not in config or "'parallel'" not in str(error):
                 raise
             return await self._load(model, {name: value for name, value in config.items() if name != "parallel"})
+        if re.search("fail|error", str(answer.get("status")), re.IGNORECASE):
+            said = {"message": answer.get("message") or answer["status"]}
+            raise self._http.failure(None, said, otherwise=ModelLoadError)
         instance_id = answer.get("instance_id") or answer.get("model_instance_id")  # the latter in early betas
         return instance_id if isinstance(instance_id, str) else None
 

@@ -21,7 +21,7 @@ _COPY_NUMBER: Final = re.compile(r":\d+\Z")
 def residents_v1(rows: Sequence[Mapping[str, Any]]) -> Iterator[Resident]:
     """The loaded instances of models that can chat."""
     for row in filter(can_chat, rows):
-        for instance in _mappings(row.get("loaded_instances")):
+        for instance in _instances(row.get("loaded_instances")):
             instance_id, config = instance.get("id"), instance.get("config")
             if isinstance(instance_id, str):
                 model = _model(instance_id, row)
@@ -67,5 +67,8 @@ def _model(instance_id: str, row: Mapping[str, Any]) -> str:
     return selected if isinstance(selected, str) and selected.partition("@")[0] == key else key
 
 
-def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
-    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else iter(())
+def _instances(value: object) -> Iterator[Mapping[str, Any]]:
+    """The instances in a list of them. One that is told by its id alone is one, too."""
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, (str, Mapping)):
+            yield {"id": item} if isinstance(item, str) else item

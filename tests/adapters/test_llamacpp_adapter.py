@@ -26,6 +26,8 @@ from statemachine.errors import (
     ModelNotFoundError,
 )
 
+from .loopback import Reply, Request, json_reply, loopback
+
 PROMPT = [{"role": "user", "content": "hello"}]
 LOAD_SECONDS, UNLOAD_SECONDS = 10.0, 2.0
 
@@ -335,3 +337,28 @@ async def test_a_server_that_is_not_there(autojump_clock: MockClock) -> None:
         await adapter.start()
     assert not (await adapter.health()).reachable
     await adapter.shutdown()
+
+
+@pytest.mark.parametrize("states", [("loaded",), ("unloaded", "loaded"), ("loading", "loaded"), ("unloaded", "failed")])
+async def test_a_state_that_is_a_bare_word_is_one(states: tuple[str, ...]) -> None:
+    """Also under another name of the list; a list without states is that of a server with one model."""
+    loads = 0
+
+    def handle(request: Request) -> Reply:
+        nonlocal loads
+        loads += request.path == "/models/load"
+        row = {"id": "m", "status": states[min(loads, len(states) - 1)]}
+        return json_reply({"success": True} if request.path != "/models" else {"models": [row]})
+
+    async with loopback(handle) as server:
+        adapter = LlamaCppAdapter(AdapterConfig("p", "m", {"base_url": server.url}))
+        if states[0] == "loading":
+            with trio.move_on_after(0.3) as waiting:
+                await adapter.start()
+            assert waiting.cancelled_caught
+        elif states[-1] == "failed":
+            with pytest.raises(ModelLoadError):
+                await adapter.start()
+        else:
+            await adapter.start()
+        assert loads == (states[0] == "unloaded")

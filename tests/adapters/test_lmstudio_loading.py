@@ -162,14 +162,27 @@ async def test_a_load_that_never_shows_up_is_given_up(autojump_clock: trio.testi
     server = mock()
     proxy = Proxy(server, answers={"/api/v1/models/load": {"instance_id": "x"}})
     async with StreamingTransport(proxy) as transport:
-        adapter = make(transport, load_timeout=20)
-        began = trio.current_time()
-        with pytest.raises(AdapterTimeoutError, match="20 s"):
+        adapter = make(transport)
+        with trio.fail_after(20), pytest.raises(ModelLoadError, match="is not there"):
             await adapter.start()
-        assert trio.current_time() - began == pytest.approx(20)
         proxy.answers.clear()
         await adapter.shutdown()
     assert server.counters.loads == 0
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"status": "loaded"}, {"status": "failed", "message": "no memory"}, {"status": "error"}]
+)
+async def test_f27_a_load_that_was_answered_is_over(
+    answer: dict[str, Any], autojump_clock: trio.testing.MockClock
+) -> None:
+    proxy = Proxy(mock(), answers={"/api/v1/models/load": answer})
+    async with StreamingTransport(proxy) as transport:
+        adapter = make(transport)
+        with trio.fail_after(20), pytest.raises(ModelLoadError, match=answer.get("message")):
+            await adapter.start()
+        with trio.fail_after(1):
+            await adapter.shutdown()
 
 
 async def test_a_load_with_another_configuration_fails_and_is_unloaded(autojump_clock: trio.testing.MockClock) -> None:
@@ -198,10 +211,17 @@ async def test_builds_that_list_no_instances_are_read_the_older_way(autojump_clo
         pass
     assert server.counters.loads == 0
     async with StreamingTransport(Proxy(server, answers=lists)) as transport:
-        adapter = make(transport, context_length=4096, load_timeout=30)
-        with pytest.raises(AdapterTimeoutError):
+        adapter = make(transport, context_length=4096)
+        with pytest.raises(ModelLoadError):
             await adapter.start()
     assert server.counters.loads == 1, "the listed instance has another context length"
+
+
+async def test_an_instance_may_be_told_by_its_id_alone(autojump_clock: trio.testing.MockClock) -> None:
+    server = mock()
+    rows = [None, {"key": B, "loaded_instances": None}, {"key": A, "loaded_instances": [None, 5, {"id": 5}, "mine"]}]
+    async with started(Proxy(server, answers={"/api/v1/models": {"models": rows}})):
+        assert server.counters.loads == 0
 
 
 @pytest.mark.parametrize(
