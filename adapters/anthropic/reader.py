@@ -46,6 +46,7 @@ class _Block:
     """One block of the answer: its type, and what is known of it at its end only."""
 
     kind: str
+    number: int = 0  # counted over the answer: the server's indices may repeat
     given: object = None  # the arguments of a tool that stand in its start
     pieces: int = 0
     kept: dict[str, Any] = field(default_factory=dict)  # a block of thinking, as it is to be given back
@@ -57,6 +58,7 @@ class MessagesReader(JsonAnswerReader):
     def __init__(self, http: HttpClient, request: HttpRequest) -> None:
         super().__init__(http, request)
         self._blocks: dict[int, _Block] = {}
+        self._count = 0
         self._thinking: list[dict[str, Any]] = []
         self._usage: dict[str, Any] = {}
 
@@ -102,14 +104,15 @@ class MessagesReader(JsonAnswerReader):
         block = _mapping(given)
         kind = _type(block)
         kept = dict(block) if kind in ("thinking", "redacted_thinking") else {}
-        self._blocks[index] = _Block(kind, block.get("input"), 0, kept)
+        self._count += 1
+        self._blocks[index] = _Block(kind, self._count, block.get("input"), 0, kept)
         if kind == "text":
             yield from self._text(block.get("text"))
         elif kind == "thinking":
             yield from self._text(block.get("thinking"), "reasoning")
         elif kind == "tool_use":
             yield from self._tool_calls(
-                [{"index": index, "id": block.get("id"), "function": {"name": block.get("name")}}]
+                [{"index": self._count, "id": block.get("id"), "function": {"name": block.get("name")}}]
             )
         elif not (
             is_empty(given) or kind == "redacted_thinking" or kind.startswith("server_") or kind.endswith("_result")
@@ -121,7 +124,7 @@ class MessagesReader(JsonAnswerReader):
         delta, kind = _mapping(given), _type(given)
         block = self._blocks.setdefault(index, _Block("text"))
         if kind == "input_json_delta" or "partial_json" in delta:
-            yield from self._input(index, block, delta.get("partial_json"))
+            yield from self._input(block, delta.get("partial_json"))
         elif kind == "signature_delta":
             block.kept["signature"] = f"{block.kept.get('signature') or ''}{delta.get('signature') or ''}"
         elif kind == "thinking_delta" or "thinking" in delta:
@@ -134,11 +137,11 @@ class MessagesReader(JsonAnswerReader):
         elif kind != "citations_delta" and not is_empty(given):
             yield from self._text(given)
 
-    def _input(self, index: int, block: _Block, piece: object) -> Iterator[StreamEvent]:
+    def _input(self, block: _Block, piece: object) -> Iterator[StreamEvent]:
         if block.kind != "tool_use" or is_empty(piece):
             return  # a server's own tool, or the empty piece that every input begins with
         block.pieces += 1
-        yield from self._tool_calls([{"index": index, "function": {"arguments": piece}}])
+        yield from self._tool_calls([{"index": block.number, "function": {"arguments": piece}}])
 
     def _stop(self, index: int) -> Iterator[StreamEvent]:
         """The end of a block. A tool without pieces of JSON was given its arguments in the start: also none at all are an object."""
@@ -147,7 +150,7 @@ class MessagesReader(JsonAnswerReader):
             return
         if block.kind == "tool_use" and not block.pieces:
             arguments = {} if block.given is None else block.given
-            yield from self._tool_calls([{"index": index, "function": {"arguments": arguments}}])
+            yield from self._tool_calls([{"index": block.number, "function": {"arguments": arguments}}])
         if block.kept.get("signature") or block.kept.get("data"):
             self._thinking.append(sound(block.kept))
 

@@ -49,7 +49,11 @@ def stream_responses(http: HttpClient, request: HttpRequest) -> AsyncGenerator[S
 
 
 class ResponsesReader(JsonAnswerReader):
-    """Reads a whole response, and the events of a streamed one."""
+    """Reads a whole response, and the events of a streamed one. An item without pieces is read where it is told as a whole."""
+
+    def __init__(self, http: HttpClient, request: HttpRequest) -> None:
+        super().__init__(http, request)
+        self._told: Final[set[object]] = set()  # items whose pieces came, by their place in the output
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         kind = payload.get("type")
@@ -64,18 +68,30 @@ class ResponsesReader(JsonAnswerReader):
 
     def _event(self, kind: str, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
         index, item = payload.get("output_index"), _mapping(payload.get("item"))
+        if kind.endswith(".delta"):
+            self._told.add(index if isinstance(index, int) else None)
         if kind in ("response.output_text.delta", "response.refusal.delta"):
             yield from self._text(payload.get("delta"))
         elif kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
             yield from self._text(payload.get("delta"), "reasoning")
         elif kind == "response.output_item.added" and item.get("type") == "function_call":
             yield from self._item(item, index)
+        elif kind == "response.output_item.done":
+            yield from self._untold(item, index)
         elif kind == "response.function_call_arguments.delta":
             yield from self._tool_calls([{"index": index, "function": {"arguments": payload.get("delta")}}])
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
-            yield from self._closing(_mapping(payload.get("response")))
+            response = _mapping(payload.get("response"))
+            for place, item in enumerate(_list(response.get("output"))):
+                yield from self._untold(item, place)
+            yield from self._closing(response)
             if not self.closed:
                 yield from self._done()
+
+    def _untold(self, item: object, index: object) -> Iterator[StreamEvent]:
+        if not self._told & {index, None}:
+            self._told.add(index)
+            yield from self._item(item, index)
 
     def _item(self, item: object, index: object) -> Iterator[StreamEvent]:
         """One item of the output. The server's tools, which it has called itself, are none of ours."""

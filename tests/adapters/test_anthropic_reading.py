@@ -362,6 +362,22 @@ async def test_the_key_is_sent_as_anthropic_wants_it_and_never_shown() -> None:
     assert KEY not in str(events[-1].data)
 
 
+@pytest.mark.parametrize("ids", [("a", "b"), ("a", "a"), (None, None)])
+def test_f01_each_block_is_a_call_whatever_its_number_and_id(ids: tuple[str | None, str | None]) -> None:
+    blocks = [
+        start(0, type="tool_use", id=call_id, name="n", input={})
+        + delta(0, type="input_json_delta", partial_json='{"p":')
+        + delta(0, type="input_json_delta", partial_json=f"{value}}}")
+        + stop(0)
+        for value, call_id in enumerate(ids)
+    ]
+    calls: dict[int, str] = {}
+    for event in read([(OPENING + "".join(blocks) + closing("tool_use") + STOP).encode()]):
+        if isinstance(call := event.data, ToolCall):
+            calls[call.index] = calls.get(call.index, "") + call.arguments
+    assert calls == {0: '{"p":0}', 1: '{"p":1}'}
+
+
 # ---- bytes ----
 
 

@@ -251,6 +251,26 @@ def closing_frame(kind: str, **response: Any) -> str:
 
 
 @pytest.mark.parametrize(
+    "told", [("completed",), ("items", "completed"), ("piece", "items", "completed"), ("piece", "completed")]
+)
+async def test_f03_items_of_a_response_that_come_without_their_pieces(told: tuple[str, ...]) -> None:
+    output: list[dict[str, Any]] = [
+        {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]},
+        {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+    ]
+    done = [
+        {"type": "response.output_item.done", "output_index": index, "item": item} for index, item in enumerate(output)
+    ]
+    completed = {"type": "response.completed", "response": {"status": "completed", "output": output}}
+    piece = {"type": "response.output_text.delta", "output_index": 0, "delta": "Hi"}
+    events: dict[str, list[dict[str, Any]]] = {"items": done, "completed": [completed], "piece": [piece]}
+    frames = [f"data: {json.dumps(event)}\n\n" for name in told for event in events[name]]
+    async with endpoint(lambda _: stream_reply(*frames), api="responses") as (_, adapter):
+        read = [event.data async for event in adapter.call(PROMPT, CallOptions())]
+    assert read == ["Hi", ToolCall(0, "a", "f", "{}"), "tool_calls"]
+
+
+@pytest.mark.parametrize(
     ("frame", "closing"),
     [
         (closing_frame("incomplete", incomplete_details={"reason": "max_output_tokens"}), "length"),
