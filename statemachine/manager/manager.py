@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
-from outcome import Value
 from trio.lowlevel import enable_ki_protection
 
 from ..checks import check_agent, check_priority, check_wait, shown
@@ -159,16 +158,13 @@ class ProviderManager:
         asker = self._ask(task, ticket, demand, timeout, agent, priority)
         if asker.answer is None:
             asker.task = task
-            answer = await self._park(ticket)
-        else:
-            answer = asker.answer
-            if isinstance(answer, Lease):
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                return answer
+            await self._park(ticket)
+        elif isinstance(asker.answer, Lease):
+            await trio.lowlevel.cancel_shielded_checkpoint()
         try:
-            return _opened(answer)
+            return _opened(asker.answer)
         finally:
-            del answer, asker  # no cycle of exception and frame
+            del asker  # no cycle of exception and frame
 
     @enable_ki_protection
     def acquire_nowait(
@@ -189,7 +185,6 @@ class ProviderManager:
         if not (self._coordinator.state != "open" or self._coordinator.is_ready(demand)):
             raise trio.WouldBlock
         asker = self._ask(task, next(self._tickets), demand, None, agent, priority)
-        assert asker.answer is not None, "what is ready is granted at once"
         try:
             return _opened(asker.answer)
         finally:
@@ -335,20 +330,21 @@ class ProviderManager:
             interruption, self._interruption = self._interruption, None
             raise interruption
 
-    async def _park(self, ticket: int) -> Lease | Exception:
+    async def _park(self, ticket: int) -> None:
+        """Wait for the answer. It does not come through trio, which keeps what a task was woken with until the task waits again."""
+
         def abort(_: object) -> trio.lowlevel.Abort:
             del self._askers[ticket]
             self._settle(Cancelled(ticket))  # trio lets nothing be raised in here: the next step does
             return trio.lowlevel.Abort.SUCCEEDED
 
-        answer: Lease | Exception = await trio.lowlevel.wait_task_rescheduled(abort)
-        return answer
+        await trio.lowlevel.wait_task_rescheduled(abort)
 
     def _answer(self, ticket: int, answer: Lease | Exception) -> None:
         asker = self._askers.pop(ticket)
         asker.answer = answer
         if asker.task is not None:
-            trio.lowlevel.reschedule(asker.task, Value(answer))
+            trio.lowlevel.reschedule(asker.task)
 
     def _grant(self, effect: Grant) -> None:
         if effect.ticket not in self._askers:
@@ -385,8 +381,9 @@ class ProviderManager:
         return demand
 
 
-def _opened(answer: Lease | Exception) -> Lease:
+def _opened(answer: Lease | Exception | None) -> Lease:
     """The lease, or the refusal raised, without a cycle of exception and frame."""
+    assert answer is not None, "a task is woken when it has been answered"
     if isinstance(answer, Lease):
         return answer
     try:

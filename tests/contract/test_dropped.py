@@ -48,6 +48,18 @@ async def test_a_dropped_lease_warns_and_is_released(drop: Callable[[list[Lease]
         assert waiter.granted is not None
 
 
+@pytest.mark.parametrize("drop", [drop_here, drop_in_a_cycle])
+async def test_a_lease_that_is_dropped_is_free_for_the_same_task_at_once(drop: Callable[[list[Lease]], None]) -> None:
+    """Also one that was waited for: trio keeps what a task is woken with."""
+    async with local_manager(Recorder()) as manager:
+        for config in (X, Y):
+            leases = [await manager.get_adapter(config)]
+            with pytest.warns(ResourceWarning):
+                drop(leases)
+        async with manager.acquire(X):
+            pass
+
+
 async def test_the_warning_says_where_and_what_was_dropped() -> None:
     async with local_manager(Recorder()) as manager:
         leases = [await manager.get_adapter(X)]
