@@ -55,6 +55,7 @@ _BY_WORD: Final[Mapping[str, type[AdapterError]]] = {
     "authentication_error": AuthenticationError,
     "invalid_api_key": AuthenticationError,
     "permission_error": AuthenticationError,
+    "deploymentnotfound": ModelNotFoundError,
     "model_not_found": ModelNotFoundError,
     "not_found_error": ModelNotFoundError,
     "model_load_failed": ModelLoadError,
@@ -85,7 +86,11 @@ _BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ..
     (re.compile(pattern), kind, code)
     for pattern, kind, code in (
         ("unexpected endpoint or method", AdapterProtocolError, "unexpected_endpoint"),
-        (r"model limit reached|(server|model) (is )?busy|try again later", AdapterBusyError, None),
+        (
+            r"model limit reached|(server|model) (is )?busy|try again later|overloaded|too many requests|rate limit",
+            AdapterBusyError,
+            None,
+        ),
         (r"model is already (running|loaded)|already exists", AdapterRequestError, "model_already_running"),
         (
             "failed to load|error loading model|model loading was stopped|insufficient system resources",
@@ -98,11 +103,16 @@ _BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ..
             None,
         ),
         (
-            r"context (the )?(length|size|window|overflow)|tokens to keep from the initial prompt|n_ctx",
+            r"context (the )?(length|size|window|overflow)|tokens to keep from the initial prompt|n_ctx"
+            r"|(prompt|input) is too long|token count .{0,40}exceeds",
             ContextLengthError,
             None,
         ),
-        (r"invalid model identifier|no models? loaded|model \S+ (was )?not found", ModelNotFoundError, None),
+        (
+            r"invalid model identifier|no models? loaded|model \S+ (was not found|not found|does not exist)|not a valid model",
+            ModelNotFoundError,
+            None,
+        ),
     )
 )
 

@@ -19,7 +19,7 @@ def is_nothing(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= 64 and value.strip().lower() in _WORDS
     if isinstance(value, Mapping):
-        return all(item is None or (isinstance(item, str) and is_nothing(item)) for item in value.values())
+        return all(is_nothing(item) for item in value.values())
     return not value
 
 

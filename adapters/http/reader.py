@@ -187,8 +187,9 @@ class JsonAnswerReader:
             yield from self._failed(kind(f"{self._http.server}: {text}"))
 
     def _complete(self, reason: str) -> None:
-        """The answer is complete."""
-        self._finish_reason = encodable(reason[:NAME_LIMIT_CHARACTERS])
+        """The answer is complete. The first reason stands: some servers let ``stop`` follow on ``tool_calls``."""
+        if self._finish_reason is None:
+            self._finish_reason = encodable(reason[:NAME_LIMIT_CHARACTERS])
 
     # ---- how it closes ----
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from ..config.call import StreamEvent, ToolCall
@@ -42,6 +43,8 @@ def check_adapter(adapter: Any, factory: object) -> None:
         raise TypeError(f"{name} returned the class {adapter.__qualname__} instead of an adapter")
     if not callable(getattr(adapter, "call", None)):
         raise TypeError(f"{name} returned {_a(adapter)}, which has no method call(prompt, options)")
+    if not _takes_two(adapter.call):
+        raise TypeError(f"{name} returned {_a(adapter)}, whose method call does not take (prompt, options)")
 
 
 def check_awaitable(result: Any, name: str) -> None:
@@ -55,8 +58,9 @@ def check_stream(events: Any, name: str) -> AsyncIterator[StreamEvent]:
     if hasattr(events, "__anext__"):
         stream: AsyncIterator[StreamEvent] = events
         return stream
-    if hasattr(events, "__aiter__") and hasattr(stream := aiter(events), "__anext__"):
-        return stream
+    with suppress(TypeError):  # its own __aiter__ makes no iterator
+        if hasattr(events, "__aiter__") and hasattr(stream := aiter(events), "__anext__"):
+            return stream
     if inspect.isawaitable(events):
         _discard(events)
         found = "an awaitable: an async function that yields must not be awaited, and one that returns makes no stream"
@@ -82,6 +86,19 @@ def check_event(event: Any, name: str) -> StreamEvent:
     if event.type == "error" and isinstance(event.data, (str, Exception)):
         raise AdapterProtocolError(f"{name} reports an error without its class: {fit_to_show(str(event.data))}")
     raise AdapterProtocolError(f"{name}.call() yielded {event.type!r} with {_a(event.data)}; its data must be {wanted}")
+
+
+def _takes_two(method: Any) -> bool:
+    """Whether ``method`` can be called with two arguments, as far as its signature tells."""
+    try:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def _discard(awaitable: object) -> None:

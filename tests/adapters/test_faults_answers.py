@@ -525,6 +525,12 @@ async def test_f21_metadata_in_several_chunks_and_a_choice_without_a_number() ->
     assert [event.data for event in await ask(app)] == ["x", {"usage": USAGE}, {"stats": {"a": 1}}, "stop"]
 
 
+@pytest.mark.parametrize("later", ["stop", "length", None])
+async def test_f21_the_first_finish_reason_stands(later: str | None) -> None:
+    app = Scripted(chunk({"content": "x"}), chunk({}, "tool_calls"), chunk({}, later), DONE)
+    assert (await ask(app))[-1] == StreamEvent("end", "tool_calls")
+
+
 async def test_f21_figures_elsewhere_and_choices_without_numbers() -> None:
     choices = [{"message": {"content": text}, "finish_reason": "stop", "usage": USAGE} for text in ("x", "y")]
     events = await ask(Scripted(json.dumps({"choices": choices, "usage": [1]}), kind=JSON))

@@ -24,6 +24,7 @@ from statemachine import (
     AdapterRequestError,
     AdapterTimeoutError,
     CallOptions,
+    ContextLengthError,
     ModelEvictedError,
     ModelLoadError,
     ModelNotFoundError,
@@ -426,15 +427,20 @@ async def test_f26_where_the_list_cannot_be_read_the_instance_drains() -> None:
         (500, {"message": "failed to load"}, ModelLoadError, None),
         (503, {"message": "Loading model", "type": "unavailable_error"}, AdapterBusyError, None),
         (400, {"message": "n", "type": "exceed_context_size_error", "code": 400}, AdapterRequestError, None),
+        (400, {"message": "prompt is too long: 201000 tokens > 200000 maximum"}, ContextLengthError, None),
+        (400, {"message": "The input token count (9) exceeds the maximum number of tokens allowed (8)."}, ContextLengthError, None),
+        (404, {"message": "The model `m` does not exist.", "type": "NotFoundError"}, ModelNotFoundError, None),
+        (400, {"message": "x/y is not a valid model ID"}, ModelNotFoundError, None),
+        (404, {"message": "no", "code": "DeploymentNotFound"}, ModelNotFoundError, "DeploymentNotFound"),
+        (200, "overloaded", AdapterBusyError, None),
     ],
 )  # fmt: skip
-def test_f28_other_servers_words(
-    status: int, error: dict[str, Any], kind: type[AdapterError], code: str | None
-) -> None:
+def test_f28_other_servers_words(status: int, error: Any, kind: type[AdapterError], code: str | None) -> None:
     for otherwise in (AdapterError, ModelLoadError):
         found = adapter_error(status, {"error": error}, server="s", otherwise=otherwise)
         assert isinstance(found, kind)
-        assert (found.status, found.type, found.code) == (status, error.get("type"), code)
+        said = error.get("type") if isinstance(error, dict) else None
+        assert (found.status, found.type, found.code) == (status, said, code)
 
 
 def test_f28_data_are_fields() -> None:

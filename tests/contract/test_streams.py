@@ -330,6 +330,14 @@ async def test_r11_what_a_call_returns_and_yields_is_checked(generate: Any, said
         assert slot(manager) == "resident"
 
 
+async def test_r11_the_signature_of_call_is_checked_before_the_first_call() -> None:
+    adapter = Scripted(quick)
+    adapter.call = lambda: None  # type: ignore[method-assign,assignment,misc]
+    async with managed(adapter) as manager:
+        with pytest.raises(AdapterInstantiationError, match="does not take"):
+            await manager.get_adapter(X)
+
+
 # ---- R12: adapters with a nursery across their yields ----
 
 

@@ -28,25 +28,25 @@ class UnshieldedShutdown(ProviderManager):
 class LostWakeUp(ProviderManager):
     """Looks at its answer, gives way, and only then begins to wait for it: what comes in between wakes no task."""
 
-    async def _park(self, ticket: int) -> Lease | Exception:
+    async def _park(self, ticket: int) -> None:
         asker = self._askers[ticket]
         task, asker.task = asker.task, None
         await trio.lowlevel.cancel_shielded_checkpoint()
         asker.task = task
-        return await super()._park(ticket)
+        await super()._park(ticket)
 
 
 class LeakedSlot(ProviderManager):
     """A task that is cancelled between its grant and its delivery keeps the lease that it never saw."""
 
-    async def _park(self, ticket: int) -> Lease | Exception:
-        answer = await super()._park(ticket)
+    async def _park(self, ticket: int) -> None:
+        asker = self._askers[ticket]
+        await super()._park(ticket)
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
         except trio.Cancelled:
-            self.__dict__.setdefault("_limbo", []).append(answer)  # where no finaliser finds it
+            self.__dict__.setdefault("_limbo", []).append(asker.answer)  # where no finaliser finds it
             raise
-        return answer
 
 
 class LateRelease(ProviderManager):
