@@ -174,8 +174,8 @@ async def run(rounds: int, tokens: int) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=40, help="streams of each way, at least two rounds (default: 40)")
-    parser.add_argument("--tokens", type=int, default=100, help="tokens of an answer (default: 100)")
+    parser.add_argument("--rounds", type=int, default=30, help="streams of each way, at least two rounds (default: 30)")
+    parser.add_argument("--tokens", type=int, default=50, help="tokens of an answer (default: 50)")
     options = parser.parse_args(arguments)
     print(json.dumps(trio.run(run, options.rounds, options.tokens), indent=2))
     return 0

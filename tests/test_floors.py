@@ -43,7 +43,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"reading", "loads", "history", "agents", "metrics", "listing", "discovery"},
         {"catalogue", "waiting"},
         {"gateway", "lists"},
-        {"passage", "status"},
+        {"passage", "status", "unloading"},
         {"entrance"},
         {"pages"},
         {"app"},

@@ -48,7 +48,7 @@ class _Guard:
     """Takes the prefix off the path, and asks for the token where there is one. Other than HTTP, only the lifespan is served."""
 
     def __init__(self, gateway: Gateway, app: Starlette) -> None:
-        self._token = gateway.settings.token
+        self._gateway = gateway
         self._app = app
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Any) -> None:
@@ -64,10 +64,11 @@ class _Guard:
         await self._app(scope, receive, send)  # type: ignore[arg-type]  # Starlette wants a MutableMapping, and has one
 
     def _may_pass(self, path: str, scope: Mapping[str, Any]) -> bool:
-        if self._token is None or path in _OPEN_PATHS:
+        token = self._gateway.settings.token
+        if token is None or path in _OPEN_PATHS:
             return True
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        return hmac.compare_digest((credential(headers) or "").encode(), self._token.encode())
+        return hmac.compare_digest((credential(headers) or "").encode(), token.encode())
 
 
 async def _in_dialect(request: Request, error: Exception) -> Response:

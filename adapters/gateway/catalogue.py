@@ -41,35 +41,35 @@ class Catalogue:
     """The models of all providers."""
 
     def __init__(self, settings: GatewaySettings, list_models: ListModels) -> None:
-        self._settings = settings
+        self.settings = settings
         self._list_models = list_models
         self._known: dict[str, tuple[float, Sequence[str] | None]] = {}
         self._asking = trio.Lock()
 
     async def offered(self) -> list[OfferedModel]:
         """Return every model under the name that finds it, aliases first."""
-        rows = [OfferedModel(alias, *target) for alias, target in self._settings.aliases.items()]
-        found = {provider.name: await self._models(provider) or () for provider in self._settings.providers}
+        rows = [OfferedModel(alias, *target) for alias, target in self.settings.aliases.items()]
+        found = {provider.name: await self._models(provider) or () for provider in self.settings.providers}
         names = [name for models in found.values() for name in models]
         for provider, models in found.items():
             for model in models:
-                unique = names.count(model) == 1 and model not in self._settings.aliases
+                unique = names.count(model) == 1 and model not in self.settings.aliases
                 rows.append(OfferedModel(model if unique else f"{provider}/{model}", provider, model))
         return rows
 
     async def find(self, name: str) -> tuple[str, str]:
         """Return the provider and its model that ``name`` means. Raises RefusedError (404)."""
-        if name in self._settings.aliases:
-            return self._settings.aliases[name]
+        if name in self.settings.aliases:
+            return self.settings.aliases[name]
         head, slash, tail = name.partition("/")
         unknown: list[str] = []
-        for provider in self._settings.providers:
+        for provider in self.settings.providers:
             models = await self._models(provider)
             if models is None:
                 unknown.append(provider.name)
             elif name in models:
                 return provider.name, name
-        if slash and tail and head in {provider.name for provider in self._settings.providers}:
+        if slash and tail and head in {provider.name for provider in self.settings.providers}:
             return head, tail
         if unknown:
             return unknown[0], name

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import trio
 
-from statemachine import Lease, Observer, ProviderManager, RuntimeProviderConfig
+from statemachine import ConfigurationError, Lease, Observer, ProviderManager, RuntimeProviderConfig
 
 from .agents import Agents
 from .catalogue import Catalogue
@@ -55,6 +55,15 @@ class Gateway:
         self.under_way = 0
         self.idle = trio.Event()
         self.idle.set()
+
+    def reload(self, settings: GatewaySettings) -> None:
+        """Take over aliases, limits, times and the token. Raises ConfigurationError, and changes nothing, where anything else differs."""
+        if settings.fixed != self.settings.fixed:
+            rule = "must stay as they are while the gateway runs: providers, manager, host and port need a restart"
+            raise ConfigurationError("config", rule, "a change of them")
+        self.settings = settings
+        self.catalogue.settings = settings
+        self.waiting.per_agent = settings.waiting_per_agent
 
     def pool_of(self, provider: str, model: str) -> str:
         """Return the name of the pool in which requests for the model wait for each other."""

@@ -23,6 +23,7 @@ from .problems import Problem, problem_of
 from .reading import ClientGoneError, RefusedError, json_object, read_body
 from .routes import dialect_of
 from .status import resident, status
+from .unloading import unload_idle
 
 __all__ = ["Pages"]
 
@@ -193,13 +194,7 @@ class Pages:
             return f"{model} is loaded"
 
     async def _unload(self, _: Mapping[str, Any]) -> str:
-        """Unload what is loaded and idle: a lease on it, given back as one that must not be used again."""
-        gateway, unloaded = self._gateway, []
-        for provider, model in sorted(resident(gateway, {"resident"})):
-            lease = await gateway.manager.get_adapter(RuntimeProviderConfig(provider, model), agent="control")
-            lease.release(broken=True)
-            unloaded.append(model)
-        return f"unloaded: {', '.join(unloaded) or 'nothing was idle'}"
+        return f"unloaded: {', '.join(await unload_idle(self._gateway)) or 'nothing was idle'}"
 
     async def _drain(self, _: Mapping[str, Any]) -> str:
         self._gateway.draining.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
@@ -18,7 +18,7 @@ import hypercorn
 import hypercorn.trio
 import trio
 
-from statemachine import ProviderManager, ProviderManagerError, RuntimeProviderConfig
+from statemachine import ConfigurationError, ProviderManager, ProviderManagerError, RuntimeProviderConfig
 from statemachine.core.coordinator import Coordinator
 from statemachine.journal.writer import Journal
 
@@ -27,6 +27,7 @@ from .catalogue import Catalogue, ListModels
 from .gateway import Gateway, Observers
 from .listing import ask_for_models
 from .settings import GatewaySettings
+from .unloading import unload_in_time
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 CLIENT_IDLE_SECONDS: Final = 75.0
 """How long an idle connection of a client is kept: longer than usual clients keep theirs, so that none uses one that just closes."""
 HEAD_LIMIT_BYTES: Final = 64 * 1024
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGHUP: Final = getattr(signal, "SIGHUP", None)  # not on Windows
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([] if SIGHUP is None else [SIGHUP]))
 
 
 @asynccontextmanager
@@ -56,6 +58,7 @@ async def open_gateway(
         trio.open_nursery() as nursery,
     ):
         gateway = Gateway(settings, manager, Catalogue(settings, list_models), observers)
+        nursery.start_soon(unload_in_time, gateway)
         for provider in settings.providers:
             for model in provider.preload:
                 nursery.start_soon(_preload, manager, provider.name, model)
@@ -92,24 +95,50 @@ def _listener(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
-async def run(settings: GatewaySettings, say: Sequence[str] = (), journal: Journal | None = None) -> None:
-    """Serve until a signal ends it. Raises OSError where the address cannot be had."""
+async def run(
+    settings: GatewaySettings,
+    say: Sequence[str] = (),
+    journal: Journal | None = None,
+    read_again: Callable[[], GatewaySettings] | None = None,
+) -> None:
+    """Serve until a signal ends it. SIGHUP calls ``read_again`` for new settings. Raises OSError where the address cannot be had."""
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
             async with open_gateway(settings, journal=journal) as gateway, listening(gateway) as url:
                 for line in (*say, f"listening on {url}"):
                     print(line, flush=True)
-                nursery.start_soon(_watch_signals, signals, gateway, nursery.cancel_scope)
+                nursery.start_soon(_watch_signals, signals, gateway, read_again, nursery.cancel_scope)
                 await gateway.draining.wait()
                 log.info("draining: %d requests are under way; a signal ends at once", gateway.under_way)
                 await gateway.idle.wait()
             nursery.cancel_scope.cancel()
 
 
-async def _watch_signals(signals: AsyncIterator[int], gateway: Gateway, scope: trio.CancelScope) -> None:
-    """The first signal drains, one that comes while the gateway drains ends it."""
-    async for _ in signals:
-        if gateway.draining.is_set():
+async def _watch_signals(
+    signals: AsyncIterator[int],
+    gateway: Gateway,
+    read_again: Callable[[], GatewaySettings] | None,
+    scope: trio.CancelScope,
+) -> None:
+    """The first signal drains, one that comes while the gateway drains ends it. SIGHUP reads the settings again."""
+    async for number in signals:
+        if number == SIGHUP:
+            _reload(gateway, read_again)
+        elif gateway.draining.is_set():
             scope.cancel()
             return
-        gateway.draining.set()
+        else:
+            gateway.draining.set()
+
+
+def _reload(gateway: Gateway, read_again: Callable[[], GatewaySettings] | None) -> None:
+    """All or nothing: where the new settings have an error, the old ones stay."""
+    if read_again is None:
+        log.warning("there is no configuration file to read again")
+        return
+    try:
+        gateway.reload(read_again())
+    except ConfigurationError as error:
+        log.warning("the configuration stays as it was: %s", error)
+    else:
+        log.warning("the configuration was read again: aliases, limits, times and token are new")

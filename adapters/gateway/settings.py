@@ -43,12 +43,17 @@ Check: TypeAlias = Callable[[str, object], None]
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """One provider: its ``kind`` of server, the models it offers (None: ask the server), and those to load at the start."""
+    """One provider: its ``kind`` of server, the models it offers (None: ask the server), and those to load at the start.
+
+    A local server's model that was idle for ``idle_seconds`` is unloaded (None: never), except those of ``pin``.
+    """
 
     config: ProviderConfig
     kind: str
     models: tuple[str, ...] | None = None
     preload: tuple[str, ...] = ()
+    idle_seconds: float | None = None
+    pin: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,7 +65,7 @@ class GatewaySettings:
     """All of it. ``token``: what a client must send, None: nothing. Times are in seconds, ``comment_seconds`` None: no comments.
 
     ``body_limit`` is in bytes, ``requests_limit`` counts requests at a time, ``waiting_per_agent`` those of one agent that have no
-    lease yet. ``aliases`` map a name that clients use to ``(provider, model)``.
+    lease yet. ``aliases`` map a name that clients use to ``(provider, model)``. ``fixed``: what cannot change while the gateway runs.
     """
 
     providers: tuple[ProviderSettings, ...]
@@ -74,6 +79,7 @@ class GatewaySettings:
     sender_seconds: float = 30.0
     requests_limit: int = 4096
     waiting_per_agent: int = 256
+    fixed: object = field(default=None, repr=False)
 
     def provider(self, name: str) -> ProviderSettings:
         """Return the provider called ``name``, which is known to exist."""
@@ -122,6 +128,7 @@ def settings_of(document: Mapping[str, Any], environment: Mapping[str, str]) -> 
         sender_seconds=gateway.get("sender_seconds", 30.0),
         requests_limit=gateway.get("requests_limit", 4096),
         waiting_per_agent=gateway.get("waiting_per_agent", 256),
+        fixed=(manager, document.get("providers"), host, gateway.get("port")),
     )
 
 
@@ -182,6 +189,7 @@ _PROVIDER: Final[Mapping[str, Check]] = {
     "idle_timeout": _check_seconds_or_off,
     "models": _check_names,
     "preload": _check_names,
+    "pin": _check_names,
     "options": _check_mapping,
 }
 
@@ -221,14 +229,16 @@ def _provider(name: str, table: object, environment: Mapping[str, str]) -> Provi
     if key is not None:
         options["api_token"] = key
     given: dict[str, Any] = {name: table[name] for name in ("parallel", "limit") if name in table}
-    if "idle_timeout" in table:
-        given["idle_timeout"] = _off(table["idle_timeout"])
+    idle_seconds = _off(table.get("idle_timeout", False))
+    if "idle_timeout" in table and not backend.is_local:
+        given["idle_timeout"] = idle_seconds
     try:
         config = ProviderConfig(name, backend.adapter(), backend.is_local, base_options=options, **given)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}.{error.field}", error.rule, error.shown) from None
     models = tuple(table["models"]) if "models" in table else None
-    return ProviderSettings(config, table["kind"], models, tuple(table.get("preload", ())))
+    preload, pin = tuple(table.get("preload", ())), tuple(table.get("pin", ()))
+    return ProviderSettings(config, table["kind"], models, preload, idle_seconds if backend.is_local else None, pin)
 
 
 def _manager_config(table: Mapping[str, Any], providers: tuple[ProviderSettings, ...]) -> ProviderManagerConfig:

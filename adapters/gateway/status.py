@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
 from dataclasses import asdict
 from typing import Any
 
@@ -58,8 +57,10 @@ def _agents(gateway: Gateway) -> list[dict[str, Any]]:
     ]
 
 
-def resident(gateway: Gateway, states: Container[str] = ("busy", "resident")) -> set[tuple[str, str]]:
-    """Return the models that are in this machine's memory, in one of ``states``, as (provider, model)."""
+def resident(gateway: Gateway) -> set[tuple[str, str]]:
+    """Return the models that are in this machine's memory and can answer, as (provider, model)."""
     local = {provider.name for provider in gateway.settings.providers if provider.config.is_local}
     lasting = gateway.history.lasting()
-    return {(part.provider, part.model) for part in lasting if part.state in states and part.provider in local}
+    return {
+        (part.provider, part.model) for part in lasting if part.state in ("busy", "resident") and part.provider in local
+    }

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
 
 import trio
 
@@ -38,7 +37,7 @@ class WaitingRoom:
 
     def __init__(self, loads: Loads, per_agent: int) -> None:
         self._loads = loads
-        self._per_agent: Final = per_agent
+        self.per_agent = per_agent
         self._numbers = count(1)
         self._waiters: dict[int, Waiter] = {}
         self._agents: Counter[str] = Counter()
@@ -52,9 +51,9 @@ class WaitingRoom:
     @contextmanager
     def enter(self, agent: str, provider: str, model: str, pool: str) -> Iterator[Waiter]:
         """Stand in the room for the length of the block. Raises QueueFullError where the agent has too many there."""
-        if self._agents[agent] >= self._per_agent:
-            text = f"{agent} has {self._per_agent} requests waiting already, the most that one agent may have"
-            raise QueueFullError(text, requested=f"{provider}/{model}", limit=self._per_agent)
+        if self._agents[agent] >= self.per_agent:
+            text = f"{agent} has {self.per_agent} requests waiting already, the most that one agent may have"
+            raise QueueFullError(text, requested=f"{provider}/{model}", limit=self.per_agent)
         waiter = Waiter(next(self._numbers), agent, provider, model, pool, trio.current_time())
         self._waiters[waiter.number] = waiter
         self._agents[agent] += 1

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         settings, say = _settings(options)
         with ExitStack() as stack:
             journal = None if options.log is None else stack.enter_context(Journal(options.log))
-            trio.run(run, settings, say, journal)
+            read_again = None if options.config is None else lambda: _settings(options)[0]
+            trio.run(run, settings, say, journal, read_again)
     except BaseException as error:
         return _exit_code(error)
     return 0
