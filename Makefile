@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice study validate bench docs clean
+.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice gateway-kill gateway-soak study validate bench docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -82,6 +82,12 @@ soak-slice: $(STAMP)  ## a minute of soak and half a minute of signals
 
 validate: $(STAMP)  ## the simulator against closed formulas of queueing theory (some minutes); a plot in report-validate/
 	$(BIN)/python -m simulation validate
+
+gateway-kill: $(STAMP)  ## kill -9 of clients, backend and gateway at 200 seeded moments (RUNS=200 SEED=0; a quarter of an hour)
+	$(BIN)/python -m tests.gateway.kill --runs $(or $(RUNS),200) --seed $(or $(SEED),0)
+
+gateway-soak: $(STAMP)  ## 50 agents through the gateway with everything going wrong (MINUTES=10 SEED=0)
+	$(BIN)/python -m tests.gateway.soak --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 study: $(STAMP)  ## measure the policies on many workloads, of which TRACE=sessions.tar.xz gives the sessions of coding agents
 	$(BIN)/python -m simulation study $(if $(TRACE),--trace $(TRACE))

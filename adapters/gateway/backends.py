@@ -8,20 +8,36 @@ from typing import Any, Final
 
 from statemachine.config.adapter import AdapterFactory
 
-__all__ = ["BACKENDS", "KINDS", "Backend"]
+__all__ = ["BACKENDS", "KINDS", "Backend", "ModelList"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """A path whose answer has a list called ``rows``; each row has a model's ``name``."""
+
+    path: str
+    rows: str
+    name: str
+
+    def names(self, answer: Mapping[str, Any]) -> list[str] | None:
+        """Return the names in ``answer``; None where it has no such list."""
+        rows = answer.get(self.rows)
+        if not isinstance(rows, list):
+            return None
+        found = (row.get(self.name) for row in rows if isinstance(row, Mapping))
+        return [name for name in found if isinstance(name, str) and name]
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One kind. ``adapter`` imports and returns its class; ``models_path`` and ``names`` read the list of its models.
+    """One kind. ``adapter`` imports and returns its class; ``lists`` are the places of the list of its models, the best first.
 
     ``port`` is where such a server listens by default (None: it is no local server). ``headers`` are sent when it is asked, and the key
     in ``token_header``.
     """
 
     adapter: Callable[[], AdapterFactory]
-    models_path: str
-    names: Callable[[Mapping[str, Any]], list[str]]
+    lists: tuple[ModelList, ...]
     port: int | None = None
     token_header: str = "Authorization"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -62,24 +78,19 @@ def _openai() -> AdapterFactory:
     return OpenAIAdapter
 
 
-def _rows(rows_member: str, name_member: str) -> Callable[[Mapping[str, Any]], list[str]]:
-    def names(answer: Mapping[str, Any]) -> list[str]:
-        rows = answer.get(rows_member)
-        found = (row.get(name_member) for row in rows if isinstance(row, Mapping)) if isinstance(rows, list) else ()
-        return [name for name in found if isinstance(name, str) and name]
-
-    return names
-
-
-_OPENAI_LIST: Final = ("/v1/models", _rows("data", "id"))
+_OPENAI_LIST: Final = (ModelList("/v1/models", "data", "id"),)
+_LM_STUDIO_LISTS: Final = (  # the others may hide what is not loaded; versions before 0.4 have the second only
+    ModelList("/api/v1/models", "models", "key"),
+    ModelList("/api/v0/models", "data", "id"),
+)
 
 BACKENDS: Final[Mapping[str, Backend]] = {
-    "lmstudio": Backend(_lmstudio, *_OPENAI_LIST, port=1234),
-    "ollama": Backend(_ollama, "/api/tags", _rows("models", "name"), port=11434),
-    "llamacpp": Backend(_llamacpp, *_OPENAI_LIST, port=8080),
-    "openai": Backend(_openai, *_OPENAI_LIST),
+    "lmstudio": Backend(_lmstudio, _LM_STUDIO_LISTS, port=1234),
+    "ollama": Backend(_ollama, (ModelList("/api/tags", "models", "name"),), port=11434),
+    "llamacpp": Backend(_llamacpp, _OPENAI_LIST, port=8080),
+    "openai": Backend(_openai, _OPENAI_LIST),
     "anthropic": Backend(
-        _anthropic, *_OPENAI_LIST, token_header="x-api-key", headers={"anthropic-version": "2023-06-01"}
+        _anthropic, _OPENAI_LIST, token_header="x-api-key", headers={"anthropic-version": "2023-06-01"}
     ),
 }
 KINDS: Final = tuple(BACKENDS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from statemachine import AdapterError, AdapterProtocolError
+
 from ..http.client import HttpClient
 from .backends import BACKENDS
 from .settings import ProviderSettings
@@ -16,8 +18,16 @@ ASK_SECONDS = 5.0
 
 async def ask_for_models(provider: ProviderSettings) -> Sequence[str]:
     """Return the names of its models. Raises AdapterError."""
-    backend = BACKENDS[provider.kind]
-    return backend.names(await _ask(provider, "GET", backend.models_path))
+    error: AdapterError = AdapterProtocolError(f"{provider.name}: tells no list of models")
+    for place in BACKENDS[provider.kind].lists:
+        try:
+            names = place.names(await _ask(provider, "GET", place.path))
+        except AdapterError as failure:
+            error = failure
+        else:
+            if names is not None:
+                return names
+    raise error
 
 
 async def describe_model(provider: ProviderSettings, model: str) -> Mapping[str, Any]:
