@@ -110,7 +110,7 @@ def values() -> list[Any]:
 
 @pytest.mark.parametrize("travel", TRAVELS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
-def test_r20_errors_travel_with_their_data(error: ProviderManagerError, travel: Callable[[Any], Any]) -> None:
+def test_f23_r20_errors_travel_with_their_data(error: ProviderManagerError, travel: Callable[[Any], Any]) -> None:
     arrived = travel(error)
     assert type(arrived) is type(error)
     assert (str(arrived), arrived.args, vars(arrived)) == (str(error), error.args, vars(error))
@@ -151,7 +151,7 @@ def _fail() -> None:
     raise ConfigurationError("limit", "must be an integer of at least 1", "0")
 
 
-def test_r20_an_error_of_a_worker_process_arrives() -> None:
+def test_f23_r20_an_error_of_a_worker_process_arrives() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         with pytest.raises(ConfigurationError) as caught:
             pool.submit(_fail).result()

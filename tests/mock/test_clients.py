@@ -24,5 +24,5 @@ async def url() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("call", CASES)
-async def test_an_official_client_gets_what_it_asks_for(url: str, call: Callable[[str], None]) -> None:
+async def test_f29_an_official_client_gets_what_it_asks_for(url: str, call: Callable[[str], None]) -> None:
     await trio.to_thread.run_sync(call, url)

@@ -43,7 +43,7 @@ from .mock_server import ALPHA, CHAT, EXACT, LOAD, UNLOAD, chat, connected, load
         ("/v1/responses", {"model": "lab/alpha", "input": 7}, "input"),
     ],
 )
-async def test_what_is_out_of_bounds_is_named(path: str, body: dict[str, object], param: str) -> None:
+async def test_r16_what_is_out_of_bounds_is_named(path: str, body: dict[str, object], param: str) -> None:
     server = MockLMStudio([ALPHA], EXACT)
     async with connected(server) as client:
         response = await client.post(path, json=body)
@@ -57,7 +57,7 @@ async def test_what_is_out_of_bounds_is_named(path: str, body: dict[str, object]
     "body",
     [b"[" * 100_000, b'{"a":' * 100_000, b'{"model": NaN}', b'{"model": 1e400}', b"\xff", b'{"n": ' + b"9" * 5000],
 )
-async def test_what_is_no_json_is_refused(body: bytes) -> None:
+async def test_r16_what_is_no_json_is_refused(body: bytes) -> None:
     async with connected(MockLMStudio([ALPHA])) as client:
         for path in (CHAT, "/v1/responses", "/v1/messages", "/api/v1/chat", LOAD, UNLOAD):
             response = await client.post(path, content=body)
@@ -66,7 +66,7 @@ async def test_what_is_no_json_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "99999999999", "-1", "1e3", "²"])
-async def test_a_hint_that_is_no_count_of_tokens(number: str) -> None:
+async def test_r16_a_hint_that_is_no_count_of_tokens(number: str) -> None:
     headers = {b"X-Mock-Prompt-Tokens": number.encode("latin-1")}
     async with connected(MockLMStudio([ALPHA])) as client:
         response = await client.post(CHAT, json=chat(), headers=headers)
@@ -93,7 +93,7 @@ async def test_a_schema_that_grows_without_end_is_cut(autojump_clock: MockClock)
     assert body["choices"][0]["finish_reason"] == "length"
 
 
-async def test_an_answer_is_bounded_by_the_context(autojump_clock: MockClock) -> None:
+async def test_r16_an_answer_is_bounded_by_the_context(autojump_clock: MockClock) -> None:
     async with connected(MockLMStudio([ALPHA], EXACT)) as client:
         await load(client, context_length=200)
         body = (await client.post(CHAT, json=chat(max_tokens=2_000_000_000))).json()
@@ -103,7 +103,7 @@ async def test_an_answer_is_bounded_by_the_context(autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "300000000"}], ids=["counted", "announced"])
-async def test_a_body_of_300_megabytes_is_not_read(headers: dict[str, str]) -> None:
+async def test_r16_a_body_of_300_megabytes_is_not_read(headers: dict[str, str]) -> None:
     sent = 0
 
     def pieces() -> Iterator[bytes]:
@@ -128,7 +128,7 @@ async def test_a_form_is_refused() -> None:
 
 
 @pytest.mark.parametrize("host", ["a\0b", "x" * 300, "..", "\ud800"])
-def test_a_host_that_is_none_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str], host: str) -> None:
+def test_r16_a_host_that_is_none_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str], host: str) -> None:
     assert main(["serve", "--port", "0", "--host", host]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")

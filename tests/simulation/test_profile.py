@@ -65,7 +65,7 @@ def test_a_prompt_cache_that_a_switch_loses() -> None:
     assert warm[0].records == warm[1].records, "without a switch the cache is warm"
 
 
-def test_slots_follow_a_measured_curve() -> None:
+def test_f31_slots_follow_a_measured_curve() -> None:
     timing = ServerTiming(replace(PROFILE, slot_rates=(1.0, 0.7, 0.87, 1.05)))
     assert [timing.slowdown(n) for n in (1, 2, 4, 8)] == pytest.approx([1, 2 / 0.7, 4 / 1.05, 8 / 1.05])
     mock = LatencyProfile(slot_rates=(1.0, 0.7))
@@ -174,7 +174,7 @@ def test_bad_faults_are_named(text: str) -> None:
 # ---- requests of the size that the plan says ----
 
 
-def test_prompts_have_the_size_that_the_trace_says() -> None:
+def test_f30_prompts_have_the_size_that_the_trace_says() -> None:
     style = SizedRequests(words_per_token=0.5, extra={"temperature": 0})
     call = PlannedCall(7, "ann", "m", 100, 5, cached_tokens=300)
     again = PlannedCall(8, "ann", "m", 40, 5, cached_tokens=400)

@@ -150,18 +150,18 @@ def test_inferred_dependencies_explain_every_start(drawn: list[tuple[int, int]])
         )
 
 
-def test_changes_are_counted_and_told() -> None:
+def test_f22_changes_are_counted_and_told() -> None:
     assert Notes().sentences() == ()
 
 
-def test_tokens_of_zero_are_counted(tmp_path: Path) -> None:
+def test_f22_tokens_of_zero_are_counted(tmp_path: Path) -> None:
     notes = Notes()
     read(saved(tmp_path, AZURE), notes)
     assert "1 times: an answer of 0 tokens counts as 1." in notes.sentences()
 
 
 @pytest.mark.parametrize("name", ["azure", "burstgpt", "mooncake", "slots"])
-def test_byte_order_marks_and_line_ends_as_windows_has_them(name: str, tmp_path: Path) -> None:
+def test_f22_byte_order_marks_and_line_ends_as_windows_has_them(name: str, tmp_path: Path) -> None:
     plain = read(saved(tmp_path, EXAMPLES[name]))
     assert read(saved(tmp_path, b"\xef\xbb\xbf" + EXAMPLES[name].replace("\n", "\r\n").encode())) == plain
 
@@ -270,7 +270,7 @@ def test_bad_rows_are_refused_or_counted_and_named(tmp_path: Path) -> None:
     assert "trace:5: ContextTokens" in notes.sentences()[-1]
 
 
-def test_the_report_tells_what_was_changed(tmp_path: Path) -> None:
+def test_f22_the_report_tells_what_was_changed(tmp_path: Path) -> None:
     out = tmp_path / "out"
     bad = AZURE + "yesterday,1,1\n"
     assert main(["replay", "--trace", str(saved(tmp_path, bad)), "--skip-bad-rows", "--out", str(out)]) == 0
@@ -305,14 +305,14 @@ HUGE = "9" * 400
         ("\x1b[31mhello", "must be a trace of a known format"),
     ],
 )
-def test_hostile_content_is_named_with_its_place(content: str, place: str, tmp_path: Path) -> None:
+def test_r18_hostile_content_is_named_with_its_place(content: str, place: str, tmp_path: Path) -> None:
     with pytest.raises(TraceError) as caught:
         read(saved(tmp_path, content))
     assert place in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
-def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path) -> None:
+def test_r18_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path) -> None:
     packer = lzma.LZMACompressor()
     pieces = [packer.compress(AZURE.encode()), *(packer.compress(b" " * 2**20 + b"\n") for _ in range(100))]
     bomb = saved(tmp_path, b"".join([*pieces, packer.flush()]))
@@ -332,7 +332,7 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path) -> N
         {"path": "a" * 70_000},
     ],
 )
-def test_hostile_headers_of_an_archive(headers: dict[str, str], tmp_path: Path) -> None:
+def test_r18_hostile_headers_of_an_archive(headers: dict[str, str], tmp_path: Path) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT, errors="surrogatepass") as archive:
         member = tarfile.TarInfo("trace.json")
@@ -350,12 +350,12 @@ def test_hostile_headers_of_an_archive(headers: dict[str, str], tmp_path: Path) 
     [gzip.compress(AZURE.encode() * 50)[:90], lzma.compress(AZURE.encode() * 50)[:-20], b"\x1f\x8b" + b"x" * 50],
     ids=["gzip cut", "xz cut", "no gzip"],
 )
-def test_a_damaged_file(content: bytes, tmp_path: Path) -> None:
+def test_r18_a_damaged_file(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="undamaged"):
         read(saved(tmp_path, content), name="azure")
 
 
-def test_foreign_names_are_made_fit_to_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_r17_foreign_names_are_made_fit_to_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace = SLOTS.replace('"agent": "a"', json.dumps({"agent": "\x1b[31m$\\frac$\n\ud800"})[1:-1])
     path = saved(tmp_path, trace, "tr\x1b[31mace$\\frac$.jsonl")
     assert main(["replay", "--trace", str(path), "--out", str(tmp_path / "out")]) == 0
