@@ -279,3 +279,25 @@ def test_the_model_is_pure() -> None:
 def test_the_core_never_imports_an_adapter() -> None:
     for path in _files("statemachine"):
         assert not any(name.split(".")[0] == "adapters" for name in _imports(path))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_graph_of_folders_is_small(package: str) -> None:
+    """Grouped by folder, single files at the top counting as one each, a package has at most 20 parts in at most 12 layers."""
+    graph: dict[str, set[str]] = {}
+    for path in _files(package):
+        name = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        if name not in ("__init__", "__main__"):
+            below = graph.setdefault(name, set())
+            for imported in _imports(path):
+                top, _, rest = imported.partition(".")
+                if top == package and rest and rest.split(".")[0] != name:
+                    below.add(rest.split(".")[0])
+    assert len(graph) <= 20, sorted(graph)
+    layers = 0
+    while graph:
+        leaves = {name for name, below in graph.items() if not below & graph.keys()}
+        assert leaves, f"a cycle among {sorted(graph)}"
+        graph = {name: below for name, below in graph.items() if name not in leaves}
+        layers += 1
+    assert layers <= 12
