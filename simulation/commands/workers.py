@@ -28,9 +28,9 @@ def processes(jobs: int, prepare: Callable[..., None], *arguments: Any) -> Itera
     except BaseException:
         for worker in multiprocessing.active_children():
             worker.kill()
-        pool.shutdown(cancel_futures=True)
         raise
-    pool.shutdown()
+    finally:
+        pool.shutdown()  # a killed pool fails what is left; to cancel it as well makes Python 3.11 print a traceback
 
 
 def completed(

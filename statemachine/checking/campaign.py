@@ -40,14 +40,14 @@ def explore(
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1)
     try:
         with _interrupts_held():
-            found = pool.map(search, scenarios)
-        return list(found)
-    except BaseException:  # what they would find is not looked at any more
+            found = [pool.submit(search, name) for name in scenarios]
+        return [future.result() for future in found]
+    except BaseException:  # the killed pool fails what is left; to cancel it as well makes Python 3.11 print a traceback
         for process in set(active_children()) - others:
             process.kill()
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
 
 
 @contextmanager

@@ -54,7 +54,12 @@ def test_n08_ctrl_c_is_one_line_and_its_workers_end_at_once(jobs: str) -> None:
     """As a terminal does it: the signal goes to the whole group of processes."""
     command = [sys.executable, "-m", "statemachine", "check", "--large", "--jobs", jobs]
     process = subprocess.Popen(
-        command, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     time.sleep(2.5)  # real processes: they are in the middle of a search that takes minutes, or still starting
     began = time.monotonic()

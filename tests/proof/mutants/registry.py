@@ -95,7 +95,7 @@ MANAGERS: Final = (
     ManagerMutant("late release", "D9", managers.LateRelease, "some schedules"),
     ManagerMutant("forgotten cancel", "D12", managers.ForgottenCancel, "some schedules"),
     ManagerMutant("hangs with its shutdown", "D16", managers.HangsWithItsShutdown, "some schedules"),
-    ManagerMutant("eviction target revived", "deadlock", managers.EvictionTargetRevived, "some schedules"),
+    ManagerMutant("eviction target revived", "deadlock", managers.EvictionTargetRevived, "cancellation"),
     ManagerMutant("freed by its stream", "D18", managers.FreedByItsStream, "some schedules"),
     ManagerMutant("late start counts", "classic", starting.LateStartCounts, "some schedules"),
     ManagerMutant("never times out", "D13", waiting.NeverTimesOut, "cancellation"),
