@@ -42,7 +42,8 @@ def explore(
         with _interrupts_held():
             found = [pool.submit(search, name) for name in scenarios]
         return [future.result() for future in found]
-    except BaseException:  # the killed pool fails what is left; to cancel it as well makes Python 3.11 print a traceback
+    except BaseException:
+        # The killed pool fails what is left. To cancel that as well makes Python 3.11 print a traceback.
         for process in set(active_children()) - others:
             process.kill()
         raise
