@@ -2,7 +2,7 @@
 
 A name means, in this order: an alias of the configuration; ``PROVIDER/MODEL``; a model that one provider offers. What a provider
 offers is configured, or asked of its server and remembered for a few seconds. Where a server cannot be asked, nothing is known
-about its models, and a name that nobody else offers is tried there: the server has the last word.
+about its models, and a name that no other provider offers is tried there: the server has the last word.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ollama: load a model, chat with it over ``/api/chat``, unload it again.
 
 Ollama loads by itself what a request asks for and unloads what was idle for five minutes. What is loaded here stays until it is unloaded
-here (``keep_alive``), so that the manager decides; what somebody else loaded keeps its own time.
+here (``keep_alive``), so that the manager decides; what another program loaded keeps its own time.
 """
 
 from __future__ import annotations

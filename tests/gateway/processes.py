@@ -72,7 +72,7 @@ async def process(command: list[str]) -> AsyncIterator[tuple[trio.Process, str]]
 async def ask(url: str, model: str, agent: str, *, tokens: int = 20, leave_after: int | None = None) -> str:
     """Ask for one stream, and return how it ended: ``answered``, ``left``, ``broken``, ``refused`` and the status, or ``in stream``.
 
-    ``leave_after`` so many pieces the connection is reset, as the kernel does for a process that was killed.
+    After ``leave_after`` pieces the connection is reset, as the kernel does for a process that was killed.
     """
     chat = {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": True, "max_tokens": tokens}
     body = json.dumps(chat).encode()

@@ -31,7 +31,7 @@ class RouterError(Exception):
 
 @dataclass(eq=False)
 class Child:
-    """One model and its process. ``end`` says how it ended while somebody used it: ``killed`` or ``unloaded``."""
+    """One model and its process. ``end`` says how it ended while it was in use: ``killed`` or ``unloaded``."""
 
     model: ModelSpec
     state: State = "unloaded"
