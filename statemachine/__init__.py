@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from .threads.record import SecretRef
     from .threads.state import StateManager, ThreadContext
 
+__version__ = "0.2.0"
+
 __all__ = [
     "UNSET",
     "AcquireTimeoutError",

@@ -55,7 +55,7 @@ from ..workloads.workload import Workload
 from .manager import Replay
 from .record import CallRecords, Residency
 
-__all__ = ["HeapDriver", "one_slot"]
+__all__ = ["HeapDriver", "HeapRun", "one_slot"]
 
 ISSUE: Final = 0
 END: Final = 1
@@ -119,9 +119,15 @@ class HeapDriver:
         shutdown that the model gives up on is over at that moment. Raises RuntimeError where calls are left and nothing can happen
         any more: then the policy is at fault. With ``check_invariants`` raises InvariantError. ``core`` makes the coordinator.
         """
-        run = _Run(self, config, observers, core)
-        run.to_end()
+        run = self.begin(config, observers=observers, core=core)
+        run.run()
         return run.result()
+
+    def begin(
+        self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator
+    ) -> HeapRun:
+        """As :meth:`replay`, but nothing has happened yet: for a run that is looked at on its way, by ``step()`` and ``run(until=)``."""
+        return HeapRun(self, config, observers, core)
 
 
 def _raise(error: InvariantError) -> NoReturn:
@@ -133,8 +139,11 @@ def _alone(answer: Answer) -> tuple[float, float]:
     return answer.prefill + answer.pieces[0], answer.prefill + sum(answer.pieces)
 
 
-class _Run:
-    """One run: the model, the heap, and what is written down. Calls are known by their ids, tickets count the calls as they are issued."""
+class HeapRun:
+    """One run: the coordinator, the heap, and what is written down. ``now`` is its virtual time, in seconds.
+
+    Calls are known by their ids; tickets count the calls as they are issued.
+    """
 
     def __init__(
         self, plan: HeapDriver, config: ProviderManagerConfig, observers: Sequence[Observer], core: Core
@@ -158,6 +167,8 @@ class _Run:
         self.model_step = self.model.step
         self.now = 0.0
         self.heap: list[_Entry] = []
+        self.first_calls = iter(plan.first_calls)
+        self.coming = next(self.first_calls, _NONE)
         self.sequence = count()
         self.left = calls
         self.unfinished = {call.id: len(call.after) for call in plan.calls if call.after}  # those it still waits for
@@ -184,28 +195,45 @@ class _Run:
 
     # ---- the loop ----
 
-    def to_end(self) -> None:
-        """Whatever comes next, until every call has ended: a deadline after everything else of its moment, a first call before."""
+    def step(self) -> None:
+        """Let the next thing happen. Does nothing when every call has ended. Raises RuntimeError as :meth:`run` does."""
+        self.run(steps=1)
+
+    def run(self, until: float = math.inf, *, steps: int = -1) -> None:
+        """Let happen what is due up to the time ``until``, or until every call has ended; at most ``steps`` things (-1: no bound).
+
+        At one moment a first call comes before everything else, and a deadline after it. Raises RuntimeError where calls are left
+        and nothing can happen any more.
+        """
         heap, timers = self.heap, self.model.timers
-        first_calls = iter(self.plan.first_calls)
-        coming, call = next(first_calls, _NONE)
-        while self.left:
+        coming, call = self.coming
+        while self.left and steps:
             upcoming = heap[0][0] if heap else math.inf
             due = timers.next_deadline
             if due < upcoming and due < coming:
+                if due > until:
+                    break
                 self.now = due
-                self.step(Wake())
+                self.tell_coordinator(Wake())
             elif coming <= upcoming and call >= 0:
+                if coming > until:
+                    break
                 self.now = coming
                 self.issue(call)
-                coming, call = next(first_calls, _NONE)
+                coming, call = self.coming = next(self.first_calls, _NONE)
             elif heap:
+                if upcoming > until:
+                    break
                 self.now, _, _, act, what = heappop(heap)
                 act(what)
             else:
                 raise RuntimeError(f"nothing can happen any more, and {self.left} calls are left")
+            steps -= 1
+        else:
+            return
+        self.now = max(self.now, until)
 
-    def step(self, event: Event) -> None:
+    def tell_coordinator(self, event: Event) -> None:
         for effect in self.model_step(event, self.now):
             self.carry_out[type(effect)](effect)
 
@@ -226,7 +254,9 @@ class _Run:
         issued.append(call)
         self.arrived[call] = now
         event = AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout)
-        for effect in self.model_step(event, now):  # step(), written out, here and in end(): runs consist of these two
+        for effect in self.model_step(
+            event, now
+        ):  # tell_coordinator(), written out, here and in end(): runs consist of these two
             self.carry_out[type(effect)](effect)
 
     def grant(self, effect: Grant) -> None:
@@ -338,13 +368,13 @@ class _Run:
         self.push(self.plan.load_seconds(name, self.loads[name]), END, end, effect.instance)
 
     def start_failed(self, number: int) -> None:
-        self.step(StartFailed(number))
+        self.tell_coordinator(StartFailed(number))
 
     def started(self, number: int) -> None:
         instance = self.model.instances.get(number)
         if instance is not None and instance.state == "starting":
             self.residency.enter(number, instance.demand.model, "resident", self.now)
-        self.step(StartSucceeded(number))
+        self.tell_coordinator(StartSucceeded(number))
 
     def stop(self, effect: StopInstance) -> None:
         name = self.model.instances[effect.instance].demand.model
@@ -355,7 +385,7 @@ class _Run:
 
     def stopped(self, instance: int) -> None:
         self.residency.leave(instance, self.now)
-        self.step(Stopped(instance))
+        self.tell_coordinator(Stopped(instance))
 
     # ---- what is told ----
 

@@ -123,3 +123,25 @@ def test_bad_input_is_named() -> None:
         ProfileTiming(MODELS, profile(), switch_seconds=math.inf)
     with pytest.raises(ConfigurationError, match="switch_seconds"):
         MeasuredTiming(-1.0)
+
+
+def test_a_run_can_be_taken_step_by_step_or_up_to_a_time() -> None:
+    driver = HeapDriver(at_once(20), ProfileTiming(MODELS, profile(), switch_seconds=6.0))
+    whole = driver.replay(one_slot())
+    stepped, parts = driver.begin(one_slot()), driver.begin(one_slot())
+    moments = []
+    while stepped.left:
+        stepped.step()
+        moments.append(stepped.now)
+    assert moments == sorted(moments)
+    parts.run(until=10.0)
+    assert parts.now == 10.0
+    at_ten = parts.left
+    parts.run(until=30.0)
+    assert parts.left < at_ten
+    parts.run()
+    finished = [record.finished for record in whole.records]
+    assert [record.finished for record in stepped.result().records] == finished
+    assert [record.finished for record in parts.result().records] == finished
+    stepped.step()  # nothing is left: nothing happens
+    assert stepped.now == moments[-1]
