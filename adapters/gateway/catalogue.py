@@ -61,6 +61,11 @@ class Catalogue:
         """Return the provider and its model that ``name`` means. Raises RefusedError (404)."""
         if name in self.settings.aliases:
             return self.settings.aliases[name]
+        for (
+            provider
+        ) in self.settings.providers:  # what was offered once is not asked for again: the server has the last word
+            if name in (self._remembered(provider) or ()):
+                return provider.name, name
         head, slash, tail = name.partition("/")
         unknown: list[str] = []
         for provider in self.settings.providers:
@@ -74,6 +79,9 @@ class Catalogue:
         if unknown:
             return unknown[0], name
         raise RefusedError(await self._not_found(name))
+
+    def _remembered(self, provider: ProviderSettings) -> Sequence[str] | None:
+        return self._known[provider.name][1] if provider.name in self._known else provider.models
 
     async def _models(self, provider: ProviderSettings) -> Sequence[str] | None:
         """Return what the provider offers; None where its server cannot be asked."""
