@@ -22,13 +22,15 @@ _BREAK: Final = (
 )
 _SHORT: Final = 4
 """What is shorter than this is blotted out as a word only: else nothing of a message would be left."""
+_LONGEST: Final = 64 * 1024
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _LEAST_WORD: Final = 8
 """What is shorter than this in a header or before an ``@`` is taken for a name, not for a credential."""
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """Return ``text`` with every form of every secret replaced by ``***``."""
+    """Return the beginning of ``text``, longer than what is ever shown, with every form of every secret replaced by ``***``."""
+    text = text[:_LONGEST]
     forms = {form for secret in secrets for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = _pattern(form).sub("***", text)
@@ -78,6 +80,5 @@ def _pattern(form: str) -> re.Pattern[str]:
 def _character(character: str) -> str:
     """The ways to write a character: as it is, or by its number."""
     number = f"{ord(character):02x}"
-    return (
-        rf"(?:\\?{re.escape(character)}|%(?:25)*{number}|&#x0*{number};?|&#0*{ord(character)};?|\\+(?:u0*|x){number})"
-    )
+    code = rf"&#x0{{0,4}}{number};?|&#0{{0,4}}{ord(character)};?|\\{{1,4}}(?:u0{{0,4}}|x){number}"
+    return rf"(?:\\?{re.escape(character)}|%(?:25){{0,4}}{number}|{code})"

@@ -19,6 +19,7 @@ import trio.testing
 
 from adapters.http import Bounds, HttpClient, SSEDecoder, chat_request, stream_chat
 from adapters.http.ndjson import NDJSONDecoder
+from adapters.http.secrets import redacted
 from statemachine import AdapterError, AdapterProtocolError, AdapterTimeoutError, CallOptions, StreamEvent
 from statemachine.foreign import ForeignJSONError, read_json
 from statemachine.text import fit_to_show
@@ -291,3 +292,10 @@ async def test_r17_in_every_member_of_an_error(member: str) -> None:
     assert isinstance(error, AdapterError)
     for said in (str(error), error.type, error.code, error.param):
         assert said is None or (said.isprintable() and len(said) < 1000 and said.encode())
+
+
+@pytest.mark.parametrize("text", ["\\" * 4_000_000, "&#0" * 1_000_000, "%25" * 1_000_000, f"{KEY[:-1]} " * 100_000])
+def test_r07_looking_for_secrets_takes_no_longer_the_longer_a_text_is(text: str) -> None:
+    began = time.process_time()
+    redacted(text, (KEY,))
+    assert time.process_time() - began < 2
