@@ -23,7 +23,7 @@ from itertools import count
 from operator import add, sub
 from typing import Any, Final, NoReturn, TypeAlias
 
-from statemachine import AdapterConfig, InvariantError, ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig
+from statemachine import AdapterConfig, InvariantError, ProviderConfig, ProviderManagerConfig
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import (
     AbandonStop,
@@ -53,6 +53,7 @@ from ..timing.durations import Answer, ForgetfulTiming, Timing
 from ..timing.faults import FaultPlan
 from ..workloads.workload import Workload
 from .manager import Replay
+from .placement import Placement
 from .record import CallRecords, Residency
 
 __all__ = ["HeapDriver", "HeapRun", "one_slot"]
@@ -111,23 +112,33 @@ class HeapDriver:
         self.unload_seconds: Final = lru_cache(_REMEMBERED)(timing.unload_seconds)
 
     def replay(
-        self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator
+        self,
+        config: ProviderManagerConfig,
+        *,
+        observers: Sequence[Observer] = (),
+        core: Core = Coordinator,
+        placement: Placement | None = None,
     ) -> Replay:
-        """Make every call on the first provider of ``config``, whose adapters are not used.
+        """Make every call on the first provider of ``config``, or where ``placement`` says. Adapters are not used.
 
         A call that is refused is recorded as such, and those after it are made. A start or a
         shutdown that the model gives up on is over at that moment. Raises RuntimeError where calls are left and nothing can happen
         any more: then the policy is at fault. With ``check_invariants`` raises InvariantError. ``core`` makes the coordinator.
         """
-        run = self.begin(config, observers=observers, core=core)
+        run = self.begin(config, observers=observers, core=core, placement=placement)
         run.run()
         return run.result()
 
     def begin(
-        self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator
+        self,
+        config: ProviderManagerConfig,
+        *,
+        observers: Sequence[Observer] = (),
+        core: Core = Coordinator,
+        placement: Placement | None = None,
     ) -> HeapRun:
         """As :meth:`replay`, but nothing has happened yet: for a run that is looked at on its way, by ``step()`` and ``run(until=)``."""
-        return HeapRun(self, config, observers, core)
+        return HeapRun(self, config, observers, core, placement or Placement.on_one(config, len(self.calls)))
 
 
 def _raise(error: InvariantError) -> NoReturn:
@@ -146,20 +157,24 @@ class HeapRun:
     """
 
     def __init__(
-        self, plan: HeapDriver, config: ProviderManagerConfig, observers: Sequence[Observer], core: Core
+        self,
+        plan: HeapDriver,
+        config: ProviderManagerConfig,
+        observers: Sequence[Observer],
+        core: Core,
+        placement: Placement,
     ) -> None:
-        provider = config.available_providers[0]
         calls = len(plan.calls)
         self.plan = plan
         self.timeout = config.acquire_timeout
-        self.shared = provider.parallel > 1
-        demands = {name: config.resolve(RuntimeProviderConfig(provider.name, name)) for name in plan.models}
+        self.machines = placement.shared_machines  # of each provider that shares its machine with another
+        self.shared = bool(self.machines) or any(provider.parallel > 1 for provider in config.available_providers)
         self.agents, self.names = plan.columns[1:3]  # each call's
         self.alone_first, self.alone_whole = plan.first_token, plan.whole
         self.faults, self.forgetful = plan.faults, plan.forgetful
         self.homes: dict[str, int] = {}  # of each agent: the instance whose prompt cache has its last prompt
         self.on_end = self.end  # bound once, not for every call
-        self.demands = list(map(demands.__getitem__, self.names))
+        self.demands = placement.demands(config, self.names)
         self.observers = observers
         watch = watch_invariants(_raise) if config.check_invariants else None
         self.model = core(config, record=bool(observers), watch=watch)
@@ -331,7 +346,7 @@ class HeapRun:
 
     def begin(self, ticket: int) -> None:
         prefill = self.answers.pop(self.issued[ticket]).prefill
-        self.push(prefill * self.slowdown(ticket), END, self.first_piece, ticket)
+        self.push(prefill * self.slowdown(ticket, reading=True), END, self.first_piece, ticket)
 
     def first_piece(self, ticket: int) -> None:
         piece = next(self.pieces[self.issued[ticket]])
@@ -349,8 +364,16 @@ class HeapRun:
         else:
             self.push(piece * self.slowdown(ticket), END, self.next_piece, ticket)
 
-    def slowdown(self, ticket: int) -> float:
-        return self.plan.timing.slowdown(len(self.instance(ticket).leases))
+    def slowdown(self, ticket: int, *, reading: bool = False) -> float:
+        instance = self.instance(ticket)
+        return self.plan.timing.slowdown(len(instance.leases), self.at_work_beside(instance), reading=reading)
+
+    def at_work_beside(self, instance: Instance) -> int:
+        """How many instances answer on the machine of ``instance``, itself included."""
+        if not self.machines:
+            return 1
+        machine, instances = self.machines.get(instance.demand.provider), self.model.instances
+        return sum(self.machines.get(instances[number].demand.provider) == machine for number in self.busy)
 
     # ---- instances ----
 

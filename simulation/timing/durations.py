@@ -1,6 +1,7 @@
 """How long things take in the heap driver: what the mock server would take, what was measured of a real one, or times that are given.
 
-Times are in seconds. An instance that answers ``n`` requests at once takes ``slowdown(n)`` times as long for each.
+Times are in seconds. An instance that answers ``n`` requests at once takes ``slowdown(n)`` times as long for each; instances that work at
+the same time on one machine share it evenly.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ class Timing(Protocol):
         """What ``call`` takes. Raises ConfigurationError where that is not known."""
         ...
 
-    def slowdown(self, requests: int) -> float:
-        """How many times longer each piece takes when ``requests`` requests, itself included, share the instance."""
+    def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
+        """How many times longer each piece takes when ``requests`` requests share the instance, and ``instances`` work on the machine.
+
+        Both count itself; ``reading``: for a prompt.
+        """
         ...
 
 
@@ -103,8 +107,8 @@ class ProfileTiming:
             tuple(tokens * pace / spec.decode_tokens_per_second for tokens in pieces),
         )
 
-    def slowdown(self, requests: int) -> float:
-        return self.profile.slowdown(requests)
+    def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
+        return self.profile.slowdown(requests, instances)
 
     def _spec(self, model: str) -> ModelSpec:
         for spec in self.models:
@@ -144,8 +148,8 @@ class MeasuredTiming:
         pieces = tuple(tokens * token for tokens in _SHARING.chunks(call.output_tokens))
         return Answer(0.66 + call.prompt_tokens / 2128, pieces)
 
-    def slowdown(self, requests: int) -> float:
-        return _SHARING.slowdown(requests)
+    def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
+        return _SHARING.slowdown(requests, instances)
 
 
 @dataclass(frozen=True)
@@ -174,5 +178,5 @@ class FixedTiming:
             raise ConfigurationError("service_seconds", "must hold one number for each call", f"none for {call.id}")
         return Answer(0.0, (self.service_seconds[call.id],))
 
-    def slowdown(self, requests: int) -> float:
+    def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
         return 1.0

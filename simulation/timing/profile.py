@@ -6,8 +6,12 @@ The model behind a profile, each part with one figure or two:
   where all models fit there together;
 * an answer's first token takes a fixed time plus the tokens that must be read over the prefill rate; cached tokens are not read;
 * every further token takes a fixed time plus a part that grows with the context;
-* ``n`` requests at once in one instance make ``slot_rates[n - 1]`` times the tokens per second of one: a measured curve;
-* the prompt cache survives a switch (``keeps_prefix``), or is lost with the instance.
+* ``n`` requests at once in one instance make ``slot_rates[n - 1]`` times the tokens per second of one: a measured curve; another may say
+  how fast they read prompts side by side;
+* the prompt cache survives a switch (``keeps_prefix``), or is lost with the instance;
+* what the figures do not explain: ``paces``, by how much successive measured answers took longer or shorter than the figures say.
+  Slowness comes in stretches, so they are drawn in blocks of neighbours (the moving-block bootstrap: Kuensch, Annals of Statistics 17,
+  1989). Without them every answer varies by itself, evenly, by ``jitter``, as loads and unloads always do.
 
 Times are in seconds, rates per second.
 """
@@ -34,7 +38,9 @@ __all__ = ["ModelProfile", "ServerProfile", "ServerTiming", "load_profile", "sav
 
 FORMAT: Final = "llm-slot-profile"
 VERSION: Final = 1
+BLOCK: Final = 8  # successive answers that take their paces from one place
 PROFILE_BYTES_LIMIT: Final = 2**20
+_LISTS: Final = ("slot_rates", "prefill_slot_rates", "paces")
 TOKENS_PER_PIECE: Final = (
     64  # an answer is cut into pieces, so that requests that share an instance see others come and go
 )
@@ -42,7 +48,10 @@ TOKENS_PER_PIECE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
-    """One model on the server. Raises ConfigurationError."""
+    """One model on the server; ``load_seconds`` is its measured load, None where its bytes say how long that takes.
+
+    Raises ConfigurationError.
+    """
 
     key: str
     size_bytes: int
@@ -51,6 +60,7 @@ class ModelProfile:
     token_seconds_per_context_token: float = 0.0
     first_token_seconds: float = 0.0
     unload_seconds: float = 0.0
+    load_seconds: float | None = None
 
     def __post_init__(self) -> None:
         check_name("key", self.key)
@@ -58,6 +68,8 @@ class ModelProfile:
         _check_rate("prefill_tokens_per_second", self.prefill_tokens_per_second)
         for name in ("token_seconds", "token_seconds_per_context_token", "first_token_seconds", "unload_seconds"):
             check_duration(name, getattr(self, name))
+        if self.load_seconds is not None:
+            check_duration("load_seconds", self.load_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +84,10 @@ class ServerProfile:
     cache_bytes_per_second: float = 1e9
     page_cache_bytes: int = 0
     slot_rates: tuple[float, ...] = (1.0,)
+    prefill_slot_rates: tuple[float, ...] | None = None
     keeps_prefix: bool = True
     jitter: float = 0.0
+    paces: tuple[float, ...] = ()
     fit: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +102,10 @@ class ServerProfile:
         if not self.models:
             raise ConfigurationError("models", "must have at least one model", "none")
         check_rates("slot_rates", self.slot_rates)
+        if self.prefill_slot_rates is not None:
+            check_rates("prefill_slot_rates", self.prefill_slot_rates)
+        for index, pace in enumerate(self.paces):
+            _check_rate(f"paces[{index}]", pace)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -102,7 +120,10 @@ class ServerProfile:
         raise ConfigurationError("models", f"must hold every model that is called ({', '.join(self.keys)})", repr(key))
 
     def load_seconds(self, key: str, nth: int) -> float:
-        """The ``nth`` load of a model, counted from 1: from the disk at first, later from the page cache where all models fit."""
+        """The ``nth`` load of a model, counted from 1: as measured, else from the disk at first, later from the page cache if all fit."""
+        measured = self.model(key).load_seconds
+        if measured is not None:
+            return measured
         cached = nth > 1 and sum(model.size_bytes for model in self.models) <= self.page_cache_bytes
         bandwidth = self.cache_bytes_per_second if cached else self.disk_bytes_per_second
         return self.engine_start_seconds + self.model(key).size_bytes / bandwidth
@@ -152,17 +173,25 @@ class ServerTiming:
         """What ``call`` takes where its prompt cache was lost with the instance."""
         return self._answer(call, call.prompt_tokens + (0 if self.profile.keeps_prefix else call.cached_tokens))
 
-    def slowdown(self, requests: int) -> float:
-        return slot_slowdown(self.profile.slot_rates, requests)
+    def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
+        rates = self.profile.prefill_slot_rates if reading else None
+        return slot_slowdown(rates or self.profile.slot_rates, requests) * instances
 
     def _answer(self, call: PlannedCall, unread: int) -> Answer:
-        model, pace = self.profile.model(call.model), self._pace("answer", call.id)
+        model, pace = self.profile.model(call.model), self._pace_of_answer(call.id)
         context = call.prompt_tokens + call.cached_tokens
         token = pace * (model.token_seconds + model.token_seconds_per_context_token * context)
         prefill = pace * (model.first_token_seconds + unread / model.prefill_tokens_per_second)
         rest = range(1, call.output_tokens, TOKENS_PER_PIECE)
         pieces = (token, *(token * min(TOKENS_PER_PIECE, call.output_tokens - done) for done in rest))
         return Answer(prefill, pieces)
+
+    def _pace_of_answer(self, call: int) -> float:
+        paces = self.profile.paces
+        if not paces:
+            return self._pace("answer", call)
+        block, place = divmod(call, BLOCK)
+        return paces[(Random(repr((self.seed, block))).randrange(len(paces)) + place) % len(paces)]
 
     def _pace(self, *what: str | int) -> float:
         jitter = self.profile.jitter
@@ -189,11 +218,13 @@ def load_profile(path: Path) -> ServerProfile:
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
         raise ConfigurationError(str(path), f"must be a JSON document of format {FORMAT}, version {VERSION}", "another")
     values = _known(ServerProfile, content, str(path), ignored=("format", "version"))
-    models = values.get("models")
-    if not isinstance(models, list) or not isinstance(values.get("slot_rates", []), list):
-        raise ConfigurationError(str(path), "must have lists of models and slot_rates", "another")
-    values["models"] = tuple(ModelProfile(**_known(ModelProfile, model, str(path))) for model in models)
-    values["slot_rates"] = tuple(values.get("slot_rates", (1.0,)))
+    for name in ("models", *_LISTS):
+        found = values.get(name)
+        if isinstance(found, list):
+            values[name] = tuple(found)
+        elif name == "models" or found is not None:
+            raise ConfigurationError(f"{path}: {name}", "must be a list", shown(found))
+    values["models"] = tuple(ModelProfile(**_known(ModelProfile, model, str(path))) for model in values["models"])
     return ServerProfile(**values)
 
 

@@ -1,4 +1,4 @@
-"""Tiny language models for a real llama.cpp server: random weights, half a megabyte, loaded at once.
+"""Tiny language models for a real llama.cpp server: random weights, by default half a megabyte that is loaded at once.
 
 The file is a whole GGUF of the ``llama`` architecture. Random weights would also give byte tokens, which break the server's reader of
 chats. So the output matrix has zeros for everything but printable tokens, and rows in pairs ``w`` and ``-w`` for those: whatever the hidden
@@ -8,31 +8,41 @@ state is, one of a pair is positive, and a printable token wins. The end token n
 from __future__ import annotations
 
 import string
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
 import numpy as np
 
-__all__ = ["CONTEXT_LENGTH", "write_tiny_model"]
+__all__ = ["CONTEXT_LENGTH", "Shape", "write_tiny_model"]
 
 CONTEXT_LENGTH = 8192
-WIDTH, LAYERS, HEADS, FEED_FORWARD = 64, 2, 4, 128
 _SPECIAL = ("<unk>", "<s>", "</s>")
 _WORDS = ("the", "a", "slot", "model", "waits", "for", "its", "lease")
 _PRINTABLE = (*(f"\u2581{word}" for word in _WORDS), *string.ascii_lowercase)  # U+2581 is a blank before the word
 _CHAT = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
 
 
-def write_tiny_model(path: Path, *, seed: int) -> None:
+@dataclass(frozen=True)
+class Shape:
+    """How large a model is: the width of its states, which its heads divide evenly, its layers, and the width inside of a layer."""
+
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    feed_forward: int = 128
+
+
+def write_tiny_model(path: Path, *, seed: int, shape: Shape = Shape()) -> None:
     """Write the model of ``seed`` to ``path``. A file that is there already is whole: it is written aside, then renamed."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{seed}.unfinished")
     writer = gguf.GGUFWriter(unfinished, "llama")
-    _add_architecture(writer, path.stem)
+    _add_architecture(writer, path.stem, shape)
     _add_vocabulary(writer)
-    _add_weights(writer, np.random.default_rng(seed))
+    _add_weights(writer, np.random.default_rng(seed), shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -40,16 +50,16 @@ def write_tiny_model(path: Path, *, seed: int) -> None:
     unfinished.rename(path)
 
 
-def _add_architecture(writer: gguf.GGUFWriter, name: str) -> None:
+def _add_architecture(writer: gguf.GGUFWriter, name: str, shape: Shape) -> None:
     writer.add_name(name)
     writer.add_context_length(CONTEXT_LENGTH)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.feed_forward)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_rope_dimension_count(shape.width // shape.heads)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
@@ -68,29 +78,29 @@ def _add_vocabulary(writer: gguf.GGUFWriter) -> None:
     writer.add_chat_template(_CHAT)
 
 
-def _add_weights(writer: gguf.GGUFWriter, random: np.random.Generator) -> None:
+def _add_weights(writer: gguf.GGUFWriter, random: np.random.Generator, shape: Shape) -> None:
     def matrix(name: str, rows: int, columns: int) -> None:
         writer.add_tensor(name, random.normal(0, columns**-0.5, (rows, columns)).astype(np.float32))
 
     def norm(name: str) -> None:
-        writer.add_tensor(name, np.ones(WIDTH, dtype=np.float32))
+        writer.add_tensor(name, np.ones(shape.width, dtype=np.float32))
 
-    matrix("token_embd.weight", len(_SPECIAL) + 256 + len(_PRINTABLE), WIDTH)
+    matrix("token_embd.weight", len(_SPECIAL) + 256 + len(_PRINTABLE), shape.width)
     norm("output_norm.weight")
-    writer.add_tensor("output.weight", _output(random))
-    for layer in range(LAYERS):
+    writer.add_tensor("output.weight", _output(random, shape.width))
+    for layer in range(shape.layers):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            matrix(f"blk.{layer}.{name}.weight", WIDTH, WIDTH)
-        matrix(f"blk.{layer}.ffn_gate.weight", FEED_FORWARD, WIDTH)
-        matrix(f"blk.{layer}.ffn_up.weight", FEED_FORWARD, WIDTH)
-        matrix(f"blk.{layer}.ffn_down.weight", WIDTH, FEED_FORWARD)
+            matrix(f"blk.{layer}.{name}.weight", shape.width, shape.width)
+        matrix(f"blk.{layer}.ffn_gate.weight", shape.feed_forward, shape.width)
+        matrix(f"blk.{layer}.ffn_up.weight", shape.feed_forward, shape.width)
+        matrix(f"blk.{layer}.ffn_down.weight", shape.width, shape.feed_forward)
         norm(f"blk.{layer}.attn_norm.weight")
         norm(f"blk.{layer}.ffn_norm.weight")
 
 
-def _output(random: np.random.Generator) -> np.ndarray:
+def _output(random: np.random.Generator, width: int) -> np.ndarray:
     """The output matrix: see the top of the file."""
-    half = random.normal(0, 5, (len(_PRINTABLE) // 2, WIDTH))
-    unprintable = np.zeros((len(_SPECIAL) + 256, WIDTH))
-    odd = np.zeros((len(_PRINTABLE) % 2, WIDTH))
+    half = random.normal(0, 5, (len(_PRINTABLE) // 2, width))
+    unprintable = np.zeros((len(_SPECIAL) + 256, width))
+    odd = np.zeros((len(_PRINTABLE) % 2, width))
     return np.concatenate([unprintable, half, -half, odd]).astype(np.float32)

@@ -6,14 +6,18 @@ import math
 
 import pytest
 
+from adapters import FakeAdapter
 from benchmarks.heap import Customers, through_simpy
 from simulation.analysis.metrics import summarise
 from simulation.drivers.heap import HeapDriver, one_slot
 from simulation.drivers.manager import Replay
+from simulation.drivers.placement import Placement
+from simulation.drivers.record import CallRecord
 from simulation.timing.durations import FixedTiming, MeasuredTiming, ProfileTiming
 from simulation.timing.latency import DEFAULT_MODELS
+from simulation.timing.profile import ModelProfile, ServerProfile, ServerTiming
 from simulation.workloads.workload import PlannedCall, Workload
-from statemachine import ConfigurationError
+from statemachine import ConfigurationError, ProviderConfig, ProviderManagerConfig
 from statemachine.policies import Choice, Fifo, Waiter
 
 from .two_drivers import LARGE, MODELS, SMALL, TOLERANCE, profile
@@ -145,3 +149,23 @@ def test_a_run_can_be_taken_step_by_step_or_up_to_a_time() -> None:
     assert [record.finished for record in parts.result().records] == finished
     stepped.step()  # nothing is left: nothing happens
     assert stepped.now == moments[-1]
+
+
+# ---- several slots ----
+
+
+def two_slots(machines: dict[str, int]) -> list[CallRecord]:
+    """Two calls of two models at once, each on a slot of its own; an answer takes 4 s alone, a load 1 s."""
+    calls = (PlannedCall(0, "a", "m", 40, 1), PlannedCall(1, "b", "n", 40, 1))
+    models = tuple(ModelProfile(name, 1, 10.0, 0.0, load_seconds=1.0) for name in ("m", "n"))
+    timing = ServerTiming(ServerProfile("p", models, "a test"))
+    providers = [ProviderConfig(name, FakeAdapter, is_local=True) for name in ("one", "two")]
+    config = ProviderManagerConfig(providers, on_conflict="wait", local_scope="endpoint")
+    run = HeapDriver(Workload("w", calls), timing).replay(config, placement=Placement(["one", "two"], machines))
+    assert run.statistics.counters.switches == 0
+    return list(run.records)
+
+
+@pytest.mark.parametrize(("machines", "seconds"), [({}, 5.0), ({"one": 0, "two": 1}, 5.0), ({"one": 0, "two": 0}, 9.0)])
+def test_slots_on_one_machine_share_it_and_those_on_two_do_not(machines: dict[str, int], seconds: float) -> None:
+    assert [record.total for record in two_slots(machines)] == pytest.approx([seconds, seconds])

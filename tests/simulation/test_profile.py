@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,35 @@ def test_f31_slots_follow_a_measured_curve() -> None:
     assert mock.slowdown(2) == pytest.approx(2 / 0.7), "the mock server has such a curve, too"
 
 
+def test_prompts_may_be_read_side_by_side_at_another_rate() -> None:
+    timing = ServerTiming(replace(PROFILE, slot_rates=(1.0, 1.6), prefill_slot_rates=(1.0, 1.1)))
+    assert timing.slowdown(2) == pytest.approx(2 / 1.6)
+    assert timing.slowdown(2, 3, reading=True) == pytest.approx(3 * 2 / 1.1)
+
+
+def test_a_measured_load_is_believed() -> None:
+    measured = replace(PROFILE, models=(replace(SMALL, load_seconds=0.7), LARGE))
+    assert measured.load_seconds("small", 1) == 0.7
+    assert measured.load_seconds("large", 1) == PROFILE.load_seconds("large", 1)
+
+
+def test_paces_come_in_blocks_of_neighbours() -> None:
+    paces = tuple(1.0 + n / 100 for n in range(50))
+    timing = ServerTiming(replace(PROFILE, paces=paces), seed=3)
+    calm = ServerTiming(PROFILE)
+    calls = [PlannedCall(n, "a", "small", 100, 1) for n in range(400)]
+    drawn = [timing.answer(call).prefill / calm.answer(call).prefill for call in calls]
+    places = [round((pace - 1) * 100) for pace in drawn]
+    steps = [(later - earlier) % 50 for earlier, later in pairwise(places)]
+    assert steps.count(1) >= 7 * len(steps) // 8, "seven of eight follow their neighbour"
+    assert len(set(places)) > 40, "the blocks come from everywhere"
+    assert drawn == [timing.answer(call).prefill / calm.answer(call).prefill for call in calls]
+    assert drawn != [replace(timing, seed=4).answer(call).prefill / calm.answer(call).prefill for call in calls]
+
+
 def test_a_profile_survives_its_file(tmp_path: Path) -> None:
-    for profile in (PROFILE, *PRESETS.values()):
+    measured = replace(PROFILE, models=(replace(SMALL, load_seconds=2.0),), paces=(1.0, 0.9), prefill_slot_rates=(1.0,))
+    for profile in (PROFILE, measured, *PRESETS.values()):
         save_profile(tmp_path / "p.json", profile)
         assert load_profile(tmp_path / "p.json") == profile
         assert profile_named(str(tmp_path / "p.json")) == profile
@@ -89,6 +117,10 @@ def test_a_profile_survives_its_file(tmp_path: Path) -> None:
         lambda content: content["models"][0].update(token_seconds=-1),
         lambda content: content.update(slot_rates=[2.0]),
         lambda content: content.update(slot_rates="x"),
+        lambda content: content.update(prefill_slot_rates=[1.0, 0.0]),
+        lambda content: content.update(paces=[1.0, -1.0]),
+        lambda content: content.update(paces={"a": 1}),
+        lambda content: content["models"][0].update(load_seconds="x"),
         lambda content: content.update(jitter=2),
         lambda content: content.update(disk_bytes_per_second=0),
         lambda content: content.update(models=[]),
