@@ -95,6 +95,7 @@ from statemachine.text import fit_to_show
 from .http.client import HttpClient
 from .http.forward import forward
 from .http.health import Health
+from .http.options import check_seconds
 
 __all__ = ["ALREADY_RUNNING", "RESIDENCY_CHECKS", "ModelServer", "Residency", "Resident"]
 
@@ -109,6 +110,7 @@ ALREADY_RUNNING: Final = "model_already_running"
 
 RESIDENCY_CHECKS: Final[Mapping[str, Callable[[str, object], None]]] = {
     "load_timeout": check_timeout,
+    "look_seconds": check_seconds,
     "on_foreign": partial(check_word, words=("ignore", "wait", "evict")),
     "unload_timeout": check_timeout,
 }
@@ -159,6 +161,7 @@ class Residency:
     ======================= ================= ==================================================================================
     ``load_timeout``        600               seconds that a load may take, waiting for foreign models included; None: unbounded
     ``unload_timeout``      25                seconds that the shutdown may take, below the manager's own default
+    ``look_seconds``        1                 seconds for which a look at the list holds, for requests that are passed on
     ``on_foreign``          ``"ignore"``      what is done about another model in memory before a load: it is left there; waited for
                                               until it is gone; or unloaded (``"evict"``)
     ======================= ================= ==================================================================================
@@ -182,10 +185,12 @@ class Residency:
         self._answered_lag: Final = list_lag if answered_lag is None else answered_lag
         self._load_seconds: Final = _seconds(options.get("load_timeout", 600))
         self._unload_seconds: Final = _seconds(options.get("unload_timeout", 25))
+        self._look_seconds: Final = options.get("look_seconds", 1)
         self._on_foreign: Final = options.get("on_foreign", "ignore")
         self._load: Literal["none", "open", "doubtful", "owned"] = "none"  # what is known of our load
         self._owned_id: str | None = None
         self._seen_at: float | None = None  # when the list last showed the resident as it was
+        self._looking: Final = trio.Lock()
 
     @property
     def owned(self) -> bool:
@@ -274,11 +279,27 @@ class Residency:
     async def forward(
         self, http: HttpClient, request: ForwardRequest, model: str
     ) -> AsyncGenerator[ForwardResponse, None]:
-        """Pass ``request`` on to the instance, by its name ``model``, if the list shows it. Raises AdapterError."""
-        if (gone := await self.evicted()) is not None:
+        """Pass ``request`` on to the instance, by its name ``model``, if the list shows it. Raises AdapterError.
+
+        An answer that an eviction could explain is judged like the error of a call; any other refusal is an answer.
+        """
+        if (gone := await self._evicted_lately()) is not None:
             raise gone
-        async with forward(http, request, model) as response:
-            yield response
+        try:
+            async with forward(http, request, model, self.judged) as response:
+                yield response
+        except (AdapterConnectError, AdapterProtocolError, AdapterTimeoutError) as error:
+            raise await self.judged(error) from None
+
+    async def _evicted_lately(self) -> ModelEvictedError | None:
+        """The same as :meth:`evicted`; a look holds for ``look_seconds``, and one look serves all who wait for it."""
+        if self._was_seen_lately():
+            return None
+        async with self._looking:
+            return None if self._was_seen_lately() else await self.evicted()
+
+    def _was_seen_lately(self) -> bool:
+        return self._seen_at is not None and trio.current_time() - self._seen_at < self._look_seconds
 
     async def _look(self) -> ModelEvictedError | None:
         """Compare the list with what was found at the start. Raises AdapterError."""

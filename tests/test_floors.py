@@ -29,7 +29,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "adapters/http": [
         {"nothing", "secrets", "health", "options", "lines", "form"},
         {"bounds", "parts"},
-        {"decoding", "errors", "sse", "ndjson", "tool_calls"},
+        {"decoding", "errors", "kept", "sse", "ndjson", "tool_calls"},
         {"client"},
         {"stream", "forward"},
         {"messages", "reader"},

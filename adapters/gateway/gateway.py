@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import trio
 
@@ -24,6 +25,8 @@ from .settings import GatewaySettings
 from .waiting import WaitingRoom
 
 __all__ = ["Gateway", "Observers"]
+
+POOLS_REMEMBERED: Final = 1024
 
 
 class Observers:
@@ -51,6 +54,7 @@ class Gateway:
         self.agents = Agents()
         self.waiting = WaitingRoom(observers.loads, settings.waiting_per_agent)
         self.metrics = Metrics(manager.statistics, lambda: len(self.waiting))
+        self._pools: dict[tuple[str, str], str] = {}
         self.draining = trio.Event()
         self.under_way = 0
         self.idle = trio.Event()
@@ -67,7 +71,11 @@ class Gateway:
 
     def pool_of(self, provider: str, model: str) -> str:
         """Return the name of the pool in which requests for the model wait for each other."""
-        return self.settings.manager.resolve(RuntimeProviderConfig(provider, model)).pool[1]
+        if (known := self._pools.get((provider, model))) is None:
+            known = self.settings.manager.resolve(RuntimeProviderConfig(provider, model)).pool[1]
+            if len(self._pools) < POOLS_REMEMBERED:
+                self._pools[provider, model] = known
+        return known
 
     def granted(self, agent: str, model: str, lease: Lease) -> None:
         """A request has its lease."""

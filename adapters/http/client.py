@@ -2,8 +2,8 @@
 
 No idle connection is kept: each request opens its own, which costs under a millisecond on loopback. Local servers close idle connections
 after 5 s, and some right after a streamed answer, whatever they announce; a request on a connection that is just being closed is lost,
-and it would be unknown whether it was carried out. And no request waits below the manager, which is the only limit: the
-number of connections is not bounded.
+and it would be unknown whether it was carried out. Requests that are passed on for others are the exception: see ``kept``. And no request
+waits below the manager, which is the only limit: the number of connections is not bounded.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from statemachine.foreign import ForeignJSONError, read_json
 from .bounds import CONTROL_SECONDS, Bounds, Patience
 from .decoding import ContentDecoder
 from .errors import adapter_error, connection_error, has_error
+from .kept import KeptTransport
 from .lines import LineTooLongError
 from .secrets import secrets_in_headers, secrets_in_url
 from .sse import SSEDecoder
@@ -33,6 +34,7 @@ __all__ = ["Answer", "HttpClient"]
 
 CLOSE_SECONDS: Final = 5
 DRAIN_SECONDS: Final = 0.25
+URLS_REMEMBERED: Final = 32
 _LOST: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, RuntimeError)
 """What httpx and what lies below it raise when a request cannot be made or its answer cannot be read. RuntimeError: a closed client."""
 
@@ -59,12 +61,16 @@ class HttpClient:
         self.bounds: Final = bounds or Bounds()
         url = httpx.URL(base_url)
         self._root = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1").rstrip("/"), userinfo=b"")
+        self._urls: dict[str, httpx.URL] = {}
         self._secrets = tuple(
             filter(None, (token, *secrets_in_url(url), *secrets_in_headers((headers or {}).values())))
         )
+        self._fixed = {"Accept-Encoding": "identity", **(headers or {})}
+        self._auth = _Credentials(token, token_header) if token else _user_info(url)
+        self._kept = KeptTransport(self.bounds.connect_timeout) if url.scheme == "http" and transport is None else None
         self._client = httpx.AsyncClient(
-            auth=_Credentials(token, token_header) if token else _user_info(url),
-            headers={"Accept-Encoding": "identity", "Connection": "close", **(headers or {})},
+            auth=self._auth,
+            headers={"Connection": "close", **self._fixed},
             timeout=httpx.Timeout(None, connect=self.bounds.connect_timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             transport=_Borrowed(transport) if transport is not None else None,
@@ -102,12 +108,15 @@ class HttpClient:
         content: bytes,
         headers: Mapping[str, str] | Iterable[tuple[str, str]],
         patience: Patience,
+        *,
+        kept: bool = False,
     ) -> AsyncGenerator[Answer, None]:
         """Make a request; the block gets the answer, its head read. Leaving the block ends the request. Raises AdapterError.
 
-        ``path`` starts with a slash and may have a query.
+        ``path`` starts with a slash and may have a query. ``kept``: on a connection that may have served before; such a request is
+        sent once more where the server was just closing the connection.
         """
-        answer = await self._send(method, path, content, headers, patience)
+        answer = await self._send(method, path, content, headers, patience, kept)
         try:
             yield answer
         finally:
@@ -120,17 +129,21 @@ class HttpClient:
         content: bytes,
         headers: Mapping[str, str] | Iterable[tuple[str, str]],
         patience: Patience,
+        kept: bool,
     ) -> Answer:
         response: httpx.Response | None = None
         try:
             with trio.move_on_at(patience.deadline):
-                url = self._root.copy_with(raw_path=self._root.raw_path.rstrip(b"/") + path.encode("ascii"))
-                given = headers if isinstance(headers, Mapping) else list(headers)
-                request = self._client.build_request(method, url, headers=given)
-                request.stream = _Body(content)
+                url = self._url(path)
+                given = list(headers.items() if isinstance(headers, Mapping) else headers)
                 if content:
-                    request.headers["Content-Length"] = str(len(content))
-                response = await self._client.send(request, stream=True)
+                    given.append(("Content-Length", str(len(content))))
+                if kept and self._kept is not None:
+                    response = await self._kept.handle_async_request(self._plain_request(method, url, given, content))
+                else:
+                    request = self._client.build_request(method, url, headers=given)
+                    request.stream = _Body(content)
+                    response = await self._client.send(request, stream=True)
         except _LOST as error:
             lost = self.lost(error)
         else:
@@ -138,6 +151,27 @@ class HttpClient:
                 return Answer(self, response)
             lost = patience.exhausted(self.server)
         raise lost
+
+    def _url(self, path: str) -> httpx.URL:
+        """The whole URL. Making one takes long, so those without a query are remembered."""
+        if (known := self._urls.get(path)) is not None:
+            return known
+        url = self._root.copy_with(raw_path=self._root.raw_path.rstrip(b"/") + path.encode("ascii"))
+        if "?" not in path and len(self._urls) < URLS_REMEMBERED:
+            self._urls[path] = url
+        return url
+
+    def _plain_request(
+        self, method: str, url: httpx.URL, headers: list[tuple[str, str]], content: bytes
+    ) -> httpx.Request:
+        """The request with what this server is always sent, and without what httpx's client adds of its own."""
+        given = {name.lower() for name, _ in headers}
+        fixed = [pair for pair in self._fixed.items() if pair[0].lower() not in given]
+        host = ("Host", url.netloc.decode("ascii"))
+        request = httpx.Request(method, url, headers=[host, *headers, *fixed], stream=_Body(content))
+        if self._auth is not None:
+            next(self._auth.auth_flow(request))  # it sets a header
+        return request
 
     def checked(
         self,
@@ -187,6 +221,8 @@ class HttpClient:
         """Close every connection, also when cancelled."""
         with trio.CancelScope(deadline=trio.current_time() + CLOSE_SECONDS, shield=True):
             await self._client.aclose()
+            if self._kept is not None:
+                await self._kept.aclose()
 
 
 class Answer:

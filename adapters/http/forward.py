@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 from statemachine.config.forward import ForwardRequest, ForwardResponse
-from statemachine.errors import AdapterRequestError
+from statemachine.errors import AdapterError, AdapterRequestError, ModelEvictedError
 from statemachine.foreign import ForeignJSONError, check_nesting
 
 from .bounds import Patience
-from .client import Answer, HttpClient
+from .client import Answer, HttpClient, payload_of
 
-__all__ = ["forward", "with_model"]
+__all__ = ["Judge", "forward", "with_model"]
+
+Judge: TypeAlias = Callable[[AdapterError], Awaitable[AdapterError]]
+"""Finds out what an error of the server means."""
+
+REFUSAL_BYTES: Final = 64 * 1024
+"""How much of a refusal is read to find out what it means."""
 
 _ONE_HOP: Final = frozenset(
     {
@@ -43,19 +49,65 @@ _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constan
 
 
 @asynccontextmanager
-async def forward(http: HttpClient, request: ForwardRequest, model: str) -> AsyncGenerator[ForwardResponse, None]:
+async def forward(
+    http: HttpClient, request: ForwardRequest, model: str, judge: Judge | None = None
+) -> AsyncGenerator[ForwardResponse, None]:
     """Send ``request`` to the server of ``http``; the block gets the answer. Leaving the block ends the request. Raises AdapterError.
 
     ``model`` is the name of the leased instance. The time-outs are those of a call; each piece of the answer counts as an event.
+    Whatever the server answers is an answer, but for a refusal that ``judge`` takes for an eviction: that is raised.
     """
     if not _PATH.fullmatch(request.path) or "#" in request.path or not _METHOD.fullmatch(request.method):
         raise AdapterRequestError(f"{http.server}: the request's path or method cannot be forwarded")
     patience = http.patience()
     headers = list(_passing(request.headers, _ONE_HOP | _CREDENTIALS))
     body = with_model(request.body, model)
-    async with http.open(request.method.upper(), request.path, body, headers, patience) as answer:
+    async with http.open(request.method.upper(), request.path, body, headers, patience, kept=True) as answer:
         kept = tuple(_passing(answer.headers.multi_items(), _ONE_HOP | {"content-encoding"}))
-        yield ForwardResponse(answer.status, kept, _pieces(answer, patience))
+        pieces = _Pieces(answer, patience)
+        if judge is not None and not 200 <= answer.status < 300:
+            said = await pieces.beginning()
+            if isinstance(error := await judge(http.failure(answer, payload_of(said))), ModelEvictedError):
+                raise error
+        yield ForwardResponse(answer.status, kept, pieces)
+
+
+class _Pieces:
+    """The pieces of an answer's body, each an event. No generator: one that is left early would be closed by the garbage collector."""
+
+    def __init__(self, answer: Answer, patience: Patience) -> None:
+        self._answer = answer
+        self._patience = patience
+        self._read = b""  # and not yet handed on
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece, self._read = self._read, b""
+        while not piece:
+            if (following := await self._next()) is None:
+                raise StopAsyncIteration
+            piece = following
+        return piece
+
+    async def aclose(self) -> None:
+        """Do nothing: leaving the block of ``forward`` ends the request."""
+
+    async def beginning(self) -> bytes:
+        """Read the body, as far as a refusal is read. It is handed on afterwards."""
+        said = bytearray()
+        while len(said) < REFUSAL_BYTES and (piece := await self._next()) is not None:
+            said += piece
+        self._read = bytes(said)
+        return self._read
+
+    async def _next(self) -> bytes | None:
+        self._patience.event_seen()
+        piece = await self._answer.piece(self._patience)
+        if piece is None:
+            self._answer.finished()
+        return piece
 
 
 def with_model(body: bytes, model: str) -> bytes:
@@ -107,11 +159,3 @@ def _passing(headers: Iterable[tuple[str, str]], stopped: Iterable[str]) -> Iter
         word.strip().lower() for name, value in headers if name.lower() == "connection" for word in value.split(",")
     }
     return (pair for pair in headers if pair[0].lower() not in {*stopped, *named})
-
-
-async def _pieces(answer: Answer, patience: Patience) -> AsyncIterator[bytes]:
-    patience.event_seen()
-    while (piece := await answer.piece(patience)) is not None:
-        yield piece
-        patience.event_seen()
-    answer.finished()

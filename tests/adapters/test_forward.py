@@ -7,13 +7,21 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
+import trio
 
-from adapters import OpenAIAdapter
+from adapters import LMStudioAdapter, OpenAIAdapter
 from adapters.http import Bounds, HttpClient, forward, with_model
-from statemachine import AdapterConnectError, AdapterError, AdapterRequestError, AdapterTimeoutError, ForwardRequest
+from statemachine import (
+    AdapterConnectError,
+    AdapterError,
+    AdapterRequestError,
+    AdapterTimeoutError,
+    ForwardRequest,
+    ModelEvictedError,
+)
 
 from .loopback import Reply, Request, json_reply, loopback, stream_reply
-from .studio import CHAT, make, studio
+from .studio import CHAT, LIST, make, studio
 
 
 @pytest.mark.parametrize(
@@ -153,7 +161,7 @@ async def test_through_the_adapters() -> None:
     body = json.dumps({"model": "public", "stream": True}).encode()
     async with studio() as (state, server):
         state.load("m", "m:2")
-        adapter = make(server)
+        adapter = make(server, look_seconds=0)
         await adapter.start()
         async with adapter.forward(ForwardRequest("POST", CHAT, body=body)) as response:
             assert b'"content": "m:2"' in b"".join([piece async for piece in response.body])
@@ -163,3 +171,62 @@ async def test_through_the_adapters() -> None:
                 pass
         await adapter.shutdown()
     assert OpenAIAdapter.is_local is False
+
+
+# ---- what became of the instance ----
+
+CHATTED = ForwardRequest("POST", CHAT, body=b'{"model":"m"}')
+NOT_FOUND = {"error": {"type": "model_not_found", "message": "Model m not found"}}
+
+
+async def passed(adapter: LMStudioAdapter) -> tuple[int, bytes]:
+    """Pass one chat on; return the answer."""
+    async with adapter.forward(CHATTED) as response:
+        return response.status, b"".join([piece async for piece in response.body])
+
+
+async def test_a_look_at_the_list_holds_for_a_while_and_serves_all_who_wait() -> None:
+    async with studio() as (_, server):
+        adapter = make(server)
+        await adapter.start()
+        looks = sum(request.path == LIST for request in server.requests)
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(passed, adapter)
+        assert sum(request.path == CHAT for request in server.requests) == 10
+        assert sum(request.path == LIST for request in server.requests) == looks, "the start has just looked"
+        await adapter.shutdown()
+
+
+async def test_a_refusal_because_the_model_is_gone_is_an_eviction() -> None:
+    async with studio() as (state, server):
+        adapter = make(server)
+        await adapter.start()
+        state.instances.clear()
+        state.said[CHAT] = [json_reply(NOT_FOUND, 404)]
+        with pytest.raises(ModelEvictedError):
+            await passed(adapter)
+        await adapter.shutdown()
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_a_refusal_by_a_server_that_has_the_model_is_its_answer(status: int) -> None:
+    async with studio() as (state, server):
+        adapter = make(server)
+        await adapter.start()
+        state.said[CHAT] = [json_reply(NOT_FOUND, status)]
+        assert await passed(adapter) == (status, json.dumps(NOT_FOUND).encode())
+        await adapter.shutdown()
+
+
+async def test_an_answer_that_breaks_because_the_model_is_gone_is_an_eviction() -> None:
+    async with studio() as (state, server):
+        adapter = make(server)
+        await adapter.start()
+        state.said[CHAT] = [Reply([b"data: 1\n\n"], then="reset")]
+        async with trio.open_nursery():
+            with pytest.raises(ModelEvictedError):
+                async with adapter.forward(CHATTED) as response:
+                    async for _ in response.body:
+                        state.instances.clear()
+        await adapter.shutdown()
