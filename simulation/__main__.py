@@ -33,12 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return 0 if words else 2
     name, *rest = words
-    if name not in COMMANDS:
-        print(f"error: {name!r} is no command; known: {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    from .commands.shell import run_command
+    from statemachine.shell.command import refused, run_command
 
-    return run_command(name, f"simulation.commands.{name}", COMMANDS[name], rest)
+    if name not in COMMANDS:
+        return refused(f"{name!r} is no command; known: {', '.join(COMMANDS)}")
+    module = f"simulation.commands.{name}"
+    return run_command(f"python -m simulation {name}", module, COMMANDS[name], rest, extra="simulation")
 
 
 def _help() -> str:

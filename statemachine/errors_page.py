@@ -1,14 +1,15 @@
-"""The page that lists every error with its cause and cure, made from the classes: ``python -m statemachine errors``."""
+"""The command ``errors``: print a page that lists every error with its cause and cure, made from the classes."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from . import errors
 from .errors import AdapterError, ProviderManagerError
 
-__all__ = ["page", "public_errors"]
+__all__ = ["Options", "page", "public_errors", "run"]
 
 _HEAD = """# Errors
 
@@ -17,6 +18,17 @@ from `statemachine`. They carry data, not only text, and survive `pickle`, `copy
 
 This page is made from the classes by `python -m statemachine errors`; a test compares them.
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """There are none."""
+
+
+def run(options: Options) -> int:
+    """Print the page. Returns the exit status."""
+    print(page(), end="")
+    return 0
 
 
 def public_errors() -> Iterator[type[ProviderManagerError]]:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from statemachine.__main__ import main
-from statemachine.core.lifecycle import MACHINES, FastMachine, mermaid
+from statemachine.core.diagram import mermaid
+from statemachine.core.lifecycle import MACHINES, FastMachine
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

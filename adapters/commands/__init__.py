@@ -1,4 +1,4 @@
-"""The commands that look at a server and move its models, each in a file: ``python -m adapters COMMAND --provider ... --base-url ...``."""
+"""The commands that look at a server and move its models, each in a file with its ``Options`` and ``run``: ``llm-slots COMMAND``."""
 
 from __future__ import annotations
 

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import trio
+
+from statemachine.shell.options import argument, option
 
 from ..providers.model import Answer
 from ..providers.provider import ModelProvider
-from .shell import command, harmless
+from .server import PROVIDERS, EndpointOptions
+from .show import harmless
 
-__all__ = ["main"]
-
-WHAT = "ask a model, and print its answer as it comes; what was loaded for it is unloaded afterwards"
+__all__ = ["Options", "run"]
 
 
-async def _run(args: argparse.Namespace) -> None:
-    config = {"provider": args.provider, "model": args.model, "base_url": args.base_url, "api_key": args.api_key}
-    prompt = args.prompt if args.prompt != "-" else sys.stdin.read()
-    parameters = {} if args.max_tokens is None else {"max_tokens": args.max_tokens}
-    events = []
-    async with ModelProvider() as provider:
-        model = await provider.create_model_async(config)
-        async with aclosing(model.stream(prompt, **parameters)) as stream:
-            async for event in stream:
-                events.append(event)
-                if event.type == "token" and not args.json:
-                    print(harmless(str(event.data)), end="", flush=True)
-    answer = Answer.of(events)
-    if args.json:
+@dataclass(frozen=True, kw_only=True)
+class Options(EndpointOptions):
+    """Which model is asked what. Any provider will do, local or not."""
+
+    provider: str = option("lmstudio", "what it is", choices=PROVIDERS)
+    model: str = argument("the model to ask")
+    prompt: str = argument("the question; - reads it from the standard input")
+    max_tokens: int | None = option(None, "longest answer, in tokens", parse=int, least=1)
+
+
+def run(options: Options) -> int:
+    """Ask and print. Returns the exit status. Raises ProviderManagerError."""
+    prompt = options.prompt if options.prompt != "-" else sys.stdin.read()
+    answer = trio.run(partial(_ask, options, prompt))
+    if options.json:
         print(json.dumps({"text": answer.text, "finish_reason": answer.finish_reason, "usage": dict(answer.usage)}))
     else:
         print()
+    return 0
 
 
-def _more(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model")
-    parser.add_argument("prompt", help="the question; - reads it from the standard input")
-    parser.add_argument("--max-tokens", type=int)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command; returns the exit code."""
-    return command("chat", WHAT, _run, arguments, _more, local=False)
+async def _ask(options: Options, prompt: str) -> Answer:
+    parameters: dict[str, Any] = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
+    events = []
+    async with ModelProvider() as provider:
+        model = await provider.create_model_async(options.config(options.provider, options.model))
+        async with aclosing(model.stream(prompt, **parameters)) as stream:
+            async for event in stream:
+                events.append(event)
+                if event.type == "token" and not options.json:
+                    print(harmless(str(event.data)), end="", flush=True)
+    return Answer.of(events)

@@ -1,25 +1,36 @@
-"""``load``: load a model, and leave it loaded."""
+"""``load``: load a model on a local server, and leave it loaded."""
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from .shell import Server, command, print_rows, waiting
+import trio
 
-__all__ = ["main"]
+from statemachine.shell.options import argument
 
-WHAT = "load a model on a local server, and leave it loaded"
+from .server import Server, ServerOptions
+from .show import print_rows, waiting
+
+__all__ = ["Options", "run"]
 
 
-async def _run(args: argparse.Namespace) -> None:
-    server, began = Server(args, args.model), time.monotonic()
-    async with waiting(f"loading {args.model}"):
+@dataclass(frozen=True, kw_only=True)
+class Options(ServerOptions):
+    """Which model of which server."""
+
+    model: str = argument("the model to load")
+
+
+def run(options: Options) -> int:
+    """Load. Returns the exit status. Raises ProviderManagerError."""
+    return trio.run(_load, options)
+
+
+async def _load(options: Options) -> int:
+    server, began = Server(options.provider, options, options.model), time.monotonic()
+    async with waiting(f"loading {options.model}"):
         await server.load()
-    print_rows([{"model": args.model, "state": "loaded", "seconds": time.monotonic() - began}], args.json)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command; returns the exit code."""
-    return command("load", WHAT, _run, arguments, lambda parser: parser.add_argument("model"))
+    row = {"model": options.model, "state": "loaded", "seconds": time.monotonic() - began}
+    print_rows([row], as_json=options.json)
+    return 0

@@ -1,34 +1,53 @@
-"""``metrics``: ask models of an LM Studio server in turn, and tell what the loads, unloads, switches and calls came to."""
+"""``metrics``: ask models of an LM Studio server in turn, and report what loads, unloads, switches and calls cost."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import trio
+
 from statemachine.errors import ConfigurationError
+from statemachine.shell.options import argument, option
 
 from ..lmstudio import LMStudioAdapter
 from ..providers.lmstudio_singleton import LMStudioMetrics, get_lmstudio_singleton
-from .shell import command, print_rows
+from .server import ServerOptions
+from .show import print_rows
 
-__all__ = ["main"]
-
-WHAT = "ask models of an LM Studio server in turn, and tell what loads, unloads, switches and calls came to"
+__all__ = ["Options", "run"]
 
 
-async def _run(args: argparse.Namespace) -> None:
-    if args.provider != "lmstudio":
-        raise ConfigurationError("--provider", "must be lmstudio, which has a coordinator that counts", args.provider)
-    options = {} if args.api_key is None else {"api_token": args.api_key}
-    url = args.base_url or LMStudioAdapter.default_base_url
-    async with get_lmstudio_singleton(url, **options) as server:
-        for _ in range(args.rounds):
-            for name in args.model:
+@dataclass(frozen=True, kw_only=True)
+class Options(ServerOptions):
+    """Which models are asked, and how often. The server is an LM Studio, which alone has a coordinator that counts."""
+
+    model: tuple[str, ...] = argument("a model; several are asked in turn", count="+")
+    rounds: int = option(1, "how often each is asked", least=1)
+
+    def __post_init__(self) -> None:
+        if self.provider != "lmstudio":
+            raise ConfigurationError(
+                "--provider", "must be lmstudio, which has a coordinator that counts", self.provider
+            )
+
+
+def run(options: Options) -> int:
+    """Ask and report. Returns the exit status. Raises ProviderManagerError."""
+    print_rows(_rows(trio.run(_measured, options)), as_json=options.json)
+    return 0
+
+
+async def _measured(options: Options) -> LMStudioMetrics:
+    token: dict[str, Any] = {} if options.api_key is None else {"api_token": options.api_key}
+    url = options.base_url or LMStudioAdapter.default_base_url
+    async with get_lmstudio_singleton(url, **token) as server:
+        for _ in range(options.rounds):
+            for name in options.model:
                 model = await server.get_model(name)
                 await model.invoke("Say hello.", max_tokens=8)
         await server.unload()
-        print_rows(_rows(server.metrics()), args.json)
+        return server.metrics()
 
 
 def _rows(metrics: LMStudioMetrics) -> list[dict[str, Any]]:
@@ -43,13 +62,3 @@ def _rows(metrics: LMStudioMetrics) -> list[dict[str, Any]]:
         }
         for what, counted in (("load", metrics.load), ("unload", metrics.unload), ("switch", metrics.switch))
     ]
-
-
-def _more(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="+")
-    parser.add_argument("--rounds", type=int, default=1, help="how often each is asked (default: %(default)s)")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command; returns the exit code."""
-    return command("metrics", WHAT, _run, arguments, _more)

@@ -1,26 +1,29 @@
-"""``models``: what the server has, and what of it is in memory."""
+"""``models``: list the models that a local server has, and which of them are in memory."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from typing import Any
 
-from .shell import Server, command, print_rows
+import trio
 
-__all__ = ["main"]
+from .server import Server, ServerOptions
+from .show import print_rows
 
-WHAT = "the models of a local server, and which of them are in memory"
+__all__ = ["Options", "run"]
+
+Options = ServerOptions
 
 
-async def _run(args: argparse.Namespace) -> None:
-    server = Server(args)
+def run(options: Options) -> int:
+    """List. Returns the exit status. Raises ProviderManagerError."""
+    print_rows(trio.run(_rows, options), as_json=options.json)
+    return 0
+
+
+async def _rows(options: Options) -> list[dict[str, Any]]:
+    server = Server(options.provider, options)
     resident = await server.resident()
     rows = [{"model": row.model, "state": row.state, "instance": row.id} for row in resident]
     loaded = {row.model for row in resident} | {row.id for row in resident}
-    rows += [{"model": name, "state": "-", "instance": "-"} for name in await server.available() if name not in loaded]
-    print_rows(rows, args.json)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command; returns the exit code."""
-    return command("models", WHAT, _run, arguments)
+    missing = [name for name in await server.available() if name not in loaded]
+    return rows + [{"model": name, "state": "-", "instance": "-"} for name in missing]

@@ -1,44 +1,53 @@
-"""``status --provider``: whether a provider answers, and what it has in memory. Without ``--provider``: how a gateway is."""
+"""``status``: show a gateway's slots, queue and agents; with ``--provider``, whether a provider answers and what it has in memory.
+
+Exit status: 0 shown, 1 it does not answer.
+"""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-from importlib import import_module
+from dataclasses import dataclass
+from typing import Any
+
+import trio
 
 from statemachine.errors import AdapterConnectError
+from statemachine.shell.options import option
 
+from ..gateway.commands.status import show
+from ..gateway.settings import DEFAULT_URL
 from ..providers.kinds import KINDS
 from ..providers.provider import ModelProvider
-from .shell import Server, command, print_rows
+from .server import PROVIDERS, EndpointOptions, Server
+from .show import print_rows
 
-__all__ = ["main"]
-
-WHAT = "whether a provider answers, and what it has in memory"
+__all__ = ["Options", "run"]
 
 
-async def _run(args: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(EndpointOptions):
+    """Whether a gateway or a provider is asked, and how."""
+
+    provider: str | None = option(None, "ask a provider, not a gateway", choices=PROVIDERS)
+    timeout: float = option(5.0, "seconds for a provider's answer", least=0.001, most=3600)
+    url: str = option(DEFAULT_URL, "the gateway")
+    watch: bool = option(False, "show the gateway every second, until interrupted")
+
+
+def run(options: Options) -> int:
+    """Show. Returns the exit status. Raises AdapterError."""
+    if options.provider is None:
+        return show(options.url, as_json=options.json, watch=options.watch)
+    print_rows([trio.run(_row, options, options.provider)], as_json=options.json)
+    return 0
+
+
+async def _row(options: Options, kind: str) -> dict[str, Any]:
     async with ModelProvider() as provider:
-        config = {"provider": args.provider, "model": "-", "base_url": args.base_url, "api_key": args.api_key}
-        status = await provider.test_connection(config, timeout=args.timeout)
+        status = await provider.test_connection(options.config(kind, "-"), timeout=options.timeout)
     if not status.reachable:
         raise AdapterConnectError(f"{status.provider} at {status.base_url}: {status.detail}")
     row = {"provider": status.provider, "base url": status.base_url, "seconds": status.seconds}
-    if KINDS[args.provider].is_local:
-        loaded = [resident.id for resident in await Server(args).resident()]
+    if KINDS[kind].is_local:
+        loaded = [resident.id for resident in await Server(kind, options).resident()]
         row["in memory"] = ", ".join(loaded) or "nothing"
-    print_rows([row], args.json)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command; returns the exit code. Without ``--provider`` it is the gateway's."""
-    if not any(argument.partition("=")[0] == "--provider" for argument in arguments):
-        return int(import_module("adapters.gateway.commands.status").main(arguments))
-    return command(
-        "status",
-        WHAT,
-        _run,
-        arguments,
-        lambda parser: parser.add_argument("--timeout", type=float, default=5.0, help="seconds (default: 5)"),
-        local=False,
-    )
+    return row

@@ -1,31 +1,42 @@
-"""``switch``: unload every other model, see it gone, then load this one."""
+"""``switch``: unload every other model of a local server, see it gone, then load this one."""
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from .shell import Server, command, print_rows, waiting
+import trio
 
-__all__ = ["main"]
+from statemachine.shell.options import argument
 
-WHAT = "unload every other model of a local server, then load this one, and leave it loaded"
+from .server import Server, ServerOptions
+from .show import print_rows, waiting
+
+__all__ = ["Options", "run"]
 
 
-async def _run(args: argparse.Namespace) -> None:
-    server, began = Server(args, args.model), time.monotonic()
+@dataclass(frozen=True, kw_only=True)
+class Options(ServerOptions):
+    """Which model of which server."""
+
+    model: str = argument("the model to load in place of all others")
+
+
+def run(options: Options) -> int:
+    """Unload the others and load. Returns the exit status. Raises ProviderManagerError."""
+    return trio.run(_switch, options)
+
+
+async def _switch(options: Options) -> int:
+    server, began = Server(options.provider, options, options.model), time.monotonic()
     others = [row for row in await server.resident() if not server.fits(row)]
     for row in others:
         async with waiting(f"unloading {row.id}"):
             await server.unload(row)
-    async with waiting(f"loading {args.model}"):
+    async with waiting(f"loading {options.model}"):
         await server.load()
     unloaded = ", ".join(row.id for row in others) or "nothing"
     seconds = time.monotonic() - began
-    print_rows([{"model": args.model, "state": "loaded", "unloaded": unloaded, "seconds": seconds}], args.json)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command; returns the exit code."""
-    return command("switch", WHAT, _run, arguments, lambda parser: parser.add_argument("model"))
+    done = {"model": options.model, "state": "loaded", "unloaded": unloaded, "seconds": seconds}
+    print_rows([done], as_json=options.json)
+    return 0

@@ -1,111 +1,84 @@
 """``llm-slots conformance package.module:name``: a table of rules and verdicts, and the shortest program that breaks each.
 
-Exit codes: 0 no broken ``must`` and nothing undetermined; 1 a broken ``must``, or an expected failure that is none; 2 wrong usage; 3
+Exit status: 0 no broken ``must`` and nothing undetermined; 1 a broken ``must``, or an expected failure that is none; 2 wrong usage; 3
 something is undetermined.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from statemachine.errors import ConfigurationError
-from statemachine.parser import Parser
+from statemachine.shell.options import argument, option
 
 from .report import Report
 from .rules import RULES, RULES_BY_ID
 from .subject import target
 
-__all__ = ["add_declarations", "declarations", "expected_failures", "list_rules", "main"]
-
-EXIT_USAGE: Final = 2
-_EXTRA: Final = "the conformance suite needs hypothesis: pip install 'llm-slot-manager[conformance]'"
+__all__ = ["Options", "declarations", "expected_failures", "list_rules", "run"]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Check the adapter; the exit code."""
-    parser = _parser()
-    try:
-        given = parser.parse_args(arguments)
-    except SystemExit as exiting:
-        return int(exiting.code or 0)
-    if given.list:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which adapter is checked against which rules, how long, and where the verdicts go."""
+
+    target: str | None = argument("package.module:name of a Subject class, or of a factory of adapters", count="?")
+    list: bool = option(False, "show the rules")
+    rule: tuple[str, ...] = option((), "only this rule; may be repeated", metavar="ID")
+    seed: int = option(0, "of the programs that are drawn")
+    examples: int = option(60, "how many programs are drawn", least=0)
+    seconds: float = option(45.0, "begin no new program after that", least=0)
+    declare: tuple[str, ...] = option((), "a capability, such as parallel=4 or local", metavar="NAME[=VALUE]")
+    model: tuple[str, ...] = option((), "a model that the server has", metavar="ID")
+    expected_failures: Path | None = option(
+        None, "rules known to be broken: 'id  # reason' a line", parse=Path, metavar="FILE"
+    )
+    json: Path | None = option(None, "write the verdicts as json, too", parse=Path, metavar="FILE")
+    junit: Path | None = option(None, "write the verdicts as junit, too", parse=Path, metavar="FILE")
+    markdown: Path | None = option(None, "write the verdicts as markdown, too", parse=Path, metavar="FILE")
+    option: tuple[str, ...] = option((), "an option of the adapter, as JSON or text", metavar="NAME=VALUE")
+
+    def __post_init__(self) -> None:
+        if self.target is None and not self.list:
+            raise ConfigurationError("target", "must be given, as package.module:name", "none")
+
+
+def run(options: Options) -> int:
+    """Check the adapter, and print the table of verdicts. Returns the exit status. Raises ConfigurationError, OSError."""
+    if options.target is None or options.list:
         print(list_rules())
         return 0
-    if given.target is None:
-        parser.print_usage(sys.stderr)
-        print("a target is missing: package.module:name", file=sys.stderr)
-        return EXIT_USAGE
-    try:
-        report = _check(given)
-    except (ConfigurationError, ImportError, OSError) as error:
-        print(error, file=sys.stderr)
-        return EXIT_USAGE
+    report = _check(options.target, options)
     print(report.table())
     return report.exit_code
 
 
-def _check(given: argparse.Namespace) -> Report:
-    try:
-        from .check import check
-    except ModuleNotFoundError as error:
-        raise ImportError(_EXTRA if error.name == "hypothesis" else str(error)) from error
-    expected = {} if given.expected_failures is None else expected_failures(given.expected_failures)
+def _check(name: str, options: Options) -> Report:
+    from .check import check  # needs hypothesis
+
+    expected = {} if options.expected_failures is None else expected_failures(options.expected_failures)
     report = check(
-        target(given.target),
-        name=given.target,
-        rules=given.rule,
-        seed=given.seed,
-        examples=given.examples,
-        seconds=given.seconds,
-        **declarations(given.declare, given.option, given.model),
+        target(name),
+        name=name,
+        rules=options.rule,
+        seed=options.seed,
+        examples=options.examples,
+        seconds=options.seconds,
+        **declarations(options.declare, options.option, options.model),
     )
     report = replace(report, expected=expected)
     for path, text in (
-        (given.json, report.to_json),
-        (given.junit, report.to_junit),
-        (given.markdown, report.to_markdown),
+        (options.json, report.to_json),
+        (options.junit, report.to_junit),
+        (options.markdown, report.to_markdown),
     ):
         if path is not None:
             path.write_text(text(), encoding="utf-8")
     return report
-
-
-def _parser() -> Parser:
-    parser = Parser("llm-slots conformance", description="Check an adapter against the rules.")
-    parser.add_argument("target", nargs="?", help="package.module:name of a Subject class, or of a factory of adapters")
-    parser.add_argument("--list", action="store_true", help="show the rules")
-    parser.add_argument("--rule", action="append", default=[], metavar="ID", help="only this rule (repeatable)")
-    parser.add_argument("--seed", type=int, default=0, help="of the programs that are drawn")
-    parser.add_argument("--examples", type=int, default=60, help="how many programs are drawn (60)")
-    parser.add_argument("--seconds", type=float, default=45, help="begin no new program after that (45)")
-    add_declarations(parser)
-    parser.add_argument(
-        "--expected-failures", type=Path, metavar="FILE", help="rules known to be broken: 'id  # reason' a line"
-    )
-    for kind in ("json", "junit", "markdown"):
-        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"write the verdicts as {kind}, too")
-    return parser
-
-
-def add_declarations(parser: argparse.ArgumentParser) -> None:
-    """What a plain factory cannot say itself."""
-    parser.add_argument(
-        "--declare",
-        action="append",
-        default=[],
-        metavar="NAME[=VALUE]",
-        help="a capability, such as parallel=4 or local",
-    )
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the adapter, as JSON or text"
-    )
-    parser.add_argument("--model", action="append", default=[], metavar="ID", help="a model that the server has")
 
 
 def declarations(declare: Sequence[str], option: Sequence[str], model: Sequence[str]) -> dict[str, Any]:

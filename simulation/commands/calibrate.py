@@ -9,13 +9,13 @@ import trio
 
 from statemachine.errors import ConfigurationError
 from statemachine.policies import Fifo
+from statemachine.shell.options import option
 
 from ..analysis.fitting import fitted_profile
 from ..drivers.calibration import CalibrationPlan, calls_in, measure
 from ..drivers.requests import SizedRequests
 from ..drivers.servers import SERVERS, real_server
 from ..timing.profile import save_profile
-from .options import option
 from .progress import progress
 
 __all__ = ["Options", "run"]

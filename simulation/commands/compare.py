@@ -10,12 +10,12 @@ from typing import Final
 from statemachine.errors import ConfigurationError
 from statemachine.policies import PolicyFactory
 from statemachine.policies.names import BASELINE, NAMES, policies_named
+from statemachine.shell.options import command_line, option, seconds_list
 
 from ..analysis.comparison import PolicyComparison, compare
 from ..drivers.uncoordinated import Uncoordinated, run_uncoordinated
 from ..timing.latency import DEFAULT_MODELS
 from ..workloads.workload import at_once
-from .options import command_line, option, seconds_list
 from .progress import progress
 from .timing_options import TimingOptions
 from .workload_options import MadeWorkload, make_profile, make_workload, workload_settings

@@ -15,12 +15,12 @@ from typing import IO, cast
 
 from statemachine.checks import check_word
 from statemachine.errors import ConfigurationError
+from statemachine.shell.options import option
 
 from ..workloads.traces.formats import FORMATS, read_trace
 from ..workloads.traces.notes import Notes
 from ..workloads.traces.schema import write_schema
 from ..workloads.traces.sessions import within
-from .options import option
 
 __all__ = ["Options", "run"]
 

@@ -13,6 +13,7 @@ import trio
 
 from statemachine.errors import ConfigurationError
 from statemachine.policies.names import DEFAULT, NAMES, policy_named
+from statemachine.shell.options import command_line, option
 
 from ..analysis.metrics import summarise, table
 from ..drivers.manager import Replay, mock_lm_studio, replay, replay_in_virtual_time
@@ -20,7 +21,6 @@ from ..drivers.requests import SizedRequests
 from ..drivers.servers import SERVERS, real_server
 from ..timing.latency import DEFAULT_MODELS
 from ..workloads.workload import Workload
-from .options import command_line, option
 from .progress import progress
 from .workload_options import (
     MOCK_MODELS,

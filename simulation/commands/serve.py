@@ -11,12 +11,12 @@ import trio
 
 from statemachine.checks import check_count
 from statemachine.errors import ConfigurationError
+from statemachine.shell.options import option
 
 from ..mock.faults import STREAM_FAULTS, Faults, StreamFault
 from ..mock.lmstudio import DOWNLOADED, DownloadedModel, MockLMStudio, described
 from ..mock.serve import LM_STUDIO_PORT, serve
 from ..timing.latency import LatencyProfile, ModelSpec
-from .options import option
 
 __all__ = ["Options", "run", "server_of"]
 

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 from statemachine.errors import ConfigurationError
 from statemachine.policies.names import BASELINE, DEFAULT, NAMES, policies_named
+from statemachine.shell.options import command_line, option
+from statemachine.shell.workers import completed, processes
 
 from ..analysis.comparison import PolicyComparison, compare
 from ..analysis.verdicts import Cell
@@ -21,9 +23,7 @@ from ..workloads.overlay import model_map, overlay_sessions
 from ..workloads.traces.weka import weka_sessions
 from ..workloads.trading_graph import trading_graph
 from ..workloads.workload import Workload, at_once, clipped, mapped
-from .options import command_line, option
 from .progress import progress
-from .workers import completed, processes
 from .workload_options import DEEP, LOCAL_MODELS, QUICK, make_profile
 
 __all__ = ["Options", "Setting", "cells_of", "run"]

@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 from statemachine.errors import ConfigurationError
 from statemachine.policies.names import BASELINE, DEFAULT, NAMES, policies_named, policy_named
+from statemachine.shell.options import command_line, counts_list, option, seconds_list
+from statemachine.shell.workers import completed, processes
 
 from ..analysis.advice import advice
 from ..analysis.sweeping import MEASURES, Point, PointResult, as_json, estimates, grid, measures_of
 from ..drivers.heap import HeapDriver, one_slot
 from ..timing.faults import faults_named
-from .options import command_line, counts_list, option, seconds_list
 from .progress import progress
 from .timing_options import TimingOptions
-from .workers import completed, processes
 from .workload_options import make_workload, workload_settings
 
 __all__ = ["Options", "run"]

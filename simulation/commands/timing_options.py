@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from statemachine.shell.options import option
+
 from ..timing.durations import BoundedTiming, MeasuredTiming, ProfileTiming
 from ..timing.latency import DEFAULT_MODELS
 from ..timing.presets import PRESETS, profile_named
 from ..timing.profile import ServerTiming
-from .options import option
 from .workload_options import MOCK_MODELS, LocalModels, MadeWorkload, WorkloadOptions, local_models, make_profile
 
 __all__ = ["TimingAt", "TimingOptions"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from statemachine.shell.options import option
+
 from ..analysis.validation import CASES, validate
-from .options import option
 from .progress import progress
 
 __all__ = ["Options", "run"]

@@ -11,17 +11,17 @@ from typing import Final, NamedTuple
 
 from statemachine.checks import check_word
 from statemachine.errors import ConfigurationError
+from statemachine.shell.options import option
+from statemachine.text import fit_to_show
 
 from ..timing.latency import DEFAULT_MODELS, LatencyProfile
 from ..workloads.draws import check_mix
 from ..workloads.generated import GENERATED, Drawn, generated
 from ..workloads.overlay import model_map, overlay_sessions
-from ..workloads.text import fit_to_show
 from ..workloads.traces.formats import FORMATS, read_trace
 from ..workloads.traces.notes import Notes
 from ..workloads.traces.sessions import Deal, sessions_of, timed_workload, within
 from ..workloads.workload import Workload, clipped, mapped, scaled
-from .options import option
 
 __all__ = [
     "DEEP",

@@ -25,8 +25,8 @@ import trio
 from statemachine.config.adapter import Adapter, AdapterConfig, AdapterFactory
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.core.events import Transition
+from statemachine.text import fit_to_show
 
-from ..workloads.text import fit_to_show
 from ..workloads.traces.fields import NAME_LIMIT, TOKENS_LIMIT
 from ..workloads.traces.notes import Notes
 from ..workloads.traces.schema import TraceCall, at_least_one_token, write_schema

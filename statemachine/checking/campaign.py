@@ -5,16 +5,13 @@ from __future__ import annotations
 import gc
 import pkgutil
 import resource
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing import active_children, get_context
 from typing import Final
 
 from ..core.coordinator import Coordinator
+from ..shell.workers import completed, processes
 from .checker import Result, check
 from .report import Report, report_of
 from .scenario import Move, State
@@ -36,32 +33,9 @@ def explore(
     search = partial(_search, make=make, most_states=most_states, most_bytes=most_bytes)
     if jobs == 1:
         return [search(name) for name in scenarios]
-    others = set(active_children())
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1)
-    try:
-        with _interrupts_held():
-            found = [pool.submit(search, name) for name in scenarios]
-        return [future.result() for future in found]
-    except BaseException:
-        # The killed pool fails what is left. To cancel that as well makes Python 3.11 print a traceback.
-        for process in set(active_children()) - others:
-            process.kill()
-        raise
-    finally:
-        pool.shutdown()
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while processes are started: they inherit that, so it reaches this process alone."""
-    if sys.platform == "win32":
-        yield
-        return
-    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+    with processes(jobs, tasks_each=1) as pool:
+        reports = dict(completed(pool, search, scenarios))
+    return [reports[name] for name in scenarios]
 
 
 def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -> Report:

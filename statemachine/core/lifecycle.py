@@ -31,7 +31,7 @@ from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, 
 
 from transitions import Machine, MachineError, State, Transition
 
-__all__ = ["INSTANCE", "MACHINES", "MANAGER", "POOL", "REQUEST", "FastMachine", "Fire", "MachineError", "mermaid"]
+__all__ = ["INSTANCE", "MACHINES", "MANAGER", "POOL", "REQUEST", "FastMachine", "Fire", "MachineError"]
 
 InstanceState: TypeAlias = Literal["absent", "starting", "active", "idle", "draining", "stopping", "evicted"]
 RequestState: TypeAlias = Literal[
@@ -224,16 +224,3 @@ MANAGER: Final[FastMachine[ManagerState, ManagerTrigger]] = FastMachine(
 
 MACHINES: Final = (INSTANCE, REQUEST, POOL)
 """The machines with many subjects, whose transitions observers are told. The one manager is known by its statistics."""
-
-
-def mermaid(machine: FastMachine[Any, Any]) -> str:
-    """Draw ``machine`` as a Mermaid state diagram, from its own events. Triggers between the same two states share an arrow."""
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for trigger, row in machine.table.items():
-        for source, dest in row.items():
-            arrows.setdefault((source, dest), []).append(trigger)
-    lines = ["stateDiagram-v2", f"    [*] --> {machine.initial}"]
-    lines += [f"    {source} --> {dest}: {', '.join(triggers)}" for (source, dest), triggers in arrows.items()]
-    sources = {source for source, _ in arrows}
-    lines += [f"    {state} --> [*]" for state in machine.states if state not in sources]
-    return "\n".join(lines)

@@ -10,7 +10,6 @@ import pytest
 
 from adapters.__main__ import main as adapters_main
 from adapters.conformance import RULES, Call, Start, check
-from adapters.conformance.command import main
 
 from .zoo import ZOO
 from .zoo.server import TOKEN
@@ -20,6 +19,10 @@ FAST = ["--examples", "0"]
 SUBJECTS = {name: animal.subject for name, animal in ZOO.items()}
 EndsTwice, KeepsEvicted, ShowsToken = SUBJECTS["EndsTwice"], SUBJECTS["KeepsEvicted"], SUBJECTS["ShowsToken"]
 BROKEN, SHOULD, LEAKY = (f"{__name__}:{name}" for name in ("EndsTwice", "KeepsEvicted", "ShowsToken"))
+
+
+def main(arguments: list[str]) -> int:
+    return adapters_main(["conformance", *arguments])
 
 
 def test_a_correct_adapter_gives_zero(capsys: pytest.CaptureFixture[str]) -> None:

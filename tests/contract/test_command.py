@@ -16,7 +16,7 @@ from statemachine.__main__ import main
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--jobs", "0"], "--jobs: must be an integer of at least 1"),
+        (["--jobs", "0"], "--jobs: must be an integer from 1 to 1,024"),
         (["--jobs", "-3"], "--jobs: must be"),
         (["--jobs", "many"], "--jobs: must be"),
         (["--most-states", "-5"], "--most-states: must be"),
@@ -25,18 +25,16 @@ from statemachine.__main__ import main
         (["--model", "nosuch:X"], "cannot be imported"),
         (["--model", "statemachine:nosuch"], "cannot be imported"),
         (["--model", ""], "cannot be imported"),
-        (["--model", "statemachine:Gated"], "is no subclass of"),
-        (["--model", "statemachine.checks:check_name"], "is no subclass of"),
-        (["--scenario", "nosuch"], "invalid choice"),
-        (["--nosuch"], "unrecognized arguments"),
+        (["--model", "statemachine:Gated"], "must be a subclass of"),
+        (["--model", "statemachine.checks:check_name"], "must be a subclass of"),
+        (["--scenario", "nosuch"], "--scenario: must be one of"),
+        (["--nosuch"], "there is no '--nosuch'"),
     ],
 )
 def test_n08_bad_input_is_one_line_and_exit_code_2(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(["check", *words])
-    assert left.value.code == 2
+    assert main(["check", *words]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from transitions import Machine, MachineError
 
-from statemachine.core.lifecycle import INSTANCE, MACHINES, MANAGER, POOL, REQUEST, FastMachine, mermaid
+from statemachine.core.diagram import mermaid
+from statemachine.core.lifecycle import INSTANCE, MACHINES, MANAGER, POOL, REQUEST, FastMachine
 
 ALL: tuple[FastMachine[Any, Any], ...] = (*MACHINES, MANAGER)
 

@@ -12,10 +12,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from simulation.commands.options import parsed, parser_of
 from simulation.commands.serve import Options, server_of
 from simulation.mock.lmstudio import DownloadedModel, MockLMStudio
 from statemachine import ConfigurationError
+from statemachine.shell.options import parsed, parser_of
 
 from .mock_server import ALPHA, BETA, CHAT, EXACT, LOAD, UNLOAD, chat, connected, frames, load, streamed
 

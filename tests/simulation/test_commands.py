@@ -72,7 +72,7 @@ def test_a_missing_extra_is_named_before_any_work(words: list[str], missing: str
         (["replay", "--speed", "x"], "speed: must be a number; got 'x'"),
         (["replay", "--requests", "99999999999999999999"], "requests: must be an integer from 1 to 10,000,000"),
         (["replay", "--tickers", "999999999999"], "tickers: must be an integer from 1 to 100,000"),
-        (["replay", "--max-think", "inf"], "max_think: must be a finite number of at least 0"),
+        (["replay", "--max-think", "inf"], "--max-think: must be a finite number of at least 0"),
         (["replay", "--map", "\x1b[31m\n\ud800"], "\\x1b[31m\\n\\ud800"),
         (["\x1b[31m"], "\\x1b[31m"),
         (["replay", "\x1b[31m\nforged"], "\\x1b[31m\\nforged"),

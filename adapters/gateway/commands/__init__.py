@@ -1,4 +1,4 @@
-"""The gateway's commands, each a module with ``main(arguments) -> exit code``."""
+"""The gateway's commands, each a module with ``Options`` and ``run``."""
 
 from __future__ import annotations
 

@@ -1,49 +1,34 @@
-"""``status``: the gateway's slots, queue and agents, as a table or as JSON.
-
-Exit codes: 0 shown, 1 the gateway does not answer, 130 interrupted.
-"""
+"""Show a gateway's slots, queue and agents, as a table or as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import trio
 
-from statemachine import AdapterError
-from statemachine.parser import Parser
-
 from ...http.client import HttpClient
-from ..settings import DEFAULT_URL, TOKEN_VARIABLE
+from ..settings import TOKEN_VARIABLE
 
-__all__ = ["main"]
+__all__ = ["show"]
 
 STATUS_SECONDS: Final = 5.0
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the gateway's status as a table."""
-    parser = Parser(prog="llm-slots status", description="Show slots, queue and agents of a gateway.")
-    parser.add_argument("--url", default=DEFAULT_URL, help="the gateway (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--watch", action="store_true", help="again every second, until interrupted")
-    options = parser.parse_args(arguments)
-    try:
-        while True:
-            picture = trio.run(_fetch, options.url)
-            print(json.dumps(picture) if options.json else _table(picture), flush=True)
-            if not options.watch:
-                return 0
-            time.sleep(1)
-    except AdapterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+def show(url: str, *, as_json: bool, watch: bool) -> int:
+    """Print the status of the gateway at ``url``; ``watch``: every second, until interrupted.
+
+    Returns the exit status. Raises AdapterError.
+    """
+    while True:
+        picture = trio.run(_fetch, url)
+        print(json.dumps(picture) if as_json else _table(picture), flush=True)
+        if not watch:
+            return 0
+        time.sleep(1)
 
 
 async def _fetch(url: str) -> Mapping[str, Any]:

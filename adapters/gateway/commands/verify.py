@@ -1,32 +1,30 @@
 """``verify``: replay a journal through the coordinator and evaluate every ``always`` property.
 
-Exit codes: 0 conforms, 1 does not, 2 the file is no journal or cannot be read.
+Exit status: 0 it conforms, 1 it does not, 2 a file is no journal or cannot be read.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from statemachine import ConfigurationError, JournalError
 from statemachine.journal.verify import verify
-from statemachine.parser import Parser
+from statemachine.shell.options import argument, option
 
-__all__ = ["main"]
+__all__ = ["Options", "run"]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Verify one journal and say the verdict."""
-    parser = Parser(prog="llm-slots verify", description="Replay a journal and check every property.")
-    parser.add_argument("journal", nargs="+", type=Path, help="its files, oldest first")
-    parser.add_argument("--policy", help="the policy, where the journal does not name it")
-    options = parser.parse_args(arguments)
-    try:
-        verdict = verify(options.journal, policy=options.policy)
-    except (JournalError, ConfigurationError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which journal."""
+
+    journal: tuple[Path, ...] = argument("its files, oldest first", parse=Path, count="+")
+    policy: str | None = option(None, "the policy, where the journal does not name it")
+
+
+def run(options: Options) -> int:
+    """Verify the journal and print the verdict. Returns the exit status. Raises JournalError, ConfigurationError."""
+    verdict = verify(options.journal, policy=options.policy)
     if verdict.problem is not None:
         print(f"does not conform after {verdict.changes} changes: {verdict.problem}")
         print("before it:", *verdict.before or ["nothing lived"], sep="\n  ")

@@ -10,8 +10,7 @@ from typing import IO, Any, Final
 
 from statemachine.checks import is_number
 from statemachine.errors import ConfigurationError
-
-from ..text import fit_to_show
+from statemachine.text import fit_to_show
 
 __all__ = [
     "NAME_LIMIT",

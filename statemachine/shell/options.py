@@ -4,9 +4,11 @@
 
     @dataclass(frozen=True, kw_only=True)
     class Options:
+        model: str = argument("the model to load")
         sessions: int = option(12, "sessions that run at once", least=1)
 
-From it come the command's parser, the checked object that the command gets, and the command line that repeats a run.
+From it come the command's parser (``MODEL --sessions N``), the checked object that the command gets, and the command line that
+repeats a run. A rule that spans several options belongs in the dataclass's ``__post_init__``.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 
-from statemachine.checks import is_number, shown
-from statemachine.errors import ConfigurationError
-
-from ..workloads.text import fit_to_show
+from ..checks import check_word, is_number, shown
+from ..errors import ConfigurationError
+from ..text import fit_to_show
 
 __all__ = [
     "COUNT_LIMIT",
     "CommandOptions",
+    "UsageError",
+    "argument",
     "command_line",
     "counts_list",
     "option",
@@ -42,8 +45,12 @@ T = TypeVar("T")
 OptionsT = TypeVar("OptionsT", bound="CommandOptions")
 
 
+class UsageError(Exception):
+    """The words of a command line do not fit its options."""
+
+
 class CommandOptions(Protocol):
-    """A dataclass whose fields are made by :func:`option`."""
+    """A dataclass whose fields are made by :func:`option` and :func:`argument`."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
@@ -55,23 +62,35 @@ def option(
     parse: Callable[[str], Any] | None = None,
     least: float | None = None,
     most: float | None = None,
+    choices: Sequence[str] = (),
     metavar: str | None = None,
 ) -> T:
     """Declare one option: ``--name`` for the field ``name``.
 
     ``parse`` makes a value of a word, or raises ValueError with the rule; by default the type of ``default`` does.
-    A ``()`` as default means that the option may be repeated.
+    A ``()`` as default means that the option may be repeated; a bool is a switch without a value.
     ``least`` and ``most`` bound numbers; an integer is at most :data:`COUNT_LIMIT` where ``least`` is given without ``most``.
+    ``choices`` are the only words that are allowed, where there are any.
     """
-    metadata = {"help": help, "parse": parse, "least": least, "most": most, "metavar": metavar}
-    return dataclasses.field(default=default, metadata=metadata)
+    bounds = {"least": least, "most": most, "choices": choices}
+    return dataclasses.field(default=default, metadata={"help": help, "parse": parse, "metavar": metavar, **bounds})
+
+
+def argument(help: str, *, parse: Callable[[str], Any] = str, count: str | None = None) -> Any:
+    """Declare one positional argument, by its place among the fields.
+
+    ``count``: None for exactly one; ``"?"``: one, or None where it is missing; ``"+"``: a tuple of at least one.
+    """
+    metadata = {"help": help, "parse": parse, "metavar": None, "least": None, "most": None, "choices": ()}
+    default: Any = None if count == "?" else dataclasses.MISSING
+    return dataclasses.field(default=default, metadata={**metadata, "count": count})
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports bad usage as an exception, so that one place decides how errors look."""
+    """Reports wrong usage as an exception, so that one place decides how errors look."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigurationError("command line", "must be as --help says", message)
+        raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 def parser_of(prog: str, summary: str, options: type[CommandOptions]) -> argparse.ArgumentParser:
@@ -83,44 +102,63 @@ def parser_of(prog: str, summary: str, options: type[CommandOptions]) -> argpars
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
-    name, about = f"--{field.name.replace('_', '-')}", field.metadata
+    about = field.metadata
+    if "count" in about:
+        parser.add_argument(field.name, nargs=about["count"], help=about["help"].replace("%", "%%"))
+        return
     if isinstance(field.default, bool):
-        parser.add_argument(name, action="store_true", help=about["help"])
+        parser.add_argument(_word_of(field), action="store_true", help=about["help"].replace("%", "%%"))
         return
     default = "" if field.default in (None, ()) else f" (default: {field.default})"
+    choices = f" ({', '.join(about['choices'])})" if about["choices"] else ""
     parser.add_argument(
-        name,
+        _word_of(field),
         action="append" if field.default == () else "store",
         metavar=about["metavar"],
-        help=(about["help"] + default).replace("%", "%%"),
+        help=(about["help"] + choices + default).replace("%", "%%"),
     )
 
 
 def parsed(parser: argparse.ArgumentParser, options: type[OptionsT], words: Sequence[str]) -> OptionsT:
-    """Parse and check ``words``. Raises ConfigurationError with the option, the value and the rule."""
-    found = vars(parser.parse_args(words))
+    """Parse and check ``words``. Raises UsageError, or ConfigurationError with the option, the rule and the value."""
+    known, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"there is no {unknown[0].partition('=')[0]!r}")  # the word after it may be a credential
     values = {}
     for field in dataclasses.fields(options):
-        word = found[field.name]
+        word = getattr(known, field.name)
         if word is not None:
-            values[field.name] = tuple(word) if field.default == () else _value(field, word)
-            _check(field, values[field.name])
+            values[field.name] = tuple(_value(field, each) for each in word) if _is_many(field) else _value(field, word)
     return options(**values)
 
 
+def _is_many(field: dataclasses.Field[Any]) -> bool:
+    return field.default == () or field.metadata.get("count") == "+"
+
+
+def _word_of(field: dataclasses.Field[Any]) -> str:
+    """How the field is written on a command line."""
+    return field.name if "count" in field.metadata else f"--{field.name.replace('_', '-')}"
+
+
 def _value(field: dataclasses.Field[Any], word: Any) -> Any:
+    """The value of a word. Raises ConfigurationError."""
     default: Any = field.default
-    parse = field.metadata["parse"] or (str if default is None else type(default))
+    parse = field.metadata["parse"] or (str if default in (None, ()) else type(default))
     try:
-        return parse(word)
+        value = parse(word)
     except ValueError as error:
         rule = {int: "must be an integer", float: "must be a number"}.get(parse, str(error))
-        raise ConfigurationError(field.name, rule, repr(word)) from None
+        raise ConfigurationError(_word_of(field), rule, repr(word)) from None
+    if field.metadata["choices"]:
+        check_word(_word_of(field), value, tuple(field.metadata["choices"]))
+    _check_bounds(field, value)
+    return value
 
 
-def _check(field: dataclasses.Field[Any], value: object) -> None:
+def _check_bounds(field: dataclasses.Field[Any], value: object) -> None:
     least, most = field.metadata["least"], field.metadata["most"]
-    if value is None or least is None:
+    if least is None:
         return
     integer = isinstance(value, int)
     most = (COUNT_LIMIT if integer else math.inf) if most is None else most
@@ -128,7 +166,7 @@ def _check(field: dataclasses.Field[Any], value: object) -> None:
         upper = "" if most == math.inf else f" to {most:,}" if integer else f" to {most:g}"
         kind = "an integer" if integer else "a finite number"
         rule = f"must be {kind} from {least:,}{upper}" if upper else f"must be {kind} of at least {least:g}"
-        raise ConfigurationError(field.name, rule, shown(value))
+        raise ConfigurationError(_word_of(field), rule, shown(value))
 
 
 def seconds_list(text: str) -> tuple[float, ...]:
@@ -158,7 +196,7 @@ def command_line(command: str, options: CommandOptions) -> str:
     """Return the command line that repeats a run: every option that is not at its default."""
     words = ["python", "-m", "simulation", command]
     for field in dataclasses.fields(options):
-        value, name = getattr(options, field.name), f"--{field.name.replace('_', '-')}"
+        value, name = getattr(options, field.name), _word_of(field)
         if value is True:
             words.append(name)
         elif value != field.default:

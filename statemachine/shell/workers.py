@@ -17,16 +17,20 @@ ResultT = TypeVar("ResultT")
 
 
 @contextmanager
-def processes(jobs: int, prepare: Callable[..., None], *arguments: Any) -> Iterator[Executor]:
-    """Yield an executor of ``jobs`` processes, each of which calls ``prepare(*arguments)`` first.
+def processes(
+    jobs: int, prepare: Callable[..., None] | None = None, *arguments: Any, tasks_each: int | None = None
+) -> Iterator[Executor]:
+    """Yield an executor of ``jobs`` processes, each of which calls ``prepare(*arguments)`` first and ends after ``tasks_each`` tasks.
 
     Processes are spawned, because a fork would copy locks that other threads hold. They are killed when the block raises.
     """
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), prepare, arguments)
+    others = set(multiprocessing.active_children())
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, spawn, prepare, arguments, max_tasks_per_child=tasks_each)
     try:
         yield pool
     except BaseException:
-        for worker in multiprocessing.active_children():
+        for worker in set(multiprocessing.active_children()) - others:
             worker.kill()
         raise
     finally:
