@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -103,3 +107,26 @@ def test_a_model_that_is_not_there_is_refused(served: Run, capsys: pytest.Captur
 @pytest.mark.parametrize("arguments", [["load"], ["unload"], ["load", A, "--provider", "openai"]])
 def test_wrong_usage(arguments: list[str]) -> None:
     assert main(arguments) == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["models", "--base-url"], ["chat", A, "hello", "--base-url"], ["status", "--watch", "--url"]]
+)
+def test_ctrl_c_is_one_line(words: list[str]) -> None:
+    """While it waits for a server that has accepted the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "adapters", *words, url],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
+        server.settimeout(60)
+        connection, _ = server.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "interrupted\n")
+    assert process.returncode == 130
