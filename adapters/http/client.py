@@ -35,6 +35,8 @@ __all__ = ["Answer", "HttpClient"]
 CLOSE_SECONDS: Final = 5
 DRAIN_SECONDS: Final = 0.25
 URLS_REMEMBERED: Final = 32
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody: for servers that are asked without TLS, so that no certificates are read, which blocks the event loop."""
 _LOST: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, RuntimeError)
 """What httpx and what lies below it raise when a request cannot be made or its answer cannot be read. RuntimeError: a closed client."""
 
@@ -74,7 +76,7 @@ class HttpClient:
             timeout=httpx.Timeout(None, connect=self.bounds.connect_timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             transport=_Borrowed(transport) if transport is not None else None,
-            verify=_tls(),
+            verify=_tls() if url.scheme == "https" and transport is None else _NO_TLS,
             trust_env=False,
         )
 

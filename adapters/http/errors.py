@@ -22,6 +22,7 @@ sent are blotted out, and what a server says about credentials is left out altog
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -137,6 +138,14 @@ _STATUS_OF_WORD: Final[Mapping[str, int]] = {
 """Types and codes that servers use for a status: where no status is told, as inside a stream, they mean what it means."""
 _ANSWERS: Final = ("choices", "content", "data", "delta", "models", "output", "response")
 """Members of what is an answer, whatever else it says."""
+_WAITS: Final[Mapping[str, float]] = {
+    "retry_after": 1.0,
+    "retryAfter": 1.0,
+    "retry_after_seconds": 1.0,
+    "retryDelay": 1.0,
+    "retry_after_ms": 1000.0,
+    "retryAfterMs": 1000.0,
+}
 _TEXTS: Final = ("message", "detail", "msg", "error_description", "error_msg", "description", "text", "title")
 
 
@@ -149,6 +158,7 @@ class _Report(NamedTuple):
     param: str | None
     status: int | None  # where its code is one
     meant: int | None  # the same, or the status that its type, code or status is a word for
+    retry_after: float | None = None  # seconds
 
 
 def has_error(payload: object) -> bool:
@@ -175,8 +185,8 @@ def adapter_error(
 ) -> AdapterError:
     """The error that ``payload`` (JSON data, or text) reports.
 
-    ``status`` is None inside a stream. ``server`` is its public URL. ``headers`` (names in any case) may say when to try again.
-    ``otherwise`` is what an unknown failure of the server is taken for.
+    ``status`` is None inside a stream. ``server`` is its public URL. ``headers`` (names in any case) may say when to try again, else
+    the body may. ``otherwise`` is what an unknown failure of the server is taken for.
     """
     report = _read(payload, tuple(secrets))
     told = status
@@ -184,6 +194,7 @@ def adapter_error(
         status = report.status
     meant = status if status is not None and not 200 <= status < 300 else report.meant
     kind, code = _kind(meant, report, otherwise)
+    told_to_wait = None if headers is None else retry_after_seconds(headers)
     passing = kind is otherwise and meant is not None and meant >= 500 and meant not in _NEVER_BETTER
     return kind(
         _message(server, told, report, kind),
@@ -192,7 +203,7 @@ def adapter_error(
         type=report.type,
         code=report.code or code,
         param=report.param,
-        retry_after=None if headers is None else retry_after_seconds(headers),
+        retry_after=told_to_wait if told_to_wait is not None else report.retry_after,
     )
 
 
@@ -269,7 +280,23 @@ def _read(payload: object, secrets: tuple[str, ...]) -> _Report:
     status = _status(told) or _status(outer)
     words = (told.get(name) for name in ("type", "code", "status"))
     meant = status or next(filter(None, (_STATUS_OF_WORD.get(str(word).lower()) for word in words)), None)
-    return _Report(fit_to_show(redacted(": ".join(texts), secrets)), kind, code, param, status, meant)
+    text = fit_to_show(redacted(": ".join(texts), secrets))
+    wait = next((wait for place in (told, outer) if (wait := _wait(place)) is not None), None)
+    return _Report(text, kind, code, param, status, meant, wait)
+
+
+def _wait(error: Mapping[str, Any], depth: int = 2) -> float | None:
+    """How long an error asks to wait, in seconds: as a member of its own, or as Google has it, among its details."""
+    for name, scale in _WAITS.items():
+        value = error.get(name)
+        if isinstance(value, str) and re.fullmatch(r"\d{1,20}(\.\d{0,20})?s?", value):
+            value = float(value.removesuffix("s"))
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+            return min(value / scale, RETRY_AFTER_LIMIT_SECONDS)
+    details = error.get("details") or error.get("metadata")
+    inner = details if isinstance(details, list) else [details]
+    found = [_wait(detail, depth - 1) for detail in inner if depth and isinstance(detail, Mapping)]
+    return next((wait for wait in found if wait is not None), None)
 
 
 def _inner(error: Mapping[str, Any]) -> object:

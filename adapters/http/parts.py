@@ -1,5 +1,7 @@
 """The text of an answer, in every shape that servers give it: a string, a list of parts, reasoning under several names.
 
+A number is no text: how the model wrote it (``007``, ``1.50``) can no longer be told.
+
 Also characters that were split over two pieces: half of one is held back and joined with the other half; without it, it becomes U+FFFD.
 """
 

@@ -26,6 +26,7 @@ from .client import HttpClient
 from .errors import has_error
 from .form import FormReader
 from .lines import LineTooLongError
+from .ndjson import NDJSONDecoder
 from .nothing import is_nothing
 from .parts import Kind, TextJoiner, UnreadableError, parts_of
 from .sse import ServerSentEvent, SSEDecoder
@@ -50,10 +51,10 @@ _ALIVE: Final = re.compile(r"ping|pong|heart[-_]?beat|keep[-_]?alive", re.IGNORE
 
 
 class JsonAnswerReader:
-    """Reads the body of one answer, an event stream or a whole JSON object. See ``stream.AnswerReader``.
+    """Reads the body of one answer: an event stream, a JSON object a line, or a whole JSON object. See ``stream.AnswerReader``.
 
     A subclass implements ``_read``, which yields the events of one JSON object, and sets ``_finish_reason`` when the answer is complete.
-    From then on what cannot be read, a cut or a silence included, changes nothing.
+    From then on what cannot be read, a cut or a silence included, changes nothing. ``_is_piece`` tells lines from a whole answer.
     """
 
     def __init__(self, http: HttpClient, request: HttpRequest) -> None:
@@ -64,7 +65,8 @@ class JsonAnswerReader:
         bounds = http.bounds
         self._decoder: Final = SSEDecoder(line_limit=bounds.max_line_bytes, event_limit=bounds.max_event_bytes)
         self._whole: Final = bytearray()
-        self._came = 0  # bytes, before it was known that they are a stream
+        self._lines: NDJSONDecoder | None = None
+        self._has_first_line = False
         self._joiners: Final[dict[Kind, TextJoiner]] = {"reasoning": TextJoiner(), "token": TextJoiner()}
         self._calls: Final = ToolCalls()
         self._answered = False
@@ -75,13 +77,9 @@ class JsonAnswerReader:
 
     def feed(self, piece: bytes) -> Iterator[StreamEvent]:
         """The events that the next piece of the body completes."""
-        if self._form.form != "events":
-            self._came += len(piece)
-            if self._came > self._http.bounds.max_body_bytes:
-                raise LineTooLongError(f"an answer of more than {self._http.bounds.max_body_bytes} bytes")
         piece = self._form.feed(piece)
         if self._form.form == "whole":
-            self._whole.extend(piece)
+            yield from self._unframed(piece)
         elif piece:
             yield from self._frames(self._decoder.feed(piece))
 
@@ -89,10 +87,10 @@ class JsonAnswerReader:
         """The events at the end of the body."""
         rest = self._form.finish()
         if self._form.form == "whole":
-            self._whole.extend(rest)
-            yield from self._read_whole()
-            return
-        yield from self._frames(self._decoder.finish())
+            yield from self._unframed(rest)
+            yield from self._read_whole() if self._lines is None else self._values(self._lines.finish())
+        else:
+            yield from self._frames(self._decoder.finish())
         if not self.closed:
             yield from self._cut()
 
@@ -109,6 +107,50 @@ class JsonAnswerReader:
         """The events of one JSON object: a chunk of a stream, or a whole answer."""
         raise AssertionError(f"{type(self).__name__} says what an object means")
 
+    def _is_piece(self, payload: Mapping[str, Any]) -> bool:
+        """Whether a JSON object without a frame around it belongs to a stream of lines, and is no whole answer."""
+        return False
+
+    def _unframed(self, piece: bytes) -> Iterator[StreamEvent]:
+        """What comes without frames: lines, where the first one is a piece of an answer; else a whole body, kept to its end."""
+        if self._lines is None:
+            self._whole.extend(piece)
+            bound = self._http.bounds.max_body_bytes
+            if len(self._whole) > bound:
+                raise LineTooLongError(f"an answer of more than {bound} bytes")
+            if self._has_first_line or b"\n" not in piece:
+                return
+            self._has_first_line = True
+            if not self._begins_lines(bytes(self._whole).partition(b"\n")[0]):
+                return
+            self._lines = NDJSONDecoder(line_limit=self._http.bounds.max_line_bytes)
+            piece = bytes(self._whole)
+            self._whole.clear()
+        yield from self._values(self._lines.feed(piece))
+
+    def _begins_lines(self, line: bytes) -> bool:
+        try:
+            first = read_json(line)
+        except ForeignJSONError:
+            return False
+        return isinstance(first, Mapping) and self._is_piece(first)
+
+    def _values(self, values: Sequence[Any]) -> Iterator[StreamEvent]:
+        """Lines, each a JSON value; one that is none is its text."""
+        for value in values:
+            if self.closed:
+                return
+            yield from self._frame(ServerSentEvent("", value)) if isinstance(value, str) else self._payload(value)
+
+    def _payload(self, payload: object, event: str = "", data: str = "") -> Iterator[StreamEvent]:
+        """What one frame or line of a stream holds."""
+        if event.lower() == "error" or has_error(payload):
+            yield from self._reported(payload)
+        elif isinstance(payload, Mapping):
+            yield from self._read(payload, whole=False)
+        elif not (_says_nothing(event, data, payload) or self._finish_reason is not None):
+            yield from self._nonsense("a frame of the stream is not a JSON object")
+
     def _read_whole(self) -> Iterator[StreamEvent]:
         try:
             payload = read_json(self._whole)
@@ -119,6 +161,8 @@ class JsonAnswerReader:
             yield from self._reported(payload)
         elif not isinstance(payload, Mapping):
             yield from self._nonsense("the answer is not a JSON object")
+        elif self._is_piece(payload):
+            yield from self._read(payload, whole=False)
         else:
             yield from self._read(payload, whole=True)
             if not self.closed:
@@ -141,14 +185,12 @@ class JsonAnswerReader:
             payload = read_json(data)
         except ForeignJSONError:
             payload = data
-        if frame.event.lower() == "error" or has_error(payload):
-            yield from self._reported(payload)
-        elif isinstance(payload, Mapping):
-            yield from self._read(payload, whole=False)
-        elif payload is data and "\n" in data:  # frames without a blank line between them
+        if (
+            payload is data and "\n" in data and frame.event.lower() != "error"
+        ):  # frames without a blank line between them
             yield from self._frames([ServerSentEvent(frame.event, line) for line in data.split("\n")])
-        elif not (_says_nothing(frame.event, data, payload) or self._finish_reason is not None):
-            yield from self._nonsense("a frame of the stream is not a JSON object")
+        else:
+            yield from self._payload(payload, frame.event, data)
 
     # ---- what an answer is made of ----
 
@@ -162,10 +204,10 @@ class JsonAnswerReader:
         except UnreadableError as error:
             self._unreadable = str(error)
 
-    def _tool_calls(self, calls: object) -> Iterator[StreamEvent]:
-        """The pieces of tool calls in ``calls``, in OpenAI's shape."""
+    def _tool_calls(self, calls: object, *, whole: bool = False) -> Iterator[StreamEvent]:
+        """The pieces of tool calls in ``calls``, in OpenAI's shape. ``whole``: nothing follows on them."""
         try:
-            for call in self._calls.read(calls):
+            for call in self._calls.read(calls, whole=whole):
                 self._answered = True
                 yield StreamEvent("tool_call", call)
         except UnreadableError as error:

@@ -66,6 +66,10 @@ class ResponsesReader(JsonAnswerReader):
         elif isinstance(kind, str):
             yield from self._event(kind, payload)
 
+    def _is_piece(self, payload: Mapping[str, Any]) -> bool:
+        kind = payload.get("type")
+        return isinstance(kind, str) and kind.startswith("response.")
+
     def _event(self, kind: str, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
         index, item = payload.get("output_index"), _mapping(payload.get("item"))
         if kind.endswith(".delta"):
@@ -75,7 +79,7 @@ class ResponsesReader(JsonAnswerReader):
         elif kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
             yield from self._text(payload.get("delta"), "reasoning")
         elif kind == "response.output_item.added" and item.get("type") == "function_call":
-            yield from self._item(item, index)
+            yield from self._item(item, index, whole=False)
         elif kind == "response.output_item.done":
             yield from self._untold(item, index)
         elif kind == "response.function_call_arguments.delta":
@@ -93,7 +97,7 @@ class ResponsesReader(JsonAnswerReader):
             self._told.add(index)
             yield from self._item(item, index)
 
-    def _item(self, item: object, index: object) -> Iterator[StreamEvent]:
+    def _item(self, item: object, index: object, *, whole: bool = True) -> Iterator[StreamEvent]:
         """One item of the output. The server's tools, which it has called itself, are none of ours."""
         given = _mapping(item)
         if given.get("type") == "message":
@@ -102,7 +106,9 @@ class ResponsesReader(JsonAnswerReader):
             yield from self._text(given.get("content") or given.get("summary"), "reasoning")
         elif given.get("type") == "function_call":
             function = {"name": given.get("name"), "arguments": given.get("arguments")}
-            yield from self._tool_calls([{"index": index, "id": given.get("call_id"), "function": function}])
+            yield from self._tool_calls(
+                [{"index": index, "id": given.get("call_id"), "function": function}], whole=whole
+            )
 
     def _closing(self, response: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """The usage, and what the status says."""

@@ -7,6 +7,8 @@ Some servers count afresh in each chunk, so that every call has index 0 and an i
    the same id with a name and more arguments, where those of the open call are complete: some servers have one id for all.
 2. A piece without an id continues the call that is open at its index; without an index, the last one, or the one at its place
    in a chunk of several. But a piece with a name begins a call where the open one has a name and complete arguments already.
+3. In a stream the empty object at the beginning of a call may stand for arguments that follow: it is held back, and told at the end of
+   an answer in which none did. Until then a piece with the same id and name belongs to the call.
 
 Arguments are JSON text, whatever the server sends and calls them: an object is written as text, the empty object too.
 """
@@ -29,6 +31,7 @@ from .parts import TextJoiner, UnreadableError
 __all__ = ["ToolCalls"]
 
 _TOKENS: Final = re.compile(r'[{}\[\]"\\]')
+_EMPTY_OBJECT: Final = re.compile(r"\s*\{\s*\}\s*")
 _ARGUMENTS: Final = ("arguments", "parameters", "args", "input")
 
 
@@ -38,12 +41,31 @@ class _Open:
 
     number: int
     id: str | None = None
-    named: bool = False
+    name: str | None = None
+    placeholder: str = ""  # an empty object that was held back
+    begun: bool = False  # arguments were told
     joiner: TextJoiner = field(default_factory=TextJoiner)
     depth: int = 0
     in_string: bool = False
     escaped: bool = False
     complete: bool = False  # its arguments are a JSON object or list that is closed
+
+    def ends_before(self, name: str) -> bool:
+        """Whether a piece with this name, and with arguments, belongs to another call: this one has all of its own."""
+        return self.name is not None and self.complete and not (self.placeholder and self.name == name)
+
+    def take(self, arguments: str, whole: bool) -> str:
+        """What of the call's next arguments can be told now."""
+        if not (self.begun or whole) and _EMPTY_OBJECT.fullmatch(self.placeholder + arguments):
+            self.placeholder += arguments
+            arguments = ""
+        elif arguments:
+            self.begun, self.complete, self.placeholder = True, False, ""
+        return self.joiner.feed(arguments)
+
+    def finish(self) -> str:
+        """What is left at the end."""
+        return self.placeholder + self.joiner.finish()
 
 
 class ToolCalls:
@@ -54,8 +76,8 @@ class ToolCalls:
         self._at: dict[int, _Open] = {}  # the call that is open at each index of the server
         self._by_id: dict[tuple[int | None, str], _Open] = {}
 
-    def read(self, calls: object) -> Iterator[ToolCall]:
-        """The pieces in the ``tool_calls`` of one delta or message. Raises UnreadableError."""
+    def read(self, calls: object, *, whole: bool = False) -> Iterator[ToolCall]:
+        """The pieces in the ``tool_calls`` of one delta or message. ``whole``: nothing follows on them. Raises UnreadableError."""
         if isinstance(calls, Mapping) and calls:
             calls = [calls]
         if not isinstance(calls, list):
@@ -67,7 +89,7 @@ class ToolCalls:
         for place, piece in enumerate(pieces):
             if not isinstance(piece, Mapping):
                 raise UnreadableError(f"a tool call that is a {type(piece).__name__}")
-            yield self._piece(piece, place if len(pieces) > 1 and before else None)
+            yield self._piece(piece, place if len(pieces) > 1 and before else None, whole)
 
     @property
     def count(self) -> int:
@@ -75,35 +97,36 @@ class ToolCalls:
         return len(self._calls)
 
     def finish(self) -> Iterator[ToolCall]:
-        """What is left at the end: halves of characters."""
+        """What is left at the end: empty objects that stood for nothing else, and halves of characters."""
         for call in self._calls:
-            if rest := call.joiner.finish():
+            if rest := call.finish():
                 yield ToolCall(call.number, arguments=rest)
 
-    def _piece(self, piece: Mapping[str, Any], place: int | None) -> ToolCall:
+    def _piece(self, piece: Mapping[str, Any], place: int | None, whole: bool) -> ToolCall:
         given = (piece.get("function"), piece.get("custom"))
         function = next((member for member in given if isinstance(member, Mapping)), piece)
         name, call_id = _text(function.get("name")), piece.get("id")
         call_id = None if is_nothing(call_id) and call_id != 0 else _text(call_id)
         arguments = _arguments(next((function[key] for key in _ARGUMENTS if function.get(key) is not None), None))
         call = self._call(_index(piece.get("index")), call_id, name, place, more=bool(arguments.strip()))
-        call.named = call.named or name is not None
+        call.name = call.name or name
+        shown = call.take(arguments, whole)
         _follow(call, arguments)
-        return ToolCall(call.number, call_id, name, call.joiner.feed(arguments))
+        return ToolCall(call.number, call_id, name, shown)
 
     def _call(
         self, index: int | None, call_id: str | None, name: str | None, place: int | None, *, more: bool
     ) -> _Open:
         """The call that a piece belongs to; a new one where it begins one. ``more``: it has arguments."""
         if call_id is not None and (known := self._by_id.get((index, call_id))) is not None:
-            return self._begin(index, call_id) if more and name and known.named and known.complete else known
+            return self._begin(index, call_id) if more and name and known.ends_before(name) else known
         opened = self._open(index, place)
         if opened is None or (call_id is not None and opened.id is not None):
             return self._begin(index, call_id)
-        if call_id is None and name is not None and opened.named and (opened.complete or index is None):
+        if call_id is None and name is not None and opened.name is not None and (opened.complete or index is None):
             return self._begin(index, None)
         if call_id is not None:
-            if opened.named and name is not None:
+            if opened.name is not None and name is not None:
                 return self._begin(index, call_id)
             opened.id = call_id
             self._by_id[index, call_id] = opened

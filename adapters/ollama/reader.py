@@ -22,10 +22,7 @@ from typing import Any, Final
 from statemachine.config.call import StreamEvent
 
 from ..http.client import HttpClient
-from ..http.errors import has_error
-from ..http.lines import LineTooLongError
-from ..http.ndjson import NDJSONDecoder
-from ..http.nothing import is_empty, is_nothing
+from ..http.nothing import is_empty
 from ..http.reader import JsonAnswerReader
 from ..http.stream import HttpRequest
 
@@ -46,55 +43,17 @@ class OllamaReader(JsonAnswerReader):
 
     def __init__(self, http: HttpClient, request: HttpRequest) -> None:
         super().__init__(http, request)
-        self._ndjson: Final = NDJSONDecoder(line_limit=http.bounds.max_line_bytes)
-        self._object_seen = False
         self._call_count = 0
 
-    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
-        """The events that the next piece of the body completes."""
-        piece = self._form.feed(piece)
-        if self._form.form == "events":
-            yield from self._frames(self._decoder.feed(piece))
-        elif piece:
-            yield from self._lines(piece)
-
-    def finish(self) -> Iterator[StreamEvent]:
-        """The events at the end of the body."""
-        rest = self._form.finish()
-        if self._form.form != "whole":
-            yield from super().finish()
-            return
-        yield from self._lines(rest)
-        yield from self._values(self._ndjson.finish())
-        if not self.closed:
-            yield from self._cut() if self._object_seen else self._read_whole()
-
-    def _lines(self, piece: bytes) -> Iterator[StreamEvent]:
-        if not self._object_seen:  # then it may be one object over several lines
-            self._whole.extend(piece)
-            if len(self._whole) > self._http.bounds.max_body_bytes:
-                raise LineTooLongError(f"an answer of more than {self._http.bounds.max_body_bytes} bytes")
-        yield from self._values(self._ndjson.feed(piece))
-
-    def _values(self, values: list[Any]) -> Iterator[StreamEvent]:
-        for value in values:
-            if self.closed:
-                return
-            if isinstance(value, Mapping):
-                self._object_seen = True
-                yield from self._read(value, whole=False)
-            elif self._object_seen and not _is_harmless(value) and self._finish_reason is None:
-                yield from self._nonsense("a line of the answer is not a JSON object")
+    def _is_piece(self, payload: Mapping[str, Any]) -> bool:
+        return True  # a whole answer is a stream of one
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
-        if has_error(payload):
-            yield from self._reported(payload)
-            return
         message = payload.get("message")
         if isinstance(message, Mapping):
             yield from self._text(message.get("thinking"), "reasoning")
             yield from self._text(message.get("content"))
-            yield from self._tool_calls(self._with_ids(message.get("tool_calls")))
+            yield from self._tool_calls(self._with_ids(message.get("tool_calls")), whole=True)
         elif "response" in payload:  # as in /api/generate
             yield from self._text(payload.get("thinking"), "reasoning")
             yield from self._text(payload["response"])
@@ -132,12 +91,6 @@ class OllamaReader(JsonAnswerReader):
         yield from self._reason("tool_calls" if reason == "stop" and self._call_count else reason, payload)
         if not self.closed:
             yield from self._done()
-
-
-def _is_harmless(value: object) -> bool:
-    """Whether a line that is no object may be passed over: it is empty, a comment, or a sign of the end."""
-    text = value.strip() if isinstance(value, str) else value
-    return is_nothing(text) or text == "[DONE]" or (isinstance(text, str) and text.startswith(":"))
 
 
 def _is_count(value: object) -> bool:

@@ -45,7 +45,8 @@ async def answer(
 ) -> list[StreamEvent]:
     """The events of one call for exactly ``tokens`` tokens. ``begun`` is set at the first; ``log`` is told when it begins and ends."""
     events: list[StreamEvent] = []
-    options = CallOptions(RuntimeProviderConfig(PROVIDER, model), stream=stream, parameters={"max_tokens": tokens})
+    exactly = {"max_tokens": tokens, "ignore_eos": True}
+    options = CallOptions(RuntimeProviderConfig(PROVIDER, model), stream=stream, parameters=exactly)
     async with engine.call(PROMPT, options) as reading:
         async for event in reading:
             if not events and log is not None:

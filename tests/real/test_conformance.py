@@ -11,7 +11,7 @@ from adapters import LlamaCppAdapter
 from adapters.conformance import Capabilities, Subject, check
 from statemachine import Adapter, AdapterConfig
 
-from .conftest import MODELS
+from .conftest import MODELS, only_tiny
 from .llama_server import LlamaServer
 
 
@@ -34,6 +34,7 @@ class RealSubject(Subject):
         return self.server.resident()
 
 
+@only_tiny
 @pytest.mark.timeout(120)
 def test_llamacpp_adapter_keeps_the_rules(server: LlamaServer) -> None:
     class Bound(RealSubject):

@@ -20,25 +20,25 @@ def _stream(server: LlamaServer, model: str, tokens: int) -> Iterator[str]:
 
 def test_a_model_is_loaded_on_request_and_unloaded_on_request(server: LlamaServer) -> None:
     assert server.resident() == []
-    server.load("tiny-a")
-    assert server.resident() == ["tiny-a"]
-    server.unload("tiny-a")
+    server.load("model-a")
+    assert server.resident() == ["model-a"]
+    server.unload("model-a")
     assert server.resident() == []
 
 
 def test_a_chat_with_the_other_model_swaps(server: LlamaServer) -> None:
-    for model in ("tiny-a", "tiny-b", "tiny-a"):
+    for model in ("model-a", "model-b", "model-a"):
         assert list(_stream(server, model, 3))[-2:] == ["data: [DONE]", ""]
         assert server.resident() == [model]
-    assert server.loads()[-3:] == ["tiny-a", "tiny-b", "tiny-a"]
+    assert server.loads()[-3:] == ["model-a", "model-b", "model-a"]
 
 
 def test_a_killed_model_ends_its_answer_without_a_word_and_the_list_says_that_it_is_gone(server: LlamaServer) -> None:
-    lines = _stream(server, "tiny-a", 5000)
+    lines = _stream(server, "model-a", 5000)
     assert next(lines).startswith("data: {")
     server.kill_model()
     assert "data: [DONE]" not in list(lines)
-    server.wait_gone("tiny-a")
+    server.wait_gone("model-a")
 
 
 def test_a_killed_server_comes_back_at_its_address(server: LlamaServer) -> None:
