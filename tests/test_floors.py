@@ -150,7 +150,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "statemachine/manager": [
-        {"at_work", "broken", "expected", "faults", "observing", "refusal", "running", "transition_log"},
+        {"at_work", "broken", "expected", "faults", "observing", "outstanding", "refusal", "running", "transition_log"},
         {"worker", "lease"},
         {"acquiring", "kin", "reading"},
         {"manager", "background"},

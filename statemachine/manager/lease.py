@@ -102,6 +102,10 @@ class Lessor:
 
     # ---- what goes on under a lease ----
 
+    def streams(self) -> frozenset[int]:
+        """Return the tickets of the leases whose uses have not ended."""
+        return frozenset(self._uses)
+
     def begin_use(self, ticket: int, use: Use) -> None:
         """Run ``use``, the only one of this lease; a release ends it first."""
         self._uses[ticket] = use

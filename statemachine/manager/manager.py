@@ -49,6 +49,7 @@ from .at_work import is_task_at_work
 from .kin import leases_above
 from .lease import Lease, Lessor, Use
 from .observing import Observer, Observers
+from .outstanding import Outstanding
 from .refusal import refusal
 from .running import check_trio
 from .worker import Worker
@@ -134,6 +135,11 @@ class ProviderManager:
         """A frozen picture: instances and queues per provider and slot, counters, use per model."""
         self._lessor.catch_up(sys._getframe(1))
         return statistics(self._coordinator)
+
+    def outstanding(self) -> Outstanding:
+        """Take what is under way now, for tests and checkers that compare it with the coordinator."""
+        tasks = {number: worker.task() for number, worker in self._workers.items()}
+        return Outstanding(frozenset(self._askers), self._lessor.streams(), tasks)
 
     @enable_ki_protection
     async def get_adapter(

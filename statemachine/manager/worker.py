@@ -16,6 +16,7 @@ from ..config.providers import Demand
 from ..core.events import StartFailed, StartSucceeded, Stopped
 from .expected import check_adapter, check_awaitable, name_of
 from .faults import own_fault
+from .outstanding import InstanceTask
 
 __all__ = ["Report", "Worker"]
 
@@ -60,6 +61,12 @@ class Worker:
         self._life.cancel()
         self._stopping.cancel()
         log.warning("the shutdown of %s is overdue", str(self.demand))
+
+    def task(self) -> InstanceTask:
+        """Return the adapter and what this task was told."""
+        return InstanceTask(
+            self.adapter, self._stop_requested.is_set(), self._life.cancel_called, self._stopping.cancel_called
+        )
 
     async def run(self) -> None:
         """Construct the adapter, start it, wait for the stop, shut it down."""

@@ -84,11 +84,11 @@ class Outside:
     def check(self) -> None:
         """Raises DoesNotHoldError where the model and the outside do not agree, or a property does not hold."""
         expect(not self.complaints, "a property does not hold", *self.complaints[:1])
-        model, workers = self.coordinator, self.manager._workers
+        model, tasks = self.coordinator, self.manager.outstanding().instances
         known: set[int] = set()
         for instance in model.instances.values():
-            worker = workers.get(instance.id)
-            adapter = None if worker is None else worker.adapter
+            task = tasks.get(instance.id)
+            adapter = None if task is None else task.adapter
             if adapter is not None:
                 assert isinstance(adapter, Recorded)
                 known.add(id(adapter))
@@ -107,9 +107,7 @@ class Outside:
         expect(waiting == blocked, "other tasks wait than the model believes", _names(waiting), _names(blocked))
         granted = {r.ticket: r.owner for r in requests if r.state == "granted"}
         held = {lease.ticket for lease in self._leases if not lease.released}
-        ending = (
-            self.manager._lessor._uses.keys()
-        )  # a lease that was released in mid-stream goes on until its stream has ended
+        ending = self.manager.outstanding().streams  # a lease released in mid-stream goes on until its stream has ended
         held |= ending if self.coordinator.state == "open" else ending & granted.keys()  # a close revokes it meanwhile
         expect(held <= granted.keys(), "a lease is held that the model knows nothing of", held, set(granted))
         under_way = Counter(owner for ticket, owner in granted.items() if ticket not in held)
@@ -146,7 +144,8 @@ class Outside:
         expect(not self.recorder.not_shut_down_once(), "not shut down exactly once", self.recorder.not_shut_down_once())
         expect(all(adapter.down for adapter in self.recorder.adapters), "an adapter is not down")
         expect(not self.coordinator.instances, "an instance is left", list(self.coordinator.instances))
-        expect(not self.manager._workers, "a worker is left", list(self.manager._workers))
+        left = self.manager.outstanding().instances
+        expect(not left, "the task of an instance is left", list(left))
         statistics = self.manager.statistics()
         expect(all(p.live == 0 for p in statistics.providers.values()), "the statistics show a live instance")
         expect(all(s.state == "vacant" for s in statistics.slots.values()), "the statistics show a slot in use")
@@ -155,21 +154,18 @@ class Outside:
 
     def state(self) -> Hashable:
         """Everything that decides the future and is not a local variable of a task."""
-        model = self.coordinator
+        model, outstanding = self.coordinator, self.manager.outstanding()
         return (
             named(model),
             tuple((r.ticket, getattr(r.owner, "name", None)) for r in model.requests.values()),
             tuple(model.instances),
             tuple(sorted(model.timers.armed.items())),
-            tuple(
-                (id, w._stop_requested.is_set(), w._life.cancel_called, w._stopping.cancel_called)
-                for id, w in self.manager._workers.items()
-            ),
+            tuple((number, *task[1:]) for number, task in outstanding.instances.items()),  # without the adapter
             tuple(
                 (a.started, len(a.shutdowns), a.down is None, a.broken_at, a.open_calls) for a in self.recorder.adapters
             ),
             tuple(sorted(lease.ticket for lease in self._leases if not lease.released)),
-            tuple(sorted(self.manager._askers)),
+            tuple(sorted(outstanding.requests)),
             tuple(sorted(task.name for task in self._asking)),
         )
 
