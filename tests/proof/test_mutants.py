@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from statemachine.config.identity import canonical as _canonical
+from statemachine import ProviderManagerConfig
 from tests.proof import mutants
 from tests.proof.__main__ import main
 from tests.proof.gallery import show
@@ -64,9 +64,7 @@ def test_the_command_shows_a_counterexample_in_full(capsys: pytest.CaptureFixtur
 
 
 def test_a_survivor_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    harmless = IdentityMutant(
-        "harmless", "D14", {"statemachine.config.identity.canonical": _canonical}, "names_are_data"
-    )
+    harmless = IdentityMutant("harmless", "D14", ProviderManagerConfig, "names_are_data")
     monkeypatch.setattr(mutants, "MUTANTS", (*IDENTITIES, harmless))
     assert main(["--jobs", "1"]) == 1
     out = capsys.readouterr().out

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
-from unittest.mock import patch
 
 from statemachine.checking.checker import Result, check
 from statemachine.checking.reproduction import as_lines, as_pytest
@@ -17,7 +15,7 @@ from statemachine.checking.scenarios import COMPONENTS, LARGE, STANDARD
 from statemachine.checking.system import CoordinatorSystem
 
 from .expect import DoesNotHoldError
-from .identity import CHECKS
+from .identity import CHECKS, Configs
 from .layers import LAYERS, Layer
 from .mutants import CoordinatorMutant, IdentityMutant, Mutant
 from .subject import Subject
@@ -141,13 +139,11 @@ def _checked(scenario: Scenario, mutant: CoordinatorMutant) -> _Found | None:
 
 
 def _by_identity(mutant: IdentityMutant) -> _Found | None:
-    """The statements about identity, with what the mutant puts in the place of some functions."""
-    with ExitStack() as stack:
-        for target, instead in mutant.instead.items():
-            stack.enter_context(patch(target, instead))
-        for number, holds in enumerate(CHECKS, 1):
-            try:
-                holds()
-            except DoesNotHoldError as error:
-                return holds.__name__, number, "checks", f"{holds.__name__}: {error}"
+    """The first statement about identity that does not hold."""
+    configs = Configs.with_part(mutant.make)
+    for number, holds in enumerate(CHECKS, 1):
+        try:
+            holds(configs)
+        except DoesNotHoldError as error:
+            return holds.__name__, number, "checks", f"{holds.__name__}: {error}"
     return None

@@ -7,11 +7,11 @@ library's own, and ``found here`` a mistake of ours. Several are separated by a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from statemachine.core.coordinator import Coordinator
 
+from ..identity import ConfigPart
 from ..subject import Part
 
 __all__ = ["CoordinatorMutant", "IdentityMutant", "ManagerMutant", "Mutant"]
@@ -37,11 +37,11 @@ class ManagerMutant(NamedTuple):
 
 
 class IdentityMutant(NamedTuple):
-    """What stands for which functions, by their names, and the statement about identity that does not hold then."""
+    """A wrong class of a configuration, and the statement about identity that does not hold with it."""
 
     name: str
     row: str
-    instead: Mapping[str, object]
+    make: ConfigPart
     caught_by: str
 
 

@@ -101,45 +101,17 @@ MANAGERS: Final = (
     ManagerMutant("never times out", "D13", waiting.NeverTimesOut, "cancellation"),
 )
 
-_CANONICAL = "statemachine.config.identity.canonical"
 IDENTITIES: Final = (
-    IdentityMutant("credentials left out", "D14", {_CANONICAL: identities.without_key}, "credentials_are_identity"),
-    IdentityMutant(
-        "values shown",
-        "D14/D21",
-        {f"statemachine.config.{user}.option_names": repr for user in ("adapter", "providers", "runtime")},
-        "credentials_are_never_shown",
-    ),
-    IdentityMutant(
-        "name parsed",
-        "D15",
-        {"statemachine.config.providers.ProviderManagerConfig.resolve": identities.name_parsed},
-        "names_are_data",
-    ),
-    IdentityMutant(
-        "nested as written", "D21", {_CANONICAL: identities.nested_as_written}, "keys_are_sorted_at_every_depth"
-    ),
-    IdentityMutant("masked by name", "D21", {_CANONICAL: identities.key_like_masked}, "values_are_told_apart"),
-    IdentityMutant("NaN is null", "D21", {_CANONICAL: identities.nan_is_null}, "values_without_a_form_are_refused"),
-    IdentityMutant(
-        "any limit",
-        "D21",
-        {"statemachine.config.providers.check_count": identities.unchecked},
-        "bad_limits_are_refused",
-    ),
-    IdentityMutant(
-        "any time",
-        "D21",
-        {"statemachine.config.providers.check_timeout": identities.unchecked},
-        "bad_times_are_refused",
-    ),
-    IdentityMutant("falsy is missing", "S8", {_CANONICAL: identities.falsy_is_missing}, "values_are_told_apart"),
-    IdentityMutant(
-        "address as written",
-        "S9",
-        {"statemachine.config.identity.normalise_base_url": str},
-        "servers_are_told_by_their_address",
-    ),
+    IdentityMutant("credentials left out", "D14", identities.WithoutKey, "credentials_are_identity"),
+    IdentityMutant("values shown", "D14/D21", identities.ValuesShown, "credentials_are_never_shown"),
+    IdentityMutant("name parsed", "D15", identities.NameParsed, "names_are_data"),
+    IdentityMutant("nested as written", "D21", identities.NestedAsWritten, "keys_are_sorted_at_every_depth"),
+    IdentityMutant("masked by name", "D21", identities.KeyLikeMasked, "values_are_told_apart"),
+    IdentityMutant("NaN is null", "D21", identities.NanIsNull, "values_without_a_form_are_refused"),
+    IdentityMutant("any limit", "D21", identities.AnyLimit, "bad_limits_are_refused"),
+    IdentityMutant("any time", "D21", identities.AnyTime, "bad_times_are_refused"),
+    IdentityMutant("falsy is missing", "S8", identities.FalsyIsMissing, "values_are_told_apart"),
+    IdentityMutant("address as written", "S9", identities.AddressAsWritten, "servers_are_told_by_their_address"),
 )
 
 MUTANTS: Final[tuple[Mutant, ...]] = (*MODELS, *MANAGERS, *IDENTITIES)
