@@ -1,6 +1,7 @@
-"""What a policy learns from: how long leases, loads and pauses have taken. Time is abstract: any of them may have taken any of a few times.
+"""Durations for policies that learn from them: each lease, load or pause may have taken any of a few durations when it ends.
 
-The coordinator itself computes the milliseconds, from the moment at which it began: that is set before the step. A search stands at 0.
+In a search no clock runs: ``now`` is always 0. The coordinator computes a duration from the moment at which something began. So that
+moment is moved into the past before the step, once for each of the scenario's ``durations``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ __all__ = ["age", "in_every_time"]
 
 
 def in_every_time(moves: Iterable[Move], saved: Snapshot, durations: Sequence[float], pauses: bool) -> Iterator[Move]:
-    """Each of ``moves``; those that end a lease or a load in ``saved`` once for each of ``durations``.
+    """Yield ``moves``, and those that end a lease or a load in ``saved`` once for each of ``durations``.
 
-    If there may be ``pauses``, so are all moves while an instance is idle, because that may be what they end, or should have been.
+    With ``pauses`` this goes for every move while an instance is idle, because it may end a pause.
     """
     held = {request.ticket for request in saved.requests if request.state == "granted"}
     idle = pauses and any(instance.state == "idle" for instance in saved.instances)
@@ -31,7 +32,7 @@ def in_every_time(moves: Iterable[Move], saved: Snapshot, durations: Sequence[fl
 
 
 def age(coordinator: Coordinator, move: Move) -> None:
-    """Let the lease or the load that ``move`` ends, and all idleness, have begun as long ago as it says."""
+    """Set the beginning of the lease or load that ``move`` ends, and of all idle times, to ``move.seconds`` ago."""
     aged: Iterable[Request] = ()
     if (ticket := _ended(move.event)) is not None:
         aged = [coordinator.requests[ticket]] if ticket in coordinator.requests else ()
@@ -45,12 +46,12 @@ def age(coordinator: Coordinator, move: Move) -> None:
 
 
 def _ended(event: Event) -> int | None:
-    """The request that ``event`` ends."""
+    """Return the request that ``event`` ends."""
     return event.ticket if isinstance(event, Released | Cancelled) else None
 
 
 def _loaded(event: Event) -> int | None:
-    """The instance whose load ``event`` ends."""
+    """Return the instance whose load ``event`` ends."""
     if isinstance(event, StartSucceeded | StartFailed):
         return event.instance
     if isinstance(event, Expired) and event.timer.kind is TimerKind.START:

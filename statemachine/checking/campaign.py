@@ -1,4 +1,4 @@
-"""Many scenarios, several at a time, each with bounded memory and with progress on a terminal."""
+"""Search many scenarios, several at a time, each with bounded memory and with progress on a terminal."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ GARBAGE: Final = 100_000  # objects until cycles are looked for: a search leaves
 def explore(
     scenarios: Sequence[str], *, jobs: int = 1, make: str | None = None, most_states: int, most_bytes: int
 ) -> list[Report]:
-    """A report of each of ``scenarios``, in their order. ``make`` is the name of a coordinator, ``"module:class"``, where it is a mutant.
+    """Explore each of ``scenarios``, and return their reports in the same order.
 
-    ``most_bytes`` is what one process may use. With several ``jobs`` each scenario has a process of its own, and so memory of its own.
+    ``make``: the name of another class of coordinator, such as a mutant, as ``"module:class"``. ``most_bytes``: how much memory one
+    process may use. With several ``jobs`` each scenario has a process and its memory to itself.
     """
     search = partial(_search, make=make, most_states=most_states, most_bytes=most_bytes)
     if jobs == 1:
@@ -52,13 +53,13 @@ def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -
 
 
 def _watch(name: str, most_bytes: int, terminal: bool, result: Result[State, Move]) -> bool:
-    """Tell how far the search has come; whether there is memory to go on."""
+    """Show how far the search has come, and return whether there is memory to go on."""
     if terminal:
         print(f"\r{name}: {result.states} states, depth {result.depth}", end="\033[K", file=sys.stderr)
     return _peak_bytes() < most_bytes
 
 
 def _peak_bytes() -> int:
-    """The most memory that this process has ever had in use."""
+    """Return the most memory that this process has ever had in use."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,11 +1,15 @@
-"""A state's canonical form: what decides its future, whatever things are called. States with equal forms are explored once.
+"""The canonical form of a state: what decides its future, without the names. States with equal forms are explored once.
 
-Tickets and instances become ranks; times are left out, because any armed deadline may expire next. The names that are left are those of
-configurations and of wishes, which stand for the tasks that make them. Where renaming configurations and tasks maps the scenario's
-wishes onto themselves, they are interchangeable, and the least of all such renamings of a state is its form.
+Two states can differ in names only: other ticket numbers, or model ``a`` in the part of model ``b``. The search need not explore both.
+So a form has ranks in the place of tickets and instance ids, and no times, because any armed deadline may expire next. The names that
+are left are those of configurations and of wishes (a wish stands for the task that makes it). A renaming of configurations and tasks
+that maps the scenario's wishes onto themselves is a symmetry. The form is the least of all symmetric renamings of the state.
 
-A form is always the state itself under other names, so equal forms mean equal futures, whatever a policy remembers; and as it is the
-least of all, states that differ by a renaming have equal forms.
+A form is always the state itself under other names, so equal forms mean equal futures, whatever a policy remembers. Because the form is
+the least of all, states that differ by a renaming have equal forms.
+
+Example: two requests for ``a``, one of which is granted, and two for ``b``. With the parts of ``a`` and ``b`` exchanged it is another
+state with the same form.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ class Names(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What a wish is for and who makes it, which may be renamed, and all else about it, which may not."""
+    """A wish: what it is for and who makes it, which may be renamed, and ``rest``, which may not."""
 
     pool: Hashable
     signature: str
@@ -62,7 +66,7 @@ class _Renaming(NamedTuple):
         )
 
     def _of_memory(self, memory: Any) -> Any:
-        """A policy remembers integers and names only, in tuples."""
+        """Return ``memory``, renamed. It is made of integers, names, and tuples of these."""
         if isinstance(memory, tuple):
             return tuple([self._of_memory(part) for part in memory])
         return self.signatures.get(memory, memory) if isinstance(memory, str) else memory
@@ -103,7 +107,7 @@ def _all_renamings(wishes: Sequence[Kind]) -> Iterator[_Renaming | None]:
 
 
 def _renaming(wishes: Sequence[Kind], signatures: dict[str, str], tasks: dict[str, str]) -> _Renaming | None:
-    """None where the wishes are others afterwards."""
+    """Return the renaming; None where it does not map the wishes onto themselves."""
     places: list[int] = []
     for wish in wishes:
         owner = None if wish.owner is None else tasks[wish.owner]
@@ -116,19 +120,19 @@ def _renaming(wishes: Sequence[Kind], signatures: dict[str, str], tasks: dict[st
 
 
 def requests_of(coordinator: Coordinator) -> list[Request]:
-    """By pool, as what one pool does is nothing to another, and then by age."""
+    """Return the requests by pool, because pools do not influence each other, and then by age."""
     requests = list(coordinator.requests.values())  # in the order of their making
     return requests if len(coordinator.pools) < 2 else sorted(requests, key=lambda request: request.demand.pool)
 
 
 def instances_of(coordinator: Coordinator) -> list[Instance]:
-    """By pool, then by age, as :func:`requests_of`."""
+    """Return the instances by pool and then by age, as :func:`requests_of`."""
     instances = list(coordinator.instances.values())
     return instances if len(coordinator.pools) < 2 else sorted(instances, key=lambda instance: instance.demand.pool)
 
 
 def tickets_of(coordinator: Coordinator) -> dict[PoolKey, list[int]]:
-    """The tickets of each pool, oldest first, pools in order."""
+    """Return the tickets of each pool, the oldest first. The pools are sorted."""
     return {
         key: [r.ticket for r in coordinator.requests.values() if r.demand.pool == key]
         for key in sorted(coordinator.pools)
@@ -136,7 +140,7 @@ def tickets_of(coordinator: Coordinator) -> dict[PoolKey, list[int]]:
 
 
 def structure(coordinator: Coordinator, requests: Sequence[Request], instances: Sequence[Instance]) -> Hashable:
-    """All of ``coordinator`` but its names; ``requests`` and ``instances`` are its own, in the order in which :class:`Names` has them."""
+    """Return all of ``coordinator`` but its names. ``requests`` and ``instances`` are its own, in the order of :class:`Names`."""
     armed = coordinator.timers.armed
     tickets = {request.ticket: rank for rank, request in enumerate(requests)}
     ids = {instance.id: rank for rank, instance in enumerate(instances)}
@@ -159,12 +163,12 @@ def structure(coordinator: Coordinator, requests: Sequence[Request], instances: 
 
 
 def memories(coordinator: Coordinator, tickets: Mapping[PoolKey, Sequence[int]]) -> tuple[Hashable, ...]:
-    """What each pool's policy remembers, the ``tickets`` of each renamed to their ranks among them."""
+    """Return what each pool's policy remembers. Tickets are replaced by their ranks among the pool's ``tickets``."""
     return tuple([coordinator.pools[key].policy.snapshot(partial(bisect_right, own)) for key, own in tickets.items()])
 
 
 def named(coordinator: Coordinator) -> Hashable:
-    """All of ``coordinator`` that decides its future, apart from owners and times; tickets and ids are renamed to their ranks."""
+    """Return all of ``coordinator`` that decides its future, apart from owners and times. Tickets and ids are replaced by ranks."""
     requests, instances = requests_of(coordinator), instances_of(coordinator)
     signatures = tuple([instance.demand.signature for instance in instances])
     wanted = tuple([(r.demand.signature, r.agent, r.priority) for r in requests])

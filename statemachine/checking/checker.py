@@ -1,8 +1,8 @@
-"""Bounded exhaustive breadth-first search: every state that a system can reach, every property at every step.
+"""Bounded exhaustive breadth-first search: visit every state that a system can reach, and check every property at every step.
 
-General: a :class:`System` is anything with an initial state, the events that may happen next, a step, and a key under which states count
-as the same. The search is breadth-first, so the first violation of a property has the fewest events that any violation
-of it can have. With ``liveness`` the edges are kept, and searched for fair infinite waits (:mod:`.liveness`).
+The search knows nothing of coordinators. A :class:`System` has an initial state, the events that may happen next, a step, and a key:
+states with equal keys count as one. Breadth-first means that the first violation found has the fewest events of any violation of that
+property. With ``liveness`` the edges are kept, and afterwards searched for fair infinite waits (:mod:`.liveness`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAMPLE: Final = 2000  # states whose memory is measured
 
 
 class Verdict(Enum):
-    """UNDETERMINED: a bound was hit before the search was complete; it never counts as a pass."""
+    """What the search says of a property. UNDETERMINED: a bound was reached before the end; it never counts as a pass."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -33,9 +33,10 @@ class Verdict(Enum):
 
 
 class Arrival(NamedTuple, Generic[StateT]):
-    """A state: which properties of states it violates and shows, and the ``eventually`` ones for which something is still to come.
+    """A state that is reached for the first time, with the properties of states that it violates and shows.
 
-    All of that is the same for states with equal keys, so it is asked for once for each.
+    ``pending``: the ``eventually`` properties that are not fulfilled in it yet. All of this is the same for states with equal keys, so
+    it is computed once for each key.
     """
 
     state: StateT
@@ -45,11 +46,11 @@ class Arrival(NamedTuple, Generic[StateT]):
 
 
 class Outcome(NamedTuple, Generic[StateT]):
-    """A step: the key of the state that it leads to, how to get that state, and which properties of steps it violates and shows.
+    """A step: the key of the state that it leads to, and the properties of steps that it violates and shows.
 
-    States with equal keys have equal futures, up to renaming. ``arrive`` is called where the key is new, before the next step.
-    ``fired`` is what is counted as covered. For liveness: ``kept`` has for each duty there its place among the duties
-    before the step, or :data:`statemachine.checking.liveness.NEW`.
+    States with equal keys have equal futures, up to renaming. ``arrive`` makes the state; it is called where the key is new, before the
+    next step. ``fired`` is what is counted as covered. ``kept`` is for liveness: for each duty in the new state, its position among the
+    duties before the step, or :data:`statemachine.checking.liveness.NEW`.
     """
 
     key: Hashable
@@ -64,27 +65,27 @@ class System(Protocol[StateT, EventT]):
     """What is searched."""
 
     def initial(self) -> tuple[StateT, Hashable]:
-        """Where it begins, with nothing pending and no duties, and the key of that state."""
+        """Return the initial state, in which nothing is pending and there are no duties, and its key."""
         ...
 
     def events(self, state: StateT) -> Iterable[EventT]:
-        """What may happen next in ``state``; in states with equal keys the same, up to renaming, in the same order."""
+        """Return what may happen next in ``state``: in states with equal keys the same, up to renaming, in the same order."""
         ...
 
     def step(self, state: StateT, event: EventT) -> Outcome[StateT]:
-        """What ``event`` leads to."""
+        """Take the step of ``event``, and return what it leads to."""
         ...
 
     def always(self) -> Sequence[str]:
-        """The names of all ``always`` properties."""
+        """Return the names of all ``always`` properties."""
         ...
 
     def sometimes(self) -> Sequence[str]:
-        """The names of all ``sometimes`` properties that are expected to be shown."""
+        """Return the names of all ``sometimes`` properties that are expected to be shown."""
         ...
 
     def eventually(self) -> Sequence[str]:
-        """The names of all ``eventually`` properties."""
+        """Return the names of all ``eventually`` properties."""
         ...
 
 
@@ -92,12 +93,13 @@ class System(Protocol[StateT, EventT]):
 class Counterexample(Generic[StateT, EventT]):
     """The shortest way to a violation: the events from the initial state, and the state before each.
 
-    For an ``eventually`` property the last events, ``cycle``, can be repeated without end (up to renaming); none: it may end there.
+    For an ``eventually`` property the last ``cycle`` events can be repeated without end (up to renaming). A ``cycle`` of 0: nothing more
+    has to happen after the last event.
     """
 
     events: tuple[EventT, ...]
     states: tuple[StateT, ...]
-    cycle: int | None = None  # how many; None: no lasso
+    cycle: int | None = None  # None: for any other property
 
     @property
     def prefix(self) -> tuple[EventT, ...]:
@@ -151,10 +153,10 @@ def check(
     most_states: int = 1_000_000,
     watch: Callable[[Result[StateT, EventT]], bool] = lambda result: True,
 ) -> Result[StateT, EventT]:
-    """Search ``system``; stop cleanly at ``most_states``, or when ``watch``, which is called now and then, returns False. A violating
-    step is not gone on from.
+    """Search ``system``, and return what was found.
 
-    Without ``liveness`` no ``eventually`` property is looked at, and none has a verdict.
+    The search ends early at ``most_states``, or when ``watch``, which is called now and then, returns False. It does not go on from a
+    step that violates a property. Without ``liveness`` no ``eventually`` property is checked, and none has a verdict.
     """
     result: Result[StateT, EventT] = Result(always=tuple(system.always()), sometimes=tuple(system.sometimes()))
     result.eventually = tuple(system.eventually()) if liveness else ()
@@ -186,7 +188,7 @@ class _Search(Generic[StateT, EventT]):
         result.states = 1
 
     def expand_level(self, go_on: Callable[[], bool]) -> bool:
-        """Expand every state of the frontier, which becomes the next level. False where it was not to ``go_on``."""
+        """Expand every state of the frontier; the states they lead to are the new frontier. Return False if ``go_on`` said to stop."""
         frontier, self.frontier = self.frontier, []
         for position, index in enumerate(frontier):
             if position % 100 == 0 and not go_on():
@@ -226,7 +228,7 @@ class _Search(Generic[StateT, EventT]):
             self.graph.add_edge(None if violations else target, outcome.kept)
 
     def _add(self, outcome: Outcome[StateT], arrival: Arrival[StateT], came_from: tuple[int, EventT]) -> int:
-        """A new state, which joins the frontier. Returns its number."""
+        """Add a new state to the frontier, and return its number."""
         number = len(self.states)
         self.seen[outcome.key] = number
         self.result.states += 1
@@ -259,7 +261,7 @@ class _Search(Generic[StateT, EventT]):
         return Counterexample(tuple(events), tuple(self._states_before(events)))
 
     def find_lassos(self) -> None:
-        """Look at every ``eventually`` property."""
+        """Search for a violation of each ``eventually`` property."""
         if self.graph is None:
             return
         for name in self.result.eventually:
@@ -279,14 +281,14 @@ class _Search(Generic[StateT, EventT]):
         return Counterexample(tuple(events), tuple(self._states_before(events)), len(positions))
 
     def bytes_per_state(self) -> int:
-        """What a key and the way to it take, on a sample of the states; parts that several of them share count once."""
+        """Measure the memory of a key and the way to it, on a sample of the states. Shared parts count once."""
         every = max(1, len(self.seen) // SAMPLE)
         sample = [(key, self.came_from[number]) for key, number in self.seen.items() if number % every == 0]
         return _size(sample) // len(sample)
 
 
 def _size(root: object) -> int:
-    """Bytes of ``root`` and all tuples and lists below it."""
+    """Return the bytes of ``root`` and all tuples and lists below it."""
     seen: set[int] = set()
     todo = [root]
     total = 0

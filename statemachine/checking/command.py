@@ -25,7 +25,7 @@ SCENARIOS: Final = {scenario.name: scenario for scenario in (*STANDARD, *LARGE)}
 
 
 def _coordinator(name: str) -> str:
-    """The name of a subclass of Coordinator, by which a worker process finds it again. Raises ValueError with the rule."""
+    """Return the name of a subclass of Coordinator, by which a worker process finds it again. Raises ValueError with the rule."""
     try:
         found = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:

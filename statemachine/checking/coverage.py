@@ -1,4 +1,4 @@
-"""Coverage of the machines: which states were reached, which transitions fired, which two of one subject in turn. Of decisions: a table."""
+"""Coverage: which states of the machines were reached, which transitions fired, which pairs of them, and which decisions were taken."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Pair(NamedTuple):
 
 
 Last: TypeAlias = Mapping[tuple[str, Hashable], str]
-"""The trigger by which each subject of each machine has come into its present state."""
+"""The trigger of the last transition of each subject, by machine and subject."""
 
 
 IMPOSSIBLE: Final[Mapping[Hashable, str]] = {
@@ -59,7 +59,7 @@ IMPOSSIBLE: Final[Mapping[Hashable, str]] = {
     ): "what could not be constructed is forgotten; the next start is of another instance",
     Branch("refuse", "waiter, conflict"): "a waiting request's owner holds leases of that same model only",
 }
-"""What the machines and the decisions would allow by themselves, and the coordinator never does, and why."""
+"""What the machines and decisions allow by themselves and the coordinator never does, with the reason."""
 
 _ENDS: Final = {dest for m in MACHINES for row in m.table.values() for dest in row.values()} - {
     source for m in MACHINES for row in m.table.values() for source in row
@@ -67,7 +67,7 @@ _ENDS: Final = {dest for m in MACHINES for row in m.table.values() for dest in r
 
 
 def every_transition() -> list[Fired]:
-    """What the machines declare."""
+    """Return every transition that the machines declare."""
     return [
         Fired(machine.kind, trigger, source, dest)
         for machine in MACHINES
@@ -80,7 +80,7 @@ _FIRED: Final = {(one.machine, one.trigger, one.source): one for one in every_tr
 
 
 def every_pair() -> list[Pair]:
-    """What can follow what, as far as the machines are concerned."""
+    """Return every pair of transitions that the machines allow, one after the other."""
     declared = every_transition()
     found = [
         Pair(one.machine, one.trigger, one.dest, other.trigger)
@@ -92,7 +92,7 @@ def every_pair() -> list[Pair]:
 
 
 def split(effects: Iterable[Effect]) -> tuple[list[Effect], list[Transition]]:
-    """Split the effects of a coordinator that records: those that the driver carries out, and what fired."""
+    """Split the effects of a coordinator that records: those that the driver carries out, and the transitions."""
     work: list[Effect] = []
     fired: list[Transition] = []
     for effect in effects:
@@ -104,7 +104,7 @@ def split(effects: Iterable[Effect]) -> tuple[list[Effect], list[Transition]]:
 
 
 def covered_by(step: Step, fired: Sequence[Transition], last: Last) -> tuple[Last, list[Hashable]]:
-    """What was last of each subject when these had ``fired`` in ``step``, and all that they cover."""
+    """Return the last transitions after ``step``, in which these ``fired``, and everything that the step covers."""
     covered: list[Hashable] = [*branches(step, fired)]
     if not fired:
         return last, covered
@@ -121,15 +121,15 @@ def covered_by(step: Step, fired: Sequence[Transition], last: Last) -> tuple[Las
 
 
 def reached(fired: Iterable[Hashable], machine: str) -> set[str]:
-    """The states of ``machine`` that the transitions ``fired`` begin or end in."""
+    """Return the states of ``machine`` that the transitions ``fired`` begin or end in."""
     mine = (one for one in fired if isinstance(one, Fired) and one.machine == machine)
     return {state for one in mine for state in (one.source, one.dest)}
 
 
 def table(fired: Counter[Hashable], *, verbose: bool = True) -> str:
-    """Of each machine the states reached, the transitions and pairs fired, and the rarest transition; of each decision its outcomes.
+    """Return a table: for each machine the states, transitions and pairs that were seen, for each decision the outcomes.
 
-    ``verbose``: and everything that was never seen, with the reason where it cannot be.
+    ``verbose``: with everything that was never seen, and the reason where it is impossible.
     """
     lines = [f"{'machine':<10}{'states':>10}{'transitions':>13}{'pairs':>10}  rarest transition"]
     for machine in MACHINES:

@@ -1,4 +1,4 @@
-"""Coverage of the coordinator's decisions: which of its outcomes each guard has had, read off what fired and what was answered."""
+"""Coverage of the coordinator's decisions: which outcomes each has had, found from the transitions and the answers of each step."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ STOP: Final = _outcomes("stop ends", "place is free", "successor starts")
 
 
 def every_branch() -> list[Branch]:
-    """All of them."""
+    """Return every outcome of every decision."""
     return [branch for outcomes in (PLACE, REFUSE, CANCEL, RELEASE, START, STOP) for branch in outcomes.values()]
 
 
 def branches(step: Step, fired: Sequence[Transition]) -> list[Branch]:
-    """The outcomes of the decisions that ``step`` took, given what ``fired`` in it, in order."""
+    """Return the outcomes of the decisions that ``step`` took. ``fired``: its transitions, in order."""
     found: list[Branch] = []
     for position, one in enumerate(fired):
         look = _LOOK.get((one.machine, one.trigger, one.source))

@@ -1,4 +1,4 @@
-"""A policy that has learnt, for a search that would take long to teach it."""
+"""A cost-aware policy that has learnt already, for searches that would take long to teach it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Experienced"]
 
 
 class Experienced(CostAware):
-    """CostAware, which has seen a request wait for 100 ms, and lets one newcomer in.
+    """CostAware that remembers a wait of 100 ms, and lets one newcomer in.
 
-    Loads take sixteen milliseconds, and answers one, or four if they take any time at all. So switches are expensive or they are not, turns
-    are stretched and paused in or not, and what is usual is learned in every order, of few levels. Pauses are of sixteen milliseconds.
+    It takes every load for 16 ms, and every answer for 1 ms, or for 4 ms if it took any time at all. So switches can be expensive or not,
+    turns can be stretched and paused or not, and few levels can be learnt, in any order. A pause is 16 ms.
     """
 
     def __init__(self, quantum: int | None = None) -> None:

@@ -1,14 +1,20 @@
-"""Liveness: is there an infinite fair continuation in which one request waits throughout?
+"""Liveness: search a graph of states for an infinite fair run in which one request waits throughout.
 
-What is assumed of the world is *weak fairness*: a duty (to release a held lease, to end a start, to end a shutdown) that lasts is done in
-the end. Nothing else has to happen: no request has to be made, cancelled, or timed out. A state in which a request waits and nothing is
-due is therefore a counterexample as well: there it may end.
+The search assumes *weak fairness*: a duty (to release a held lease, to end a start, to end a shutdown) that stays due is done in the
+end. Nothing else has to happen: no request has to be made, cancelled, or timed out. So a state in which a request waits and nothing
+is due is a counterexample as well: the run may end there.
 
-The states in which one request waits are split into strongly connected components. A component holds a fair way of going on exactly
-if each duty of one of its states can come to its end inside the component. If each can, take them oldest first, without end.
-If one cannot, walking on from there reaches every state of the component with that duty still unfulfilled, so every state has such
-a duty, and a path that stays in the component owes it without end. States are known up to renaming, so duties are followed
-from edge to edge, not by name.
+The states in which one request waits are split into strongly connected components. A component contains a fair infinite run exactly if,
+from one of its states, each duty of that state can be done inside the component.
+
+- If each can be done, then do the oldest duty first, return, and repeat without end: that run is fair.
+- If one cannot be done, then a walk from that state can reach every state of the component with the duty still open. So every state
+  has a duty that is never done inside the component, and no run that stays inside is fair.
+
+States are known up to renaming, so a duty is followed from edge to edge by its position, not by its name.
+
+Example: two states that alternate "grant to b" and "release by b" while ``a`` waits. The only duty, b's release, is done in each round.
+So the run is fair, and ``a`` starves.
 """
 
 from __future__ import annotations
@@ -21,13 +27,16 @@ from typing import Final, NamedTuple
 __all__ = ["NEW", "Edge", "Graph", "Lasso", "components", "fair_lasso"]
 
 NEW: Final = -1
-"""In :attr:`Edge.kept`: a duty that was not there before."""
-_ENDED: Final = -1  # the place of a duty that is no more
-_NOWHERE: Final = 2**32 - 1  # the target of a step that is not gone on from, because it violates something
+"""In :attr:`Edge.kept`: a duty that was not due before the step."""
+_ENDED: Final = -1  # the position of a duty that is done
+_NOWHERE: Final = 2**32 - 1  # the target of a step that violates a property: the search did not go on from it
 
 
 class Edge(NamedTuple):
-    """The ``position``-th event of a state, where it leads, and for each duty there its place among the duties before, or NEW."""
+    """The ``position``-th event of a state, and the state that it leads to.
+
+    ``kept``: for each duty of the target, its position among the duties of the source, or NEW.
+    """
 
     position: int
     target: int
@@ -35,11 +44,11 @@ class Edge(NamedTuple):
 
 
 class Graph:
-    """Every state and edge of a search, in the order of expansion: about 8 bytes an edge."""
+    """Every state and edge of a search, in the order of expansion. An edge takes about 8 bytes."""
 
     def __init__(self) -> None:
-        self.pending: list[frozenset[str]] = []  # of each state: what is waited for
-        self.duties = array("H")  # of each state: how many
+        self.pending: list[frozenset[str]] = []  # by state: the properties that are not fulfilled
+        self.duties = array("H")  # by state: how many duties it has
         self._first = array("Q", [0])
         self._targets = array("I")
         self._kept = array("I")
@@ -49,16 +58,16 @@ class Graph:
 
     @property
     def expanded(self) -> int:
-        """How many states have all their edges; the others are left out of account."""
+        """How many states have all their edges. The others are not searched."""
         return len(self._first) - 1
 
     def add_state(self, pending: frozenset[str], duties: int) -> None:
-        """The next state."""
+        """Add the next state."""
         self.pending.append(self._sets.setdefault(pending, pending))
         self.duties.append(duties)
 
     def add_edge(self, target: int | None, kept: tuple[int, ...]) -> None:
-        """The next edge of the state under expansion. None: it is not gone on from there."""
+        """Add an edge to the state under expansion. A target of None: the search did not go on from it."""
         number = self._numbers.setdefault(kept, len(self._tables))
         if number == len(self._tables):
             self._tables.append(kept)
@@ -66,11 +75,11 @@ class Graph:
         self._kept.append(number)
 
     def end_state(self) -> None:
-        """The state under expansion has all its edges."""
+        """Close the state under expansion, which has all its edges, and go on to the next one."""
         self._first.append(len(self._targets))
 
     def edges(self, state: int) -> Iterator[Edge]:
-        """The edges of an expanded state."""
+        """Yield the edges of an expanded state."""
         first = self._first[state]
         for at in range(first, self._first[state + 1]):
             if self._targets[at] != _NOWHERE:
@@ -78,14 +87,17 @@ class Graph:
 
 
 class Lasso(NamedTuple):
-    """A state, and the positions of the events that lead from it back to itself and do every duty. No events: nothing is due there."""
+    """A state, and the positions of the events that lead from it back to itself and do every duty.
+
+    No events: nothing is due in the state.
+    """
 
     start: int
     positions: tuple[int, ...]
 
 
 def fair_lasso(graph: Graph, name: str) -> Lasso | None:
-    """Find a fair infinite wait for ``name``, begun in as few steps as possible; None if there is none."""
+    """Find a fair infinite run in which ``name`` stays unfulfilled, as close to the initial state as possible; None if there is none."""
     waiting = [state for state in range(graph.expanded) if name in graph.pending[state]]
     within = set(waiting)
 
@@ -100,9 +112,9 @@ def fair_lasso(graph: Graph, name: str) -> Lasso | None:
 
 
 def components(nodes: list[int], successors: Callable[[int], Iterator[int]]) -> Iterator[list[int]]:
-    """The strongly connected components (Tarjan's algorithm, without recursion)."""
+    """Yield the strongly connected components (Tarjan's algorithm, without recursion)."""
     number: dict[int, int] = {}
-    low: dict[int, int] = {}  # the least number known to be reachable; of a finished node: none
+    low: dict[int, int] = {}  # the least number known to be reachable; a finished node has no entry
     stack: list[int] = []
     for root in nodes:
         path = [] if root in number else [(root, successors(root))]
@@ -133,7 +145,7 @@ def _pop(stack: list[int], first: int, low: dict[int, int]) -> list[int]:
 
 
 def _fair_cycle(graph: Graph, members: set[int], start: int) -> list[Edge] | None:
-    """From ``start`` inside ``members`` until every duty of ``start`` is done, and back; None where that cannot be."""
+    """Return a path inside ``members`` that does every duty of ``start`` and comes back to it; None where there is none."""
     cycle: list[Edge] = []
     here, owed = start, list(range(graph.duties[start]))
     while owed:
@@ -149,11 +161,11 @@ def _fair_cycle(graph: Graph, members: set[int], start: int) -> list[Edge] | Non
     return cycle + home
 
 
-_Node = tuple[int, int]  # a state, and the place of one duty in it, or _ENDED
+_Node = tuple[int, int]  # a state, and the position of one duty in it, or _ENDED
 
 
 def _way(graph: Graph, members: set[int], start: _Node, there: Callable[[_Node], bool]) -> list[Edge] | None:
-    """The shortest way from ``start`` to ``there``."""
+    """Return the shortest path from ``start`` to a node for which ``there`` is true; None where there is none."""
     came_from: dict[_Node, tuple[_Node, Edge] | None] = {start: None}
     queue = deque([start])
     while queue:

@@ -1,7 +1,10 @@
-"""How often each waiter has been passed over: written down by the checker, to hold every policy to its bound.
+"""The account of overtaking: how often each waiting request was passed over. The checker compares it with the policy's bound.
 
-The coordinator keeps no such account, and the policies keep their own: this one is independent of both. It looks at what was
-placed, step by step.
+The coordinator keeps no such account, and a policy keeps its own. This one is independent of both: after each step it looks at the
+requests that were placed, and counts them against every older request that still waits.
+
+Example: request 1 waits for ``b``, and 2 and 3, for ``a``, are placed before it. Then the account of 1 has two ``passes``. Say 2 got its
+lease before 3 arrived: then 3 is a *late* pass of ``a`` as well.
 """
 
 from __future__ import annotations
@@ -23,33 +26,39 @@ Passed: TypeAlias = tuple[int, int, tuple[tuple[str, int, int], ...]]
 
 
 class Late(NamedTuple):
-    """What one signature did to a waiter: ``known`` is the youngest ticket when the first of those that passed it over got its lease
-    (None: that is to come), ``times`` its passes by younger ones."""
+    """How often one signature's late requests passed a waiter over.
+
+    ``known``: the youngest ticket at the moment when the first request of this signature that passed the waiter over got its lease
+    (None: it has no lease yet). ``times``: passes by requests that are younger than that.
+    """
 
     signature: str
     known: int | None
     times: int
 
     def canonical(self, tickets: Sequence[int]) -> tuple[str, int, int]:
-        """The ticket renamed to its rank among ``tickets``, which are sorted; -1: to come."""
+        """Return the value with ``known`` replaced by its rank among ``tickets``, which are sorted; -1 for None."""
         known = -1 if self.known is None else bisect_right(tickets, self.known)
         return self.signature, known, self.times
 
 
 class Passing(NamedTuple):
-    """One waiter: the younger requests of its priority that were placed before it, and the late ones of each signature."""
+    """One waiting request. ``passes``: how many younger requests of its priority were placed before it.
+
+    ``late``: the passes by late requests, for each signature that has any.
+    """
 
     ticket: int
     passes: int = 0
     late: tuple[Late, ...] = ()
 
     def within(self, bound: Bound) -> bool:
-        """Whether the policy has kept its word."""
+        """Return whether this is within what the policy promises."""
         too_often = bound.passes is not None and self.passes > bound.passes
         return not too_often and (bound.late is None or all(late.times <= bound.late for late in self.late))
 
     def canonical(self, tickets: Sequence[int]) -> Passed:
-        """Tickets renamed to their ranks among ``tickets``, which are sorted."""
+        """Return the value with tickets replaced by their ranks among ``tickets``, which are sorted."""
         late = tuple([one.canonical(tickets) for one in self.late])
         return bisect_right(tickets, self.ticket), self.passes, late
 
@@ -59,8 +68,10 @@ Account = tuple[Passing, ...]
 
 
 def after(account: Account, step: Step) -> Account:
-    """The account after ``step``. Only what a slot's policy bounds is counted, and where no request may be overtaken at all, the property
-    ``no_overtaking`` says everything."""
+    """Return the account after ``step``.
+
+    Only slots are counted, and only where the policy lets requests be overtaken: elsewhere the property ``no_overtaking`` says it all.
+    """
     pools = [
         pool for pool in step.after.pools.values() if pool.waiting and pool.is_slot and pool.policy.bound.passes != 0
     ]
@@ -83,7 +94,7 @@ def after(account: Account, step: Step) -> Account:
 
 
 def within_bounds(coordinator: Coordinator, account: Account) -> bool:
-    """Whether every policy has kept its bound."""
+    """Return whether every policy is within its bound."""
     return all(w.within(coordinator.pools[coordinator.requests[w.ticket].demand.pool].policy.bound) for w in account)
 
 

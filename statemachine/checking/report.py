@@ -1,4 +1,4 @@
-"""What a search found, as plain values: to print, to write as JSON, and to bring home from another process."""
+"""The report of a search as plain values: to print, to write as JSON, and to send from a worker process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Report", "Violation", "as_json", "as_table", "as_tests", "report_of"
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A counterexample: its events, how many of them repeat without end (None: it is no lasso), the same to read, and as a test."""
+    """A counterexample: its ``events``, how many of them repeat without end (``cycle``), the text to read, and a test that repeats it."""
 
     events: tuple[str, ...]
     cycle: int | None
@@ -27,7 +27,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Of one scenario. ``seconds`` are on the clock, ``edges_per_second`` by the processor's time."""
+    """The report of one scenario. ``seconds`` of real time; ``edges_per_second`` of processor time."""
 
     scenario: str
     states: int
@@ -42,7 +42,7 @@ class Report:
 
 
 def report_of(scenario: str, result: Result[State, Move], make: Callable[..., Coordinator]) -> Report:
-    """The report of ``result``."""
+    """Make the report of ``result``."""
     violations = {
         name: Violation(
             tuple(map(str, found.events)), found.cycle, tuple(as_lines(found)), as_pytest(scenario, name, found, make)
@@ -54,7 +54,7 @@ def report_of(scenario: str, result: Result[State, Move], make: Callable[..., Co
 
 
 def as_json(report: Report) -> dict[str, object]:
-    """Values that JSON knows."""
+    """Return ``report`` as values that JSON knows."""
     return {
         "states": report.states,
         "edges": report.edges,
@@ -72,7 +72,10 @@ def as_json(report: Report) -> dict[str, object]:
 
 
 def as_table(reports: Sequence[Report], *, verbose: bool = False) -> str:
-    """One line for each scenario, under it what did not pass, and what all of them together cover; ``verbose``: and what they do not."""
+    """Return a table: a line for each scenario with what did not pass, and the coverage of all of them together.
+
+    ``verbose``: with what was never seen.
+    """
     lines = [
         f"{'scenario':<19}{'states':>9}{'edges':>10}{'depth':>7}{'seconds':>9}{'edges/s':>9}{'B/state':>9}  properties"
     ]
@@ -89,7 +92,7 @@ def as_table(reports: Sequence[Report], *, verbose: bool = False) -> str:
 
 
 def as_tests(reports: Sequence[Report]) -> str:
-    """Every counterexample as a pytest function."""
+    """Return a pytest function for every counterexample."""
     return "".join(
         f"\n\n# {report.scenario}: {name}\n{violation.test}"
         for report in reports

@@ -1,4 +1,4 @@
-"""A counterexample to read, and as a pytest function that fails for as long as the fault is there."""
+"""Write a counterexample as lines to read, and as a pytest function that fails as long as the fault is there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Replay", "as_lines", "as_pytest"]
 
 
 class Replay:
-    """Follows given events through a named scenario. What is told of it is that of its last step. Raises ValueError for an unknown name."""
+    """Repeats given events in a named scenario. Its attributes describe the last step. Raises ValueError for an unknown name."""
 
     def __init__(self, scenario: str, make: Callable[..., Coordinator] = Coordinator) -> None:
         known = {one.name: one for one in (*STANDARD, *LARGE)}
@@ -30,7 +30,7 @@ class Replay:
         self.kept: tuple[int, ...] = ()
 
     def ask(self, wish: int) -> None:
-        """The next request for the scenario's ``wish``. Raises ValueError where none is left."""
+        """Make the next request of the scenario's wish with this number. Raises ValueError where none is left."""
         for move in self._system.events(self.state):
             if move.wish == wish:
                 self._take(move)
@@ -38,7 +38,7 @@ class Replay:
         raise ValueError(f"wish {wish} cannot be asked for here")
 
     def tell(self, event: Event, *, seconds: float = 0.0) -> None:
-        """``event`` happens, whether or not it can; what it ends has taken so long."""
+        """Send ``event``, even one that the search would not. ``seconds``: how long the lease, load or pause that it ends has taken."""
         self._take(Move(event, None, seconds))
 
     def _take(self, move: Move) -> None:
@@ -49,7 +49,7 @@ class Replay:
 
 
 def as_lines(counterexample: Counterexample[State, Move]) -> list[str]:
-    """Each event, and under it the state that it led to."""
+    """Return a line for each event, and under it the state that it led to."""
     lines: list[str] = []
     once = len(counterexample.prefix)
     for number, event in enumerate(counterexample.events):
@@ -77,7 +77,7 @@ def as_pytest(
     counterexample: Counterexample[State, Move],
     make: Callable[..., Coordinator] = Coordinator,
 ) -> str:
-    """A test module that reproduces how ``broken``, a property, is violated. ``make`` must be a class that can be imported."""
+    """Return a test module that reproduces the violation of the property ``broken``. ``make``: a class that can be imported."""
     once = len(counterexample.prefix)
     body = [_statement(move) for move in counterexample.events]
     if counterexample.cycle:

@@ -17,8 +17,8 @@ __all__ = ["Move", "Scenario", "State", "Wish"]
 class Wish(NamedTuple):
     """``times`` interchangeable requests for one configuration. Requests with the same ``owner`` come from one task.
 
-    ``renew``: a task that was served may ask again, without end; at most ``times`` requests exist at once. ``watched``: it is a single
-    request, which has to be served in the end, whatever the others do.
+    ``renew``: a task that was served may ask again, without end; at most ``times`` requests exist at once. ``watched``: the wish is a
+    single request, and the liveness property is that it is served, whatever the others do.
     """
 
     provider: str
@@ -34,11 +34,13 @@ class Wish(NamedTuple):
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the checker explores. ``faults`` allows failing starts and shutdowns, cancels, overdue deadlines, broken and second releases;
-    ``closing`` allows the manager to close at any moment. ``shows`` are the ``sometimes`` properties expected in it. ``history`` tells
-    states apart by how everything came into them, to see every pair of transitions that can follow each other. ``durations`` are the
-    seconds that a lease, a load or a pause may have taken when it ends, any of them each time: for policies that learn from it (else: no
-    time)."""
+    """What the checker explores.
+
+    ``shows``: the ``sometimes`` properties that are expected in it. ``faults`` allows failing starts and shutdowns, cancels, expired
+    deadlines, broken and second releases; ``closing`` allows the manager to close at any moment. ``history`` distinguishes states also
+    by the last transition of each subject, to see every pair of transitions that can follow each other. ``durations``, for policies that
+    learn from them: the seconds that a lease, a load or a pause may have taken when it ends, each tried every time.
+    """
 
     name: str
     config: ProviderManagerConfig
@@ -51,19 +53,18 @@ class Scenario:
 
 
 class State(NamedTuple):
-    """The exact state of the coordinator, how many requests of each wish may still be made, who has been passed over, the last ticket,
-    whose wish each live request is, and how everything came into its present state (on one of the ways there)."""
+    """A state of the search: the coordinator's, and what the checker itself has to remember."""
 
     coordinator: Snapshot
-    left: tuple[int, ...]
-    account: Account
-    issued: int
-    wishes: tuple[tuple[int, int], ...]  # ticket and wish, by ticket
-    last: Last
+    left: tuple[int, ...]  # how many requests of each wish may still be made
+    account: Account  # who was overtaken how often
+    issued: int  # the last ticket
+    wishes: tuple[tuple[int, int], ...]  # ticket and wish of each live request, by ticket
+    last: Last  # the last transition of each subject, on one of the ways to this state
 
 
 class Move(NamedTuple):
-    """An event, the wish that it fulfils where it is an acquire, and for how many seconds that had gone on which it ends."""
+    """An event. ``wish``: the wish that it fulfils, if it is an acquire. ``seconds``: the age of the lease, load or pause that it ends."""
 
     event: Event
     wish: int | None = None

@@ -1,4 +1,4 @@
-"""The scenarios that are checked: the standard ones on every run, the large ones to prove more."""
+"""The scenarios that the checker explores: the standard ones on every run of CI, the large ones to prove more."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def _live(
     durations: tuple[float, ...] = (0.0,),
     shows: tuple[str, ...] = (),
 ) -> Scenario:
-    """Tasks that never stop asking, ``busy`` of them for another model, and a request for the model that is asked for less. Its agent is
-    the one that asks more."""
+    """Return a scenario of liveness: ``busy`` tasks of agent x ask for model a without end, and a task of agent y asks for b.
+
+    Beside them, one request of agent x for b has to be served.
+    """
     wishes = (
         Wish("local", "a", busy, renew=True, agent="x"),
         Wish("local", "b", 1, renew=True, agent="y"),
@@ -54,7 +56,7 @@ def _live(
 
 
 def _learns(name: str, policy: PolicyFactory) -> Scenario:
-    """Two agents and two models; what takes time takes none, or one millisecond."""
+    """Return a scenario with two agents and two models, in which each lease or load takes no time or one millisecond."""
     return Scenario(
         name,
         _local(on_conflict="wait", policy=policy, parallel=2),
@@ -193,14 +195,14 @@ STANDARD: Final = (
 
 
 def _endless(name: str, config: ProviderManagerConfig, times: tuple[int, int, int], shows: tuple[str, ...]) -> Scenario:
-    """Three configurations, ``times`` requests for each at once, without end; any of them may be timed out."""
+    """Return a scenario with three configurations: ``times`` requests for each at once, without end, any of which may time out."""
     provider = config.available_providers[0].name
     wishes = tuple(Wish(provider, m, n, timeout=TIMEOUT, renew=True) for m, n in zip("abc", times, strict=True))
     return Scenario(name, config, wishes, shows)
 
 
 def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]) -> Scenario:
-    """Three configurations, for each ``times`` tasks that never stop asking, and one request that has to be served."""
+    """Return a scenario with three configurations: ``times`` tasks that ask for each without end, and one request that must be served."""
     provider = config.available_providers[0].name
     renewed = tuple(Wish(provider, coordinator, n, renew=True) for coordinator, n in zip("abc", times, strict=True))
     shows = ("failure_with_waiters", "switch")
@@ -208,7 +210,7 @@ def _waits(name: str, config: ProviderManagerConfig, times: tuple[int, int, int]
 
 
 def _side_by_side() -> Scenario:
-    """An API pool and a local slot in one coordinator."""
+    """Return a scenario with an API pool and a local slot in one coordinator."""
     providers = [*_api(1).available_providers, *_local().available_providers]
     config = ProviderManagerConfig(providers, on_conflict="wait", policy=Fifo)
     wishes = tuple(wish for component in COMPONENTS for wish in component.wishes)
@@ -227,7 +229,7 @@ COMPONENTS: Final = (
         closing=False,
     ),
 )
-"""What ``side-by-side`` is made of: it has as many states as the product of these, so neither pool is anything to the other."""
+"""The parts of ``side-by-side``. It has as many states as the product of these, which shows that the pools do not influence each other."""
 
 LARGE: Final = (
     _endless("large-api", _api(2), (3, 3, 2), ("saturation", "eviction_for_room", "switch", "close")),

@@ -1,8 +1,8 @@
-"""A scenario as a system to be searched: the production coordinator itself, its requests, and everything that may happen to them.
+"""A scenario as a system to search: the production coordinator itself, the scenario's requests, and everything that may happen to them.
 
-Time is abstract: no deadline passes by itself, but any armed one may be the next to expire, whenever. That allows more than any real clock
-does, so what holds here holds for every choice of time-outs and delays. Only policies that learn from times are told some
-(:mod:`.ageing`).
+A step of the search restores a snapshot, gives the coordinator one event, looks at the result through every property, and takes the next
+snapshot. Time is abstract: no clock runs, but any armed deadline may be the next to expire. That allows more than a real clock does, so
+what holds here holds for every choice of time-outs and delays. Only policies that learn from durations are given some (:mod:`.ageing`).
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ OVERTAKING_WITHIN_BOUND: Final = (
 )
 COORDINATOR_NEVER_FAILS: Final = "coordinator_never_fails"  # always: no event makes the coordinator raise an exception
 REQUEST_OVERTAKEN: Final = "request_is_overtaken"  # sometimes
-OVER: Final = 0  # a ticket that is over, or never was: the coordinator cannot tell
+OVER: Final = 0  # a ticket that no request has: to the coordinator as one that is over
 
 _OF_STATES: Final = of_states(ALWAYS)
 
 
 class CoordinatorSystem:
-    """A scenario as a system for :func:`statemachine.checking.checker.check`. ``make`` lets a mutant take the place of the coordinator.
+    """A scenario as a system for :func:`statemachine.checking.checker.check`. ``make``: the class of coordinator, such as a mutant.
 
-    Unless ``symmetric``, configurations are told apart; requests of one wish never are.
+    ``symmetric``: states that differ by a renaming of configurations count as one. Requests of one wish are interchangeable in any case.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class CoordinatorSystem:
         if (scenario.closing or any(wish.watched for wish in scenario.wishes)) and len(
             scenario.config.available_providers
         ) > 1:
-            raise ValueError(f"{scenario.name}: what comes about in the end is followed in one pool only")
+            raise ValueError(f"{scenario.name}: liveness is checked in one pool only")
         self.scenario: Final = scenario
         self._coordinator: Final = make(scenario.config, record=True)  # it is put into the state that is to be stepped
         self._coordinator.step(Opened(), 0.0)
@@ -82,15 +82,17 @@ class CoordinatorSystem:
         self._shown_by_states: Final = of_states(expected)
         self._to_come: Final = of_states([close_ends] if scenario.closing else [])
         self._symmetry: Final = Symmetry(self._kinds(symmetric and not self._watched))
-        self._structures: Final[dict[Hashable, Hashable]] = {}  # each kept once: thousands of states share some dozens
+        self._structures: Final[
+            dict[Hashable, Hashable]
+        ] = {}  # one copy of each: thousands of states share some dozens
         self._takes_time: Final = scenario.durations != (0.0,)
         self._pauses: Final = not scenario.config.policy_factory().work_conserving
-        self._stepped: State | None = None  # the state stepped last, and what is the same for all of its steps
+        self._stepped: State | None = None  # the state stepped last; the two below are the same for all of its steps
         self._before = picture(self._coordinator)
         self._due: list[_Duty] = []
 
     def _kinds(self, interchangeable: bool) -> list[Kind]:
-        """Who is watched is watched by name: then nothing is interchangeable."""
+        """Return the wishes as the symmetry sees them. A watched wish is known by its name, so then none are interchangeable."""
         fixed = [None if interchangeable else index for index in range(len(self._demands))]
         return [
             Kind(demand.pool, demand.signature, wish.owner, (fixed[index], wish._replace(model="", owner=None)))
@@ -98,19 +100,19 @@ class CoordinatorSystem:
         ]
 
     def always(self) -> Sequence[str]:
-        """The names of all properties that must hold."""
+        """Return the names of all properties that must hold."""
         return [*(p.name for p in ALWAYS), OVERTAKING_WITHIN_BOUND, COORDINATOR_NEVER_FAILS]
 
     def sometimes(self) -> Sequence[str]:
-        """The names of those that the scenario is expected to show."""
+        """Return the names of the ``sometimes`` properties that the scenario is expected to show."""
         return self.scenario.shows
 
     def eventually(self) -> Sequence[str]:
-        """One name for each watched wish: that every waiter is served, whichever request it is. And that close ends."""
+        """Return the names of the liveness properties: that the request of each watched wish is served, and that close ends."""
         return [*self._watched.values(), *(name for name, _ in self._to_come)]
 
     def initial(self) -> tuple[State, Hashable]:
-        """Nothing managed, every wish to come."""
+        """Return the state in which nothing is managed and every wish is still to come, and its key."""
         coordinator = self._coordinator
         restore(coordinator, self._nothing)
         state = State(self._nothing, tuple(wish.times for wish in self.scenario.wishes), (), 0, (), {})
@@ -119,7 +121,7 @@ class CoordinatorSystem:
     # ---- steps ----
 
     def step(self, state: State, move: Move) -> Outcome[State]:
-        """One step of the coordinator, looked at through every property."""
+        """Take one step of the coordinator, and check it by every property."""
         coordinator = self._coordinator
         restore(coordinator, state.coordinator)
         if state is not self._stepped:
@@ -149,7 +151,10 @@ class CoordinatorSystem:
     def _asked(
         self, state: State, move: Move, coordinator: Coordinator
     ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        """What is left to be asked for, and whose wish each request is, after ``move``. While it closes, nothing more is asked for."""
+        """Return how many requests each wish still has, and the wish of each live request, after ``move``.
+
+        While the manager closes, no request counts as made.
+        """
         wishes = state.wishes
         if move.wish is None and len(coordinator.requests) == len(wishes):
             return state.left, wishes
@@ -190,7 +195,7 @@ class CoordinatorSystem:
         )
 
     def _history(self, coordinator: Coordinator, last: Last) -> Hashable:
-        """How each pool, instance and request came into its state."""
+        """Return how each pool, instance and request came into its state."""
         subjects = (
             ("pool", sorted(coordinator.pools)),
             ("instance", coordinator.instances),
@@ -207,24 +212,24 @@ class CoordinatorSystem:
         wishes: tuple[tuple[int, int], ...],
         last: Last,
     ) -> Arrival[State]:
-        """The state that a step has led to, looked at through every property of states."""
+        """Return the state that a step has led to, checked by every property of states."""
         violations = [name for name, holds in _OF_STATES if not holds(coordinator)]
         shown = [name for name, holds in self._shown_by_states if holds(coordinator)]
         state = State(snapshot(coordinator), left, account, issued, wishes, last)
         return Arrival(state, violations, shown, self._pending(coordinator, dict(wishes)))
 
     def _pending(self, coordinator: Coordinator, wishes: dict[int, int]) -> frozenset[str]:
-        """The ``eventually`` properties that something has to come about for."""
+        """Return the ``eventually`` properties that are not fulfilled now."""
         pending = {name for name, holds in self._to_come if not holds(coordinator)}
         if self._watched:
             waiting = (wishes[r.ticket] for r in coordinator.requests.values() if r.state in ("waiting", "assigned"))
             pending.update(self._watched[wish] for wish in waiting if wish in self._watched)
         return frozenset(pending)
 
-    # ---- what may come next ----
+    # ---- what may happen next ----
 
     def events(self, state: State) -> Iterator[Move]:
-        """Every event that may come next."""
+        """Return every event that may happen next."""
         moves = chain(self._acquires(state), map(Move, self._others(state.coordinator)))
         if not self._takes_time:
             return moves
@@ -275,7 +280,7 @@ class CoordinatorSystem:
 
 @cache
 def _to_look_at(kinds: frozenset[type]) -> list[tuple[str, OfStep]]:
-    """The ``always`` properties of steps with events and effects of these kinds; there are as many answers as sets of kinds that occur."""
+    """Return the ``always`` properties that concern a step with events and effects of these ``kinds``."""
     return of_steps([p for p in ALWAYS if p.concerns(kinds)])
 
 
@@ -284,7 +289,7 @@ def _nowhere(state: State) -> Arrival[State]:
 
 
 def _is_busy(saved: Snapshot, owner: str) -> bool:
-    """A task makes one call at a time."""
+    """Return whether the task waits for a lease: it makes one call at a time."""
     return any(r.owner == owner and r.state in ("waiting", "assigned") for r in saved.requests)
 
 
@@ -292,7 +297,7 @@ _Duty = tuple[str, int]
 
 
 def _duties(coordinator: Coordinator) -> list[_Duty]:
-    """What has to come to its end: leases, starts, shutdowns and pauses; the same order in equal states."""
+    """Return the duties: what has to end at some time (leases, starts, shutdowns, pauses), in the same order in equal states."""
     leases = [("granted", r.ticket) for r in coordinator.requests.values() if r.state == "granted"]
     changes = [(i.state, i.id) for i in coordinator.instances.values() if i.state in ("starting", "stopping")]
     return (

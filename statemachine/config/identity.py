@@ -28,7 +28,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def signature(provider: str, model: str, options: Mapping[str, Any]) -> str:
-    """The identity of (provider, model, options), as 64 hex digits (SHA-256 of the canonical JSON)."""
+    """Return the identity of (provider, model, options), as 64 hex digits (SHA-256 of the canonical JSON)."""
     identity = dict(options)
     base_url = identity.get("base_url")
     if isinstance(base_url, str):
@@ -38,12 +38,12 @@ def signature(provider: str, model: str, options: Mapping[str, Any]) -> str:
 
 
 def short(digest: str) -> str:
-    """What is shown of a signature."""
+    """Return what is shown of a signature."""
     return digest[:8]
 
 
 def copy_options(options: object, field: str) -> dict[str, Any]:
-    """A deep copy of ``options``, checked; values keep their types. Raises ConfigurationError with the path to what is refused."""
+    """Return a deep copy of ``options``, checked; values keep their types. Raises ConfigurationError with the path to what is refused."""
     if not isinstance(options, Mapping):
         raise ConfigurationError(field, "must be a mapping of option names to values", _shown(options))
     canonical(options, field)
@@ -114,7 +114,7 @@ def normalise_base_url(url: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """The normalised ``url`` as it may be shown: without user info, query and fragment. What cannot be parsed is a digest."""
+    """Return the normalised ``url`` as it may be shown: without user info, query and fragment. What cannot be parsed is a digest."""
     parts = _split(url)
     if parts is None or "@" in parts.path:
         return f"url#{short(hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest())}"
@@ -123,7 +123,7 @@ def public_url(url: str) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of ``url``, if it has a scheme, a host and a valid port. An ``@`` behind these is a password cut in two."""
+    """Return the parts of ``url``, if it has a scheme, a host and a valid port. An ``@`` behind these is a password cut in two."""
     try:
         parts = urlsplit(url.strip())
         complete = parts.scheme and parts.hostname and (parts.port is None or parts.port >= 0)
@@ -142,6 +142,6 @@ def _root(path: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """How a refused value is described: by its type, because any value may be a secret."""
+    """Return how a refused value is described: by its type, because any value may be a secret."""
     kind = type(value).__name__
     return f"an object of type {kind}"

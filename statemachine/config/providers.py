@@ -180,14 +180,14 @@ class ProviderManagerConfig:
         return factory_of(self.policy)
 
     def provider(self, name: str) -> ProviderConfig:
-        """The provider called ``name``. Raises UnknownProviderError."""
+        """Return the provider called ``name``. Raises UnknownProviderError."""
         for provider in self.available_providers:
             if provider.name == name:
                 return provider
         raise UnknownProviderError(name, tuple(p.name for p in self.available_providers))
 
     def limit_of(self, provider: ProviderConfig) -> int:
-        """The largest number of live instances in one pool of ``provider``."""
+        """Return the largest number of live instances in one pool of ``provider``."""
         if provider.is_local:
             return 1
         return self.max_parallel_api_instances_per_provider if provider.limit is None else provider.limit
@@ -201,7 +201,7 @@ class ProviderManagerConfig:
         return provider.idle_timeout
 
     def resolve(self, runtime: RuntimeProviderConfig) -> Demand:
-        """What ``runtime`` needs. Raises UnknownProviderError, ConfigurationError."""
+        """Return what ``runtime`` needs. Raises UnknownProviderError, ConfigurationError."""
         if not isinstance(runtime, RuntimeProviderConfig):
             raise ConfigurationError("runtime_config", "must be a RuntimeProviderConfig", shown(runtime))
         provider = self.provider(runtime.provider_name)
@@ -218,7 +218,7 @@ class ProviderManagerConfig:
 
 
 def _class_of(factory: object) -> object:
-    """The class, or other callable, under any ``functools.partial``."""
+    """Return the class, or other callable, under any ``functools.partial``."""
     while isinstance(factory, partial):
         factory = factory.func
     return factory

@@ -1,7 +1,10 @@
-"""Admission: which requests are refused because they must not wait.
+"""Admission: refuse a request that could not be placed and must not wait.
 
-Waiting may be switched off (``on_limit``, ``on_conflict``), the queue may be full (``max_waiting``), or only the requester's own
-leases may stand in its way, so that it would wait for itself.
+There are three reasons. Waiting is switched off (``on_limit`` or ``on_conflict`` is ``"raise"``). The queue is full (``max_waiting``).
+Or only the requester's own leases block it, so that it would wait for itself without end: a *self-deadlock*.
+
+Example: a task holds the only lease of a local slot, and asks for another model of that slot before it has released the first. No other
+task can free the slot, so the request is refused at once.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ __all__ = ["Admission"]
 
 
 class Admission:
-    """The rules that refuse a request which could not be placed. They read a pool and change nothing.
+    """The rules that refuse a request. They read a pool and change nothing.
 
     ``max_waiting`` bounds the waiting requests of a pool (None: unbounded).
     """
@@ -26,7 +29,7 @@ class Admission:
         self.max_waiting = max_waiting
 
     def refusal(self, pool: Pool, request: Request) -> Cause | None:
-        """Why ``request``, which has joined the queue of ``pool``, must not wait in it; None: it may."""
+        """Return why ``request``, which was just added to the queue of ``pool``, must not wait in it; None if it may."""
         above = request.held_above
         own = above or request.owner in pool.leases_by_owner
         if pool.raises or (own and self.is_self_deadlock(pool, request, above)):
@@ -34,20 +37,21 @@ class Admission:
         return Cause.QUEUE_FULL if self.is_overfull(pool) else None
 
     def is_overfull(self, pool: Pool) -> bool:
-        """Whether more requests wait in ``pool`` than ``max_waiting`` allows."""
+        """Return whether more requests wait in ``pool`` than ``max_waiting`` allows."""
         return self.max_waiting is not None and len(pool.waiting) > self.max_waiting
 
     def contention(self, pool: Pool, request: Request) -> Cause:
-        """What a request that must not wait is told about the holder of ``pool``."""
+        """Return what a request that must not wait is told about the holder of ``pool``."""
         if not pool.is_slot:
             return Cause.LIMIT
         held_by = holder(pool)
         return Cause.BUSY if held_by is not None and held_by.demand.signature == request.signature else Cause.CONFLICT
 
     def is_self_deadlock(self, pool: Pool, request: Request, above: int = 0) -> bool:
-        """Whether only the requester's own leases block ``request``, and ``above`` more, whose holders wait for it to end.
+        """Return whether ``request`` is blocked by its owner's own leases alone.
 
-        One of these leases at least is there.
+        ``above`` leases count as the owner's own: their holders cannot release them before the owner ends. The owner's leases and these
+        together are at least one.
         """
         own = pool.leases_by_owner.get(request.owner, 0) + above
         if own < pool.limit:
@@ -66,12 +70,12 @@ class Admission:
         )
 
     def self_deadlocks(self, pool: Pool) -> Iterator[Request]:
-        """The waiting requests of a slot that only their own owner's leases block now. Each may be removed as it is found.
+        """Yield the waiting requests of a slot that are blocked by their owner's own leases. Each may be removed as it is yielded.
 
-        A broken release, or a newcomer of higher priority, can make a wait so after it began. An API provider's pool has none: what
-        an owner of its leases waits for can be held by others only.
+        A wait can become a self-deadlock after it began: by a broken release, or by a newcomer of higher priority. In the pool of an API
+        provider it cannot, because an owner that holds all places is refused at the beginning, and places are alike.
         """
-        for owner in pool.leases_by_owner:  # as many as one instance has leases
+        for owner in pool.leases_by_owner:  # few: a slot has one instance
             for request in list(pool.waiting_by_owner.get(owner, ())):
                 if self.is_self_deadlock(pool, request):
                     yield request

@@ -50,15 +50,17 @@ from .placement import Placement
 __all__ = ["Coordinator", "Watch"]
 
 Watch: TypeAlias = "Callable[[Coordinator, Event], Callable[[list[Effect]], None] | None]"
-"""Called before each change: each event, and each deadline that expires before it. What it returns is called after the change, with
-the effects of that change alone (None: nothing is). It must not change the coordinator or raise."""
+"""A function that is called before each change, which is an event or an expired deadline.
+
+It returns a function to call after the change, with the effects of that change alone, or None. Neither may change the coordinator or
+raise."""
 
 
 class Coordinator:
-    """The coordinator of one manager's life. Not thread-safe and not re-entrant: one step at a time.
+    """The decisions and the state of one manager, from its entry to its close. Not thread-safe and not re-entrant: one step at a time.
 
-    ``record``: each state change is an effect too (Transition). ``watch`` is told of every change. A subclass can bring parts of its own
-    by the three class attributes.
+    ``record``: return each state change as an effect as well (Transition). ``watch`` is told of every change. A subclass can replace a
+    part by one of the three class attributes.
     """
 
     ledger_type: ClassVar[type[Ledger]] = Ledger
@@ -70,7 +72,7 @@ class Coordinator:
         self.ledger = self.ledger_type(config, record=record)
         self.placement = self.placement_type(self.ledger, self.admission_type(config.max_waiting))
         self._watch = watch
-        # what is managed, for reading
+        # for reading only
         self.pools = self.ledger.pools
         self.requests = self.ledger.requests
         self.instances = self.ledger.instances
@@ -84,16 +86,20 @@ class Coordinator:
 
     @property
     def next_deadline(self) -> float:
-        """When to call ``step`` with Wake at the latest (the driver's clock, seconds; infinity: never). May be early, never late."""
+        """When to call ``step`` with Wake at the latest (seconds on the driver's clock; infinity: never). It may be early, never late."""
         return self.timers.next_deadline
 
     def is_ready(self, demand: Demand) -> bool:
-        """Whether a request for ``demand`` would be granted at once: an instance is ready, and no earlier request waits."""
+        """Return whether a request for ``demand`` would be granted at once: an instance is ready, and no request waits before it."""
         pool = self.pools.get(demand.pool)
         return pool is not None and self.state == "open" and not pool.waiting and demand.signature in pool.eligible
 
     def step(self, event: Event, now: float) -> list[Effect]:
-        """Expire what is due, then handle ``event``. Returns what the driver has to do, in order."""
+        """Expire the deadlines up to ``now``, then handle ``event``. Return what the driver has to do, in order.
+
+        ``now``: seconds on the driver's clock, which never goes back. Deadlines expire in the order of time, kind and number, so a tie has
+        one outcome. Raises ValueError for a ticket that is in use.
+        """
         ledger = self.ledger
         effects: list[Effect] = []
         ledger.effects = effects
@@ -179,7 +185,7 @@ class Coordinator:
     def _released(self, event: Released) -> None:
         request = self.requests.get(event.ticket)
         if request is None or request.state != "granted":
-            return  # a second release, or one after a revocation
+            return  # it was released before, or revoked
         self.ledger.fire(REQUEST, request, "release")
         self._end_lease(request, event.broken)
 
@@ -235,7 +241,7 @@ class Coordinator:
         self._remove(request, was_waiting)
 
     def _remove(self, request: Request, was_waiting: bool) -> None:
-        """Remove a request that has ended without a lease, and serve the requests behind it."""
+        """Remove a request that ended without a lease, and serve the requests behind it."""
         ledger, pool = self.ledger, self.pools[request.demand.pool]
         del self.requests[request.ticket]
         ledger.timers.disarm(ACQUIRE, request.ticket)
@@ -251,7 +257,7 @@ class Coordinator:
     def _start_succeeded(self, event: StartSucceeded) -> None:
         instance = self.instances.get(event.instance)
         if instance is None or instance.state != "starting":
-            return  # it was given up on
+            return  # it was interrupted, and is stopping
         ledger, pool = self.ledger, self.pools[instance.demand.pool]
         ledger.timers.disarm(START, instance.id)
         self._report_load(pool, instance)
@@ -274,7 +280,10 @@ class Coordinator:
             self._fail(instance, Cause.START_FAILED, event.constructed)
 
     def _fail(self, instance: Instance, cause: Cause, constructed: bool) -> None:
-        """Report a failed start to the request that caused it. Requests that joined it go back to their positions in the queue."""
+        """End a start that failed: reject the request that caused it, and put those that joined it back into the queue.
+
+        They get their former positions: a policy orders by ticket.
+        """
         ledger, pool = self.ledger, self.pools[instance.demand.pool]
         ledger.tally.counts["start_failures"] += 1
         ledger.timers.disarm(START, instance.id)
@@ -290,7 +299,7 @@ class Coordinator:
         ledger.update(pool)
 
     def _report_load(self, pool: Pool, instance: Instance) -> None:
-        """Tell the policy how long the load took for the requests that wait for it."""
+        """Tell the policy how long its oldest request waited for the load; None if no request waits for it any more."""
         since = min((request.since for request in instance.assigned.values()), default=None)
         milliseconds = None if since is None else round(1000 * (self.ledger.now - since))
         pool.policy.loaded(instance.demand.signature, milliseconds)
@@ -301,7 +310,10 @@ class Coordinator:
             self._evict(instance, event.failed)
 
     def _evict(self, instance: Instance, failed: bool) -> None:
-        """Remove an instance that is down or was given up on, and start its successor. (No successor implies an empty queue.)"""
+        """Remove an instance that is down, or whose shutdown was abandoned, and start its successor.
+
+        Without a successor no request waits: a waiting request would have reserved the place.
+        """
         ledger, pool = self.ledger, self.pools[instance.demand.pool]
         ledger.fire(INSTANCE, instance, "evict")
         ledger.timers.disarm(STOP, instance.id)
@@ -318,7 +330,7 @@ class Coordinator:
 
     def _expired(self, event: Expired) -> None:
         ledger, (kind, subject) = self.ledger, event.timer
-        ledger.timers.disarm(kind, subject)  # for an Expired from outside: ``due`` has done it already
+        ledger.timers.disarm(kind, subject)  # needed where a driver sends Expired itself: ``due`` has disarmed its own
         if kind is ACQUIRE:
             self._time_out(self.requests[subject])
         elif kind is IDLE:
@@ -370,7 +382,7 @@ class Coordinator:
                 ledger.stop(pool, instance)
 
     def _end_grace(self) -> None:
-        """Revoke outstanding leases, interrupt starts, and stop everything."""
+        """End the grace: revoke outstanding leases, interrupt starts, and stop every instance."""
         ledger = self.ledger
         ledger.timers.disarm(GRACE, 0)
         for request in list(self.requests.values()):

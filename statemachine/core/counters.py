@@ -22,7 +22,7 @@ class Counters:
     """Events since the manager was made.
 
     ``switches``: starts on a local slot whose signature differs from that of the start before. ``evictions``: idle instances stopped by
-    their time-out or to make room. ``stops``: instances that are down or were given up on; ``shutdown_failures`` of
+    their time-out or to make room. ``stops``: instances that are down or whose shutdown was abandoned; ``shutdown_failures`` of
     them failed or were overdue. ``start_failures`` includes overdue starts.
     """
 
@@ -43,25 +43,25 @@ _COUNTED: Final = tuple(field.name for field in fields(Counters) if field.name !
 
 
 class Tally:
-    """The running counts behind Counters and ModelUsage: leases granted and seconds held by model, and everything else by name."""
+    """The running counts behind Counters and ModelUsage."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
-        self.calls: defaultdict[str, int] = defaultdict(int)
-        self.busy: defaultdict[str, float] = defaultdict(float)
+        self.counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)  # but grants, which are the sum of the calls
+        self.calls: defaultdict[str, int] = defaultdict(int)  # by model
+        self.busy: defaultdict[str, float] = defaultdict(float)  # seconds, by model
         self._started_last: dict[object, str] = {}  # signature by slot
 
     def started(self, slot: object | None, signature: str) -> None:
-        """An instance is started, on a local slot where one is given."""
+        """Count a start, on a local ``slot`` where it is one."""
         self.counts["starts"] += 1
         if slot is not None:
             self.counts["switches"] += self._started_last.get(slot, signature) != signature
             self._started_last[slot] = signature
 
     def counters(self) -> Counters:
-        """The counts as they are now."""
+        """Return the counts as they are now."""
         return Counters(grants=sum(self.calls.values()), **self.counts)
 
     def usage(self) -> dict[str, ModelUsage]:
-        """Each model's use, as it is now."""
+        """Return each model's use, as it is now."""
         return {model: ModelUsage(calls, self.busy.get(model, 0.0)) for model, calls in self.calls.items()}

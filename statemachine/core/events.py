@@ -89,8 +89,8 @@ class Opened:
 class AcquireRequested:
     """A task asks for a lease. ``owner`` is the task that will hold it; ``timeout`` is in seconds from now (None: unbounded).
 
-    ``held_above``: how many leases of the pool that it needs are held by those who wait for ``owner`` to end, such as the task that
-    runs it as a child: they cannot be given back while it waits.
+    ``held_above``: how many leases of the same pool are held by tasks that wait for ``owner`` to end, such as the parent that runs it as
+    a child. They cannot be released while ``owner`` waits.
     """
 
     ticket: int
@@ -104,7 +104,7 @@ class AcquireRequested:
 
 @value
 class Cancelled:
-    """The requester has gone. If it was granted meanwhile, that lease is released."""
+    """The requester was cancelled. If its request was granted in the meantime, the lease is released."""
 
     ticket: int
 
@@ -119,7 +119,7 @@ class Released:
 
 @value
 class FoundBroken:
-    """A holder has found its instance broken, and has still to clean up: no new lease from now on."""
+    """A holder found its instance broken, and has not released its lease yet: no new lease of the instance from now on."""
 
     ticket: int
 
@@ -133,7 +133,7 @@ class StartSucceeded:
 
 @value
 class StartFailed:
-    """The construction or the start failed. ``constructed``: there is an adapter, so it is shut down."""
+    """The construction or the start failed. ``constructed``: an adapter exists, so it is shut down."""
 
     instance: int
     constructed: bool = True
@@ -156,7 +156,7 @@ class CloseRequested:
 
 @value
 class Expired:
-    """One armed deadline has passed. ``step`` makes these itself from the time; the checker chooses them freely."""
+    """An armed deadline has passed. ``step`` makes this event itself from the time; the checker sends it at any moment."""
 
     timer: Timer
 
@@ -185,7 +185,7 @@ Event: TypeAlias = (
 
 @value
 class Grant:
-    """The request has its lease. Times in seconds: waiting in the queue, and waiting for the start or shutdown it needed."""
+    """The request has its lease. ``queued`` and ``loading``: seconds in the queue, and for the start or shutdown that it needed."""
 
     ticket: int
     instance: int
@@ -195,11 +195,11 @@ class Grant:
 
 @value
 class Reject:
-    """The request is refused. ``holder`` is what holds the place that it needs, ``waited`` the seconds from the call.
+    """The request is refused. ``waited``: the seconds since it was made.
 
-    ``limit`` is the number that was reached: ``max_waiting`` where the queue is full, else the instances of the pool. ``own`` counts the
-    leases that the requester itself holds there.
-    ``agents`` are the names of those whose leases and starts these are, as far as they gave one.
+    ``holder`` is what holds the place that the request needs, and ``agents`` are the names of the agents that use it. ``limit`` is the
+    number that was reached: ``max_waiting`` where the queue is full, else the places of the pool. ``own`` counts the leases that the
+    requester itself holds there. ``instance``: whose start failed.
     """
 
     ticket: int
@@ -230,21 +230,21 @@ class StartInstance:
 
 @value
 class InterruptStart:
-    """Cancel the start. StopInstance follows; what the start still reports is ignored."""
+    """Cancel the start. StopInstance follows. What the start reports afterwards is ignored."""
 
     instance: int
 
 
 @value
 class StopInstance:
-    """Shut the adapter down, once its start has ended; report Stopped."""
+    """Shut the adapter down as soon as its start has ended; report Stopped."""
 
     instance: int
 
 
 @value
 class AbandonStop:
-    """Cancel the shutdown: it is overdue and the instance has been given up on."""
+    """Cancel the shutdown, which is overdue. The instance counts as gone, and a late Stopped is ignored."""
 
     instance: int
 
@@ -258,8 +258,8 @@ class Closed:
 class Transition:
     """One state change, for observers. ``subject`` is an instance's id, a request's ticket or a pool's key.
 
-    ``demand`` says what it is about (None for a pool), ``agent`` who made the request (None for an instance or a pool), ``time`` is
-    the driver's clock in seconds.
+    ``time``: seconds on the driver's clock. ``demand``: what the instance or request is for (None for a pool). ``agent``: the name of
+    the agent that made the request (None for an instance or a pool).
     """
 
     time: float

@@ -1,7 +1,10 @@
-"""The records of the coordinator, and one pool's index of them: which instances are eligible for which request.
+"""The records of the coordinator, and each pool's index of them: which instances are eligible for which request.
 
-Nothing is decided here. Each instance is listed in at most one index, which follows from its state alone. :meth:`Pool.reindex` is
-called after every change of an instance, so no look-up that a decision needs grows with the number of waiting requests.
+Nothing is decided here. An instance is listed in at most one index, and its state alone says in which. :meth:`Pool.reindex` is called
+after every change of an instance, so that no decision has to search: its time does not grow with the number of waiting requests.
+
+Example: an instance whose only lease is released becomes ``idle``. ``reindex`` lists it under ``idle`` and under ``eligible``, where the
+next request of its signature finds it.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class Request:
     instance: Instance | None = None
     queued: float = 0.0
     loading: float = 0.0
-    held_above: int = 0  # looked at when it joins the queue, and never again
+    held_above: int = 0  # see AcquireRequested; it counts only when the request joins the queue
 
     @property
     def signature(self) -> str:
@@ -45,14 +48,16 @@ class Request:
 
 
 Index: TypeAlias = Literal["idle", "spare", "loading", "vacating"]
-"""What else an instance can be used for. *idle*: granted to its signature, or evicted for another. *spare* (active, with a free
-lease): granted to its signature. *loading* (planned or starting, with a free lease): joined by its signature. *vacating* (stopping,
-with no successor): its place can be reserved by any signature."""
+"""What an instance can be used for next.
+
+*idle*: granted to a request of its signature, or evicted for another. *spare* (active, with a free lease): granted to a request of its
+signature. *loading* (planned or starting, with a free lease): joined by a request of its signature. *vacating* (stopping, with no
+successor): its place can be reserved for any signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Where an instance is listed, and whether it holds its place: whether no other signature could get that place now."""
+    """The index in which an instance is listed. ``holds_place``: no other signature could get its place now."""
 
     index: Index | None
     holds_place: bool
@@ -83,7 +88,7 @@ class Instance:
     listing: Listing = _GONE  # where its pool lists it
 
     def listing_of_state(self) -> Listing:
-        """Where it is to be listed, from its state."""
+        """Return the listing that follows from its state."""
         state = self.state
         if state == "active":
             return _SPARE if len(self.leases) < self.demand.parallel else _HELD
@@ -131,12 +136,12 @@ class Pool:
         self.waiting: dict[int, Request] = {}
         self.waiting_by_owner: dict[object, list[Request]] = {}
         self.leases_by_owner: dict[object, int] = {}
-        self.kept: Instance | None = None  # idle, during a pause of the policy's
+        self.kept: Instance | None = None  # the idle instance that a pause of the policy keeps
 
     # ---- the queue ----
 
     def enqueue(self, request: Request) -> None:
-        """Add ``request`` to the queue. One that comes back from a failed start gets its former position."""
+        """Add ``request`` to the queue. A request that comes back from a failed start gets its former position."""
         self.waiting[request.ticket] = request
         own = self.waiting_by_owner.get(request.owner)
         if own is None:
@@ -177,7 +182,7 @@ class Pool:
     # ---- the indexes ----
 
     def reindex(self, instance: Instance) -> None:
-        """List ``instance`` where its state says it belongs."""
+        """List ``instance`` where its state says."""
         before, after = instance.listing, instance.listing_of_state()
         if after is before:
             return
@@ -219,7 +224,7 @@ class Pool:
         row = rows[signature]
         if len(row) == 1:
             del rows[signature]
-        elif row[-1] is instance:  # as when it is granted
+        elif row[-1] is instance:  # the usual case: it was granted
             row.pop()
         else:
             row.remove(instance)

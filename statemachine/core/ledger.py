@@ -1,7 +1,10 @@
-"""The ledger: the state of everything that is managed, and each change to it, carried through all of its parts.
+"""The ledger: the state of everything that is managed, and the changes that can be made to it.
 
-A change moves a machine and updates the records, the index, the timers, the counters and the effects together, so that they agree
-after it. Nothing is chosen here: :mod:`.placement` and :mod:`.coordinator` choose which change is made.
+Each method is one change. It fires a machine of :mod:`.lifecycle` and updates records, index, timers, counters and effects together, so
+that they agree when it returns. Nothing is chosen here: :mod:`.placement` and :mod:`.coordinator` choose which change is made.
+
+Example: ``grant`` moves the request to ``granted`` and an idle instance to ``active``, disarms both of their deadlines, lists the
+instance where it belongs, counts the call, and adds the effect that tells the driver.
 """
 
 from __future__ import annotations
@@ -62,9 +65,7 @@ class Ledger:
         request.since = self.now
         request.instance = instance
         if not instance.assigned:
-            instance.cause = (
-                request.ticket
-            )  # also of a start whose requester has gone: its failure must reach a requester
+            instance.cause = request.ticket  # also where the first requester has gone: a failure must reach one
         instance.assigned[request.ticket] = request
         pool.reindex(instance)
 
@@ -90,7 +91,7 @@ class Ledger:
         self.effects.append(Grant(request.ticket, instance.id, request.queued, request.loading))
 
     def unassign(self, pool: Pool, request: Request) -> None:
-        """Give up the reservation of ``request``. A start outlives its requester; a start that was only planned does not."""
+        """Take ``request`` from the instance that it is assigned to. A start goes on without its requester; a mere plan is dropped."""
         instance = request.instance
         assert instance is not None, "an assigned request has an instance"
         request.instance = None
@@ -152,7 +153,7 @@ class Ledger:
     def start(self, pool: Pool, instance: Instance) -> None:
         """Start ``instance``, which has a place and at least one request assigned."""
         self.fire(INSTANCE, instance, "start")
-        instance.cause = min(instance.assigned)  # the first that was assigned to a plan may have gone
+        instance.cause = min(instance.assigned)  # the request that made the plan may have gone
         pool.live += 1
         pool.reindex(instance)
         self.tally.started(pool.key if pool.is_slot else None, instance.demand.signature)
@@ -160,7 +161,7 @@ class Ledger:
         self.effects.append(StartInstance(instance.id, instance.demand))
 
     def rest(self, pool: Pool, instance: Instance) -> None:
-        """Begin the idle time of ``instance``."""
+        """Record that ``instance`` is idle from now on."""
         instance.idle_since = self.now
         pool.reindex(instance)
         if pool.idle_timeout is not None:
@@ -172,7 +173,7 @@ class Ledger:
         self.timers.arm(PAUSE, instance.id, end)
 
     def end_pause(self, pool: Pool) -> None:
-        """Tell the policy that its pause is over, even if there was no instance to keep."""
+        """End a pause, and tell the policy: also of one for which there was no instance to keep."""
         kept, pool.kept = pool.kept, None
         idle = 0.0
         if kept is not None:
@@ -187,12 +188,12 @@ class Ledger:
             pool.reindex(instance)
 
     def stop(self, pool: Pool, instance: Instance) -> None:
-        """Shut ``instance`` down; interrupt its start first, if that is under way."""
+        """Shut ``instance`` down, whatever live state it is in. A start under way has to be interrupted before."""
         self.fire(INSTANCE, instance, "stop")
         self._shut_down(pool, instance)
 
     def fail_start(self, pool: Pool, instance: Instance, *, constructed: bool) -> None:
-        """Record that the start of ``instance`` failed; shut down what was constructed."""
+        """Record that the start of ``instance`` failed. If an adapter was constructed, shut it down."""
         if constructed:
             self.fire(INSTANCE, instance, "fail")
             self._shut_down(pool, instance)
@@ -229,7 +230,7 @@ class Ledger:
         return pool
 
     def update(self, pool: Pool) -> None:
-        """Bring the state of ``pool`` up to date at the end of a step. Drop an endpoint's slot that is not in use."""
+        """Make the state of ``pool`` agree with its places, at the end of a step. Drop an endpoint's slot that is not in use."""
         if pool.state == "open":
             if pool.held >= pool.limit:
                 self.fire(POOL, pool, "saturate")
@@ -244,7 +245,7 @@ class Ledger:
             self.finish()
 
     def finish(self) -> None:
-        """While the manager closes: drop the pools that are empty, and say so when the last one has gone."""
+        """Drop the pools that are empty, while the manager closes; with the last one it is closed."""
         for pool in list(self.pools.values()):
             if not pool.instances:
                 self._remove_pool(pool)
@@ -257,7 +258,7 @@ class Ledger:
         self.fire(POOL, pool, "finish")
         del self.pools[pool.key]
 
-    # ---- all of them ----
+    # ---- timers and transitions ----
 
     def arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
         """Set a deadline in ``seconds`` from now; None: no deadline."""
@@ -281,7 +282,10 @@ class Ledger:
 
 
 def holder(pool: Pool) -> Instance | None:
-    """The instance whose signature holds a local slot: the successor, where there is one. None for an API provider's pool."""
+    """Return the instance whose signature holds a local slot: a planned successor before the one that is stopping.
+
+    None for a vacant slot, and for an API provider's pool.
+    """
     if not pool.is_slot or not pool.instances:
         return None
     first = next(iter(pool.instances.values()))
@@ -289,7 +293,7 @@ def holder(pool: Pool) -> Instance | None:
 
 
 def agents_of(instance: Instance) -> tuple[str, ...]:
-    """The names of the agents that use ``instance``, or wait for its start or for its predecessor's shutdown."""
+    """Return the names of the agents that use ``instance``, or wait for its start or for its predecessor's shutdown."""
     requests = [*instance.leases.values(), *instance.assigned.values()]
     if instance.predecessor is not None:
         requests += instance.predecessor.leases.values()

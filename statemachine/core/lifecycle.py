@@ -1,11 +1,11 @@
-"""The four state machines: instance, request, pool and manager. Every state change of the running program is one of theirs.
+"""The four state machines: instance, request, pool and manager. Every state change of the running program is a transition of one.
 
 `transitions <https://github.com/pytransitions/transitions>`_ is the declaration language: each machine below is a
 ``transitions.Machine`` that is made from its rows. The program fires it through a table that is compiled from that machine.
 
 **Instance**: one adapter, from before its construction to after its shutdown. Creation and shutdown take time, so ``starting``
-and ``stopping`` are states. A manager without them grants a lease on an instance that is going away, or starts a second model
-before the first is down. ``draining`` is an instance that was reported broken while other requests still lease it.
+and ``stopping`` are states. A manager without these two grants a lease on an instance that is going away, or starts a second model
+before the first is down. ``draining``: the instance was reported broken, and its leases have not ended.
 
 **Request**: one call of ``acquire``, from the call to the end of its lease. ``waiting`` is queueing. ``assigned`` is loading: a
 start, or the shutdown that makes room for it, is under way for this request.
@@ -18,11 +18,11 @@ given to another signature now.
 Example: ``INSTANCE.fire(instance, "stop")`` moves an idle instance to ``stopping``. From ``evicted`` it raises ``MachineError``
 and changes nothing.
 
-Each kind has one shared machine. Subjects are plain objects with a ``state``; they are not registered with the machine, because a
-registered model costs 4 kB and a linear search. A trigger of ``transitions`` itself costs 5-20 us, a look-up in the compiled table
-0.2 us. The table holds source, trigger and destination, and nothing else. So :class:`FastMachine` refuses whatever else
-``transitions`` can express (conditions, callbacks, later additions), and a test compares table and machine over every state and
-trigger.
+Each kind has one machine that all its subjects share. A subject is a plain object with a ``state``. It is not registered with the
+machine, because ``transitions`` takes 4 kB and a linear search for a registered object. A trigger of ``transitions`` itself takes
+5-20 us, a look-up in the compiled table 0.2 us. The table has source, trigger and destination, and nothing else. So
+:class:`FastMachine` refuses whatever else ``transitions`` can express (conditions, callbacks, later additions), and a test compares
+table and machine over every state and trigger.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class FastMachine(Machine, Generic[StateT, TriggerT]):
         self.table: Final = _compiled(self)
 
     def fire(self, subject: Subject[StateT], trigger: TriggerT) -> None:
-        """Move ``subject`` by ``trigger``. Raises MachineError, and changes nothing, where that is illegal."""
+        """Move ``subject`` by ``trigger``. Raises MachineError, and changes nothing, where the machine has no such transition."""
         try:
             subject.state = self.table[trigger][subject.state]
         except KeyError:
@@ -147,7 +147,7 @@ _MACHINE_OPTIONS: Final = (
 
 
 def _compiled(machine: FastMachine[StateT, TriggerT]) -> dict[str, dict[str, Any]]:
-    """Destination by trigger and source."""
+    """Compile the machine: return destination by trigger and source. Raises ValueError for what a table cannot express."""
     for option in _MACHINE_OPTIONS:
         if getattr(machine, option):
             raise ValueError(f"{machine.kind}: a machine with {option} cannot be compiled")
@@ -172,10 +172,10 @@ INSTANCE: Final[FastMachine[InstanceState, InstanceTrigger]] = FastMachine(
     states=[*get_args(InstanceState)],
     transitions=[
         ["start", "absent", "starting"],
-        ["abort", "starting", "absent"],  # construction itself failed: there is nothing to shut down
-        ["fail", "starting", "stopping"],  # it may have half happened: shut it down
+        ["abort", "starting", "absent"],  # the construction itself failed: there is no adapter to shut down
+        ["fail", "starting", "stopping"],  # the server may have loaded something: shut the adapter down
         ["activate", "starting", "active"],
-        ["settle", "starting", "idle"],  # its requesters have gone
+        ["settle", "starting", "idle"],  # ready, and no request waits for it any more
         ["acquire", "idle", "active"],
         ["release", "active", "idle"],
         ["drain", "active", "draining"],
@@ -190,7 +190,11 @@ REQUEST: Final[FastMachine[RequestState, RequestTrigger]] = FastMachine(
     transitions=[
         ["wait", "new", "waiting"],
         ["assign", ["new", "waiting"], "assigned"],
-        ["requeue", "assigned", "waiting"],  # the start that it had joined failed, which another request is told
+        [
+            "requeue",
+            "assigned",
+            "waiting",
+        ],  # the start that it had joined failed; the request that caused the start is told
         ["grant", ["new", "waiting", "assigned"], "granted"],
         ["reject", ["new", "waiting", "assigned"], "rejected"],
         ["cancel", ["waiting", "assigned"], "cancelled"],

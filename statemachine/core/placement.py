@@ -1,15 +1,22 @@
-"""Placement: which waiting request is next, and which instance it gets.
+"""Placement: choose the waiting request that is next, and the instance that it gets.
 
-A request is placed by the first of these rules that applies:
+A *pool* has ``limit`` places; a live instance occupies one. Instances with equal *signatures* can serve the same requests. A request is
+*placed* when an instance is granted to it, or assigned because it will be ready later. The first of these rules that applies decides:
 
 1. an idle instance of its signature, or an active one with a free lease, is granted;
-2. a start of its signature that has a free lease is joined;
-3. a free place gets a new instance;
-4. the least recently used idle instance is evicted, and its place is reserved;
-5. a stopping instance without a successor has its place reserved.
+2. a start of its signature that has a free lease is joined: the request is assigned to it;
+3. a place that no instance occupies gets a new instance, which starts at once;
+4. the least recently used idle instance is evicted, and its place is reserved for a new instance;
+5. an instance that is stopping, with no reservation of its place, has its place reserved.
 
-Otherwise it waits or is refused (:mod:`.admission`). Only the request that the policy chooses is ever placed (for API providers: the
-oldest one), so a newcomer overtakes no waiting request.
+Otherwise the request waits in the queue or is refused (:mod:`.admission`). Only the request that the policy chooses is ever placed (for
+API providers: the oldest one), so a newcomer overtakes no waiting request.
+
+Example: a local slot (one place) holds model ``a``, idle, and a request for ``b`` arrives. Rules 1 to 3 do not apply. By rule 4 ``a`` is
+evicted: it stops, and a planned instance of ``b`` is its *successor*. The request is assigned to that plan, which starts when ``a`` is
+down.
+
+A policy may answer with a *pause* instead of a choice: keep an idle instance for a moment, because requests for it are likely to come.
 """
 
 from __future__ import annotations
@@ -24,14 +31,14 @@ __all__ = ["Placement"]
 
 
 class Placement:
-    """The decisions about queues and places. They are carried out by the ledger."""
+    """The decisions about queues and places. The ledger carries them out, and asks nothing back."""
 
     def __init__(self, ledger: Ledger, admission: Admission) -> None:
         self.ledger = ledger
         self.admission = admission
 
     def place_or_queue(self, pool: Pool, request: Request) -> None:
-        """Add ``request`` to the queue and place what can be placed. Reject it if it would have to wait and must not."""
+        """Add ``request``, which is new, to the queue, and place what can be placed. Reject it if it must not wait."""
         pool.enqueue(request)
         self.place_waiting(pool)
         if request.state != "new":
@@ -46,7 +53,7 @@ class Placement:
             self._reject_self_deadlocks(pool)
 
     def serve(self, pool: Pool) -> None:
-        """Place waiting requests after a place, a lease or the head of the queue has gone. Reject those that now wait for themselves."""
+        """Place waiting requests, after a place or a lease became free or the queue changed. Reject those that now wait for themselves."""
         if pool.waiting:
             self.place_waiting(pool)
             if pool.is_slot:
@@ -70,7 +77,11 @@ class Placement:
             pool.dequeue(request, placed=True)
 
     def pauses(self, pool: Pool, pause: Pause) -> bool:
-        """Whether no request is placed for now: the pool is in use, or an idle instance is kept for requests that may come back."""
+        """Return whether ``pause`` is granted, so that no request is placed for now.
+
+        It is while the pool is in use anyway, or while there is an idle instance to keep. It is refused where a request would be refused
+        beside an idle instance.
+        """
         if pool.held:
             return True
         if pool.raises or self.admission.is_overfull(pool):
@@ -85,7 +96,7 @@ class Placement:
         return False
 
     def _choose_at_once(self, pool: Pool) -> Choice | None:
-        """The choice of a policy whose pause is over. If it asks for another pause, no request is placed."""
+        """End the pause, and return the choice that the policy makes instead; None if it asks for another pause."""
         self.ledger.end_pause(pool)
         choice = pool.policy.choose()
         return None if isinstance(choice, Pause) else choice

@@ -1,6 +1,7 @@
-"""The state of a coordinator as a value, to compare, to hash and to restore.
+"""The state of a coordinator as a value: to compare, to hash and to restore.
 
-It is exact: a restored coordinator takes the same steps as the original. Only what was counted is left out, as no decision reads it.
+A snapshot is exact: a restored coordinator takes the same steps as the original. Only the counters are left out, because no decision
+reads them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["Snapshot", "restore", "snapshot"]
 
 
 class RequestRecord(NamedTuple):
-    """A request. Its instance is the one whose record names its ticket."""
+    """A request. The instance that it has is the one whose record names its ticket."""
 
     ticket: int
     demand: Demand
@@ -33,6 +34,8 @@ class RequestRecord(NamedTuple):
 
 
 class InstanceRecord(NamedTuple):
+    """An instance. ``leases`` and ``assigned`` are tickets, ``successor`` is the id of a planned instance."""
+
     id: int
     demand: Demand
     state: InstanceState
@@ -44,6 +47,8 @@ class InstanceRecord(NamedTuple):
 
 
 class PoolRecord(NamedTuple):
+    """A pool. ``waiting`` are tickets; ``idle``, ``loading`` and ``vacating`` are instance ids; ``policy`` is what the policy remembers."""
+
     key: PoolKey
     state: PoolState
     waiting: tuple[int, ...]
@@ -94,7 +99,7 @@ def _pool(p: Pool) -> PoolRecord:
 
 
 def restore(coordinator: Coordinator, saved: Snapshot) -> None:
-    """Put ``coordinator``, which has the same configuration, into the state ``saved`` in place of its own."""
+    """Replace the state of ``coordinator`` by ``saved``, which was taken of one with the same configuration."""
     _empty(coordinator)
     coordinator.ledger.state, coordinator.ledger.next_instance = saved.state, saved.next_instance
     requests, instances = coordinator.requests, coordinator.instances
@@ -116,7 +121,7 @@ def restore(coordinator: Coordinator, saved: Snapshot) -> None:
 
 
 def _empty(coordinator: Coordinator) -> None:
-    """Drop all records, and break their cycles of references: a search does this for every edge."""
+    """Drop all records, and break their cycles of references: a search restores once for each edge, and needs the memory back."""
     for request in coordinator.requests.values():
         request.instance = None
     for instance in coordinator.instances.values():

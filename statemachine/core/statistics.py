@@ -1,4 +1,4 @@
-"""Statistics of a coordinator, frozen: how full its pools are, how long their queues, what was used."""
+"""Statistics of a coordinator, frozen: how full its pools are, how long their queues are, and what was used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SLOT_STATES: dict[str, SlotState] = {
 class ProviderStatistics:
     """One provider's live instances by state (their sum is ``live``, at most ``limit``), and its waiting and assigned requests.
 
-    ``limit`` of a local provider is that of one slot, 1. Where each endpoint has a slot of its own, it may have several.
+    ``limit`` of a local provider is that of one slot, 1. With ``local_scope="endpoint"`` a provider may have several slots.
     """
 
     limit: int

@@ -1,7 +1,11 @@
 """The deadlines of the coordinator: armed and disarmed in constant time, expired in a total order.
 
-An idle instance's deadline moves with every lease, so entries of the heap are corrected lazily: one that comes up too early is put
-back where it now belongs, one that was disarmed is dropped. Arming what was armed before therefore costs no heap operation.
+The deadline of an idle instance moves with every lease, which would be a heap operation each time. So the heap is corrected lazily. A
+timer has at most one valid entry, at its present deadline or earlier. An entry that comes up too early is put back at the present
+deadline; an entry whose timer was disarmed is dropped. Moving a deadline to a later time is therefore no heap operation.
+
+Example: a timer is armed for 5 s and then for 9 s. Its entry stays at 5 s, so ``next_deadline`` is 5. At 5 s ``due`` finds that the
+deadline is 9, moves the entry, and returns None.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from .events import Timer, TimerKind
 __all__ = ["Timers"]
 
 _timer: Final[Callable[[tuple[TimerKind, int]], Timer]] = partial(tuple.__new__, Timer)
-"""As ``Timer(...)``, at a third of the time: every idle time-out makes one."""
+"""Make a Timer in a third of the time of ``Timer(...)``: every lease makes one."""
 
 
 class Timers:
@@ -33,12 +37,12 @@ class Timers:
         self._queued: dict[Timer, float] = {}  # the time of each timer's only valid entry in the heap
 
     def replace(self, armed: Iterable[tuple[Timer, float]]) -> None:
-        """Forget all deadlines and arm these."""
+        """Drop all deadlines and arm these."""
         self.armed = dict(armed)
         self._rebuild()
 
     def arm(self, kind: TimerKind, subject: int, deadline: float) -> None:
-        """Set or move the deadline of that timer (seconds on the driver's clock)."""
+        """Set or move the deadline of a timer (seconds on the driver's clock)."""
         timer = _timer((kind, subject))
         self.armed[timer] = deadline
         queued = self._queued.get(timer)
@@ -46,7 +50,7 @@ class Timers:
             self._push(timer, deadline)
 
     def disarm(self, kind: TimerKind, subject: int) -> None:
-        """Forget the deadline of that timer, if it has one."""
+        """Drop the deadline of a timer, if it has one."""
         if not self.armed:
             return
         self.armed.pop((kind, subject), None)  # type: ignore[call-overload]  # equal to the Timer

@@ -1,4 +1,7 @@
-"""The named properties, shared by the checker, the tests, the simulator and, by a switch, the running manager."""
+"""The named properties of the coordinator, shared by the checker, the tests, the simulator and (``check_invariants``) the running manager.
+
+Read :mod:`.property` first. ``ALWAYS`` must hold at every step, ``SOMETIMES`` must be seen somewhere, ``EVENTUALLY`` must come true.
+"""
 
 from __future__ import annotations
 
@@ -15,5 +18,5 @@ SOMETIMES: Final = sometimes.SOMETIMES
 
 
 def violated(step: Step) -> list[Property]:
-    """The ``always`` properties that ``step`` violates."""
+    """Return the ``always`` properties that ``step`` violates."""
     return [p for p in ALWAYS if not p.holds(step)]

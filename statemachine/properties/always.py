@@ -1,6 +1,6 @@
 """The ``always`` properties of capacity, leases, starts, shutdowns, closing and the indexes. Those of waiting are in :mod:`.waiting`.
 
-Each is written from the definition, not from the coordinator's own shortcuts.
+Each follows the definition of what must be true, and uses none of the counts and indexes by which the coordinator decides.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def started_once(step: Step) -> bool:
 
 
 @always_of_steps(
-    "A started instance is told to stop exactly once, and is gone only after that (or if nothing was constructed)."
+    "A started instance is stopped exactly once, and is removed only after that (or if nothing was constructed)."
 )
 def stopped_once(step: Step) -> bool:
     before, after = step.before.instances, step.after.instances
@@ -131,7 +131,11 @@ def no_shutdown_of_a_leased_instance(coordinator: Coordinator) -> bool:
 
 
 @always_of_steps(
-    "A request that was cancelled, timed out, rejected or revoked leaves no trace.", Cancelled, Expired, Reject, Revoke
+    "A request that was cancelled, timed out, rejected or revoked is in no record, queue, index or timer.",
+    Cancelled,
+    Expired,
+    Reject,
+    Revoke,
 )
 def ended_requests_leave_no_state(step: Step) -> bool:
     event = step.event
@@ -152,7 +156,7 @@ def closing_grants_and_starts_nothing(step: Step) -> bool:
     return not any(isinstance(e, (Grant, StartInstance)) for e in step.effects)
 
 
-@always_of_steps("After close nothing lives: no pool, instance, request or deadline; and close is told once.")
+@always_of_steps("A closed manager has no pool, instance, request or deadline, and says once that it is closed.")
 def closed_manager_is_empty(step: Step) -> bool:
     coordinator = step.after
     told = sum(isinstance(e, Closed) for e in step.effects)
@@ -175,7 +179,7 @@ _SUBJECT_STATES: Final = {
 
 
 @always_of_steps(
-    "A deadline is armed only for what it can end, and every start, shutdown and idleness that is bounded has one."
+    "A deadline is armed only for a subject that it can end, and every bounded start, shutdown and idle time has one."
 )
 def deadlines_match_states(step: Step) -> bool:
     coordinator, armed = step.after, step.after.timers.armed
@@ -201,7 +205,7 @@ def deadlines_match_states(step: Step) -> bool:
     return True
 
 
-@always_of_states("A pool is saturated exactly when no place could be given to a new signature.")
+@always_of_states("A pool is saturated exactly if no place can be given to another signature now.")
 def saturated_iff_full(coordinator: Coordinator) -> bool:
     pools = [pool for pool in coordinator.pools.values() if pool.state in ("open", "saturated")]
     return all((pool.state == "saturated") == (pool.held >= pool.limit) for pool in pools)
@@ -225,7 +229,7 @@ def _counts_are_right(pool: Pool) -> bool:
         if instance.listing is not listing:
             return False
         if listing.index is not None:
-            listed += 2 if listing.index == "idle" else 1  # idle instances are eligible, too
+            listed += 2 if listing.index == "idle" else 1  # an idle instance is also listed as eligible
         held += listing.holds_place
         leases += len(instance.leases)
     rows = [pool.idle, pool.vacating, *pool.eligible.values(), *pool.loading.values()]
@@ -235,7 +239,7 @@ def _counts_are_right(pool: Pool) -> bool:
 
 def _queue_is_right(pool: Pool, coordinator: Coordinator) -> bool:
     if not (all(pool.leases_by_owner.values()) and all(pool.waiting_by_owner.values())):
-        return False  # an owner without any is not listed
+        return False  # an owner without a lease or a waiting request must not be listed
     if sum(map(len, pool.waiting_by_owner.values())) != len(pool.waiting):
         return False
     return all(r.state == "waiting" and coordinator.requests.get(ticket) is r for ticket, r in pool.waiting.items())

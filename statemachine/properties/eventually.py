@@ -1,4 +1,4 @@
-"""What comes about in the end, if the world is fair."""
+"""The ``eventually`` properties: what comes true in every fair run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Watches for a coordinator: every change as a :class:`Step`, and every ``always`` property evaluated on it.
+"""Watch a coordinator: see every change as a :class:`Step`, and evaluate every ``always`` property on it.
 
-This is what ``check_invariants`` switches on. ``Coordinator(config, watch=...)`` takes the result of either function.
+``check_invariants`` switches this on. ``Coordinator(config, watch=...)`` takes the result of :func:`looking` or :func:`watch_invariants`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["Look", "Report", "checking", "looking", "watch_invariants"]
 
 Report: TypeAlias = Callable[[InvariantError], None]
 Look: TypeAlias = Callable[[Step], bool]
-"""Looks at one change. Returns whether it wants to see the next one."""
+"""A function that looks at one change, and returns whether it wants to see the next one."""
 
 
 def checking(report: Report) -> Look:
-    """Evaluate every ``always`` property on each change: several times the price of a step.
+    """Return a look that evaluates every ``always`` property on each change. This costs several times as much as the step.
 
-    ``report`` is called with the first violation, and nothing is evaluated after it. It is called in mid-step, so it must not raise
-    where the effects of the step have to be carried out.
+    ``report`` is called with the first violation, and nothing is evaluated after it. It is called in the middle of a step, so it must not
+    raise where the effects of the step still have to be carried out.
     """
     changes = 0
 
@@ -41,7 +41,7 @@ def checking(report: Report) -> Look:
 
 
 def looking(*looks: Look) -> Watch:
-    """A watch that shows each change to ``looks``: each event, and each deadline that expires before it, as a step of its own."""
+    """Return a watch that shows each change to ``looks``. An event and each deadline that expires before it are steps of their own."""
     active = list(looks)
 
     def watch(coordinator: Coordinator, event: Event) -> Callable[[list[Effect]], None] | None:
@@ -59,5 +59,5 @@ def looking(*looks: Look) -> Watch:
 
 
 def watch_invariants(report: Report) -> Watch:
-    """The watch of ``check_invariants``: ``report`` is called with the first property that does not hold."""
+    """Return the watch of ``check_invariants``, which calls ``report`` with the first property that does not hold."""
     return looking(checking(report))

@@ -1,7 +1,15 @@
-"""What a property is, and what it looks at: a named statement about states, about steps, or about how things go on.
+"""What a property is: a name, a sentence, and a function that says whether the sentence is true.
 
-``always``: about every state, or about every step into one. ``sometimes``: some step of a scenario shows it, or the scenario is vacuous.
-``eventually``: about every fair way of going on. Each is one sentence and one function.
+There are three kinds. An ``always`` property is true of every state, or of every step. A ``sometimes`` property is shown by some step of
+a scenario; if none shows it, the scenario does not test what it should. An ``eventually`` property comes true in every fair run.
+
+Example::
+
+    @always_of_states("A local slot has at most one live instance.")
+    def one_live_instance_per_slot(coordinator: Coordinator) -> bool:
+        return all(live(pool) <= 1 for pool in coordinator.pools.values() if pool.is_slot)
+
+Properties of steps get a :class:`Step`: a picture of the state before, the event, its effects, and the coordinator after.
 """
 
 from __future__ import annotations
@@ -35,7 +43,8 @@ __all__ = [
 
 
 class Picture(NamedTuple):
-    """What a step property has to know of the state before: each instance's state and signature, each request's state and instance."""
+    """What a property of steps knows of the state before: by id and ticket, the instances' states and signatures, the requests' states and
+    instances."""
 
     instances: dict[int, str]
     signatures: dict[int, str]
@@ -70,12 +79,12 @@ OfStep: TypeAlias = Callable[[Step], bool]
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A named statement. ``holds`` tells of a step whether it (or the state that it leads to) is as the sentence says.
+    """A named statement. ``holds`` says of a step whether the step, or the state after it, is as the sentence says.
 
-    ``of_state`` is the same of a state, where that alone decides; then it reads nothing but what a state's canonical form tells
-    (:mod:`..checking.canonical`), so that once for each such form is enough. An ``eventually`` property holds in a state where nothing is
-    left to come about, and has to hold again and again; ``fairness`` is what that assumes of the world. ``about``, where it names any, are
-    the kinds of events and effects that it is about: it holds for every step that has none of them.
+    ``of_state``, where the state alone decides: the same of a state. It may read only what is part of the state's canonical form
+    (:mod:`..checking.canonical`), because the checker calls it once for each form. ``about``, where it is not empty: the kinds of events
+    and effects that the property is about; it holds for every step that has none of them. For an ``eventually`` property, ``holds``
+    means "fulfilled now", which must be so again and again in every run that is fair as ``fairness`` says.
     """
 
     name: str
@@ -87,32 +96,32 @@ class Property:
     about: frozenset[type] = frozenset()
 
     def concerns(self, kinds: frozenset[type]) -> bool:
-        """Whether a step with events and effects of these ``kinds`` has to be looked at."""
+        """Return whether a step with events and effects of these ``kinds`` has to be looked at."""
         return not self.about or not self.about.isdisjoint(kinds)
 
 
 def always_of_states(sentence: str) -> Callable[[OfState], Property]:
-    """Declare what is true of every state."""
+    """Declare a property that is true of every state."""
     return lambda holds: _of_state("always", sentence, holds)
 
 
 def always_of_steps(sentence: str, *about: type) -> Callable[[OfStep], Property]:
-    """Declare what is true of every step; ``about`` which kinds of events and effects that is, if only of some."""
+    """Declare a property that is true of every step. ``about``: the kinds of events and effects that it is about; none: any."""
     return lambda holds: Property(holds.__name__, "always", sentence, holds, about=frozenset(about))
 
 
 def sometimes_a_state(sentence: str) -> Callable[[OfState], Property]:
-    """Declare what some state shows."""
+    """Declare a property that some state shows."""
     return lambda holds: _of_state("sometimes", sentence, holds)
 
 
 def sometimes_a_step(sentence: str) -> Callable[[OfStep], Property]:
-    """Declare what some step shows."""
+    """Declare a property that some step shows."""
     return lambda holds: Property(holds.__name__, "sometimes", sentence, holds)
 
 
 def eventually(sentence: str, fairness: str) -> Callable[[OfState], Property]:
-    """Declare what comes about in the end, from every state, if the world is fair."""
+    """Declare a property that comes true in every run that is fair."""
     return lambda holds: _of_state("eventually", sentence, holds, fairness)
 
 
@@ -121,12 +130,12 @@ def _of_state(kind: Kind, sentence: str, holds: OfState, fairness: str | None = 
 
 
 def of_states(properties: Iterable[Property]) -> list[tuple[str, OfState]]:
-    """Those of ``properties`` that a state alone decides."""
+    """Return name and function of the properties that a state alone decides."""
     return [(p.name, p.of_state) for p in properties if p.of_state is not None]
 
 
 def of_steps(properties: Iterable[Property]) -> list[tuple[str, OfStep]]:
-    """The others of ``properties``."""
+    """Return name and function of the properties that need a step."""
     return [(p.name, p.holds) for p in properties if p.of_state is None]
 
 
@@ -134,12 +143,12 @@ _LIVE: Final = frozenset({"starting", "active", "draining", "idle", "stopping"})
 
 
 def live(pool: Pool) -> int:
-    """How many instances of ``pool`` live, by their states."""
+    """Count the live instances of ``pool`` by their states."""
     return sum([i.state in _LIVE for i in pool.instances.values()])
 
 
 def placed(step: Step) -> Iterator[Request]:
-    """Requests that got an instance in this step, and did not merely change from loading to holding."""
+    """Yield the requests that were placed in this step: granted or assigned, and not assigned before."""
     for request in step.after.requests.values():
         if request.state in ("assigned", "granted") and step.before.requests.get(request.ticket) in (None, "waiting"):
             yield request

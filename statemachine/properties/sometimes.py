@@ -1,4 +1,4 @@
-"""The ``sometimes`` properties: what a scenario has to show somewhere, or it proves nothing about it."""
+"""The ``sometimes`` properties: what a scenario must show somewhere. A scenario that does not show it proves nothing about it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def eviction_for_room(step: Step) -> bool:
     return isinstance(step.event, AcquireRequested) and any(isinstance(e, StopInstance) for e in step.effects)
 
 
-@sometimes_a_step("A start fails while others wait.")
+@sometimes_a_step("A start fails while other requests wait.")
 def failure_with_waiters(step: Step) -> bool:
     return isinstance(step.event, StartFailed) and "waiting" in step.before.requests.values()
 
 
-@sometimes_a_step("A place goes on to the next when a shutdown ends.")
+@sometimes_a_step("When a shutdown ends, its place goes to the next instance.")
 def succession(step: Step) -> bool:
     return isinstance(step.event, Stopped) and any(isinstance(e, StartInstance) for e in step.effects)
 
@@ -50,12 +50,12 @@ def switch(step: Step) -> bool:
     return any(isinstance(e, StartInstance) and e.demand.signature != gone for e in step.effects)
 
 
-@sometimes_a_step("A requester is cancelled after its grant, before that reaches it.")
+@sometimes_a_step("A requester is cancelled after its grant, before the grant reaches it.")
 def cancel_between_grant_and_delivery(step: Step) -> bool:
     return isinstance(step.event, Cancelled) and step.before.requests.get(step.event.ticket) == "granted"
 
 
-@sometimes_a_step("A request is refused because of another holder.")
+@sometimes_a_step("A request is refused because other requests hold what it needs.")
 def contention(step: Step) -> bool:
     causes = (Cause.LIMIT, Cause.CONFLICT, Cause.BUSY)
     return any(isinstance(e, Reject) and e.cause in causes for e in step.effects)

@@ -1,4 +1,4 @@
-"""The ``always`` properties of waiting requests. Each is written from the definition, not from the coordinator's own shortcuts."""
+"""The ``always`` properties of waiting requests: who waits, for what, and behind whom. See :mod:`.always`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["ALWAYS"]
 
 
 @always_of_states(
-    "No request waits while the one that is to be served next could be served; and only a policy that says so pauses."
+    "No request waits while the next one in the policy's order could be placed; and only a policy that may pause does."
 )
 def work_conservation(coordinator: Coordinator) -> bool:
     return not any(_could_serve(pool) for pool in coordinator.pools.values() if pool.waiting)
 
 
 @always_of_states(
-    "A pause has a deadline, an instance that it keeps idle, a waiting request, and a policy that asks for it."
+    "A pause has a deadline, an idle instance that it keeps, a waiting request, and a policy that asks for it."
 )
 def pauses_are_justified(coordinator: Coordinator) -> bool:
     for pool in coordinator.pools.values():
@@ -32,7 +32,7 @@ def pauses_are_justified(coordinator: Coordinator) -> bool:
     return True
 
 
-@always_of_steps("When a pause is over and requests wait, one is placed.", Expired)
+@always_of_steps("When a pause expires while requests wait, one of them is placed.", Expired)
 def pauses_end_in_a_placement(step: Step) -> bool:
     event = step.event
     if not isinstance(event, Expired) or event.timer.kind is not TimerKind.PAUSE:
@@ -40,9 +40,7 @@ def pauses_end_in_a_placement(step: Step) -> bool:
     return any(placed(step)) or "waiting" not in step.before.requests.values()
 
 
-@always_of_steps(
-    "No request is refused for want of a place while an instance is idle, or is kept so for others.", Reject
-)
+@always_of_steps("No request is refused for lack of a place while an instance of its pool is idle.", Reject)
 def no_refusal_beside_an_idle_instance(step: Step) -> bool:
     contended = (e for e in step.effects if isinstance(e, Reject) and e.cause in _CONTENTION)
     pools = [step.after.pools[effect.demand.pool] for effect in contended]
@@ -50,7 +48,7 @@ def no_refusal_beside_an_idle_instance(step: Step) -> bool:
 
 
 @always_of_steps(
-    "No request is placed while one of higher priority, or under first come, first served an older one, waits."
+    "No request is placed while one of higher priority waits, or, under first come, first served, an older one."
 )
 def no_overtaking(step: Step) -> bool:
     for request in placed(step):
@@ -68,8 +66,8 @@ def raise_mode_never_waits(coordinator: Coordinator) -> bool:
 
 
 @always_of_steps(
-    "A pool has never more than `max_waiting` waiting requests, unless some come back from a failed start; "
-    "a request that would be one more is refused as the queue is full, and no other is."
+    "A newcomer that would make a pool's waiting requests more than `max_waiting` is refused because the queue is full, and no other "
+    "request is; only requests that come back from a failed start can make the queue longer."
 )
 def waiting_is_bounded(step: Step) -> bool:
     most, before = step.after.config.max_waiting, step.before.requests
@@ -78,7 +76,7 @@ def waiting_is_bounded(step: Step) -> bool:
         return not full
     for pool in step.after.pools.values():
         if len(pool.waiting) > most and any(ticket not in before for ticket in pool.waiting):
-            return False  # those who waited, or come back, are let in as they are
+            return False  # only requests of before the step may be there: they waited already, or come back
     for one in full:
         newcomer = isinstance(step.event, AcquireRequested) and step.event.ticket == one.ticket
         if not newcomer or len(step.after.pools[one.demand.pool].waiting) < most:
@@ -100,7 +98,7 @@ def every_waiter_can_be_woken(coordinator: Coordinator) -> bool:
     return True
 
 
-@always_of_states("No request is blocked by its own owner's leases alone.")
+@always_of_states("No request waits for a place that only its own owner's leases keep from it.")
 def no_self_deadlock(coordinator: Coordinator) -> bool:
     for pool in coordinator.pools.values():
         holders = {r.owner for i in pool.instances.values() for r in i.leases.values()} if pool.waiting else ()
@@ -135,7 +133,7 @@ _AT_WORK: Final = frozenset({"starting", "active", "draining"})
 
 
 def _pauses(coordinator: Coordinator, pool: Pool) -> bool:
-    """Whether an idle instance is kept, and a deadline ends that."""
+    """Return whether the pool pauses: an idle instance has a deadline of a pause."""
     return any(
         i.state == "idle" and (TimerKind.PAUSE, i.id) in coordinator.timers.armed for i in pool.instances.values()
     )
@@ -164,7 +162,7 @@ def _will_start(request: Request) -> bool:
 
 
 def _others_may_help(pool: Pool, request: Request) -> bool:
-    """Whether there is a place that its own owner does not hold, or a slot that may become free."""
+    """Return whether there is a place that its owner does not hold, or a lease of its own instance that may become free."""
     own = [i for i in pool.instances.values() if any(r.owner == request.owner for r in i.leases.values())]
     return len(own) < pool.limit or any(_may_free_a_slot_for(request, i) for i in own)
 

@@ -67,7 +67,7 @@ class _Branching:
         return self._tape.choose(step, ready)
 
     def passed_by(self, done: Run) -> bool:
-        """Whether there were choices about which this schedule was not asked."""
+        """Return whether there were choices about which this schedule was not asked."""
         return done.choices > self._choices
 
 

@@ -14,7 +14,7 @@ __all__ = ["line", "resolve"]
 
 
 def line(program: Program, tape: object) -> str:
-    """What repeats the run: a shell command, or a Python expression if ``program`` has no name by which it could be imported."""
+    """Return what repeats the run: a shell command, or a Python expression if ``program`` has no name by which it could be imported."""
     name = _name(program)
     if name is None:
         return f"replay(<{getattr(program, '__qualname__', program)}>, {str(tape)!r})"
@@ -22,7 +22,7 @@ def line(program: Program, tape: object) -> str:
 
 
 def resolve(name: str) -> Program:
-    """The program of this name. Raises ValueError, ImportError or AttributeError."""
+    """Return the program of this name. Raises ValueError, ImportError or AttributeError."""
     where, bracket, rest = name.partition("(")
     function: Program = pkgutil.resolve_name(where)
     if not callable(function):

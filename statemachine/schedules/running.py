@@ -30,7 +30,7 @@ class Schedule(Protocol):
     """Decides who runs, for one run. A schedule with an attribute ``look`` gets a function there, which returns the state at a choice."""
 
     def choose(self, step: int, ready: tuple[int, ...]) -> int:
-        """Which of the ``ready`` tasks runs as the run's ``step``-th step, as an index.
+        """Return which of the ``ready`` tasks runs as the run's ``step``-th step, as an index.
 
         Tasks go by number, in the order in which they were made, the program's own being 0. ``ready``, of two at least, is
         in the natural order, so that 0 is whose turn it is. An index that is too large means the last.
@@ -91,7 +91,7 @@ class Run:
             raise ScheduleError(str(self)) from self.error
 
     def __str__(self) -> str:
-        """What became of it, and the deviations, a line each."""
+        """Return what became of it, and the deviations, a line each."""
         what = " and ".join(map(_say, leaves(self.error))) or ", ".join(self.stuck)
         return "\n".join([f"{self.outcome}: {what}" if what else self.outcome, *(f"  {d}" for d in self.deviations)])
 
@@ -140,7 +140,7 @@ _running: trio.lowlevel.RunVar[_Control] = trio.lowlevel.RunVar("schedules")
 
 
 def leaves(error: BaseException | None) -> list[BaseException]:
-    """The errors of a group and of the groups in it, or the one error, if any."""
+    """Return the errors of a group and of the groups in it, or the one error, if any."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for one in error.exceptions for leaf in leaves(one)]
     return [] if error is None else [error]

@@ -85,5 +85,5 @@ class _Shrinker:
 
 
 def _size(tape: Tape) -> tuple[int, int, int]:
-    """How many deviations, by how many places, and how late."""
+    """Return how many deviations, by how many places, and how late."""
     return len(tape), sum(offset for _, offset in tape), sum(step for step, _ in tape)

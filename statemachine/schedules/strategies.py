@@ -24,7 +24,7 @@ class Strategy(Protocol):
     complete: bool
 
     def schedules(self) -> Schedules:
-        """The schedules, beginning with the natural order."""
+        """Return the schedules, beginning with the natural order."""
 
 
 class RandomWalk:
@@ -54,7 +54,7 @@ class Walk:
 
 
 def named(text: str) -> Schedule:
-    """The schedule that is printed as ``text``: a tape such as ``17+1,40+2``, or ``seed:0/1``. Raises ValueError."""
+    """Return the schedule that is printed as ``text``: a tape such as ``17+1,40+2``, or ``seed:0/1``. Raises ValueError."""
     seed = text.removeprefix("seed:")
     return Tape.parse(text) if seed == text else Walk(seed)
 

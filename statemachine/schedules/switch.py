@@ -93,12 +93,12 @@ def interrupt(task: trio.lowlevel.Task, error: BaseException) -> bool:
 
 
 def is_ready(task: trio.lowlevel.Task) -> bool:
-    """Whether ``task``, which is not the one that is running, will go on as soon as it is its turn."""
+    """Return whether ``task``, which is not the one that is running, will go on as soon as it is its turn."""
     return getattr(task, "_next_send_fn", None) is not None
 
 
 def message(task: trio.lowlevel.Task) -> object:
-    """What a task that is ready will go on with: an ``outcome.Outcome``, or None at its very beginning."""
+    """Return what a task that is ready will go on with: an ``outcome.Outcome``, or None at its very beginning."""
     return getattr(task, "_next_send", None)
 
 

@@ -29,7 +29,7 @@ class Tape:
 
     @classmethod
     def parse(cls, text: str) -> Tape:
-        """The tape with this text. Raises ValueError."""
+        """Return the tape with this text. Raises ValueError."""
         if text == "natural":
             return NATURAL
         matches = [_ONE.fullmatch(one) for one in text.split(",")]

@@ -102,7 +102,7 @@ def _status(error: BaseException, extra: str) -> int:
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in a group, at any depth; an error by itself."""
+    """Yield the errors in a group, at any depth; an error by itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -111,13 +111,13 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_failure(error: BaseException) -> bool:
-    """Whether the command was right and something else failed, such as a server."""
+    """Return whether the command was right and something else failed, such as a server."""
     refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
     return isinstance(error, ProviderManagerError) and not refused
 
 
 def _text(error: BaseException, extra: str) -> str | None:
-    """What to tell of an error that the user can mend; None for a bug of ours."""
+    """Return what to tell of an error that the user can mend; None for a bug of ours."""
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         missing = error.name.partition(".")[0]
         if missing not in _OURS:

@@ -137,12 +137,12 @@ def _is_many(field: dataclasses.Field[Any]) -> bool:
 
 
 def _word_of(field: dataclasses.Field[Any]) -> str:
-    """How the field is written on a command line."""
+    """Return how the field is written on a command line."""
     return field.name if "count" in field.metadata else f"--{field.name.replace('_', '-')}"
 
 
 def _value(field: dataclasses.Field[Any], word: Any) -> Any:
-    """The value of a word. Raises ConfigurationError."""
+    """Return the value of a word. Raises ConfigurationError."""
     default: Any = field.default
     parse = field.metadata["parse"] or (str if default in (None, ()) else type(default))
     try:

@@ -117,7 +117,7 @@ class AgentFactory:
     def agent(
         self, name: str, *, parameters: Mapping[str, Any] | None = None, priority: int = 0, timeout: float | None = None
     ) -> AgentCore:
-        """A new agent, see AgentCore."""
+        """Return a new agent, see AgentCore."""
         return AgentCore(self.engine, name, parameters=parameters, priority=priority, timeout=timeout)
 
 

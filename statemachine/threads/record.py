@@ -55,14 +55,14 @@ class Record(NamedTuple):
     left_out: list[SecretRef]
 
     def completed(self, parts: Sequence[Any]) -> Any:
-        """The value, with ``parts`` in the places of ``left_out``. Raises ConfigurationError if one is not JSON-like."""
+        """Return the value, with ``parts`` in the places of ``left_out``. Raises ConfigurationError if one is not JSON-like."""
         supplied = zip((ref.path for ref in self.left_out), parts, strict=True)
         value = put_back(self.value, supplied)
         return RuntimeProviderConfig(**value) if self.runtime else copy_options({self.key: value}, "config")[self.key]
 
 
 def encode(key: str, value: Any, *, keep_all: bool) -> str:
-    """The record of ``value``, without its secrets unless ``keep_all``. Raises ConfigurationError for what is not JSON-like."""
+    """Return the record of ``value``, without its secrets unless ``keep_all``. Raises ConfigurationError for what is not JSON-like."""
     runtime = isinstance(value, RuntimeProviderConfig)
     left_out: list[Path] = []
     if runtime:
@@ -79,7 +79,7 @@ def encode(key: str, value: Any, *, keep_all: bool) -> str:
 
 
 def decode(thread_id: str, key: str, text: str) -> Record:
-    """The record that ``text`` is. Raises ThreadStoreError if it is none."""
+    """Return the record that ``text`` is. Raises ThreadStoreError if it is none."""
     try:
         return _decoded(thread_id, key, text)
     except (ValueError, LookupError, TypeError, ConfigurationError) as error:

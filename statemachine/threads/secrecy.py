@@ -67,7 +67,7 @@ _REVEALING_URL: Final = re.compile(r"//[^\s/?#]*@|\A\s*[a-zA-Z][a-zA-Z0-9+.-]*:/
 
 
 def looks_like_credential(name: str, value: object = "") -> bool:
-    """Whether ``value`` is taken for a credential because of its name. A number of "tokens" is a count, not a credential."""
+    """Return whether ``value`` is taken for a credential because of its name. A number of "tokens" is a count, not a credential."""
     words = [word.lower() for word in _WORDS.findall(name)]
     counted = isinstance(value, (int, float))
     return any(_CREDENTIAL_WORD.fullmatch(word) and not (counted and word.endswith("tokens")) for word in words)

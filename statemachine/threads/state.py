@@ -65,7 +65,7 @@ class ThreadStore(Protocol):
     """Where records are kept, by thread and key."""
 
     async def read(self, thread_id: str) -> dict[str, str]:
-        """The thread's records by key, all of one moment; none for an unknown thread."""
+        """Return the thread's records by key, all of one moment; none for an unknown thread."""
         ...
 
     async def write(self, thread_id: str, key: str, text: str) -> None:
@@ -132,7 +132,7 @@ class StateManager:
         await self._store.write(thread_id, key, encode(key, value, keep_all=self._keep_all))
 
     async def load_thread_context(self, thread_id: str) -> ThreadContext:
-        """What is set for the thread now, copied; nothing for an unknown thread."""
+        """Return what is set for the thread now, copied; nothing for an unknown thread."""
         check_trio()
         _check_text("thread_id", thread_id)
         records = await self._store.read(thread_id)
@@ -148,7 +148,7 @@ class StateManager:
         return ThreadContext(thread_id, FrozenDict(config), tuple(missing))
 
     async def runtime_provider_config(self, thread_id: str) -> RuntimeProviderConfig | None:
-        """The provider that the thread uses now; None if it was never set. (For ReasoningEngine.)
+        """Return the provider that the thread uses now; None if it was never set. (For ReasoningEngine.)
 
         Raises ConfigurationError if parts of it are missing.
         """

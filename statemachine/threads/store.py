@@ -46,7 +46,7 @@ class SQLiteStore:
         self._lock = trio.Lock()
 
     async def read(self, thread_id: str) -> dict[str, str]:
-        """The thread's records, by key; all of one moment."""
+        """Return the thread's records, by key; all of one moment."""
         rows = await self._run("SELECT key, text FROM record WHERE thread_id = ?", thread_id)
         if not all(isinstance(part, str) for row in rows for part in row):
             raise ThreadStoreError(f"the thread store {self._shown} is damaged: a record is no text")
