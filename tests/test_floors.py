@@ -37,6 +37,13 @@ FLOORS: dict[str, list[set[str]]] = {
         {"chat", "responses"},
         {"__init__"},
     ],
+    "adapters/residency": [
+        {"server", "judging"},
+        {"memory"},
+        {"loading", "just_in_time"},
+        {"life"},
+        {"__init__"},
+    ],
     "adapters/gateway": [
         {"asking", "problems", "backends", "running"},
         {"dialects", "settings"},

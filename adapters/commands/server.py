@@ -71,7 +71,7 @@ class Server:
     async def unload(self, resident: Resident) -> None:
         """Unload, and wait until the list no longer shows it. Raises AdapterError."""
         with trio.move_on_after(UNLOAD_SECONDS):
-            await self._adapter._residency._unload(resident.id, as_ours=False)
+            await self._adapter._residency.remove(resident.id)
             return
         raise AdapterTimeoutError(f"{fit_to_show(resident.id)} is not seen unloaded after {UNLOAD_SECONDS} s")
 

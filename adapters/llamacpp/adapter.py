@@ -1,7 +1,7 @@
 """llama.cpp's server: load a model into the router, chat with it, unload it again.
 
-The router loads by itself what a chat asks for, and evicts what was used longest ago. Here that is switched off for every chat, so that a
-model that is gone is noticed, and the manager decides what is loaded next. A load that finds every place taken by a busy model is
+The router loads by itself what a chat asks for, and evicts what was used longest ago. Here that is switched off for every request, so that
+a model that is gone is noticed, and the manager decides what is loaded next. A load that finds every place taken by a busy model is
 refused; it is asked for again until there is room.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import ClassVar, Final
 
 import httpx
@@ -85,6 +86,8 @@ class LlamaCppAdapter:
 
     def forward(self, request: ForwardRequest) -> AbstractAsyncContextManager[ForwardResponse]:
         """Pass ``request`` on to the model, and the answer's bytes back. Raises AdapterError."""
+        path, _, query = request.path.partition("?")
+        request = replace(request, path="?".join([path, "&".join(filter(None, ["autoload=false", query]))]))
         return self._residency.forward(self._http, request, self._name)
 
     @property

@@ -1,8 +1,9 @@
 """LM Studio: load a model, chat with the instance that was loaded, unload what was loaded here.
 
 What shapes this adapter: a load is not idempotent, every one makes another instance; an explicitly loaded instance stays until it is
-unloaded; the server goes on loading when its client has gone; and the user may load and unload in the application at any time. So the
-server's list is the truth, and ``residency`` keeps to it. ``api`` has the server's endpoints.
+unloaded; the server goes on loading when its client has gone; a call of what is not loaded loads it, with the server's own
+configuration; and the user may load and unload in the application at any time. So the server's list is the truth, and ``residency`` keeps
+to it. ``api`` has the server's endpoints.
 """
 
 from __future__ import annotations
@@ -86,7 +87,13 @@ class LMStudioAdapter:
         self._name: Final = f"{self._http.server}: {config.model_id}"
         self._server: Final = LMStudioServer(self._http, config.model_id, asked, self._ttl)
         self._residency: Final = Residency(
-            self._server, self._name, options, config=asked, answered_lag=ANSWERED_LAG_SECONDS
+            self._server,
+            self._name,
+            options,
+            config=asked,
+            answered_lag=ANSWERED_LAG_SECONDS,
+            loads_on_call="otherwise",
+            loads_now=self._server.loads_on_call,
         )
 
     async def start(self) -> None:

@@ -86,6 +86,14 @@ class LMStudioServer:
         """Unload that instance."""
         await self._http.json("POST", "/api/v1/models/unload", {"instance_id": resident_id})
 
+    async def loads_on_call(self) -> bool:
+        """Whether a call of the model, which is not loaded, loads it: a setting. If so, OpenAI's list has it all the same."""
+        try:
+            names = {row.get("id") for row in await self._read("/v1/models", "data")}
+        except AdapterError:
+            return True
+        return not names.isdisjoint((self._model, self._model.partition("@")[0]))
+
     def fits(self, resident: Resident) -> bool:
         """Whether it is the model, by any of its names."""
         return self._model in names_of(resident)

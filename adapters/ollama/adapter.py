@@ -91,6 +91,7 @@ class OllamaAdapter:
             options,
             config=self._runner_options,
             list_lag=LIST_LAG_SECONDS,
+            loads_on_call="alike",
         )
 
     async def start(self) -> None:

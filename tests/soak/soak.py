@@ -185,9 +185,7 @@ async def soak(seconds: float, seed: int = 0, round_seconds: float = ROUND_SECON
     while time.monotonic() < end or findings.rounds < 2:
         model = ModelSpec("any", load_seconds=0.05, unload_seconds=0.02, prefill_tokens_per_second=1e6)
         quick = [replace(model, key=name, decode_tokens_per_second=1000) for name in MODELS]
-        server = MockLMStudio(
-            quick, jit=False
-        )  # else a call of a model that was unloaded would load it, and no one owned it
+        server = MockLMStudio(quick)
         tasks, sockets = _tasks(), _sockets()
         async with serve(LyingLabels(server, chance), port=0) as url:
             await Round(server, url, chance, findings).run(round_seconds)

@@ -1,0 +1,92 @@
+"""A server's memory, as its list shows it: what fits is found there, and what was asked to go is watched until it is gone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import trio
+
+from statemachine.errors import AdapterError, ModelEvictedError, ModelNotFoundError
+
+from .judging import may_pass
+from .server import ModelServer, Resident, by_id, different
+
+__all__ = ["POLL_SECONDS", "Memory", "pauses"]
+
+log = logging.getLogger("adapters.residency")
+
+POLL_SECONDS: Final = 0.5
+_FIRST_PAUSE_SECONDS: Final = 0.05
+
+
+class Memory:
+    """What ``server`` has in memory of one model. ``name`` begins messages; ``config`` is what is asked of an instance."""
+
+    def __init__(self, server: ModelServer, name: str, config: Mapping[str, Any]) -> None:
+        self.server: Final = server
+        self.name: Final = name
+        self.config: Final = config
+
+    async def rows(self) -> Sequence[Resident]:
+        """The list; asked again where it cannot be read for a reason that may pass. Raises AdapterError."""
+        while True:
+            try:
+                return await self.server.list()
+            except AdapterError as error:
+                if not may_pass(error):
+                    raise
+            await trio.sleep(POLL_SECONDS)
+
+    def instances(self, rows: Sequence[Resident]) -> list[Resident]:
+        """The instances of our model, loaded or on their way in, whatever their configuration."""
+        return [row for row in rows if row.state in ("loaded", "loading") and self.server.fits(row)]
+
+    def fitting(self, rows: Sequence[Resident]) -> list[Resident]:
+        """Those of them with our configuration."""
+        return [row for row in self.instances(rows) if not self.differing(row)]
+
+    def differing(self, row: Resident) -> list[str]:
+        """What the instance has otherwise than was asked for."""
+        return different(row.config, self.config)
+
+    async def remove(self, resident_id: str, *, was: Resident | None = None, unseen: bool = False) -> None:
+        """Unload until the list says that it is gone. What may pass is asked again. Raises AdapterError.
+
+        ``was``: only while it is as it was then. ``unseen``: also if it is not in the list, as the server has told its id.
+        """
+        for pause in pauses():
+            row = by_id(await self.rows(), resident_id)
+            if row is None and unseen:
+                await self._ask_to_unload(resident_id)
+            if row is None or row.state == "failed":
+                return
+            if was is not None and (differing := different(row.config, was.config)):
+                log.warning(
+                    "%s: left loaded: it has another %s than what was loaded here", self.name, ", ".join(differing)
+                )
+                return
+            if row.state != "unloading":
+                await self._ask_to_unload(resident_id)
+            if by_id(await self.rows(), resident_id) is None:
+                return
+            await trio.sleep(pause)
+
+    async def _ask_to_unload(self, resident_id: str) -> None:
+        """Once. Whether it helped, the list tells; only what cannot pass is raised."""
+        try:
+            await self.server.unload(resident_id)
+        except (ModelNotFoundError, ModelEvictedError):
+            pass
+        except AdapterError as error:
+            if not may_pass(error):
+                raise
+
+
+def pauses() -> Iterator[float]:
+    """How long to wait between two looks: short at first, since most things are quick."""
+    seconds = _FIRST_PAUSE_SECONDS
+    while True:
+        yield min(seconds, POLL_SECONDS)
+        seconds *= 2
