@@ -347,12 +347,12 @@ async def test_f25_r06_what_passes_does_not_decide_about_an_unload(fault: Reply,
 
 async def test_f25_only_within_its_time_out() -> None:
     async with studio() as (state, server):
-        adapter = make(server, unload_timeout=0.4)
+        adapter = make(server, unload_timeout=1)
         await adapter.start()
         state.said[UNLOAD] = [json_reply({"error": "oh"}, 503)] * 100
-        with pytest.raises(AdapterTimeoutError, match=r"0\.4 s"):
+        with pytest.raises(AdapterTimeoutError, match="1 s"):
             await adapter.shutdown()
-        assert paths(server).count(UNLOAD) >= 3
+        assert paths(server).count(UNLOAD) >= 2
 
 
 async def test_f25_what_cannot_pass_is_told_at_once() -> None:
