@@ -1,7 +1,7 @@
 """A formally modelled core that coordinates LLM agents which share a local model server and API providers.
 
 Read :mod:`.core.lifecycle`, :mod:`.core.coordinator`, :mod:`.manager.manager`, in this order. What only some programs use (threads and
-their store, the sides for asyncio and plain threads) is loaded when it is first named.
+their store, the sides for asyncio and plain threads, forwarding, statistics) is loaded when it is first named.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .config.adapter import Adapter, AdapterConfig, StartableAdapter, StoppableAdapter
 from .config.call import CallOptions, Message, StreamEvent, ToolCall
-from .config.forward import ForwardingAdapter, ForwardRequest, ForwardResponse
 from .config.providers import UNSET, ProviderConfig, ProviderManagerConfig
 from .config.runtime import RuntimeProviderConfig
 from .core.events import Transition
-from .core.statistics import Statistics
 from .errors import (
     AcquireTimeoutError,
     AdapterBusyError,
@@ -54,6 +52,8 @@ from .manager.transition_log import TransitionLog
 from .policies import Affinity, BasePolicy, Bound, Choice, CostAware, Fair, Fifo, Gated, Pause, Policy
 
 if TYPE_CHECKING:
+    from .config.forward import ForwardingAdapter, ForwardRequest, ForwardResponse
+    from .core.statistics import Statistics
     from .manager.asyncio_side import AsyncioLease, AsyncioProviderManager, AsyncioReasoningEngine
     from .manager.sync_side import SyncLease, SyncProviderManager, SyncReasoningEngine
     from .threads.agent import AgentCore, AgentFactory, InstanceConfig, create_instance
@@ -143,6 +143,10 @@ _LOADED_WHEN_NAMED: Final = {
     "AsyncioLease": ".manager.asyncio_side",
     "AsyncioProviderManager": ".manager.asyncio_side",
     "AsyncioReasoningEngine": ".manager.asyncio_side",
+    "ForwardRequest": ".config.forward",
+    "ForwardResponse": ".config.forward",
+    "ForwardingAdapter": ".config.forward",
+    "Statistics": ".core.statistics",
     "SyncLease": ".manager.sync_side",
     "SyncProviderManager": ".manager.sync_side",
     "SyncReasoningEngine": ".manager.sync_side",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 from .errors import ConfigurationError
@@ -58,6 +57,8 @@ def check_word(name: str, value: object, words: tuple[str, ...]) -> None:
     """One of ``words``."""
     if isinstance(value, str) and value in words:
         return
+    from difflib import get_close_matches  # loaded only where a word is wrong
+
     near = get_close_matches(value, words, 1) if isinstance(value, str) else []
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     raise ConfigurationError(name, f"must be one of {', '.join(map(repr, words))}{meant}", shown(value))

@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from ..config.providers import Demand, PoolKey
 from ..policies import Policy
+from ..value import value
 from .lifecycle import InstanceState, PoolState, RequestState
 
 __all__ = ["Index", "Instance", "Listing", "Pool", "Request"]
@@ -55,7 +56,7 @@ signature. *loading* (planned or starting, with a free lease): joined by a reque
 successor): its place can be reserved for any signature."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listing:
     """The index in which an instance is listed. ``holds_place``: no other signature could get its place now."""
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..checks import shown
 from ..config.adapter import Adapter
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.providers import ProviderManagerConfig
-from ..core.statistics import Statistics
 from ..errors import ConfigurationError
 from .broken import says_broken
 from .engine import ReasoningEngine, ThreadConfigs
 from .hosting import Crossing, Host
 from .lease import Lease
 from .manager import Observer, ProviderManager
+
+if TYPE_CHECKING:
+    from ..core.statistics import Statistics
 
 __all__ = ["BridgedEngine", "BridgedLease", "BridgedManager", "close_events", "open_events", "release_lease"]
 

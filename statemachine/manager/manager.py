@@ -42,7 +42,6 @@ from ..core.events import (
     Transition,
     Wake,
 )
-from ..core.statistics import Statistics, statistics
 from ..errors import ConfigurationError, ManagerClosedError
 from .acquiring import Acquiring
 from .at_work import is_task_at_work
@@ -56,6 +55,8 @@ from .worker import Worker
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from ..core.statistics import Statistics
 
 __all__ = ["Core", "Observer", "ProviderManager"]
 
@@ -133,6 +134,8 @@ class ProviderManager:
 
     def statistics(self) -> Statistics:
         """A frozen picture: instances and queues per provider and slot, counters, use per model."""
+        from ..core.statistics import statistics  # loaded only when asked for
+
         self._lessor.catch_up(sys._getframe(1))
         return statistics(self._coordinator)
 
