@@ -45,10 +45,10 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "adapters/gateway": [
-        {"asking", "problems", "backends", "running"},
+        {"asking", "problems", "backends", "running", "tokens"},
         {"dialects", "settings"},
         {"answer", "routes"},
-        {"reading", "loads", "history", "agents", "metrics", "listing", "discovery"},
+        {"reading", "loads", "history", "agents", "metrics", "listing", "discovery", "recording"},
         {"catalogue", "waiting"},
         {"gateway", "lists"},
         {"passage", "status", "unloading"},

@@ -21,6 +21,7 @@ from .loads import Loads
 from .metrics import Metrics
 from .problems import Problem
 from .reading import RefusedError
+from .recording import Recorder, Recording
 from .settings import GatewaySettings
 from .waiting import WaitingRoom
 
@@ -42,10 +43,15 @@ class Observers:
 
 
 class Gateway:
-    """``observers`` must be those of the manager. ``idle`` is set while no request is under way."""
+    """``observers`` must be those of the manager. ``idle`` is set while no request is under way. ``recorder`` writes the workload."""
 
     def __init__(
-        self, settings: GatewaySettings, manager: ProviderManager, catalogue: Catalogue, observers: Observers
+        self,
+        settings: GatewaySettings,
+        manager: ProviderManager,
+        catalogue: Catalogue,
+        observers: Observers,
+        recorder: Recorder | None = None,
     ) -> None:
         self.settings = settings
         self.manager = manager
@@ -54,6 +60,7 @@ class Gateway:
         self.agents = Agents()
         self.waiting = WaitingRoom(observers.loads, settings.waiting_per_agent)
         self.metrics = Metrics(manager.statistics, lambda: len(self.waiting))
+        self._recorder = recorder
         self._pools: dict[tuple[str, str], str] = {}
         self.draining = trio.Event()
         self.under_way = 0
@@ -76,6 +83,10 @@ class Gateway:
             if len(self._pools) < POOLS_REMEMBERED:
                 self._pools[provider, model] = known
         return known
+
+    def recorded(self, agent: str, model: str, request_bytes: int) -> Recording | None:
+        """A request has come; return its record, where the workload is recorded."""
+        return None if self._recorder is None else self._recorder.asked(agent, model, request_bytes)
 
     def granted(self, agent: str, model: str, lease: Lease) -> None:
         """A request has its lease."""

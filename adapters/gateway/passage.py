@@ -28,6 +28,7 @@ from .asking import Asking
 from .gateway import Gateway
 from .problems import Problem, problem_of
 from .reading import RefusedError, until_gone
+from .recording import Recording
 from .routes import Route
 from .waiting import Waiter
 
@@ -69,16 +70,17 @@ async def _leave_with_the_client(receive: Receive, scope: trio.CancelScope) -> N
 
 async def _pass(gateway: Gateway, passage: Passage, answer: Answer) -> None:
     """Pass the request on; again, with another lease, where the model had gone from the server before anything was answered."""
+    recorded = gateway.recorded(passage.asking.agent, passage.model, len(passage.request.body))
     for tries_left in reversed(range(EVICTED_TRIES)):
         try:
-            await _pass_once(gateway, passage, answer)
+            await _pass_once(gateway, passage, answer, recorded)
             return
         except ModelEvictedError:
             if answer.is_forwarding or not tries_left:
                 raise
 
 
-async def _pass_once(gateway: Gateway, passage: Passage, answer: Answer) -> None:
+async def _pass_once(gateway: Gateway, passage: Passage, answer: Answer, recorded: Recording | None) -> None:
     async with await _acquire(gateway, passage, answer) as lease:
         gateway.granted(passage.asking.agent, passage.model, lease)
         if not isinstance(lease.adapter, ForwardingAdapter):
@@ -90,8 +92,12 @@ async def _pass_once(gateway: Gateway, passage: Passage, answer: Answer) -> None
             elif not 200 <= response.status < 300:
                 raise await _refusal(passage, response)
             async for piece in response.body:
+                if recorded is not None:
+                    recorded.meter.feed(piece)
                 await answer.piece(piece)
-    await answer.end()
+    if recorded is not None and answer.status == 200:
+        recorded.complete()
+    await answer.end()  # the client may go at once, which ends everything here
 
 
 async def _acquire(gateway: Gateway, passage: Passage, answer: Answer) -> Lease:

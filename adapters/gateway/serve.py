@@ -26,6 +26,7 @@ from .app import application
 from .catalogue import Catalogue, ListModels
 from .gateway import Gateway, Observers
 from .listing import ask_for_models
+from .recording import Recorder
 from .settings import GatewaySettings
 from .unloading import unload_in_time
 
@@ -45,11 +46,15 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([] if SIGHUP is None else [SI
 
 @asynccontextmanager
 async def open_gateway(
-    settings: GatewaySettings, *, list_models: ListModels = ask_for_models, journal: Journal | None = None
+    settings: GatewaySettings,
+    *,
+    list_models: ListModels = ask_for_models,
+    journal: Journal | None = None,
+    recorder: Recorder | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open the manager and a gateway on it, for the length of the block. Models to preload are being loaded when it begins.
 
-    Every decision is written to ``journal``.
+    Every decision is written to ``journal``, the workload to ``recorder``.
     """
     core = Coordinator if journal is None else journal.core
     observers = Observers()
@@ -57,7 +62,7 @@ async def open_gateway(
         ProviderManager(settings.manager, observers=observers.all(), core=core) as manager,
         trio.open_nursery() as nursery,
     ):
-        gateway = Gateway(settings, manager, Catalogue(settings, list_models), observers)
+        gateway = Gateway(settings, manager, Catalogue(settings, list_models), observers, recorder)
         nursery.start_soon(unload_in_time, gateway)
         for provider in settings.providers:
             for model in provider.preload:
@@ -99,12 +104,14 @@ async def run(
     settings: GatewaySettings,
     say: Sequence[str] = (),
     journal: Journal | None = None,
+    recorder: Recorder | None = None,
     read_again: Callable[[], GatewaySettings] | None = None,
 ) -> None:
     """Serve until a signal ends it. SIGHUP calls ``read_again`` for new settings. Raises OSError where the address cannot be had."""
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
-            async with open_gateway(settings, journal=journal) as gateway, listening(gateway) as url:
+            opened = open_gateway(settings, journal=journal, recorder=recorder)
+            async with opened as gateway, listening(gateway) as url:
                 for line in (*say, f"listening on {url}"):
                     print(line, flush=True)
                 nursery.start_soon(_watch_signals, signals, gateway, read_again, nursery.cancel_scope)

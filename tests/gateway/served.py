@@ -11,6 +11,7 @@ from typing import Any
 import trio
 
 from adapters.gateway.gateway import Gateway
+from adapters.gateway.recording import Recorder
 from adapters.gateway.serve import listening, open_gateway
 from adapters.gateway.settings import settings_of
 from simulation.mock.lmstudio.server import MockLMStudio
@@ -50,13 +51,14 @@ async def served(
     manager: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     journal: Journal | None = None,
+    recorder: Recorder | None = None,
     **gateway: Any,
 ) -> AsyncIterator[Served]:
     """Run both for the length of the block."""
     server = MockLMStudio(models, LatencyProfile(jitter=0))
     async with serve(server, port=0) as base_url:
         settings = settings_of({**document(base_url, **gateway), "manager": dict(manager or {})}, environment or {})
-        async with open_gateway(settings, journal=journal) as opened, listening(opened) as url:
+        async with open_gateway(settings, journal=journal, recorder=recorder) as opened, listening(opened) as url:
             yield Served(opened, url, server)
 
 

@@ -20,6 +20,7 @@ from statemachine.journal.writer import Journal
 from statemachine.shell.options import option
 
 from ..discovery import find_servers, settings_document
+from ..recording import Recorder
 from ..serve import run as serve
 from ..settings import DEFAULT_PORT, GatewaySettings, load_settings, settings_of
 
@@ -43,6 +44,9 @@ class Options:
     log: Path | None = option(
         None, "write a journal of every decision, for the command verify", parse=Path, metavar="FILE"
     )
+    record: Path | None = option(
+        None, "write who asked when for how many tokens, for compare --trace", parse=Path, metavar="FILE"
+    )
     verbose: bool = option(False, "log what happens to standard error")
 
 
@@ -53,8 +57,9 @@ def run(options: Options) -> int:
     settings, say = _settings(options)
     with ExitStack() as stack:
         journal = None if options.log is None else stack.enter_context(Journal(options.log))
+        recorder = None if options.record is None else stack.enter_context(Recorder(options.record))
         read_again = None if options.config is None else lambda: _settings(options)[0]
-        trio.run(serve, settings, say, journal, read_again)
+        trio.run(serve, settings, say, journal, recorder, read_again)
     return 0
 
 

@@ -1,0 +1,131 @@
+"""Record the workload: who asked when for how many tokens of which model, after what. No text is kept.
+
+The file is a trace in the simulator's own format (docs/traces.md), so ``llm-slots compare --trace FILE`` tells what another policy would
+have done. A session is an agent. A call depends on those of its session that had ended when it was asked for and that no other ended call
+came after; what lies between is the agent's think time. A call is written when its answer is complete; other calls are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import trio
+
+from statemachine.text import fit_to_show
+
+from .tokens import TokenMeter
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Recorder", "Recording"]
+
+log = logging.getLogger(__name__)
+
+HEADER: Final = {"schema": "llm-slot-trace", "version": 1}
+SESSIONS: Final = 4096
+"""How many sessions are remembered; a forgotten one begins anew."""
+NAME_LIMIT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    number: int
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One call that is under way. ``meter`` is fed with its answer; :meth:`complete` is called when that is whole."""
+
+    recorder: Recorder
+    agent: str
+    model: str
+    asked: float
+    after: tuple[_Ended, ...]
+    meter: TokenMeter
+
+    def complete(self) -> None:
+        """Write the call down."""
+        self.recorder.answered(self)
+
+
+class Recorder:
+    """Writes the trace until the end of its ``with`` block. Raises OSError where the file cannot be made, or is there already.
+
+    Where the disk is full the trace ends, with a warning, and the gateway goes on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: TextIO | None = path.open("x", encoding="utf-8", buffering=1)
+        self._began: float | None = None
+        self._calls = 0
+        self._last: dict[str, tuple[_Ended, ...]] = {}  # of each session: the ended calls that no other one came after
+        self._write(HEADER)
+
+    def asked(self, agent: str, model: str, request_bytes: int) -> Recording:
+        """A request has come."""
+        now = trio.current_time()
+        if self._began is None:
+            self._began = now
+        return Recording(self, agent, model, now, self._last.get(agent, ()), TokenMeter(request_bytes))
+
+    def answered(self, call: Recording) -> None:
+        """Its answer is complete."""
+        now, number = trio.current_time(), self._calls
+        self._calls += 1
+        later = [ended for ended in self._last.pop(call.agent, ()) if ended.end > call.asked]
+        self._last[call.agent] = (*later, _Ended(number, now))
+        if len(self._last) > SESSIONS:
+            del self._last[next(iter(self._last))]
+        self._write(self._row(call, number))
+
+    def close(self) -> None:
+        """Close the file. Nothing is written afterwards."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _row(self, call: Recording, number: int) -> dict[str, Any]:
+        assert self._began is not None, "a call was asked for"
+        tokens = call.meter.tokens()
+        place: dict[str, Any] = {"arrival": round(call.asked - self._began, 6)}
+        if call.after:
+            last = max(ended.end for ended in call.after)
+            place = {"depends_on": [e.number for e in call.after], "think_time": round(call.asked - last, 6)}
+        return {
+            "session": call.agent,
+            "agent": call.agent,
+            "call": number,
+            **place,
+            "model": fit_to_show(call.model, NAME_LIMIT),
+            "prompt_tokens": tokens.prompt,
+            "completion_tokens": tokens.output,
+            "cached_tokens": tokens.cached,
+        }
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            log.warning("the trace ends after %d calls: %s; the gateway goes on", self._calls, error.strerror)
+            with suppress(OSError):  # what was left in its buffer
+                self._file.close()
+            self._file = None
