@@ -27,6 +27,7 @@ from .catalogue import Catalogue, ListModels
 from .gateway import Gateway, Observers
 from .listing import ask_for_models
 from .recording import Recorder
+from .recovering import owning
 from .settings import GatewaySettings
 from .unloading import unload_in_time
 
@@ -59,6 +60,7 @@ async def open_gateway(
     core = Coordinator if journal is None else journal.core
     observers = Observers()
     async with (
+        owning(settings),
         ProviderManager(settings.manager, observers=observers.all(), core=core) as manager,
         trio.open_nursery() as nursery,
     ):

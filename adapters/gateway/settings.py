@@ -66,12 +66,14 @@ class GatewaySettings:
 
     ``body_limit`` is in bytes, ``requests_limit`` counts requests at a time, ``waiting_per_agent`` those of one agent that have no
     lease yet. ``aliases`` map a name that clients use to ``(provider, model)``. ``fixed``: what cannot change while the gateway runs.
+    ``owned_file``: where is noted what was loaded, for the next run (None: nowhere).
     """
 
     providers: tuple[ProviderSettings, ...]
     manager: ProviderManagerConfig
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
+    owned_file: str | None = None
     token: str | None = field(default=None, repr=False)
     aliases: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     comment_seconds: float | None = 5.0
@@ -86,8 +88,11 @@ class GatewaySettings:
         return next(provider for provider in self.providers if provider.name == name)
 
 
-def load_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings:
-    """Read a TOML file. Raises ConfigurationError, also where the file cannot be read."""
+def load_settings(path: Path, environment: Mapping[str, str], **given: Any) -> GatewaySettings:
+    """Read a TOML file; what is ``given`` replaces keys of its table ``gateway``.
+
+    Raises ConfigurationError, also where the file cannot be read.
+    """
     import tomllib
 
     try:
@@ -102,15 +107,20 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise ConfigurationError("config", f"must be a TOML file: {reason}", repr(str(path))) from error
-    return settings_of(document, environment)
+    return settings_of(document, environment, **given)
 
 
-def settings_of(document: Mapping[str, Any], environment: Mapping[str, str]) -> GatewaySettings:
+def settings_of(document: Mapping[str, Any], environment: Mapping[str, str], **given: Any) -> GatewaySettings:
     """Check a whole document. Raises ConfigurationError; nothing of a document with an error is used."""
     _check_table("", document, dict.fromkeys(("gateway", "manager", "providers", "aliases"), _check_mapping))
+    document = {**document, "gateway": {**document.get("gateway", {}), **given}}
     gateway = _table(document, "gateway", _GATEWAY)
     manager = _table(document, "manager", _MANAGER)
-    providers = tuple(_provider(name, table, environment) for name, table in document.get("providers", {}).items())
+    port = gateway.get("port", DEFAULT_PORT)
+    owned_file = gateway.get("owned_file", _usual_owned_file(port, environment)) or None
+    providers = tuple(
+        _provider(name, table, environment, owned_file) for name, table in document.get("providers", {}).items()
+    )
     if not providers:
         raise ConfigurationError("providers", "must name at least one provider", "none")
     host = gateway.get("host", "127.0.0.1")
@@ -120,7 +130,8 @@ def settings_of(document: Mapping[str, Any], environment: Mapping[str, str]) -> 
         providers,
         _manager_config(manager, providers),
         host=host,
-        port=gateway.get("port", DEFAULT_PORT),
+        port=port,
+        owned_file=owned_file,
         token=token,
         aliases=_aliases(document.get("aliases", {}), {provider.name for provider in providers}),
         comment_seconds=_off(gateway.get("comment_seconds", 5.0)),
@@ -128,7 +139,7 @@ def settings_of(document: Mapping[str, Any], environment: Mapping[str, str]) -> 
         sender_seconds=gateway.get("sender_seconds", 30.0),
         requests_limit=gateway.get("requests_limit", 4096),
         waiting_per_agent=gateway.get("waiting_per_agent", 256),
-        fixed=(manager, document.get("providers"), host, gateway.get("port")),
+        fixed=(manager, document.get("providers"), host, gateway.get("port"), owned_file),
     )
 
 
@@ -152,6 +163,11 @@ def _check_seconds_or_off(path: str, value: object) -> None:
         raise ConfigurationError(path, "must be a number of seconds above 0, or false for never", shown(value))
 
 
+def _check_name_or_off(path: str, value: object) -> None:
+    if value is not False:
+        check_name(path, value)
+
+
 def _check_names(path: str, value: object) -> None:
     if not isinstance(value, list):
         raise ConfigurationError(path, "must be a list of strings", f"a {type(value).__name__}")
@@ -168,6 +184,7 @@ _GATEWAY: Final[Mapping[str, Check]] = {
     "sender_seconds": check_timeout,
     "requests_limit": check_count,
     "waiting_per_agent": check_count,
+    "owned_file": _check_name_or_off,
 }
 _MANAGER: Final[Mapping[str, Check]] = {
     "policy": check_name,
@@ -212,7 +229,14 @@ def _off(value: float | bool) -> float | None:
     return None if value is False else float(value)
 
 
-def _provider(name: str, table: object, environment: Mapping[str, str]) -> ProviderSettings:
+def _usual_owned_file(port: int, environment: Mapping[str, str]) -> str | None:
+    """In the user's folder for the state of programs, by the port, of which one gateway at a time has it."""
+    home = environment.get("HOME")
+    folder = environment.get("XDG_STATE_HOME") or (home and f"{home}/.local/state")
+    return f"{folder}/llm-slots/owned-{port}.jsonl" if folder and port else None
+
+
+def _provider(name: str, table: object, environment: Mapping[str, str], owned_file: str | None) -> ProviderSettings:
     path = f"providers.{name}"
     _check_mapping(path, table)
     assert isinstance(table, Mapping)
@@ -223,6 +247,8 @@ def _provider(name: str, table: object, environment: Mapping[str, str]) -> Provi
         raise ConfigurationError(f"{path}.kind", f"must be given, as one of {', '.join(KINDS)}", "nothing")
     backend = BACKENDS[table["kind"]]
     options = dict(table.get("options", {}))
+    if owned_file is not None and backend.is_local:
+        options.setdefault("owned_file", owned_file)
     if "base_url" in table:
         options["base_url"] = table["base_url"]
     key = _from_environment(f"{path}.key_env", table.get("key_env"), environment)

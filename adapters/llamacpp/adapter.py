@@ -24,7 +24,7 @@ from ..http.client import HttpClient
 from ..http.health import Health
 from ..http.messages import CHAT_PATH, chat_request
 from ..http.options import HTTP_CHECKS, check_options, token_of
-from ..residency import RESIDENCY_CHECKS, Residency
+from ..residency import RESIDENCY_CHECKS, Owned, Residency
 from .progress import LoadProgress, load_progress
 from .server import LlamaCppServer
 
@@ -57,7 +57,11 @@ class LlamaCppAdapter:
         )
         self._server: Final = LlamaCppServer(self._http, config.model_id)
         self._residency: Final = Residency(
-            self._server, f"{self._http.server}: {config.model_id}", options, list_lag=LIST_LAG_SECONDS
+            self._server,
+            f"{self._http.server}: {config.model_id}",
+            options,
+            list_lag=LIST_LAG_SECONDS,
+            place=Owned(self._http.server, config.model_id),
         )
 
     async def start(self) -> None:
@@ -74,6 +78,10 @@ class LlamaCppAdapter:
             await self._residency.shutdown()
         finally:
             await self._http.aclose()
+
+    async def recover(self) -> list[str]:
+        """Unload what an earlier run has left of this model; return the instances' ids. Raises AdapterError."""
+        return await self._residency.recover()
 
     async def health(self) -> Health:
         """Whether the server answers, and has the model loaded."""

@@ -27,7 +27,7 @@ from ..http.health import Health
 from ..http.messages import chat_request
 from ..http.options import HTTP_CHECKS, Check, check_options, token_of
 from ..http.stream import HttpRequest
-from ..residency import RESIDENCY_CHECKS, Residency
+from ..residency import RESIDENCY_CHECKS, Owned, Residency
 from .api import LMStudioServer
 
 __all__ = ["LMStudioAdapter"]
@@ -92,6 +92,7 @@ class LMStudioAdapter:
             options,
             config=asked,
             answered_lag=ANSWERED_LAG_SECONDS,
+            place=Owned(self._http.server, config.model_id),
             loads_on_call="otherwise",
             loads_now=self._server.loads_on_call,
         )
@@ -117,6 +118,10 @@ class LMStudioAdapter:
     def forward(self, request: ForwardRequest) -> AbstractAsyncContextManager[ForwardResponse]:
         """Pass a request on to the instance. Raises AdapterError."""
         return self._residency.forward(self._http, request, self._model)
+
+    async def recover(self) -> list[str]:
+        """Unload what an earlier run has left of this model; return the instances' ids. Raises AdapterError."""
+        return await self._residency.recover()
 
     async def health(self) -> Health:
         """Whether the server answers, and has the instance loaded."""

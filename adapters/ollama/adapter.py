@@ -23,7 +23,7 @@ from ..http.client import HttpClient
 from ..http.health import Health
 from ..http.options import HTTP_CHECKS, Check, check_options, token_of
 from ..http.stream import stream_answer
-from ..residency import RESIDENCY_CHECKS, Residency
+from ..residency import RESIDENCY_CHECKS, Owned, Residency
 from .reader import OllamaReader
 from .request import chat_request
 from .server import FOREVER, OllamaServer
@@ -91,6 +91,7 @@ class OllamaAdapter:
             options,
             config=self._runner_options,
             list_lag=LIST_LAG_SECONDS,
+            place=Owned(self._http.server, config.model_id),
             loads_on_call="alike",
         )
 
@@ -104,6 +105,10 @@ class OllamaAdapter:
             await self._residency.shutdown()
         finally:
             await self._http.aclose()
+
+    async def recover(self) -> list[str]:
+        """Unload what an earlier run has left of this model; return the instances' ids. Raises AdapterError."""
+        return await self._residency.recover()
 
     async def health(self) -> Health:
         """Whether the server answers, and has the model loaded."""

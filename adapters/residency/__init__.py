@@ -68,6 +68,7 @@ file             what it does
 ``server``       what an author writes
 ``judging``      what an error says about a load, an unload or an instance
 ``memory``       the list: what fits, and unloading until it is gone
+``owned``        the file of what was loaded, for a later run; ``noting`` writes it, and unloads what was left
 ``loading``      finding, or loading once, whatever becomes of the answer
 ``just_in_time`` what calls made the server load
 ``life``         the whole: start, calls, shutdown
@@ -77,6 +78,7 @@ file             what it does
 from __future__ import annotations
 
 from .life import RESIDENCY_CHECKS, Residency
+from .owned import Owned, OwnedFile
 from .server import ALREADY_RUNNING, ModelServer, Resident
 
-__all__ = ["ALREADY_RUNNING", "RESIDENCY_CHECKS", "ModelServer", "Residency", "Resident"]
+__all__ = ["ALREADY_RUNNING", "RESIDENCY_CHECKS", "ModelServer", "Owned", "OwnedFile", "Residency", "Resident"]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import trio
 
-from statemachine.checks import check_timeout, check_word
+from statemachine.checks import check_name, check_timeout, check_word
 from statemachine.config.call import StreamEvent
 from statemachine.config.forward import ForwardRequest, ForwardResponse
 from statemachine.errors import (
@@ -31,6 +31,8 @@ from .judging import may_be_eviction, not_evicted
 from .just_in_time import Ask, Call, CallsThatLoad, LoadsOnCall
 from .loading import Loading
 from .memory import Memory
+from .noting import Noting
+from .owned import Owned, OwnedFile
 from .server import ModelServer, Resident, by_id, different
 
 __all__ = ["RESIDENCY_CHECKS", "Residency"]
@@ -44,6 +46,7 @@ RESIDENCY_CHECKS: Final[Mapping[str, Callable[[str, object], None]]] = {
     "load_timeout": check_timeout,
     "look_seconds": check_seconds,
     "on_foreign": partial(check_word, words=("ignore", "wait", "evict")),
+    "owned_file": check_name,
     "unload_timeout": check_timeout,
 }
 """The options of :class:`Residency`, for ``check_options``."""
@@ -56,7 +59,7 @@ class Residency:
     show a load on its way, it is infinite. ``answered_lag``: the same from the answer to the load on, where that comes when the load
     is over; None: it may come before. ``loads_on_call``: whether a call makes the server load what it names: ``"no"``; ``"alike"``,
     under the same id, and with the configuration that the call gives; ``"otherwise"``. Where that is a setting of the server,
-    ``loads_now`` asks for it.
+    ``loads_now`` asks for it. ``place`` says in the ``owned_file`` which model this is, and on which server.
 
     ======================= ================= ==================================================================================
     option                  default           meaning
@@ -66,6 +69,7 @@ class Residency:
     ``look_seconds``        1                 seconds for which a look at the list holds, for requests that are passed on
     ``on_foreign``          ``"ignore"``      what is done about another model in memory before a load: it is left there; waited for
                                               until it is gone; or unloaded (``"evict"``)
+    ``owned_file``          none              a file in which is noted what was loaded here, for a later run: see ``owned``
     ======================= ================= ==================================================================================
     """
 
@@ -80,6 +84,7 @@ class Residency:
         answered_lag: float | None = None,
         loads_on_call: LoadsOnCall = "no",
         loads_now: Ask | None = None,
+        place: Owned | None = None,
     ) -> None:
         self.resident: Resident | None = None  # the one to talk to, as it was when it was found
         self._server: Final = server
@@ -87,8 +92,11 @@ class Residency:
         self._load_seconds: Final = _seconds(options.get("load_timeout", 600))
         self._unload_seconds: Final = _seconds(options.get("unload_timeout", 25))
         self._memory: Final = Memory(server, self._name, dict(config or {}))
+        file = OwnedFile.at(options["owned_file"]) if "owned_file" in options else None
+        self._noting: Final = Noting(self._memory, file, place or Owned("", self._name))
         answered = list_lag if answered_lag is None else answered_lag
-        self._loading: Final = Loading(self._memory, options.get("on_foreign", "ignore"), list_lag, answered)
+        foreign = options.get("on_foreign", "ignore")
+        self._loading: Final = Loading(self._memory, foreign, list_lag, answered, self._noting)
         self._calls: Final = CallsThatLoad(self._memory, loads_on_call, min(list_lag, self._load_seconds), loads_now)
         self._seen_at: float | None = None  # when the list last showed the resident as it was
         self._look_seconds: Final = options.get("look_seconds", 1)
@@ -109,6 +117,7 @@ class Residency:
         with trio.move_on_after(self._load_seconds):
             self.resident = await self._loading.run()
             self._seen_at = trio.current_time()
+            self._noting.end(self.resident if self.owned else None)
             return
         raise AdapterTimeoutError(f"{self._name}: the load takes longer than {self._load_seconds:g} s")
 
@@ -126,12 +135,22 @@ class Residency:
                 await self._memory.remove(row.id, was=row)
             self._loading.state = "none"
             self._calls.forget()
+            self._noting.end(None)
             return
         raise AdapterTimeoutError(f"{self._name}: not seen unloaded after {self._unload_seconds:g} s")
 
     async def remove(self, resident_id: str) -> None:
         """Unload any instance, whoever has loaded it, and wait until the list no longer shows it. Raises AdapterError."""
         await self._memory.remove(resident_id)
+
+    async def recover(self) -> list[str]:
+        """Unload what an earlier run with this ``owned_file`` has left of this model, if it is as it was; return the ids.
+
+        Raises AdapterError.
+        """
+        with trio.move_on_after(self._unload_seconds):
+            return await self._noting.recover()
+        raise AdapterTimeoutError(f"{self._name}: not seen unloaded after {self._unload_seconds:g} s")
 
     # ---- before, during and after calls ----
 

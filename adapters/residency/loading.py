@@ -21,6 +21,7 @@ from statemachine.text import fit_to_show
 
 from .judging import LoadState, after_refusal
 from .memory import POLL_SECONDS, Memory, pauses
+from .noting import Noting
 from .server import ALREADY_RUNNING, Resident, by_id
 
 __all__ = ["Foreign", "Loading"]
@@ -33,15 +34,16 @@ Foreign = Literal["ignore", "wait", "evict"]
 class Loading:
     """Finds or loads the model of ``memory``. ``state`` and ``owned_id``: what is known of our load; ``resident``: what it brought.
 
-    ``list_lag``, ``answered_lag``: see ``Residency``.
+    ``list_lag``, ``answered_lag``: see ``Residency``. ``noting`` is told before a load is sent.
     """
 
-    def __init__(self, memory: Memory, foreign: Foreign, list_lag: float, answered_lag: float) -> None:
+    def __init__(self, memory: Memory, foreign: Foreign, list_lag: float, answered_lag: float, noting: Noting) -> None:
         self.state: LoadState = "none"
         self.owned_id: str | None = None
         self.resident: Resident | None = None
         self._memory: Final = memory
         self._foreign: Final = foreign
+        self._noting: Final = noting
         self._list_lag: Final = list_lag
         self._answered_lag: Final = answered_lag
         self._missing_from = math.inf  # on trio's clock: from then on, a load that the list does not show is over
@@ -83,6 +85,7 @@ class Loading:
     async def _loaded(self) -> Resident:
         """Load it, own it, and wait until it is there."""
         self.state, self._missing_from = "open", trio.current_time() + self._list_lag
+        self._noting.begin()
         try:
             self.owned_id = await self._memory.server.load()
             self._missing_from = trio.current_time() + self._answered_lag

@@ -1,4 +1,6 @@
-"""``kill -9`` of a client, of the backend or of the gateway at a seeded moment: the next request works, and no client hangs.
+"""``kill -9`` of a client, of the backend or of the gateway at a seeded moment.
+
+The next request works, no client hangs, and nothing stays loaded.
 
 ``python -m tests.gateway.kill --runs 200`` (``make gateway-kill``). Each run has a server and a gateway of its own, and six clients.
 """
@@ -17,7 +19,7 @@ from typing import Final
 
 import trio
 
-from .processes import MODELS, ask, at_rest, gateway_command, mock_command, process
+from .processes import MODELS, ask, at_rest, gateway_command, instances, mock_command, process
 
 __all__ = ["main", "one_run"]
 
@@ -31,9 +33,9 @@ async def one_run(seed: int, folder: Path) -> tuple[str, Counter[str]]:
     """One run; returns who was killed and how the clients' requests ended. Raises AssertionError, TooSlowError."""
     chance, ends = random.Random(seed), Counter[str]()
     victim = VICTIMS[seed % len(VICTIMS)]
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack, AsyncExitStack() as gateways:
         backend, server = await stack.enter_async_context(process(mock_command()))
-        gateway, url = await stack.enter_async_context(process(gateway_command(folder, server)))
+        gateway, url = await gateways.enter_async_context(process(gateway_command(folder, server)))
 
         async def client(number: int) -> None:
             leaves = chance.randrange(4) if victim == "client" and number % 2 else None
@@ -52,11 +54,13 @@ async def one_run(seed: int, folder: Path) -> tuple[str, Counter[str]]:
             port = int(server.rpartition(":")[2])
             _, server = await stack.enter_async_context(process(mock_command(port)))
         if victim == "gateway":
-            _, url = await stack.enter_async_context(process(gateway_command(folder, server)))
+            _, url = await gateways.enter_async_context(process(gateway_command(folder, server)))
         with trio.fail_after(PATIENCE_SECONDS):
             for model in MODELS:
                 assert await ask(url, model, "next") == "answered", f"the next request for {model}, after {ends}"
             await at_rest(url)
+        await gateways.aclose()
+        assert await instances(server) == [], "what any gateway had loaded is unloaded"
     return victim, ends
 
 

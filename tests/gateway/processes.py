@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 import trio
 
-__all__ = ["CHAT", "MODELS", "ask", "at_rest", "gateway_command", "mock_command", "process"]
+__all__ = ["CHAT", "MODELS", "ask", "at_rest", "gateway_command", "instances", "mock_command", "process"]
 
 MODELS: Final = ("maker/a", "maker/b")
 CHAT: Final = "/v1/chat/completions"
@@ -35,7 +35,8 @@ def gateway_command(folder: Path, base_url: str, log: Path | None = None) -> lis
     """A gateway before the server at ``base_url``; its configuration is written to ``folder``."""
     provider = f'[providers.studio]\nkind = "lmstudio"\nbase_url = "{base_url}"\nparallel = 2\n'
     times = "acquire_timeout = 20\nstart_timeout = 10\nshutdown_timeout = 2\nclose_grace = 5\n"
-    (folder / "gateway.toml").write_text(f"[gateway]\nport = 0\n[manager]\n{times}{provider}", encoding="utf-8")
+    owned = f'owned_file = "{folder / "owned.jsonl"}"\n'
+    (folder / "gateway.toml").write_text(f"[gateway]\nport = 0\n{owned}[manager]\n{times}{provider}", encoding="utf-8")
     journal = [] if log is None else ["--log", str(log)]
     return ["adapters", "serve", "--config", str(folder / "gateway.toml"), *journal]
 
@@ -110,3 +111,10 @@ async def at_rest(url: str) -> Mapping[str, Any]:
     (slot,) = picture["slots"].values()
     assert (slot["leases"], slot["waiting"], slot["assigned"], picture["queue"]) == (0, 0, 0, [])
     return dict(picture)
+
+
+async def instances(server: str) -> list[str]:
+    """Return the ids of what is loaded on the mock."""
+    async with httpx.AsyncClient(base_url=server) as client:
+        rows = (await client.get("/api/v1/models")).json()["models"]
+    return [instance["id"] for row in rows for instance in row["loaded_instances"]]

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -64,13 +64,11 @@ def run(options: Options) -> int:
 
 
 def _settings(options: Options) -> tuple[GatewaySettings, Sequence[str]]:
-    if options.config is not None:
-        settings, say = load_settings(options.config, os.environ), [f"configured by {options.config}"]
-    else:
-        found = trio.run(find_servers)
-        if not found:
-            raise ConfigurationError("config", _NOTHING_FOUND, "none")
-        settings = settings_of(settings_document(found), os.environ)
-        say = [f"found {server.kind} at {server.base_url}" for server in found]
     given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
-    return replace(settings, **given), say
+    if options.config is not None:
+        return load_settings(options.config, os.environ, **given), [f"configured by {options.config}"]
+    found = trio.run(find_servers)
+    if not found:
+        raise ConfigurationError("config", _NOTHING_FOUND, "none")
+    say = [f"found {server.kind} at {server.base_url}" for server in found]
+    return settings_of(settings_document(found), os.environ, **given), say
