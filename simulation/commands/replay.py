@@ -96,7 +96,7 @@ def _parameters(pairs: tuple[str, ...]) -> Mapping[str, Any]:
         try:
             parameters[name] = json.loads(text)
         except (ValueError, RecursionError):
-            raise ConfigurationError("parameter", "must be NAME=JSON", repr(pair)) from None
+            raise ConfigurationError("parameter", "must be NAME=JSON", f"{name}=...") from None
     return parameters
 
 

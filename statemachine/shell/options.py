@@ -16,11 +16,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 
 from ..checks import check_word, is_number, shown
+from ..config.identity import public_url
 from ..errors import ConfigurationError
 from ..text import fit_to_show
 
@@ -41,6 +43,7 @@ LINE_LIMIT: Final = 20_000  # characters of a command line
 COUNT_LIMIT: Final = 10_000_000
 """Largest count that an option takes."""
 
+_HARMLESS: Final = re.compile(r"-?[\d.]{1,20}|true|false|null|[\w./:@-]{1,40}", re.ASCII)
 T = TypeVar("T")
 OptionsT = TypeVar("OptionsT", bound="CommandOptions")
 
@@ -193,7 +196,10 @@ def counts_list(text: str) -> tuple[int, ...]:
 
 
 def command_line(command: str, options: CommandOptions) -> str:
-    """Return the command line that repeats a run: every option that is not at its default."""
+    """Return the command line that repeats a run: every option that is not at its default.
+
+    It is shown in reports. So a URL is without user info and query, and of ``NAME=VALUE`` a text is left out, which may be a credential.
+    """
     words = ["python", "-m", "simulation", command]
     for field in dataclasses.fields(options):
         value, name = getattr(options, field.name), _word_of(field)
@@ -201,9 +207,16 @@ def command_line(command: str, options: CommandOptions) -> str:
             words.append(name)
         elif value != field.default:
             for item in value if field.default == () else [value]:
-                words += [name, _word(item)]
+                words += [name, _public(_word(item))]
     return fit_to_show(shlex.join(words), LINE_LIMIT)
 
 
 def _word(item: object) -> str:
     return ",".join(f"{number:g}" for number in item) if isinstance(item, tuple) else str(item)
+
+
+def _public(word: str) -> str:
+    if "://" in word:
+        return public_url(word)
+    name, equals, value = word.partition("=")
+    return word if not equals or _HARMLESS.fullmatch(value) else f"{name}=..."

