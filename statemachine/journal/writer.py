@@ -12,6 +12,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -87,7 +88,7 @@ class Journal:
             self._demands.forget()
         if isinstance(event, AcquireRequested):
             owner = self._owners.form(event.owner, coordinator)
-            event = AcquireRequested(event.ticket, event.demand, owner, event.agent, event.priority, event.timeout)
+            event = replace(event, owner=owner)
         return form(event, self._demands)
 
     def _write(self, line: dict[str, Any]) -> None:

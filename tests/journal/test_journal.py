@@ -88,6 +88,23 @@ def test_what_a_manager_writes_conforms(tmp_path: Path) -> None:
     assert {"Opened", "AcquireRequested", "Released", "Expired", "StartSucceeded", "Stopped", "CloseRequested"} <= said
 
 
+async def parent_and_child(journal: Journal) -> None:
+    async def child(manager: ProviderManager) -> None:
+        with pytest.raises(LocalProviderConflictError):
+            await manager.get_adapter(RuntimeProviderConfig("local", "b"))
+
+    async with ProviderManager(config(), core=journal.core) as manager:
+        async with manager.acquire(RuntimeProviderConfig("local", "a")), trio.open_nursery() as nursery:
+            nursery.start_soon(child, manager)
+
+
+def test_the_refusal_of_a_child_of_the_holder_conforms(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        trio.run(parent_and_child, journal, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert verify([path]).problem is None
+
+
 def test_no_secret_and_no_text_is_written(tmp_path: Path) -> None:
     text = b"".join(written(tmp_path / "journal.jsonl", CALLS))
     assert b"planted" not in text
