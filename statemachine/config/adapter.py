@@ -1,4 +1,4 @@
-"""What an adapter is to the core, and nothing more: the manager depends on this file, never on ``adapters/``."""
+"""The protocol of adapters, as the core sees it. The manager depends on this file, never on ``adapters/``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Adapter", "AdapterConfig", "AdapterFactory", "StartableAdapter", "St
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AdapterConfig:
-    """What a factory is called with. ``options`` are the provider's base options overlaid by the request's."""
+    """The argument of an adapter's factory. ``options``: the provider's base options, overlaid by the request's."""
 
     provider_name: str
     model_id: str
@@ -35,7 +35,7 @@ class AdapterConfig:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """The least an adapter must do. ``start()`` and ``shutdown()`` are optional, see the two protocols below."""
+    """What every adapter must have. ``start()`` and ``shutdown()`` are optional, see the two protocols below."""
 
     def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
         """Stream the answer to ``prompt``."""
@@ -44,14 +44,14 @@ class Adapter(Protocol):
 
 @runtime_checkable
 class StartableAdapter(Protocol):
-    """An adapter that has to do something before its first call, such as loading the model."""
+    """An adapter that does something before its first call, such as loading the model."""
 
     async def start(self) -> None: ...
 
 
 @runtime_checkable
 class StoppableAdapter(Protocol):
-    """An adapter that has to clean up, such as unloading the model. Called exactly once, also after a failed start."""
+    """An adapter that cleans up, such as unloading the model. ``shutdown`` is called exactly once, also after a failed start."""
 
     async def shutdown(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""One call of a model: the prompt, the options that travel with it, and the events of the answer."""
+"""One call of a model: its messages, its options, and the events of its answer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One HTTP request that passes through an adapter to the leased instance, and the answer that passes back, both as bytes.
+"""Forward an HTTP request through an adapter to the leased instance, and its answer back, both as bytes.
 
-A gateway forwards what it does not have to understand: unknown members, images, tools. The adapter knows where its instance
-is, what its model is called there, and which credentials it takes; everything else of the request stays as it was sent.
+A gateway need not understand what it forwards: unknown members, images, tools. The adapter fills in where its instance is, what its model
+is called there, and which credentials it takes. The rest of the request stays as it was sent.
 """
 
 from __future__ import annotations

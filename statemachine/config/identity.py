@@ -1,12 +1,14 @@
-"""What makes two configurations the same: canonical options, signatures, normalised base URLs.
+"""Identity: decide whether two configurations are the same, by canonical options, signatures and normalised base URLs.
 
-Identity is structured data, hashed; it is never parsed back from text. Two option mappings are the same
-when they are equal as JSON values: key order does not matter at any depth, a tuple equals a list, and ``0`` equals ``0.0``
-(one JSON number), while ``False``, ``0``, ``"0"``, ``None`` and a missing key are five different
-things. What has no such value (NaN, sets, bytes, functions, cycles, ...) is refused by name.
+Two mappings of options are the same if they are equal as JSON values. The order of keys does not matter at any depth, a tuple equals a
+list, and ``0`` equals ``0.0`` (one JSON number), while ``False``, ``0``, ``"0"``, ``None`` and a missing key all differ. A value that JSON
+does not have (NaN, a set, bytes, a function, a cycle, ...) is refused, with the path to it. The *signature* is the hash of these values.
+It is never parsed back.
 
-A signature covers credentials too, so that two tenants never share an instance; what is *shown* of it is
-a short digest. Option values are never shown.
+A signature covers credentials as well, so that two tenants never share an instance. Only a short digest of it is ever shown, and no
+value of an option is.
+
+Example: ``{"a": 1, "b": [2]}`` and ``{"b": (2.0,), "a": 1.0}`` have one signature; ``{"a": "1", "b": [2]}`` has another.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def signature(provider: str, model: str, options: Mapping[str, Any]) -> str:
 
 
 def short(digest: str) -> str:
-    """Return what is shown of a signature."""
+    """Return the part of a signature that is shown."""
     return digest[:8]
 
 
@@ -61,7 +63,7 @@ def _copied(value: Any) -> Any:
 
 
 def canonical(value: object, path: str, _above: tuple[int, ...] = ()) -> Any:
-    """``value`` as plain JSON data in canonical form. Raises ConfigurationError naming ``path`` where there is none."""
+    """Return ``value`` as plain JSON data in canonical form. Raises ConfigurationError, with the path to a value that has none."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -101,9 +103,9 @@ def _canonical_mapping(value: Mapping[Any, Any], path: str, above: tuple[int, ..
 
 
 def normalise_base_url(url: str) -> str:
-    """One spelling per server: scheme and host in lower case, no default port, one name for this host, no ``/v1``.
+    """Return one spelling for each server: scheme and host in lower case, no default port, one name for this host, no ``/v1``.
 
-    A URL that cannot be parsed is its own identity. User info and query stay: they may be credentials.
+    A URL that cannot be parsed stays as it is. User info and query stay, because they may be credentials, which are part of the identity.
     """
     parts = _split(url)
     if parts is None:
@@ -114,7 +116,7 @@ def normalise_base_url(url: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """Return the normalised ``url`` as it may be shown: without user info, query and fragment. What cannot be parsed is a digest."""
+    """Return the normalised ``url`` as it may be shown: without user info, query and fragment. What cannot be parsed becomes a digest."""
     parts = _split(url)
     if parts is None or "@" in parts.path:
         return f"url#{short(hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest())}"
@@ -123,7 +125,10 @@ def public_url(url: str) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of ``url``, if it has a scheme, a host and a valid port. An ``@`` behind these is a password cut in two."""
+    """Return the parts of ``url``; None without a scheme, a host or a valid port, or with an ``@`` in the fragment.
+
+    There the ``@`` means that a password with a ``#`` was cut in two.
+    """
     try:
         parts = urlsplit(url.strip())
         complete = parts.scheme and parts.hostname and (parts.port is None or parts.port >= 0)
@@ -142,6 +147,6 @@ def _root(path: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return how a refused value is described: by its type, because any value may be a secret."""
+    """Describe a refused value by its type only, because any value may be a secret."""
     kind = type(value).__name__
     return f"an object of type {kind}"

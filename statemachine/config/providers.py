@@ -1,4 +1,4 @@
-"""Configuration: checked when it is given, frozen afterwards, copied deeply, and shown without option values.
+"""The configuration of a manager and its providers: checked when it is given, copied deeply, frozen, and shown without option values.
 
 Times are in seconds. ``None`` means "never" for a time-out and "no bound" for a limit, except where a field says otherwise.
 """
@@ -24,7 +24,7 @@ __all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfi
 
 
 class PoolKey(NamedTuple):
-    """The pool that a request goes to: an API provider's by its name, or a local slot by its endpoint (``"local"``: the shared one)."""
+    """Names the pool of a request: that of an API provider by its name, or a local slot by its endpoint (``"local"``: the shared slot)."""
 
     kind: Literal["provider", "slot"]
     name: str
@@ -34,13 +34,13 @@ SHARED_SLOT: Final = PoolKey("slot", "local")
 
 
 class Unset:
-    """The type of UNSET, "take the manager's default", where None already has a meaning."""
+    """The type of UNSET. It means "use the manager's default", where None already has another meaning."""
 
     def __repr__(self) -> str:
         return "UNSET"
 
     def __reduce__(self) -> str:
-        return "UNSET"  # there is one, in every process
+        return "UNSET"  # unpickled, it is the same object
 
 
 UNSET: Final = Unset()
@@ -48,7 +48,7 @@ UNSET: Final = Unset()
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Demand:
-    """What one request needs, resolved. ``adapter`` is for the driver alone: the model decides by the other fields."""
+    """What one request needs, resolved. ``adapter`` is for the driver: the coordinator decides by the other fields."""
 
     pool: PoolKey
     provider: str
@@ -176,7 +176,7 @@ class ProviderManagerConfig:
 
     @property
     def policy_factory(self) -> PolicyFactory:
-        """Makes the policy of one queue, as ``policy`` says."""
+        """The factory of the policies of queues, as ``policy`` says."""
         return factory_of(self.policy)
 
     def provider(self, name: str) -> ProviderConfig:
@@ -193,7 +193,7 @@ class ProviderManagerConfig:
         return self.max_parallel_api_instances_per_provider if provider.limit is None else provider.limit
 
     def idle_timeout_of(self, provider: ProviderConfig) -> float | None:
-        """Seconds until an idle instance of ``provider`` is evicted; None: never."""
+        """Return the seconds until an idle instance of ``provider`` is evicted; None: never."""
         if provider.is_local:
             return None
         if isinstance(provider.idle_timeout, Unset):
@@ -201,7 +201,7 @@ class ProviderManagerConfig:
         return provider.idle_timeout
 
     def resolve(self, runtime: RuntimeProviderConfig) -> Demand:
-        """Return what ``runtime`` needs. Raises UnknownProviderError, ConfigurationError."""
+        """Find the pool of ``runtime``, and overlay its options on the provider's. Raises UnknownProviderError, ConfigurationError."""
         if not isinstance(runtime, RuntimeProviderConfig):
             raise ConfigurationError("runtime_config", "must be a RuntimeProviderConfig", shown(runtime))
         provider = self.provider(runtime.provider_name)
@@ -228,7 +228,7 @@ _OF_A_POLICY: Final = tuple(name for name in dir(Policy) if not name.startswith(
 
 
 def _check_policy(factory: PolicyFactory) -> None:
-    """Make one, so that what is wrong with it shows now and not in the middle of a step."""
+    """Make one policy, so that an error shows now and not in the middle of a step. Raises ConfigurationError."""
     policy = factory()
     for name in _OF_A_POLICY:
         if not hasattr(policy, name):

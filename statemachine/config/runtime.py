@@ -1,4 +1,4 @@
-"""What an agent asks for at run time: a provider, a model, and the options that make an instance its own."""
+"""The configuration that an agent chooses at run time: a provider, a model, and options."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["RuntimeProviderConfig"]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RuntimeProviderConfig:
-    """What an agent asks for: a provider, a model, and options that are part of the instance's identity.
+    """What an agent asks for: a provider, a model, and options. All three are the identity of the instance that it needs.
 
-    Equal, and hashed, by signature: see :mod:`statemachine.identity`. Raises ConfigurationError.
+    Two are equal, with equal hashes, if their signatures are, see :mod:`.identity`. Raises ConfigurationError.
     """
 
     provider_name: str
     model_id: str
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
     config_signature: str = field(init=False)
-    """The identity of this configuration by itself (64 hex digits), before a provider's base options are laid under it."""
+    """The identity of this configuration by itself (64 hex digits), without the base options of the provider."""
 
     def __post_init__(self) -> None:
         check_name("provider_name", self.provider_name)

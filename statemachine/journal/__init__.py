@@ -1,7 +1,7 @@
-"""The journal: every event that a coordinator was told and every effect that it returned, as JSON lines; and its verification.
+"""The journal: write every event and effect of a coordinator as JSON lines, and verify such a file.
 
 A journal is a proof that can be checked: :func:`.verify.verify` replays it through ``Coordinator.step`` and evaluates every ``always``
-property. It holds no text, no option and no credential: configurations are told apart by a digest.
+property. It contains no text, no option and no credential. Configurations are distinguished by a digest.
 """
 
 from __future__ import annotations

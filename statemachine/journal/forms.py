@@ -1,4 +1,4 @@
-"""How configuration, events and effects look in a journal: plain JSON values, and back.
+"""Convert configuration, events and effects to the JSON values of a journal, and back.
 
 The first line is the *header*: the configuration as far as decisions depend on it. Each further line is one change::
 
@@ -66,7 +66,7 @@ _EVENTS: Final[Mapping[str, Callable[..., Event]]] = {
 
 
 def header(config: ProviderManagerConfig) -> dict[str, Any]:
-    """Return the first line. ``policy`` is None where no name gives it: then who verifies has to name it."""
+    """Return the first line. ``policy`` is None for a policy without a name, which must then be named for the verification."""
     providers = [
         {
             "name": provider.name,
@@ -106,7 +106,7 @@ def _no_adapter(config: AdapterConfig) -> Adapter:
 
 
 class Demands:
-    """The demands of one journal, by number. Numbers are never used again."""
+    """The demands of one journal, by number. No number is used for two."""
 
     def __init__(self) -> None:
         self._numbers: dict[Demand, int] = {}
@@ -117,7 +117,7 @@ class Demands:
         return len(self._numbers)
 
     def form(self, demand: Demand) -> int | dict[str, Any]:
-        """Return its number, or, the first time, all of it."""
+        """Return the number of ``demand``; the first time, all of it."""
         if (number := self._numbers.get(demand)) is not None:
             return number
         self._last += 1
@@ -132,7 +132,7 @@ class Demands:
         }
 
     def forget(self) -> None:
-        """Write every demand out again where it appears next, so that what is remembered stays bounded."""
+        """Forget the numbers, so that the memory stays bounded. Each demand is written out again where it appears next."""
         self._numbers.clear()
 
     def demand_of(self, value: object) -> Demand:

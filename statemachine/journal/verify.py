@@ -1,7 +1,7 @@
-"""Verify a journal: replay it through a fresh coordinator, and evaluate every ``always`` property on every change.
+"""Verify a journal: replay it through a new coordinator, and evaluate every ``always`` property on every change.
 
-A journal *conforms* if the coordinator, told the same events at the same times, makes the same changes with the same effects, and every
-property holds. The last line of a process that was killed may be cut off: that is told apart from a journal that does not conform.
+A journal *conforms* if a coordinator that gets the same events at the same times makes the same changes with the same effects, and every
+property holds. The last line of a process that was killed may be cut off. Such a journal can conform, and the verdict mentions it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``changes`` conform. ``problem`` says what does not (None: all conform), ``before`` the states before that change.
+    """The result of a verification. ``changes``: how many conform. ``problem``: what does not (None: all do).
 
-    ``truncated``: the last line was cut off, and is left out.
+    ``before``: the instances and requests before the change that does not conform. ``truncated``: the last line was cut off and ignored.
     """
 
     changes: int
@@ -67,7 +67,7 @@ def verify_lines(lines: Iterable[bytes], *, policy: str | None = None) -> Verdic
 
 
 class _Replay:
-    """A coordinator that is told what the journal was told."""
+    """A coordinator that gets the events of the journal, and the comparison of what it does with what was written."""
 
     def __init__(self, make: type[Coordinator], config: Any) -> None:
         self.changes = 0
@@ -75,10 +75,10 @@ class _Replay:
         self._coordinator = make(config, watch=looking(checking(self._report), self._look))
         self._demands = Demands()
         self._made: list[tuple[Any, Any]] = []
-        self._due: list[dict[str, Any]] = []  # expired deadlines, which the next event makes by itself
+        self._due: list[dict[str, Any]] = []  # lines of expired deadlines: the step of the next event makes them itself
 
     def take(self, row: Mapping[str, Any]) -> str | None:
-        """Replay one line. Returns what does not conform."""
+        """Replay one line. Return what does not conform, or None."""
         said = row.get("event")
         if not isinstance(said, Mapping):
             raise JournalError(f"line of change {row.get('n')}: there is no event")
@@ -93,11 +93,11 @@ class _Replay:
         return self._compared(rows)
 
     def unfinished(self) -> str | None:
-        """Return what is wrong with the end: deadlines that expired by no event."""
+        """Return what is wrong with the end of the journal, or None."""
         return "the journal ends with expired deadlines and without the event that showed them" if self._due else None
 
     def states(self) -> tuple[str, ...]:
-        """Describe what lives now."""
+        """Describe the instances and requests of now."""
         instances = [f"instance {i.id} ({i.demand.model}) {i.state}" for i in self._coordinator.instances.values()]
         requests = [f"request {r.ticket} ({r.demand.model}) {r.state}" for r in self._coordinator.requests.values()]
         return (*instances, *requests)

@@ -1,8 +1,8 @@
 """Write a journal: ``ProviderManager(config, core=Journal(path).core)``.
 
-A line reaches the operating system when its change has happened, so a process that is killed loses nothing that it did. A file that
-has grown to ``rotate_bytes`` is renamed to ``PATH.1``, the next one to ``PATH.2``, and so on; together they are one journal. Where the
-disk is full, or the file cannot be written, the journal ends with a warning and the manager goes on.
+A line is given to the operating system as soon as its change has happened, so a process that is killed loses at most the line that it is
+writing. A file that has grown to ``rotate_bytes`` is renamed to ``PATH.1``, the next one to ``PATH.2``, and so on; together they are one
+journal. If the disk is full or the file cannot be written, the journal ends with a warning, and the manager goes on.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Journal:
         self._owners = _Owners()
 
     def core(self, config: ProviderManagerConfig, *, record: bool = False, watch: Watch | None = None) -> Coordinator:
-        """Return a coordinator that writes itself down. ``watch`` is called as well."""
+        """Make a coordinator whose changes are written to the journal. ``watch`` is called as well."""
         self._write(header(config))
         return Coordinator(config, record=record, watch=_both(self._watch, watch))
 
@@ -115,7 +115,7 @@ class Journal:
 
 
 class _Owners:
-    """Numbers for owners, which are tasks. An owner is kept while the coordinator has a request of it."""
+    """Numbers for owners, which are tasks. A number is remembered while the coordinator has a request of its owner."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, tuple[object, int]] = {}

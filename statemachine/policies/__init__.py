@@ -1,7 +1,8 @@
 """Policies: which waiting request is served next. Each states how often a request may be overtaken, and the checker proves it.
 
-A *turn* is a run of requests for one model. With first come, first served on alternating requests every turn is one
-request long, and every turn costs a switch. Longer turns cost fewer switches; a bound keeps them from starving the others.
+A *turn* is a run of requests for one model that are served one after the other. Under first come, first served, requests that alternate
+between two models make turns of one request, and each costs a switch. Longer turns cost fewer switches. A bound keeps them from starving
+the other requests.
 """
 
 from __future__ import annotations

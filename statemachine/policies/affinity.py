@@ -15,13 +15,13 @@ __all__ = ["Affinity"]
 
 
 class Affinity(BasePolicy):
-    """The model that was served last goes first, until the oldest waiter has been passed over ``passes`` times.
+    """Serve requests for the model that was served last, until the oldest waiter has been passed over ``passes`` times.
 
-    Bound: ``passes``. A request that passes over some waiter passes over the oldest one too, so none is overtaken more
-    often than the oldest, and that is served as soon as its count is full.
+    Bound: ``passes``. A request that passes over some waiter passes over the oldest one as well. So no waiter is overtaken more often
+    than the oldest, which is served as soon as ``passes`` requests have passed it over.
 
-    With a ``quantum`` the agent that has been served least goes first among those who wait for the model
-    (:class:`.round_robin.RoundRobin`); else the oldest. The bound is the same. Raises ConfigurationError.
+    With a ``quantum`` the agent that has been served least goes first among those that wait for the model
+    (:class:`.round_robin.RoundRobin`); without one the oldest request does. The bound is the same. Raises ConfigurationError.
     """
 
     def __init__(self, passes: int = 16, quantum: int | None = None) -> None:
@@ -29,8 +29,8 @@ class Affinity(BasePolicy):
         self.bound: Final = Bound(passes=passes, late=None)
         self._passes: Final = passes
         self._waiting = ByModel()
-        self._turn = ""  # served last
-        self._ahead: list[int] = []  # heap of the placed tickets that are younger than the oldest waiter
+        self._turn = ""  # the model that was served last
+        self._ahead: list[int] = []  # heap of the placed tickets that have passed over the oldest waiter
         self._agents = None if quantum is None else RoundRobin(quantum)
 
     def arrived(self, waiter: Waiter) -> None:

@@ -1,4 +1,4 @@
-"""Longer turns where switches are expensive, while no request has waited long; and brief pauses."""
+"""Gated service with longer turns and brief pauses where switches are expensive, while no request has waited long."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ __all__ = ["CostAware"]
 
 _OCTAVE: Final = 4  # levels
 _EXPENSIVE: Final = 8  # levels: a switch is expensive when it takes about four times as long as an answer
-_SHARE: Final = 3  # of the longest wait one part may be had by stretching
-_FORGETTING: Final = 13  # binary digits
+_SHARE: Final = 3  # a turn is stretched up to this part of the longest wait: a third
+_FORGETTING: Final = 13  # with each request the longest wait shrinks by its 2**13th part
 
 
 class CostAware(Gated):
-    """Gated; but where a switch takes about four times as long as an answer or longer, turns are stretched while no request has waited
-    long.
+    """Gated service that stretches a turn where that is worth it: switches are expensive, and no other request has waited long.
 
-    That is: while the oldest waiter for another model has waited for less than a third of the longest wait lately. ``most`` newcomers
-    are let in then. When no request for the model is left, it is kept for a while, because an agent that was served may soon be
-    back: for as long as a switch takes, or half of that, so in vain it costs no more than the switch that follows (the ski rental
-    problem; Karlin and others, *Competitive snoopy caching*, Algorithmica 3, 1988). There is one pause at most after each answer.
+    A switch is *expensive* if it takes about four times as long as an answer or longer. No request has waited *long* while the oldest
+    waiter for another model has waited for less than a third of the longest recent wait. Both given, up to ``most`` newcomers are served
+    in the same turn. When no request for the model is left, the policy asks for a *pause*: keep the model for a while, because an agent
+    that was just served may ask again. The pause is as long as a switch, or half of that. So a pause in vain costs no more than the
+    switch that follows (the ski rental problem; Karlin and others, *Competitive snoopy caching*, Algorithmica 3, 1988). There is at most
+    one pause after each answer.
 
-    It learns by being told how long loads, answers and pauses have taken: in their sum waits are measured. What is usual of loads and
-    answers is remembered as a level, a quarter of a power of two of a millisecond, which moves by one at a time towards what is seen:
-    about the median, and a single odd one changes little. The longest wait is forgotten slowly: half of it after six thousand requests,
-    down to eight seconds, which stay. It knows no deadlines: who waits with a time-out may be kept waiting by a pause as well.
+    The policy has no clock. It is told how long loads, answers and pauses took, and adds these up to measure waits. The usual duration of
+    loads and of answers is kept as a *level*: four levels are a factor of two. With each observation the level moves by one towards what
+    was observed, so it stays near the median, and a single outlier changes little. The longest wait shrinks slowly, by half in six
+    thousand requests, to a minimum of eight seconds. Deadlines are not known to the policy: a pause may keep a request waiting that has a
+    time-out.
 
-    Bound: ``late`` is ``most``, as of Gated. ``quantum``: as there. Raises ConfigurationError.
+    Bound: ``late`` is ``most``, as of Gated. ``quantum``: as of Gated. Raises ConfigurationError.
     """
 
     work_conserving = False
@@ -39,11 +41,11 @@ class CostAware(Gated):
     def __init__(self, most: int = 8, quantum: int | None = None) -> None:
         check_count("most", most, least=0)
         super().__init__(most, quantum)
-        self._switch = self._answer = 0  # levels; 0: not seen yet
-        self._clock = 0  # milliseconds
-        self._since: dict[int, int] = {}  # when each waiter came, by its ticket
-        self._longest = 0  # milliseconds that one has waited
-        self._may_pause = False  # no pause since an agent was answered
+        self._switch = self._answer = 0  # levels of loads and of answers; 0: not observed yet
+        self._clock = 0  # milliseconds, the sum of what was told
+        self._since: dict[int, int] = {}  # on that clock, when each waiter arrived, by ticket
+        self._longest = 0  # milliseconds, of the longest recent wait
+        self._may_pause = False  # whether there was no pause since the last answer
 
     def arrived(self, waiter: Waiter) -> None:
         super().arrived(waiter)
@@ -99,7 +101,7 @@ class CostAware(Gated):
         return self._may_stretch(0)
 
     def _may_stretch(self, milliseconds: int) -> bool:
-        """Whether the oldest of the others may be made to wait for so long."""
+        """Return whether the oldest waiter of another model may wait for ``milliseconds`` more."""
         wait = self._clock - self._since[self._others[0][0]]
         return self._switch - self._answer >= _EXPENSIVE and _SHARE * (wait + milliseconds) < self._longest
 

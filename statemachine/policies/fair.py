@@ -8,8 +8,10 @@ __all__ = ["Fair"]
 
 
 class Fair(Gated):
-    """Gated, with a ``quantum``: of those admitted the agent goes first that has been served least, in rounds of ``quantum``
-    milliseconds."""
+    """Gated with a ``quantum``: of the admitted requests, those of the agent that has been served least go first.
+
+    Agents are compared in rounds of ``quantum`` milliseconds, see :class:`.round_robin.RoundRobin`.
+    """
 
     def __init__(self, extra: int = 0, quantum: int = 10_000) -> None:
         super().__init__(extra, quantum)

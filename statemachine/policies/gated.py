@@ -1,4 +1,12 @@
-"""Gated service: the requests that wait for a model when it has been loaded are served, and then another model has its turn."""
+"""Gated service: serve the requests that wait for a model when its load ends; then another model has its turn.
+
+A local slot serves one model at a time: that model has the *turn*. While the model is loaded its *gate* is open, and admits every
+request for it. When the load ends the gate closes. The admitted requests are served; a request that arrives later waits for the next
+gate of its model. When none of the admitted waits any more, the turn goes to the model of the oldest waiter.
+
+Example: tickets 1, 3 and 4 ask for model ``a``, tickets 2 and 5 for ``b``, and ``a`` is loaded for ticket 1. Tickets 3 and 4 are
+admitted. After the load ticket 6 asks for ``a``: it waits outside. Served are 1, 3, 4 of ``a``, then 2, 5 of ``b``, then 6.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +23,33 @@ __all__ = ["Gated"]
 
 
 class Gated(BasePolicy):
-    """Admit the requests that wait for a model when it has been loaded; later ones wait for its next gate.
+    """Serve the admitted requests of the model that has the turn, then ``extra`` newcomers for it, then the oldest other waiter's model.
 
-    The next gate opens for the oldest waiter of another model, if there is one. ``extra`` newcomers for the model that has the turn are
-    let in as well: 0 is the plain gated discipline of polling systems, but agents come back soon after they were served, and
-    serving them once more before the switch saves some, at the cost of the requests that wait.
+    An ``extra`` of 0 is the plain gated discipline of polling systems. But agents ask again soon after they were served. Serving some of
+    them before the switch saves switches, at the cost of the requests that wait.
 
-    Bound: ``late`` is ``extra``. Let X, of another model, be the first to pass over the waiter W and to be granted its lease. By then
-    the gate for X's model is closed: those who were admitted are known, and ``extra`` newcomers may follow. Those left out of it are
-    younger than W, because W waited already or because they came after X, so when that turn is over, W is older
-    than all of that model, and its next gate opens after W's.
+    Bound: ``late`` is ``extra``. Proof: a request X of another model passes over the waiter W, and gets its lease. By then the gate of
+    X's model is closed. So the requests that can still pass W over are the admitted ones, which are known, and ``extra`` newcomers. All
+    other requests for that model are younger than W: either W waited already when they came, or they came after X. So when the turn
+    ends, W is older than every waiter of that model, and W's gate opens before that model's next one.
 
-    With a ``quantum`` the agent that has been served least goes first among those admitted (:class:`.round_robin.RoundRobin`); else the
-    oldest. The bound is the same: for a request's own model too only those admitted with it can pass it over. Raises ConfigurationError.
+    With a ``quantum`` the agent that has been served least goes first among those admitted (:class:`.round_robin.RoundRobin`); without
+    one the oldest request does. The bound is the same: of its own model, too, only requests that were admitted with W can pass it over.
+    Raises ConfigurationError.
     """
 
     def __init__(self, extra: int = 0, quantum: int | None = None) -> None:
         check_count("extra", extra, least=0)
         self.bound: Final = Bound(passes=None, late=extra)
         self._extra = extra
-        self._lines: dict[str, Line] = {}
-        self._turn = ""  # whose turn it is
-        self._others: list[tuple[int, str]] = []  # heap of the other lines' oldest tickets; what is on top is true
-        self._open = False  # its gate is open, because it is still to be loaded
-        self._last = 0  # the youngest ticket admitted
-        self._left = 0  # how many more newcomers are let in
+        self._lines: dict[str, Line] = {}  # the waiters by model
+        self._turn = ""  # the model that has the turn
+        self._others: list[
+            tuple[int, str]
+        ] = []  # heap of oldest ticket and model, of the other models; only its top must be up to date
+        self._open = False  # whether its gate is open: it is being loaded, or waits for that
+        self._last = 0  # the youngest ticket that is admitted
+        self._left = 0  # how many more newcomers may be served in this turn
         self._agents = None if quantum is None else RoundRobin(quantum)
 
     def arrived(self, waiter: Waiter) -> None:
@@ -93,7 +103,7 @@ class Gated(BasePolicy):
         return None if line is None else Choice(line.first, "next turn")
 
     def snapshot(self, rank: Rank) -> Hashable:
-        # also when the turn seems over: an admitted joiner may come back
+        # also when no admitted request waits: one that joined a load comes back if the load fails
         gate = self._turn, self._open, rank(self._last), self._left
         return gate if self._agents is None else (*gate, self._agents.snapshot())
 
@@ -105,7 +115,7 @@ class Gated(BasePolicy):
             self._agents.restore(agents[0], self._turn)
 
     def _lets_in(self) -> bool:
-        """Whether newcomers go before the others, while ``extra`` allows it."""
+        """Return whether a newcomer may go before the waiters of other models now. A subclass can refuse it."""
         return True
 
     def _give_turn(self, waiter: Waiter) -> None:
@@ -123,7 +133,7 @@ class Gated(BasePolicy):
         self._open = False
 
     def _look(self) -> None:
-        """Drop what is not true any more from the top of the heap, or everywhere if there is much of it."""
+        """Bring the top of the heap up to date; rebuild the heap where too many of its entries are outdated."""
         if len(self._others) > 64 + 4 * len(self._lines):
             self._rebuild()
         while self._others and not self._is_oldest(*self._others[0]):

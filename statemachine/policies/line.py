@@ -1,4 +1,4 @@
-"""Waiters in the order of their tickets: what policies are made of."""
+"""Waiters in the order of their tickets: the parts of which policies are made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Line:
 
     def __init__(self) -> None:
         self._tickets: OrderedDict[int, None] = OrderedDict()
-        self._youngest = 0  # that was ever here
+        self._youngest = 0  # the youngest ticket that was ever here
 
     def __len__(self) -> int:
         return len(self._tickets)

@@ -38,7 +38,7 @@ NAMES: Final = ", ".join(f"{name}[:{parameter}]" if parameter else name for name
 
 
 def factory_of(policy: PolicyFactory | Policy | str) -> PolicyFactory:
-    """Return a factory for ``policy``. Of an instance, which must be unused, each queue gets a copy. Raises ConfigurationError."""
+    """Return a factory for ``policy``. Each queue gets a copy of an instance, which must be unused. Raises ConfigurationError."""
     if isinstance(policy, str):
         return policy_named(policy)
     if callable(policy):
@@ -58,7 +58,7 @@ def policy_named(text: str) -> PolicyFactory:
 
 
 def name_of(factory: PolicyFactory) -> str | None:
-    """Return the name that gives the same policy as ``factory``; None where no name does."""
+    """Return the name of the policies that ``factory`` makes; None where they have none."""
     number: tuple[object, ...] = ()
     kind: object = factory
     if isinstance(factory, partial) and not factory.keywords and len(factory.args) == 1:
@@ -68,7 +68,7 @@ def name_of(factory: PolicyFactory) -> str | None:
 
 
 def policies_named(text: str) -> dict[str, PolicyFactory]:
-    """The policies of a list with commas, by their names. Raises ConfigurationError."""
+    """Return the policies of a list with commas, by name. Raises ConfigurationError."""
     names: Sequence[str] = [name.strip() for name in text.split(",")]
     for name in names:
         if names.count(name) > 1:

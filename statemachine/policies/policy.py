@@ -1,10 +1,12 @@
-"""The interface of policies: the order of the requests that wait for one pool.
+"""The interface of policies: which of the requests that wait for one pool is served next.
 
-A policy is a small object without I/O, clock or randomness that the coordinator consults. It is incremental: told of every arrival and
-departure, asked for a choice, so that a decision costs no more with ten thousand waiters than with ten. ``choose`` has no side effects,
-so it may be called any number of times. What a policy remembers is part of the coordinator's state: integers and names only.
+A policy is a small object without I/O, clock or randomness. The coordinator tells it of every arrival and departure, and asks it for a
+choice. It is incremental, so that a decision costs no more with ten thousand waiters than with ten. ``choose`` has no side effects, so it
+may be called any number of times. What a policy remembers is part of the coordinator's state: integers, names, and tuples of these.
 
-Priorities are not a policy's business: :class:`~.prioritised.Prioritised` keeps one policy per priority, whichever it is.
+A policy need not know of priorities: :class:`~.prioritised.Prioritised` keeps one policy for each priority.
+
+Example: :class:`~.fifo.Fifo`, first come, first served, is a line of tickets; ``choose`` returns the first.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class Waiter(Protocol):
     def priority(self) -> int: ...
     @property
     def is_assigned(self) -> bool:
-        """Whether it was placed where an instance is still to be loaded."""
+        """Whether it was placed, and its instance is still to be loaded."""
         ...
 
 
@@ -44,8 +46,11 @@ class Choice:
 
 @value
 class Pause:
-    """Serve no request yet. If an instance of ``signature`` is idle, keep it until it has been idle for ``milliseconds``, because an agent
-    that needs it is likely to come back by then."""
+    """Serve no request yet: keep an idle instance of ``signature`` until it has been idle for ``milliseconds``.
+
+    The reason to ask for it is that an agent is likely to need the instance by then. Where there is no such instance, the pause is over
+    at once.
+    """
 
     signature: str
     milliseconds: int
@@ -56,11 +61,11 @@ Rank: TypeAlias = Callable[[int], int]
 
 
 class Bound(NamedTuple):
-    """What a policy promises to each waiter, among those of its priority; None: nothing. The checker proves it.
+    """What a policy promises to each waiter W, among requests of W's priority; None: no promise. The checker proves it.
 
-    ``passes``: the most younger requests that are placed before it. ``late``: of each model, the most requests that are placed before
-    it although they arrived after the first younger one of that model had got its lease. So the requests that can still overtake it are
-    known from then on, newcomers add no more than this number, and it cannot starve.
+    ``passes``: at most this many younger requests are placed before W. ``late``: say the first younger request of a model that passes W
+    over has got its lease. Of the requests for that model that arrive afterwards, at most this many are placed before W. So from then on
+    the requests that can overtake W are known but for this number, and W cannot starve.
     """
 
     passes: int | None
@@ -68,7 +73,7 @@ class Bound(NamedTuple):
 
 
 class Policy(Protocol):
-    """The order of one queue. Tickets grow with arrival; a request that comes back keeps its ticket, and so its place."""
+    """The order of one queue. Tickets grow with arrival. A request that comes back keeps its ticket, and so its position."""
 
     @property
     def bound(self) -> Bound:
@@ -77,55 +82,56 @@ class Policy(Protocol):
 
     @property
     def work_conserving(self) -> bool:
-        """Whether it never answers with a Pause."""
+        """Whether it never asks for a Pause."""
         ...
 
     def arrived(self, waiter: Waiter) -> None:
-        """``waiter`` joins the queue (or comes back to it: the start it had joined failed)."""
+        """Add ``waiter`` to the queue. It may have been here before: the start that it had joined failed."""
         ...
 
     def placed(self, waiter: Waiter) -> None:
-        """``waiter``, which was chosen, leaves the queue for an instance."""
+        """Remove ``waiter``, which was chosen, because it got an instance."""
         ...
 
     def left(self, waiter: Waiter) -> None:
-        """``waiter`` leaves the queue otherwise: cancelled, timed out or rejected."""
+        """Remove ``waiter``, which got no instance: it was cancelled, timed out or was rejected."""
         ...
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
-        """The load of an instance of ``signature`` has ended, well or badly.
+        """Note that the load of an instance of ``signature`` ended, with success or not.
 
-        ``milliseconds``: from the moment that the first request was placed there, so with the shutdown before it; None: its requesters
-        have gone.
+        ``milliseconds``: since the first request was placed there, so a shutdown before the load counts as well. None: no request waits
+        for it any more.
         """
         ...
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
-        """The lease of ``waiter`` has ended after ``milliseconds``."""
+        """Note that the lease of ``waiter`` ended after ``milliseconds``."""
         ...
 
     def paused(self, milliseconds: int) -> None:
-        """A pause has ended: its time was over, a request is to be served, or none waits any more; or there was no instance to keep.
+        """Note that a pause ended: it expired, a request is placed, none waits any more, or there was no instance to keep.
 
-        ``milliseconds``: for how long the instance had been idle (0: there was none). The next pause may be asked for when a request has
+        ``milliseconds``: how long the instance had been idle (0: there was none). The policy may ask for the next pause when a request has
         been served.
         """
         ...
 
     def choose(self) -> Choice | Pause | None:
-        """The only request that may be served now. No side effects. None only while an instance is there whose release ends that.
+        """Return the request that is served next; no other may be served now. No side effects.
 
-        A pause that goes on is answered again, as requests arrive and leave, until there is a choice to be made, or it has ended. It ends
-        when it was to end at first: the milliseconds of later answers are not heeded.
+        None is allowed only while an instance is in use, whose release leads to the next call. A policy that pauses answers with the
+        Pause again, as requests arrive and leave, until it has a choice or the pause ended. The pause ends when its first answer said:
+        the milliseconds of later answers are ignored.
         """
         ...
 
     def snapshot(self, rank: Rank) -> Hashable:
-        """What it remembers beyond its waiters, with every ticket in it renamed by ``rank``, which keeps their order."""
+        """Return what it remembers beyond its waiters, with ``rank`` of each ticket in its place. ``rank`` keeps the order."""
         ...
 
     def restore(self, memory: Hashable) -> None:
-        """Remember ``memory``, made by :meth:`snapshot` without renaming. Called on a new policy after all waiters have arrived."""
+        """Take ``memory``, made by :meth:`snapshot` with the tickets as they are. Called on a new policy after all waiters have arrived."""
         ...
 
 
@@ -133,7 +139,7 @@ PolicyFactory: TypeAlias = Callable[[], Policy]
 
 
 class BasePolicy:
-    """What a policy need not write itself: this one learns nothing, never pauses, and remembers nothing but its waiters."""
+    """A base for policies that learn nothing, never pause, and remember nothing but their waiters."""
 
     @property
     def work_conserving(self) -> bool:

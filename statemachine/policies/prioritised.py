@@ -1,4 +1,4 @@
-"""Priorities, for every policy alike."""
+"""Priorities for any policy: one queue for each priority."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class _Level:
 
 
 class Prioritised:
-    """One policy per priority; the highest priority that has a choice to make makes it. Itself a policy.
+    """A policy made of one policy for each priority: the highest priority whose policy has a choice decides.
 
-    A priority whose last waiter has gone is forgotten, with all that its policy has learnt, but for the one that was served last: its
-    policy may remember the resident model.
+    A priority without waiters is dropped, with what its policy has learnt. Only the one that was served last stays, because its policy
+    may remember the model that is loaded.
     """
 
     def __init__(self, policy: PolicyFactory) -> None:
@@ -35,7 +35,7 @@ class Prioritised:
         self.bound: Final = self._unused.bound
         self.work_conserving: Final = self._unused.work_conserving
         self.charges: Final = getattr(self._unused.served, "__func__", None) is not BasePolicy.served
-        """Whether the policy makes anything of :meth:`served`; else it need not be called."""
+        """Whether the policy uses :meth:`served`. If not, it need not be called."""
 
     def arrived(self, waiter: Waiter) -> None:
         level = self._levels.get(waiter.priority) or self._add(waiter.priority)
@@ -96,6 +96,6 @@ class Prioritised:
         return level
 
     def _forget_if_over(self, priority: int) -> None:
-        level = self._levels.get(priority)  # one that remembers nothing is not restored
+        level = self._levels.get(priority)  # None: a policy that remembers nothing was not restored
         if level is not None and priority != self._served and not level.waiting:
             del self._levels[priority]

@@ -1,4 +1,4 @@
-"""Fairness between agents, among those who wait for one model: deficit round robin by the time for which they have been served."""
+"""Fairness between the agents that wait for one model: deficit round robin by the time for which they have been served."""
 
 from __future__ import annotations
 
@@ -12,43 +12,48 @@ from .policy import Waiter
 
 __all__ = ["RoundRobin"]
 
-FURTHEST: Final = 4  # rounds that an agent can be ahead
+FURTHEST: Final = 4  # how many rounds an agent can be ahead
 
 _Entry: TypeAlias = tuple[int, int, str]
 
 
 class RoundRobin:
-    """Which of those who wait for a model goes first: one of the agent that has been served least, in rounds of ``quantum`` milliseconds.
+    """Choose among the requests for a model: first those of the agent that has been served least, in rounds of ``quantum`` milliseconds.
 
-    Deficit round robin (Shreedhar and Varghese, IEEE/ACM ToN 4, 1996), with the cost of a request charged after it, because it is not known
-    before: an agent is in the round ``time served // quantum``; the lowest round goes first, and in it the oldest request. An agent that
-    has not asked for some time joins the round that is being served: idling earns no credit. An agent that neither waits nor was served
-    in the turn that ends is forgotten, so names that come once cost nothing for long. No agent gets further ahead than four rounds: a
-    gate admits every agent that waits, so of two that always ask, the one with the longer answers would get further ahead at every turn.
-    Requests without an agent are one agent's.
+    This is deficit round robin (Shreedhar and Varghese, IEEE/ACM ToN 4, 1996). Only the cost of a request is charged after it, because
+    it is not known before. An agent is in the round ``time served // quantum``. The lowest round goes first, and in it the oldest
+    request. Requests without an agent count as one agent's.
 
-    Time served never goes down; instead the round that is being served goes up, and no agent is in a lower one. So a new turn changes
-    nothing for those who wait, and every decision takes a time that grows with the logarithm of their number. Raises ConfigurationError.
+    Example, with a quantum of 10 s: agent x has been served for 12 s and y for 8 s. x is in round 1 and y in round 0, so y goes first
+    until it has been served for 10 s. Then both are in round 1, and the oldest request goes first.
+
+    - An agent that has not asked for some time joins the round that is being served: idle time earns no credit.
+    - An agent that neither waits nor was served in the turn that ends is forgotten, so the memory stays bounded.
+    - No agent gets more than four rounds ahead. Otherwise, of two agents that always ask, the one with the longer answers would get
+      further ahead in every turn, because a gate admits both.
+
+    The time served never goes down. Instead the round that is being served goes up, and no agent is in a lower one. So a new turn changes
+    nothing for the waiters, and a decision takes a time that grows with the logarithm of their number. Raises ConfigurationError.
     """
 
     def __init__(self, quantum: int) -> None:
         check_count("quantum", quantum)
         self._quantum = quantum
-        self._turn = ""  # whose turn it is
-        self._round = 0  # that is being served
-        self._agents: dict[str, dict[str, Line]] = {}  # those who wait, by model and agent
-        self._models: dict[str, set[str]] = {}  # for which each of them waits
-        self._rounds: dict[int, int] = {}  # how many of them are in each
-        # by model, a heap of its agents: round, oldest ticket, name; some of it is not true any more
+        self._turn = ""  # the model that has the turn
+        self._round = 0  # the round that is being served
+        self._agents: dict[str, dict[str, Line]] = {}  # the waiters, by model and agent
+        self._models: dict[str, set[str]] = {}  # the models for which each agent waits
+        self._rounds: dict[int, int] = {}  # how many waiting agents are in each round
+        # by model, a heap of its agents: round, oldest ticket, name; some entries are outdated
         self._orders: dict[str, list[_Entry]] = {}
-        self._later: list[_Entry] = []  # taken from the model's heap for this turn
-        self._served: dict[str, int] = {}  # milliseconds, by agent
-        self._recent: set[str] = set()  # who has been served in this turn
-        # who was served in the turn before, or has left the queue since: to be forgotten, but for other reasons to remember them
+        self._later: list[_Entry] = []  # entries left out of the heap until this turn is over
+        self._served: dict[str, int] = {}  # time served, in milliseconds, by agent
+        self._recent: set[str] = set()  # the agents that have been served in this turn
+        # agents that were served in the turn before, or have left the queue since: forgotten with this turn, unless they ask or are served
         self._passing: set[str] = set()
 
     def add(self, waiter: Waiter) -> None:
-        """``waiter`` joins the queue."""
+        """Add ``waiter`` to the queue."""
         model, agent = waiter.signature, waiter.agent or ""
         line = self._agents.setdefault(model, {}).setdefault(agent, Line())
         line.add(waiter)
@@ -60,7 +65,7 @@ class RoundRobin:
             self._enter(model, agent)
 
     def remove(self, waiter: Waiter) -> None:
-        """``waiter`` leaves it."""
+        """Remove ``waiter`` from the queue."""
         model, agent = waiter.signature, waiter.agent or ""
         agents = self._agents[model]
         line = agents[agent]
@@ -79,7 +84,7 @@ class RoundRobin:
             self._passing.add(agent)
 
     def charge(self, waiter: Waiter, milliseconds: int) -> None:
-        """The agent of ``waiter`` has been served for so long."""
+        """Record that the agent of ``waiter`` has been served for ``milliseconds``."""
         agent = waiter.agent or ""
         before, even = self._round_of(agent), self._round * self._quantum
         self._served[agent] = min(max(self._served.get(agent, 0), even) + milliseconds, even + FURTHEST * self._quantum)
@@ -92,13 +97,16 @@ class RoundRobin:
                 self._enter(model, agent)
 
     def has_had_a_round(self, waiter: Waiter) -> bool:
-        """Whether the agent of ``waiter`` has: where it goes first, so have all who wait for the model, and time may count from there."""
+        """Return whether the agent of ``waiter``, which goes first now, is ahead of the present round.
+
+        Then every agent that waits for the model is, and a new round may begin.
+        """
         return self._round_of(waiter.agent or "") > self._round
 
     def begin(self, model: str) -> None:
         """Begin the turn of ``model``, for which at least one agent waits.
 
-        Time counts from the round of the agent that has been served least of those that wait; who has had less is even with that.
+        The round of the waiting agent that has been served least is served now. An agent that was in a lower round joins it.
         """
         for entry in self._later:
             if self._is_true(*entry):
@@ -110,7 +118,7 @@ class RoundRobin:
         self._round, self._turn = min(self._rounds), model
 
     def first(self, last: int | None) -> int:
-        """Who goes first of those with a ticket up to ``last`` (None: all), of whom there are some. During a turn it is not raised."""
+        """Return the ticket that goes first of those up to ``last`` (None: of all). There is one. During a turn ``last`` does not grow."""
         order = self._orders[self._turn]
         while True:
             entry = order[0]
@@ -122,13 +130,13 @@ class RoundRobin:
                 self._later.append(entry)
 
     def snapshot(self) -> Hashable:
-        """What it remembers beyond the waiters and the model."""
+        """Return what is remembered beyond the waiters and the model."""
         even = self._round * self._quantum
         ahead = ((agent, time - even) for agent, time in self._served.items() if time > even)
         return tuple(sorted([(agent, time, agent in self._recent) for agent, time in ahead]))
 
     def restore(self, memory: Hashable, model: str) -> None:
-        """Remember ``memory``, made by :meth:`snapshot`, and that it is the turn of ``model``."""
+        """Take ``memory``, made by :meth:`snapshot`, for the turn of ``model``."""
         assert isinstance(memory, tuple), "made by snapshot()"
         self._turn = model
         self._served = {agent: time for agent, time, _ in memory}
@@ -158,7 +166,7 @@ class RoundRobin:
         return max(self._served.get(agent, 0) // self._quantum, self._round)
 
     def _count(self, turn: int, change: int) -> None:
-        """One agent more, or less, waits in the round ``turn``."""
+        """Count ``change`` waiting agents more in the round ``turn``."""
         self._rounds[turn] = self._rounds.get(turn, 0) + change
         if not self._rounds[turn]:
             del self._rounds[turn]

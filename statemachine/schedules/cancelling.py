@@ -1,4 +1,4 @@
-"""Cancellation at every step of a run: the checkpoints are counted, not guessed."""
+"""Cancel a task at every step of a run, one step after the other."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Cancelling", "sweep"]
 class Cancelling(trio.abc.Instrument):
     """Counts what happens while the task under test is in :meth:`scope`, and cancels it at chosen counts.
 
-    As an instrument of the run it counts the steps of all tasks, trio's own as well; anybody may call :meth:`count` instead.
-    ``first`` cancels the inner of two scopes, ``second`` the outer one, while the task unwinds from the first. Count 0 is before
-    it begins.
+    As an instrument of the run it counts the steps of all tasks, trio's own included. Other code may call :meth:`count` instead. At the
+    count ``first`` the inner of two scopes is cancelled, at ``second`` the outer one, while the task unwinds from the first cancellation.
+    Count 0 is before the task begins.
     """
 
     def __init__(self, first: int, second: int | None = None) -> None:
@@ -31,7 +31,7 @@ class Cancelling(trio.abc.Instrument):
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """What the task under test does in here is cancelled. Other exceptions than its cancellation pass.
+        """Cancel what the task under test does in this block. Other exceptions than the cancellation leave the block.
 
         Raises AssertionError if the cancellation was delivered and swallowed.
         """
@@ -51,7 +51,7 @@ class Cancelling(trio.abc.Instrument):
         self.count()
 
     def count(self) -> None:
-        """One thing more has happened."""
+        """Count one more."""
         if self._task is not None:
             self.counted += 1
             self._cancel()
@@ -60,7 +60,7 @@ class Cancelling(trio.abc.Instrument):
         if self.counted == self._first:
             self._inner.cancel()
             self.cancelled_at = trio.current_time()
-            # Whether the task will wake up with Cancelled: it may be running, shielded, or awake with its answer.
+            # whether the task will wake up with Cancelled: it may be running or shielded, or about to continue with a result
             answer = None if self._task is None else message(self._task)
             self._delivered = isinstance(answer, Error) and isinstance(answer.error, trio.Cancelled)
         elif self.counted == self._second:
@@ -68,10 +68,10 @@ class Cancelling(trio.abc.Instrument):
 
 
 def sweep(attempt: Callable[[Cancelling], None], *, twice: bool = False) -> int:
-    """Call ``attempt`` with a cancellation at count 0, 1, 2, ... until it completes without one; how many counts that took.
+    """Call ``attempt`` with a cancellation at count 0, 1, 2, ... until it completes without one. Return the number of counts.
 
-    ``attempt`` makes a run of its own each time, with what it is given among the run's instruments. ``twice``: after each, again with a
-    second cancellation at every count of the unwinding from the first.
+    ``attempt`` starts a run each time, with the object that it is given among the run's instruments. ``twice``: after each of these,
+    repeat it with a second cancellation at every count of the unwinding from the first.
     """
     first = 0
     while True:

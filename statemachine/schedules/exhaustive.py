@@ -1,4 +1,4 @@
-"""Every schedule there is, or every one with few deviations."""
+"""Strategies that try every schedule, or every schedule with few deviations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Exhaustive", "FewDeviations"]
 
 
 class Exhaustive:
-    """Every schedule of a small program, depth first.
+    """Try every schedule of a small program, depth first.
 
-    If the program has called ``watch(state=...)``, a state in which a choice was made before is not explored again: ``states``
-    counts them. This is sound as far as the state is seen: what a task will do must follow from where it stands in its code, its plain
-    local variables (numbers, strings, containers of these, trio's scopes and events), the time, and what ``state`` returns.
-    Without a ``state`` nothing is left out.
+    If the program has called ``watch(state=...)``, a state from which the search went on before is not explored again; ``states`` has
+    their fingerprints. This is sound if the state is complete: what a task does next must follow from its position in the code, its plain
+    local variables (numbers, strings, containers of these, trio's scopes and events), the time, and what ``state`` returns. Without a
+    ``state`` nothing is left out.
 
-    ``complete`` is true in the end if every choice was made: no more than ``most_runs`` were needed, and none had too many steps.
+    ``complete`` is True in the end if every choice was tried: ``most_runs`` were enough, and no run had too many steps.
     """
 
     def __init__(self, most_runs: int = 100_000) -> None:
@@ -45,7 +45,7 @@ class Exhaustive:
 
 
 class _Branching:
-    """A tape, and the natural order after it, where every alternative is written down."""
+    """A schedule that follows a tape and then the natural order. It notes every alternative after the tape in ``branches``."""
 
     def __init__(self, tape: Tape, seen: set[int] | None) -> None:
         self._tape = tape
@@ -67,12 +67,12 @@ class _Branching:
         return self._tape.choose(step, ready)
 
     def passed_by(self, done: Run) -> bool:
-        """Return whether there were choices about which this schedule was not asked."""
+        """Return whether ``done`` had choices that this schedule was not asked for."""
         return done.choices > self._choices
 
 
 class FewDeviations:
-    """Every schedule with at most ``most`` deviations from the natural order, those with fewer first: what it finds cannot be shrunk."""
+    """Try every schedule with at most ``most`` deviations, those with fewer first. So what it finds has as few as possible."""
 
     def __init__(self, most: int = 2, most_runs: int = 100_000) -> None:
         self.complete = False

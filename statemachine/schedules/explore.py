@@ -1,4 +1,4 @@
-"""The entry points: look for a schedule that a program does not survive, and run it again."""
+"""The entry points: search for a schedule under which a program fails, and replay one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Failure", "Report", "explore", "replay"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A schedule that the program does not survive. ``found`` is the run in which it was found, ``run`` its shrunk form.
+    """A schedule under which the program fails. ``found`` is the run in which it was found, ``run`` its shrunk form.
 
-    ``at_run``: the number of the run that found it, from 1. ``reproducible``: False if the same schedule did not fail again: something
-    decides that is not under control, such as a thread, the clock of the machine or an address.
+    ``at_run``: the number of the run that found it, from 1. ``reproducible``: False if the same schedule did not fail again. Then
+    something made the difference that is not controlled, such as a thread, the machine's clock or an address.
     """
 
     program: Program = field(repr=False)
@@ -50,11 +50,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an exploration has found.
+    """The result of an exploration.
 
-    ``complete``: whether the strategy has tried all that it promises; without a failure that is a proof within its bounds, and anything
-    else is a sample. ``schedules``: how many different ones there were among the ``runs``. ``states``: how many an exhaustive search told
-    apart. ``controlled``: False where this version of trio could only be seeded.
+    ``complete``: whether the strategy has tried all that it promises. Without a failure that is a proof within its bounds; otherwise the
+    runs are a sample. ``schedules``: how many of the ``runs`` had different schedules. ``states``: how many states an exhaustive search
+    has seen. ``controlled``: False if this version of trio could only be seeded.
     """
 
     runs: int
@@ -67,7 +67,7 @@ class Report:
     failure: Failure | None
 
     def raise_if_failed(self) -> None:
-        """Raises ScheduleError from what the program raised."""
+        """Raise ScheduleError from what the program raised, if there is a failure."""
         if self.failure is not None:
             raise ScheduleError(str(self.failure)) from self.failure.run.error
 
@@ -86,12 +86,12 @@ def explore(
     most_seconds: float = float("inf"),
     progress: Callable[[int], object] | None = None,
 ) -> Report:
-    """Run ``program`` under one schedule after the other until one fails: it raises, its check does, or it would never end.
+    """Run ``program`` under one schedule after the other, until a run fails: the program or its check raises, or it would never end.
 
-    ``program`` is an async function without arguments that makes everything it uses, so that runs do not influence each other; see
-    :func:`watch` for what it can have looked at after every step. ``strategy``: by default 1,000 random schedules.
-    ``most_steps``: more are a livelock. ``most_seconds``: of real time; no run is begun after that. ``progress`` is called with the number
-    of each run. A failure is run again and shrunk.
+    ``program`` is an async function without arguments. It must make everything that it uses, so that runs do not influence each other. It
+    may call :func:`watch` to have something checked after every step. ``strategy``: by default 1,000 random schedules. ``most_steps``: a
+    run with more is a livelock. ``most_seconds``: of real time; no run starts after that. ``progress`` is called with the number of each
+    run. A failure is run again and shrunk.
     """
     strategy = strategy or RandomWalk()
     began = time.perf_counter()
@@ -128,7 +128,7 @@ def explore(
 
 
 def replay(program: Program, schedule: Schedule | str, *, most_steps: int = 10_000) -> Run:
-    """Run ``program`` once, under a schedule or one that was printed. ``most_steps`` as in :func:`explore`. Raises ValueError."""
+    """Run ``program`` once, under a schedule or its printed text. ``most_steps`` as in :func:`explore`. Raises ValueError."""
     return run(program, named(schedule) if isinstance(schedule, str) else schedule, most_steps=most_steps)
 
 
@@ -149,5 +149,5 @@ def _failure(program: Program, found: Run, at_run: int, most_steps: int) -> Fail
 
 
 def _kind(done: Run) -> object:
-    """Runs fail in the same way if they end in the same way, with errors of the same classes."""
+    """Return the kind of a failure: two runs fail in the same way if outcome and classes of errors are equal."""
     return done.outcome, frozenset(type(error) for error in leaves(done.error))

@@ -1,4 +1,4 @@
-"""Where a program stands, as one number: every task's place in its code, its plain locals, what it is about to hear, and the time."""
+"""The state of a program as one number: every task's position in the code, its plain locals, its next result, and the time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["fingerprint"]
 
 
 def fingerprint(tasks: Iterable[trio.lowlevel.Task], ready: Collection[trio.lowlevel.Task], state: object) -> int:
-    """Equal for equal states, as far as they can be seen: of other objects only the class is seen; they are up to ``state``."""
+    """Return a number that is equal for equal states. Of other than plain objects only the class counts; ``state`` must cover them."""
     hash(state)  # says what is wrong if it is not hashable
     return hash((trio.current_time(), state, tuple(_task(task, task in ready) for task in tasks)))
 
@@ -27,7 +27,7 @@ def _task(task: trio.lowlevel.Task, ready: bool) -> Hashable:
 
 
 def _locals(frame: FrameType) -> Hashable:
-    """Sorted by name: the order of ``f_locals`` depends on earlier looks at it."""
+    """Return the plain locals, sorted by name: the order of ``f_locals`` depends on earlier reads of it."""
     return tuple((name, _plain(value)) for name, value in sorted(frame.f_locals.items(), key=itemgetter(0)))
 
 

@@ -1,4 +1,4 @@
-"""Programs by name, so that a printed line can run them in another process: ``package.module:function`` or ``...:function(1, 'x')``."""
+"""Name programs, so that a printed line can run them in another process: ``package.module:function`` or ``...:function(1, 'x')``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["line", "resolve"]
 
 
 def line(program: Program, tape: object) -> str:
-    """Return what repeats the run: a shell command, or a Python expression if ``program`` has no name by which it could be imported."""
+    """Return a line that repeats the run: a shell command, or a Python expression if ``program`` cannot be imported by a name."""
     name = _name(program)
     if name is None:
         return f"replay(<{getattr(program, '__qualname__', program)}>, {str(tape)!r})"

@@ -1,4 +1,4 @@
-"""One run of a program under one schedule, in virtual time. It always ends, and tells how."""
+"""Run a program once under a schedule, in virtual time. The run always ends, with an outcome."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ _IDLE_PASSES: Final = 3  # a message from another thread may be on its way
 
 
 class Schedule(Protocol):
-    """Decides who runs, for one run. A schedule with an attribute ``look`` gets a function there, which returns the state at a choice."""
+    """Decides which task runs, for one run. If it has an attribute ``look``, the run sets it to a function that returns the state."""
 
     def choose(self, step: int, ready: tuple[int, ...]) -> int:
         """Return which of the ``ready`` tasks runs as the run's ``step``-th step, as an index.
 
-        Tasks go by number, in the order in which they were made, the program's own being 0. ``ready``, of two at least, is
-        in the natural order, so that 0 is whose turn it is. An index that is too large means the last.
+        Tasks are numbered in the order in which they were made; the program's own is 0. ``ready`` has at least two, in the natural order,
+        so index 0 is the task whose turn it is. An index that is too large means the last.
         """
 
 
 class ScheduleError(AssertionError):
-    """A program did not survive a schedule."""
+    """A program failed under a schedule."""
 
 
 class Ended(BaseException):
-    """Raised in every task of a run whose outcome is known already. Not an error; let it pass."""
+    """Raised in every task of a run whose outcome is known already, to end it. Not an error: do not catch it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """Where a run left the natural order: ``went`` ran at ``step`` although it was the turn of ``turn``. Tasks by name and number."""
+    """One deviation from the natural order: ``went`` ran at ``step`` although it was the turn of ``turn``. Tasks by name and number."""
 
     step: int
     offset: int
@@ -60,11 +60,11 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of one run.
+    """The result of one run.
 
-    ``error``: what the program raised (``error``) or what its check raised (``violation``). ``stuck``: the tasks that wait for each other
-    (``deadlock``) or that never end (``livelock``). ``steps``: of all tasks of the program. ``choices``: how many of them had two tasks
-    to choose from. ``seed``: None, unless this trio could only be seeded, and this is the seed.
+    ``error``: what the program raised (outcome ``error``) or its check raised (``violation``). ``stuck``: the tasks that wait for each
+    other (``deadlock``) or that never end (``livelock``). ``steps``: of all tasks of the program. ``choices``: how many of these steps had
+    two or more ready tasks. ``seed``: None, unless this trio could only be seeded; then the seed.
     """
 
     outcome: Outcome
@@ -77,7 +77,7 @@ class Run:
 
     @property
     def tape(self) -> Tape:
-        """With which the run can be repeated."""
+        """The tape that repeats the run."""
         return Tape((d.step, d.offset) for d in self.deviations)
 
     @property
@@ -86,12 +86,12 @@ class Run:
         return str(self.tape) if self.seed is None else f"seed:{self.seed}"
 
     def raise_if_failed(self) -> None:
-        """Raises ScheduleError, from what the program raised, unless the run has passed."""
+        """Raise ScheduleError from what the program raised, unless the run has passed."""
         if self.outcome != "passed":
             raise ScheduleError(str(self)) from self.error
 
     def __str__(self) -> str:
-        """Return what became of it, and the deviations, a line each."""
+        """Return the outcome and the deviations, a line each."""
         what = " and ".join(map(_say, leaves(self.error))) or ", ".join(self.stuck)
         return "\n".join([f"{self.outcome}: {what}" if what else self.outcome, *(f"  {d}" for d in self.deviations)])
 
@@ -104,10 +104,10 @@ def run(
     clock: trio.abc.Clock | None = None,
     instruments: Sequence[trio.abc.Instrument] = (),
 ) -> Run:
-    """Run ``program`` to its end under ``schedule``, on a clock that jumps over all waiting unless another is given.
+    """Run ``program`` to its end under ``schedule``, on a virtual clock unless another ``clock`` is given.
 
-    After half of ``most_steps`` the natural order takes over, so a run that uses up all of them (a livelock) is not just treated unfairly.
-    The garbage collector is off meanwhile: it would call finalisers at moments that are not under control.
+    After half of ``most_steps`` the natural order takes over, so that a run that uses up all of them is a livelock and not just a victim
+    of the schedule. The garbage collector is off during the run, because it would call finalisers at moments that are not controlled.
     """
     control = _Control(schedule, most_steps)
     clock = trio.testing.MockClock(autojump_threshold=0) if clock is None else clock
@@ -125,10 +125,10 @@ def run(
 
 
 def watch(*, check: Callable[[], object] | None = None, state: Callable[[], object] | None = None) -> None:
-    """To be called by a program at its beginning; of no effect outside of :func:`run`.
+    """Have the running program checked after every step. A program calls this at its beginning; outside of :func:`run` it does nothing.
 
-    ``check`` is called after every step of every task, and what it raises ends the run as a ``violation``. ``state`` returns a hashable
-    value with everything that decides the future and is not a plain local variable of a task: see :class:`Exhaustive`.
+    ``check`` is called after every step of every task. What it raises ends the run as a ``violation``. ``state`` returns a hashable
+    value with everything that decides the future and is not a plain local variable of a task, see :class:`Exhaustive`.
     """
     with suppress(LookupError, RuntimeError):
         control = _running.get()
@@ -140,7 +140,7 @@ _running: trio.lowlevel.RunVar[_Control] = trio.lowlevel.RunVar("schedules")
 
 
 def leaves(error: BaseException | None) -> list[BaseException]:
-    """Return the errors of a group and of the groups in it, or the one error, if any."""
+    """Return the errors of a group and of the groups in it; of another error, itself; none for None."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for one in error.exceptions for leaf in leaves(one)]
     return [] if error is None else [error]
@@ -172,7 +172,7 @@ def _controlled(control: _Control) -> AbstractContextManager[None]:
 
 
 class _Control(trio.abc.Instrument):
-    """Asks the schedule, keeps the natural order, and sees what would never end."""
+    """Controls one run: keeps the natural order, asks the schedule, and detects deadlocks and livelocks."""
 
     def __init__(self, schedule: Schedule, most_steps: int) -> None:
         self.schedule = schedule
@@ -188,15 +188,15 @@ class _Control(trio.abc.Instrument):
         self._steps = 0
         self._choices = 0
         self._idle = 0
-        self._tasks: dict[trio.lowlevel.Task, int] = {}  # the program's; trio's own are not to be chosen
+        self._tasks: dict[trio.lowlevel.Task, int] = {}  # the program's tasks, by number; trio's own are never chosen
         self._made = 0
-        self._queue: dict[trio.lowlevel.Task, None] = {}  # who is ready, in the natural order
+        self._queue: dict[trio.lowlevel.Task, None] = {}  # the ready tasks, in the natural order
         self._ran: trio.lowlevel.Task | None = None
         if hasattr(schedule, "look"):
             schedule.look = self._look
 
     async def main(self, program: Program) -> None:
-        """The program's main task."""
+        """Run the program as the main task."""
         self._add(trio.lowlevel.current_task())
         _running.set(self)
         await program()
@@ -209,9 +209,9 @@ class _Control(trio.abc.Instrument):
     # ---- who is next ----
 
     def choose(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task:
-        """One of the tasks that are ready: trio's own at once, the program's as the schedule says.
+        """Return the ready task that runs next: trio's own first, the program's as the schedule says.
 
-        Raises RuntimeError, which ends the run and leaves tasks behind, if tasks will not end that were told to.
+        Raises RuntimeError, which ends the run and leaves tasks behind, if tasks that were interrupted do not end.
         """
         if self._steps > self._most_steps + _STEPS_TO_END:
             raise RuntimeError("the tasks of a run that is over do not end")
@@ -219,14 +219,16 @@ class _Control(trio.abc.Instrument):
             if task not in self._tasks:
                 return task
         arrived = [task for task in batch if task not in self._queue]
-        if self._ran in arrived:  # it stepped aside for those whom it woke
+        if self._ran in arrived:  # it gave way to the tasks that it woke
             arrived.remove(self._ran)
             arrived.append(self._ran)
         self._queue.update(dict.fromkeys(arrived))
         ready = list(self._queue)
         offset = self._offset(ready)
         self._ran = ready[offset]
-        self._queue = dict.fromkeys(ready[offset + 1 :] + ready[:offset])  # who was passed over goes to the back
+        self._queue = dict.fromkeys(
+            ready[offset + 1 :] + ready[:offset]
+        )  # the tasks that were passed over go to the back
         return self._ran
 
     def _offset(self, ready: list[trio.lowlevel.Task]) -> int:
@@ -290,10 +292,10 @@ class _Control(trio.abc.Instrument):
                 self._end("deadlock", list(self._tasks))
 
     def _end(self, outcome: Outcome, stuck: list[trio.lowlevel.Task]) -> None:
-        """The outcome is known: let every task raise, again and again until none is left."""
+        """Set the outcome, and interrupt every task. Called again before each step until no task is left."""
         if self.outcome == "passed":
             self.outcome = outcome
             self._stuck = tuple(self._name(task) for task in stuck)
         for task in list(self._tasks):
-            with suppress(Exception):  # what it does on being interrupted is of no interest any more
+            with suppress(Exception):  # how a task fails when it is interrupted does not matter any more
                 interrupt(task, Ended())

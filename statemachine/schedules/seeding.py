@@ -1,4 +1,4 @@
-"""Runs that are the same for the same seed, with any trio: controlled where that is possible, with a warning where it is not."""
+"""Seed the runs of any trio: the same seed gives the same order of tasks. A warning says where that cannot be promised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["seeded"]
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """In here, a ``trio.run`` in this thread draws the order of every batch from ``seed``. None: in the order in which tasks were made.
+    """Seed the order of tasks of every ``trio.run`` that this thread makes in the block. None: the order in which tasks were made.
 
     A trio that cannot be controlled gets its own random object seeded, and a RuntimeWarning says so: its runs may then differ.
     Raises RuntimeError where a schedule is controlled already.

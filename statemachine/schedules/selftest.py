@@ -1,4 +1,4 @@
-"""Whether this trio can be controlled: everything that :mod:`statemachine.schedules.switch` does is tried out, once in a process."""
+"""Test whether this trio can be controlled, once in a process, by trying everything that :mod:`.switch` does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["why_not"]
 
 @cache
 def why_not() -> str | None:
-    """None if schedules can be controlled with the trio that is installed, else what went wrong. A few milliseconds, the first time."""
+    """Return None if the schedules of the installed trio can be controlled, else what went wrong. The first call takes milliseconds."""
     try:
         _a_chosen_task_runs_alone()
         _equal_deadlines_and_cancellations_come_in_order()
@@ -30,7 +30,7 @@ def _expect(found: object, expected: object) -> None:
 
 
 def _a_chosen_task_runs_alone() -> None:
-    """Three tasks of three steps, in an order that no order of whole batches gives."""
+    """Run three tasks of three steps in an order that no order of whole batches gives. Raises RuntimeError."""
     wanted = "abbcacabc"
     steps: list[str] = []
 
@@ -56,7 +56,7 @@ def _a_chosen_task_runs_alone() -> None:
 
 
 def _equal_deadlines_and_cancellations_come_in_order() -> None:
-    """Deadlines in the order in which they were set; a cancellation in some order, but the same in every run."""
+    """Check that deadlines expire in the order in which they were set, and a cancellation reaches tasks in the same order in every run."""
     in_the_way: list[object] = []  # so that the second run has other addresses
     first, second = _heard_of(in_the_way), _heard_of(in_the_way)
     _expect(first[:_MANY], list(range(_MANY)))
@@ -67,7 +67,7 @@ _MANY = 20
 
 
 def _heard_of(tasks: list[object]) -> list[int]:
-    """In what order tasks hear of equal deadlines, and then of one cancellation."""
+    """Return the order in which tasks are woken by equal deadlines, and then by one cancellation."""
     heard: list[int] = []
 
     async def waits(number: int, deadline: float) -> None:
@@ -93,7 +93,7 @@ def _heard_of(tasks: list[object]) -> list[int]:
 
 
 def _a_task_is_interrupted() -> None:
-    """One that waits, shielded, and one that is ready."""
+    """Interrupt a task that waits in a shield, and one that is ready."""
 
     class Interrupted(BaseException):
         pass

@@ -1,4 +1,4 @@
-"""From a tape that fails to one with as few deviations as can be found."""
+"""Shrink a failing tape: find one that fails in the same way with fewer deviations."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["shrunk"]
 def shrunk(
     failing: Run, attempt: Callable[[Schedule], Run], fails: Callable[[Run], bool], most_runs: int = 2000
 ) -> Run:
-    """``attempt`` runs a schedule; ``fails`` says whether a run fails in the same way.
+    """Return the smallest run that fails like ``failing`` and can be found in about ``most_runs`` runs.
 
-    Deviations are left out, in ever smaller groups, until none can be; then everything with fewer is tried, the fewest first; then each
-    goes to the nearest task and the earliest step that will do. About ``most_runs`` runs at most.
+    ``attempt`` runs a schedule; ``fails`` says whether a run fails in the same way. First deviations are left out, in ever smaller groups,
+    until none can be. Then every schedule with fewer deviations is tried, the fewest first. Then each deviation is moved to the nearest
+    task and the earliest step at which the run still fails.
     """
     return _Shrinker(failing, attempt, fails, most_runs).run()
 
@@ -59,7 +60,7 @@ class _Shrinker:
             group //= 2
 
     def _search_for_fewer(self) -> None:
-        """Half of what is left is spent on it: there may be too many."""
+        """Try every schedule with fewer deviations. There may be too many, so this takes at most half of the runs that are left."""
         schedules = FewDeviations(len(self._best.tape) - 1, self._left // 2).schedules()
         schedule = next(schedules, None)
         while schedule is not None:
@@ -85,5 +86,5 @@ class _Shrinker:
 
 
 def _size(tape: Tape) -> tuple[int, int, int]:
-    """Return how many deviations, by how many places, and how late."""
+    """Return the measure that shrinks: how many deviations there are, by how many places, and how late."""
     return len(tape), sum(offset for _, offset in tape), sum(step for step, _ in tape)

@@ -1,7 +1,7 @@
-"""Which schedules are tried, one after the other.
+"""Strategies: which schedules are tried, one after the other.
 
-A strategy's :meth:`schedules` is a generator: it yields a schedule and is sent the :class:`Run` that came of it. ``complete`` says
-whether, when it has ended, it has tried everything that it promises.
+A strategy's :meth:`schedules` is a generator: it yields a schedule, and is sent the :class:`Run` of it. When it has ended, ``complete``
+says whether it has tried everything that it promises.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Strategy(Protocol):
     complete: bool
 
     def schedules(self) -> Schedules:
-        """Return the schedules, beginning with the natural order."""
+        """Yield the schedules, the natural order first."""
 
 
 class RandomWalk:
-    """At every choice every task is as likely as any other. ``runs`` schedules, drawn from ``seed``."""
+    """Draw ``runs`` schedules from ``seed``. At every choice each ready task is equally likely."""
 
     complete = False
 
@@ -43,7 +43,7 @@ class RandomWalk:
 
 
 class Walk:
-    """A random walk: the one schedule that belongs to ``seed``."""
+    """A schedule in which each ready task is equally likely, drawn from ``seed``."""
 
     def __init__(self, seed: str) -> None:
         self.seed = seed
@@ -54,7 +54,7 @@ class Walk:
 
 
 def named(text: str) -> Schedule:
-    """Return the schedule that is printed as ``text``: a tape such as ``17+1,40+2``, or ``seed:0/1``. Raises ValueError."""
+    """Return the schedule with this printed text: a tape such as ``17+1,40+2``, or ``seed:0/1``. Raises ValueError."""
     seed = text.removeprefix("seed:")
     return Tape.parse(text) if seed == text else Walk(seed)
 

@@ -1,11 +1,11 @@
-"""trio's scheduler, taken over: the only file of the project that touches trio's private parts.
+"""Take over trio's scheduler. This is the only file of the project that uses trio's private parts.
 
-trio runs the tasks that are ready in batches, and draws the order of a batch from a random object of its own. :func:`chosen_by` puts an
-object in its place that runs one task and puts the others back, so that the chooser decides every single step. What else would
-depend on addresses is numbered instead, in the order of first use: equal deadlines, and the sets that decide
-in which order a cancellation reaches several tasks.
+trio runs the ready tasks in batches, and draws the order of a batch from a random object of its own. :func:`chosen_by` replaces that
+object by one that runs a single task and puts the others back, so that the chooser decides every step. Two things would still depend on
+memory addresses: the order of equal deadlines, and the order in which a cancellation reaches several tasks. So addresses are replaced
+by numbers, in the order of first use.
 
-No version of trio promises any of this: :mod:`statemachine.schedules.selftest` tries it out before it is relied upon.
+No version of trio promises any of this. :mod:`.selftest` tests it before it is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _one_at_a_time: Final = threading.Lock()
 
 @contextmanager
 def chosen_by(choose: Chooser) -> Iterator[None]:
-    """In here, a ``trio.run`` in this thread runs one task at a time: the one that ``choose`` returns."""
+    """Make every ``trio.run`` of this thread, in the block, run one task at a time: the one that ``choose`` returns."""
 
     def order(batch: list[trio.lowlevel.Task]) -> None:
         if batch:
@@ -53,7 +53,7 @@ def chosen_by(choose: Chooser) -> Iterator[None]:
 
 @contextmanager
 def shuffled_by(seed: int | None) -> Iterator[None]:
-    """In here, a ``trio.run`` in this thread draws the order of every batch from ``seed``. None: in the order in which tasks were made."""
+    """Make every ``trio.run`` of this thread, in the block, draw the order of a batch from ``seed``. None: the order of creation."""
     if seed is None:
         order: Callable[[list[trio.lowlevel.Task]], None] = list.reverse  # a batch is taken from its end
     else:
@@ -64,7 +64,7 @@ def shuffled_by(seed: int | None) -> Iterator[None]:
 
 @contextmanager
 def reseeded(seed: int | str) -> Iterator[None]:
-    """In here trio's own random object is seeded. Of use with a trio that is too different for anything else; at worst of no effect."""
+    """Seed trio's own random object for the block. This is for a trio that is too different for the rest; at worst it does nothing."""
     usual = _INTERNALS.get(_RANDOM)
     if not isinstance(usual, random.Random):
         yield
@@ -78,7 +78,7 @@ def reseeded(seed: int | str) -> Iterator[None]:
 
 
 def interrupt(task: trio.lowlevel.Task, error: BaseException) -> bool:
-    """Let ``task`` go on with ``error`` instead of what it waits for, even if shielded. False if it has not begun, or is running."""
+    """Make ``task`` raise ``error`` in place of its wait, even if shielded. Return False if it has not begun, or is running."""
 
     def throw() -> None:
         raise error
@@ -93,21 +93,21 @@ def interrupt(task: trio.lowlevel.Task, error: BaseException) -> bool:
 
 
 def is_ready(task: trio.lowlevel.Task) -> bool:
-    """Return whether ``task``, which is not the one that is running, will go on as soon as it is its turn."""
+    """Return whether ``task``, which must not be the running one, is ready to run."""
     return getattr(task, "_next_send_fn", None) is not None
 
 
 def message(task: trio.lowlevel.Task) -> object:
-    """Return what a task that is ready will go on with: an ``outcome.Outcome``, or None at its very beginning."""
+    """Return the result with which a ready task will continue: an ``outcome.Outcome``, or None before its first step."""
     return getattr(task, "_next_send", None)
 
 
-# ---- what is put in the place of trio's own ----
+# ---- the replacements of trio's own objects ----
 
 
 @contextmanager
 def _taken_over(order: Callable[[list[trio.lowlevel.Task]], None]) -> Iterator[None]:
-    """Put objects of ours in the place of trio's own; whatever happens, put its own back. Raises RuntimeError where it has others."""
+    """Replace trio's objects for the block, and restore them in any case. Raises RuntimeError if this trio has other objects."""
     if not _one_at_a_time.acquire(blocking=False):
         raise RuntimeError("one run at a time can have its schedule controlled, in one thread of the process")
     try:
@@ -136,12 +136,12 @@ def _taken_over(order: Callable[[list[trio.lowlevel.Task]], None]) -> Iterator[N
 
 
 def _hashed_types() -> tuple[type, ...]:
-    """trio's types whose hashes decide an order. Raises AttributeError."""
+    """Return trio's types whose hashes decide an order. Raises AttributeError."""
     return (_run.Task, _run.CancelStatus)
 
 
 class _Orderly:
-    """In the place of trio's random object, for the runs of one thread."""
+    """Replaces trio's random object for the runs of one thread."""
 
     def __init__(self, order: Callable[[list[trio.lowlevel.Task]], None], thread: int, usual: random.Random) -> None:
         self._order = order
@@ -162,7 +162,7 @@ _Numbered: TypeAlias = dict[int, tuple[int, weakref.ref[object]]]  # by address,
 def _numbering(
     known: _Numbered, numbers: Iterator[int], thread: int, usual: Callable[[object], int]
 ) -> Callable[[object], int]:
-    """In the place of addresses, for the runs of one thread: 0, 1, 2 ... in the order of first use."""
+    """Return a function that replaces addresses, for the runs of one thread, by 0, 1, 2 ... in the order of first use."""
 
     def number(thing: object) -> int:
         if threading.get_ident() != thread:

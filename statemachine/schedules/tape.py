@@ -1,8 +1,8 @@
-"""A schedule as a value: where it leaves the natural order.
+"""A schedule as a value: the list of its deviations from the natural order.
 
 The *natural order* is first come, first served, one step of one task at a time. A tape says at which steps a task is delayed: the
-deviation ``(step, offset)`` sends, before the ``step``-th step of the run, the ``offset`` tasks whose turn it would have been to the
-back of the queue. In a tape's text the two stand as ``step+offset``: ``17+1,40+2``.
+deviation ``(step, offset)`` sends, before the ``step``-th step of the run, the first ``offset`` tasks of the queue to its back. In a
+tape's text it is written as ``step+offset``: ``17+1,40+2``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ONE: Final = re.compile(r"(\d+)\+(\d+)")
 
 
 class Tape:
-    """Deviations from the natural order, sorted by step: a value, equal and hashable, and printed as :meth:`parse` reads it."""
+    """Deviations from the natural order, sorted by step. Tapes compare and hash by value; ``str`` gives the text for :meth:`parse`."""
 
     __slots__ = ("_offsets",)
 
@@ -38,7 +38,7 @@ class Tape:
         return cls((int(m[1]), int(m[2])) for m in matches if m)
 
     def choose(self, step: int, ready: tuple[int, ...]) -> int:
-        """As a schedule. A deviation by more tasks than there are leaves the last."""
+        """Return the offset at ``step``, see :class:`.running.Schedule`."""
         return self._offsets.get(step, 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

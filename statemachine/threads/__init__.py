@@ -1,4 +1,4 @@
-"""Thread configuration, where it is stored, and the agent workflow that runs on it."""
+"""The configuration of conversation threads, where it is stored, and the agent workflow that uses it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The agent workflow: plan, execute, synthesise. And the wiring of manager, state and engine that it runs on.
+"""The agent workflow: plan, execute, synthesise; and an instance of manager, state and engine to run it.
 
-Every phase is one call of the engine that names only the thread, so each runs on the provider that the thread has by
-then, and between phases the agent holds no lease.
+Each phase is one call of the engine that names only the thread. So each runs on the provider that the thread has at that moment, and
+between phases the agent holds no lease.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SYNTHESISE: Final = (
 
 
 class AgentCore:
-    """One agent on one engine, which must have a state. It keeps nothing between two runs, so it may serve several threads at once.
+    """One agent on one engine, which must have a state. It remembers nothing between runs, so it may serve several threads at once.
 
     ``name`` is what scheduling policies see; ``parameters``, ``priority`` and ``timeout`` go with each call, see
     CallOptions. Raises ConfigurationError.
@@ -69,7 +69,7 @@ class AgentCore:
             yield answer
 
     async def _text(self, instruction: str, query: str, thread_id: str) -> str:
-        """One phase whose answer is wanted whole."""
+        """Run a phase, and return its whole answer."""
         async with self._call(instruction, query, thread_id) as stream:
             return "".join([str(event.data) async for event in stream if event.type == "token"])
 
@@ -89,7 +89,7 @@ async def _announced(
 
 @dataclass(frozen=True)
 class InstanceConfig:
-    """What :func:`create_instance` builds from. ``state`` None: a new one, in memory. Raises ConfigurationError.
+    """What :func:`create_instance` is made of. ``state`` None: a new one, in memory. Raises ConfigurationError.
 
     ``observers`` are called with every transition, see ProviderManager.
     """
@@ -117,7 +117,7 @@ class AgentFactory:
     def agent(
         self, name: str, *, parameters: Mapping[str, Any] | None = None, priority: int = 0, timeout: float | None = None
     ) -> AgentCore:
-        """Return a new agent, see AgentCore."""
+        """Make an agent, see AgentCore."""
         return AgentCore(self.engine, name, parameters=parameters, priority=priority, timeout=timeout)
 
 

@@ -1,6 +1,7 @@
-"""How one value of a thread is kept: a *record*, one JSON text, and what was left out of it.
+"""Encode one value of a thread as a *record*, a JSON text without the secrets, and decode it.
 
-Memory and file keep the same records, so they agree, values are copied both ways, and a tuple comes back as a list.
+The store in memory keeps the same records as the file. So both behave the same: a value is copied on its way in and out, and a tuple
+comes back as a list.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ SecretSource: TypeAlias = Callable[[SecretRef], Any]
 
 
 class Record(NamedTuple):
-    """A record, read: JSON data, with None in the places of what was left out."""
+    """A decoded record: JSON data, with None in the places of the parts that were left out."""
 
     key: str
     value: Any
@@ -55,14 +56,14 @@ class Record(NamedTuple):
     left_out: list[SecretRef]
 
     def completed(self, parts: Sequence[Any]) -> Any:
-        """Return the value, with ``parts`` in the places of ``left_out``. Raises ConfigurationError if one is not JSON-like."""
+        """Return the value with ``parts`` in the places of ``left_out``. Raises ConfigurationError for a part that is not JSON-like."""
         supplied = zip((ref.path for ref in self.left_out), parts, strict=True)
         value = put_back(self.value, supplied)
         return RuntimeProviderConfig(**value) if self.runtime else copy_options({self.key: value}, "config")[self.key]
 
 
 def encode(key: str, value: Any, *, keep_all: bool) -> str:
-    """Return the record of ``value``, without its secrets unless ``keep_all``. Raises ConfigurationError for what is not JSON-like."""
+    """Return the record of ``value``, without its secrets unless ``keep_all``. Raises ConfigurationError if it is not JSON-like."""
     runtime = isinstance(value, RuntimeProviderConfig)
     left_out: list[Path] = []
     if runtime:
@@ -79,7 +80,7 @@ def encode(key: str, value: Any, *, keep_all: bool) -> str:
 
 
 def decode(thread_id: str, key: str, text: str) -> Record:
-    """Return the record that ``text`` is. Raises ThreadStoreError if it is none."""
+    """Read the record ``text``. Raises ThreadStoreError if it is damaged."""
     try:
         return _decoded(thread_id, key, text)
     except (ValueError, LookupError, TypeError, ConfigurationError) as error:
@@ -88,7 +89,7 @@ def decode(thread_id: str, key: str, text: str) -> Record:
 
 
 def _decoded(thread_id: str, key: str, text: str) -> Record:
-    """As :func:`decode`; raises what is wrong with it. Everything is looked at, so that later only supplied parts can be wrong."""
+    """Read the record. Raises various errors. Everything is checked here, so that later only supplied parts can be wrong."""
     record = read_json(text)
     runtime, value = record["runtime"], record["value"]
     if not isinstance(runtime, bool):
@@ -105,7 +106,7 @@ def _decoded(thread_id: str, key: str, text: str) -> Record:
 
 
 def _path(path: object, value: Any) -> Path:
-    """``path`` as it was written; it must lead to a None in ``value``."""
+    """Check that ``path`` leads to a None in ``value``, and return it as a tuple. Raises TypeError, ValueError, LookupError."""
     if not isinstance(path, list):
         raise TypeError("a path is no list")
     for step in path:

@@ -1,8 +1,8 @@
-"""What must not be written in clear: which parts of a value are left out of a file, and how they are put back.
+"""Keep secrets out of a file: find the parts of a value that must not be written in clear, and put them back later.
 
-Two rules, because two kinds of values are stored.
+There are two rules, because two kinds of values are stored.
 
-*Adapter options* are where credentials live, under names that no list can foresee. So a string is written only under a name
+*Adapter options* contain credentials, under names that no list can foresee. So a string is written only under a name
 in ``PLAIN_OPTIONS``, and only without ``@``, ``?`` and ``#`` (user info, query and fragment of a URL). Numbers are
 written unless their name looks like a credential's.
 
@@ -27,7 +27,7 @@ from ..errors import ConfigurationError
 __all__ = ["PLAIN_OPTIONS", "Path", "looks_like_credential", "put_back", "withhold"]
 
 Path: TypeAlias = tuple[str | int, ...]
-"""The way to a part of a value: keys of mappings and indices of lists, outermost first. ``()`` is the value itself."""
+"""The path to a part of a value: keys of mappings and indices of lists, outermost first. ``()`` is the value itself."""
 
 PLAIN_OPTIONS: Final = frozenset(
     [
@@ -42,7 +42,7 @@ PLAIN_OPTIONS: Final = frozenset(
         "region",
     ]
 )
-"""The adapter options whose text is known to be no credential."""
+"""The adapter options whose text is never a credential."""
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _CREDENTIAL_WORD: Final = re.compile(
@@ -67,7 +67,7 @@ _REVEALING_URL: Final = re.compile(r"//[^\s/?#]*@|\A\s*[a-zA-Z][a-zA-Z0-9+.-]*:/
 
 
 def looks_like_credential(name: str, value: object = "") -> bool:
-    """Return whether ``value`` is taken for a credential because of its name. A number of "tokens" is a count, not a credential."""
+    """Return whether ``value`` must be treated as a credential because of its name. A number of "tokens" is a count."""
     words = [word.lower() for word in _WORDS.findall(name)]
     counted = isinstance(value, (int, float))
     return any(_CREDENTIAL_WORD.fullmatch(word) and not (counted and word.endswith("tokens")) for word in words)
@@ -115,7 +115,7 @@ def _may_be_written(item: Any, name: str, options: bool) -> bool:
 
 
 def put_back(value: Any, supplied: Iterable[tuple[Path, Any]]) -> Any:
-    """``value`` with each supplied part in the place that its path names. Changes ``value``."""
+    """Return ``value`` with each supplied part in the place that its path names. Changes ``value``."""
     for path, part in supplied:
         if not path:
             return part

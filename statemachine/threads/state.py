@@ -1,7 +1,7 @@
-"""Thread configuration: what an application sets for one conversation, above all the provider that it uses now.
+"""Thread configuration: values that an application sets for one conversation, above all the provider that it uses now.
 
-Credentials are best given as a provider's ``base_options``: then a thread's values hold none. What a file must
-not hold in clear is left out of it, see :mod:`statemachine.secrecy`.
+Give credentials as a provider's ``base_options``: then no thread contains any. Parts that must not be in a file in clear are left out of
+it, see :mod:`.secrecy`.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class ThreadContext:
 
 
 class ThreadStore(Protocol):
-    """Where records are kept, by thread and key."""
+    """A store of records by thread and key."""
 
     async def read(self, thread_id: str) -> dict[str, str]:
-        """Return the thread's records by key, all of one moment; none for an unknown thread."""
+        """Return the thread's records by key, in one consistent read; none for an unknown thread."""
         ...
 
     async def write(self, thread_id: str, key: str, text: str) -> None:
@@ -132,7 +132,7 @@ class StateManager:
         await self._store.write(thread_id, key, encode(key, value, keep_all=self._keep_all))
 
     async def load_thread_context(self, thread_id: str) -> ThreadContext:
-        """Return what is set for the thread now, copied; nothing for an unknown thread."""
+        """Return a copy of what is set for the thread now; nothing for an unknown thread."""
         check_trio()
         _check_text("thread_id", thread_id)
         records = await self._store.read(thread_id)
@@ -148,7 +148,7 @@ class StateManager:
         return ThreadContext(thread_id, FrozenDict(config), tuple(missing))
 
     async def runtime_provider_config(self, thread_id: str) -> RuntimeProviderConfig | None:
-        """Return the provider that the thread uses now; None if it was never set. (For ReasoningEngine.)
+        """Return the provider that the thread uses now; None if it was never set. ReasoningEngine calls this.
 
         Raises ConfigurationError if parts of it are missing.
         """

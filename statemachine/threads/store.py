@@ -1,13 +1,13 @@
-"""The threads' records in one SQLite file.
+"""Store the threads' records in one SQLite file.
 
-Every operation opens the file, is one transaction, and closes the file, so that there is nothing to close and nothing is bound to a thread.
-It runs in a worker thread; one at a time within a store, and SQLite's own locks keep several processes apart: while another
-process holds them the operation is tried again, for at most ``LOCK_SECONDS``, and a cancellation ends the wait. A record is a row of
-its own, so two tasks that write different keys of one thread lose nothing.
+Every operation opens the file, makes one transaction in a worker thread, and closes the file. So the store needs no close, and nothing is
+bound to a thread. Within a store one operation runs at a time; between processes SQLite's own locks decide. While another process has
+locked the file, the operation is tried again, for at most ``LOCK_SECONDS``; a cancellation ends the wait. Each record is a row, so two
+tasks that write different keys of one thread lose nothing.
 
-The file is made with mode 0600, which SQLite gives its journal too. An older file of ours that others may read gets that mode, or is
-refused where it cannot. What is overwritten or deleted is zeroed (``secure_delete``). What the file holds is foreign: whatever is wrong
-with it is a ThreadStoreError.
+The file is made with mode 0600, and SQLite gives its own files the same mode. An older file that other users may read gets that mode; if
+that is not allowed, the file is refused. Overwritten and deleted content is zeroed (``secure_delete``). The content of the file is not
+trusted: anything wrong with it is a ThreadStoreError.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SQLiteStore:
         self._lock = trio.Lock()
 
     async def read(self, thread_id: str) -> dict[str, str]:
-        """Return the thread's records, by key; all of one moment."""
+        """Return the thread's records by key, in one consistent read."""
         rows = await self._run("SELECT key, text FROM record WHERE thread_id = ?", thread_id)
         if not all(isinstance(part, str) for row in rows for part in row):
             raise ThreadStoreError(f"the thread store {self._shown} is damaged: a record is no text")
@@ -97,7 +97,7 @@ class SQLiteStore:
             ) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make sure that the file is ours, and private; an empty one becomes ours."""
+        """Check that the file is ours, and make it private. An empty file becomes ours. Raises ThreadStoreError."""
         connection.execute("PRAGMA secure_delete = ON")
         if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
             connection.execute("BEGIN IMMEDIATE")  # another process may just have done the same
