@@ -56,7 +56,7 @@ from .manager import Replay
 from .placement import Placement
 from .record import CallRecords, Residency
 
-__all__ = ["HeapDriver", "HeapRun", "one_slot"]
+__all__ = ["HeapDriver", "HeapRun", "no_adapter", "one_slot"]
 
 ISSUE: Final = 0
 END: Final = 1
@@ -72,13 +72,13 @@ _Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
 def one_slot(policy: PolicyFactory = Fifo, *, parallel: int = 1) -> ProviderManagerConfig:
     """The configuration of one local server, where requests wait under ``policy``. Its adapter is not there to be called."""
     return ProviderManagerConfig(
-        [ProviderConfig("local server", _no_adapter, is_local=True, parallel=parallel)],
+        [ProviderConfig("local server", no_adapter, is_local=True, parallel=parallel)],
         on_conflict="wait",
         policy=policy,
     )
 
 
-def _no_adapter(config: AdapterConfig) -> NoReturn:
+def no_adapter(config: AdapterConfig) -> NoReturn:
     raise NotImplementedError("the heap driver makes no adapters")
 
 
