@@ -49,7 +49,6 @@ def test_a_prediction_is_a_mean_over_seeds() -> None:
     assert foretell(workload, calm, "fifo", 1)["makespan"] == pytest.approx(2.0 + 10 * 4.0)
     uneven = foretell(workload, ServerProfile("p", (model,), "a test", paces=(0.5, 1.5)), "fifo", 1)
     assert uneven["makespan"] == pytest.approx(42.0, rel=0.1)
-    assert uneven["p50"] == pytest.approx(2.0)
     assert uneven["p95"] > 6.0
 
 
