@@ -21,7 +21,7 @@ log = logging.getLogger("adapters.residency")
 POLL_SECONDS: Final = 0.5
 ACCEPTED_SECONDS: Final = 1.0
 """How long an unload that the server has accepted is not repeated, though the list still shows the model. A llama.cpp router keeps a second
-one, which comes as the model's process ends, for the model's next process: it stops that as soon as it is there, and kills it 10 s later."""
+one, which comes as the model's process ends, for the model's next process: it stops that one at once, and kills it 10 s later."""
 _FIRST_PAUSE_SECONDS: Final = 0.05
 
 
