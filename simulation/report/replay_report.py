@@ -1,4 +1,4 @@
-"""What a replay leaves behind: every request, the summary, the pictures, and the page that shows them."""
+"""Write the report of a replay: every request, the summary, the pictures, and the page that shows them."""
 
 from __future__ import annotations
 
