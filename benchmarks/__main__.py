@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .core import growth_of_manager, growth_of_step, import_time, machine_trigger, warm_acquire_release
-from .heap import heap_driver, model_alone
+from .heap import ONE, TWO, heap_driver, model_alone
 from .measure import apart
 from .plot import plot
 from .policies import MANY, POLICIES, growth_of_policy
@@ -53,11 +53,10 @@ def measure(rounds: int) -> list[Figure]:
     figures.append(_tell(Figure("import statemachine", imported.ratio, 1.3, "x import trio", imported.as_json())))
     trigger = apart(machine_trigger, rounds)
     figures.append(_tell(Figure("one machine trigger", trigger.ratio, 0.1, "x plain transitions", trigger.as_json())))
-    heap, alone = apart(heap_driver, rounds), apart(model_alone, rounds)
-    details = {"whole run": heap.as_json(), "model steps alone": alone.as_json()}
-    figures.append(
-        _tell(Figure("one customer in the heap driver", heap.ratio, 1.0, "x SimPy's resource", details, False))
-    )
+    for name, models, aim in (("without a switch", ONE, 1.0), ("half with a switch", TWO, 1 / 0.6)):
+        heap, alone = apart(heap_driver, rounds, models), apart(model_alone, rounds, models)
+        details = {"whole run": heap.as_json(), "coordinator alone": alone.as_json()}
+        figures.append(_tell(Figure(f"heap driver, {name}", heap.ratio, aim, "x SimPy's resource", details, False)))
     return figures
 
 

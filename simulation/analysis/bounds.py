@@ -118,7 +118,7 @@ def critical_path(workload: Workload, service: Mapping[int, float], times: Switc
     the load and the delay lie between the two, and the longer of them counts. A call that waits for several others waits for each of
     them, so the longest chain cannot be avoided.
     """
-    return max((sum(job) for job in _calls(workload, service, times)), default=0.0)
+    return max((math.fsum(job) for job in _calls(workload, service, times)), default=0.0)
 
 
 def lower_bound_makespan(workload: Workload, service: Mapping[int, float], times: SwitchTimes) -> float:
@@ -136,7 +136,7 @@ def lower_bound_makespan(workload: Workload, service: Mapping[int, float], times
     jobs = _calls(workload, service, times)
     jobs += _switches(workload, jobs, times)
     unloads = [times.unload[model] for model in workload.models]
-    work = sum(job.seconds for job in jobs) + sum(unloads) - max(unloads, default=0.0)
+    work = math.fsum(job.seconds for job in jobs) + math.fsum(unloads) - max(unloads, default=0.0)
     return max(work, _least_span(jobs))
 
 
@@ -150,7 +150,7 @@ def lower_bound_mean_completion(workload: Workload, service: Mapping[int, float]
     """
     calls = _calls(workload, service, times)
     ends = _interruptible(calls, lambda remaining, job: remaining)
-    return sum(end for end, _ in ends) / max(1, len(calls))
+    return math.fsum(end for end, _ in ends) / max(1, len(calls))
 
 
 def _calls(workload: Workload, service: Mapping[int, float], times: SwitchTimes) -> list[_Job]:

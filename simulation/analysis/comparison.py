@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from statistics import mean, median
 
 from statemachine import ProviderManagerConfig
@@ -16,8 +17,7 @@ from statemachine.policies import Fifo, PolicyFactory
 from statemachine.policies.names import BASELINE
 
 from ..drivers.heap import HeapDriver, one_slot
-from ..drivers.manager import Replay
-from ..drivers.record import CallRecord
+from ..drivers.record import CallRecord, Replay
 from ..timing.durations import BoundedTiming, ForgetfulTiming
 from ..workloads.workload import Workload
 from .bounds import batch, critical_path, exact_makespan, lower_bound_makespan
@@ -188,7 +188,7 @@ def _agent(record: CallRecord) -> str:
 
 def jain(values: Sequence[float]) -> float:
     """Return Jain's fairness index: 1 if all ``values`` are equal, 1/n if one has everything (Jain, Chiu and Hawe, DEC-TR-301, 1984)."""
-    return float(sum(values) ** 2 / (len(values) * sum(value**2 for value in values)))
+    return fsum(values) ** 2 / (len(values) * fsum(value**2 for value in values))
 
 
 # ---- over several seeds ----

@@ -15,7 +15,7 @@ from typing import Final
 from statemachine.policies.names import policy_named
 
 from ..drivers.heap import HeapDriver, one_slot
-from ..drivers.manager import Replay
+from ..drivers.record import Replay
 from ..timing.profile import ServerProfile, ServerTiming
 from ..workloads.workload import Workload
 from .metrics import percentile

@@ -12,7 +12,8 @@ from statistics import fmean, linear_regression, median, pstdev
 from statemachine.errors import ConfigurationError
 
 from ..drivers.calibration import Measured
-from ..drivers.record import CallRecord, Interval
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval
 from ..timing.profile import ModelProfile, ServerProfile
 from .metrics import percentile
 

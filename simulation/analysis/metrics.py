@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import fsum
 
-from ..drivers.record import CallRecord, Interval
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval
 
 __all__ = ["Distribution", "Summary", "latencies", "percentile", "queue_lengths", "summarise", "table"]
 
@@ -65,7 +67,7 @@ def latencies(records: Iterable[CallRecord]) -> dict[str, list[float]]:
 def summarise(records: Sequence[CallRecord], intervals: Sequence[Interval], switches: int) -> Summary:
     """Summarise a replay on one slot. ``intervals`` must not reach beyond the makespan; those of ``Residency.intervals`` do not."""
     makespan = max((record.finished for record in records), default=0.0)
-    unserving = sum(interval.seconds for interval in intervals if interval.state in ("loading", "unloading"))
+    unserving = fsum(interval.seconds for interval in intervals if interval.state in ("loading", "unloading"))
     measured = {
         name: Distribution(*(percentile(values, percent) for percent in (50, 95, 99)))
         for name, values in latencies(records).items()

@@ -23,7 +23,8 @@ from ..analysis.fidelity import Fidelity, Foretold, foretell, values_of
 from ..analysis.fitting import fitted_profile
 from ..analysis.metrics import percentile
 from ..drivers.calibration import CalibrationPlan, Measured, calls_in, measure, merged
-from ..drivers.manager import Replay, replay
+from ..drivers.manager import replay
+from ..drivers.record import Replay
 from ..drivers.requests import RequestStyle
 from ..timing.profile import save_profile
 from ..workloads.workload import Workload

@@ -12,7 +12,8 @@ from statemachine.policies.names import DEFAULT, NAMES, policy_named
 from statemachine.shell.options import command_line, option
 
 from ..analysis.metrics import summarise, table
-from ..drivers.manager import Replay, mock_lm_studio, replay, replay_in_virtual_time
+from ..drivers.manager import mock_lm_studio, replay, replay_in_virtual_time
+from ..drivers.record import Replay
 from ..timing.latency import DEFAULT_MODELS
 from ..workloads.workload import Workload
 from .progress import progress

@@ -15,9 +15,10 @@ from statemachine.checks import check_count
 
 from ..workloads.workload import PlannedCall, Workload
 from .manager import replay
-from .record import CallRecord, Interval
+from .record import CallRecord
 from .recorder import TraceRecorder
 from .requests import RequestStyle, SizedRequests, Wording
+from .residency import Interval
 
 __all__ = ["CalibrationPlan", "Measured", "calls_in", "measure", "merged", "word_counts"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import fsum
 from pathlib import Path
 from typing import Any, Final
 
@@ -152,7 +153,7 @@ def _uncoordinated_content(alone: Uncoordinated | None) -> Mapping[str, Any] | N
     latencies = [record.total for record in alone.records]
     return {
         "makespan": max(record.finished for record in alone.records),
-        "mean": sum(latencies) / len(latencies),
+        "mean": fsum(latencies) / len(latencies),
         "loads": alone.loads,
         "cut": alone.cut,
         "failed": sum(record.outcome != "ok" for record in alone.records),

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..drivers.record import CallRecord, Interval, ResidencyState
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval, ResidencyState
 from .palette import model_colours, tint
 
 __all__ = ["draw_residency", "gantt", "residency_legend"]

@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ..analysis.metrics import latencies, queue_lengths
-from ..drivers.record import CallRecord, Interval
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval
 from .figures import POINTS_LIMIT, Picture, plain_text, saved, thinned
 from .gantt import gantt
 from .palette import SERIES, model_colours

@@ -14,8 +14,9 @@ from simulation.__main__ import main
 from simulation.analysis.fidelity import COMPARED, Fidelity, Foretold, foretell
 from simulation.drivers.calibration import CalibrationPlan, Measured, calls_in, measure, merged, word_counts
 from simulation.drivers.manager import mock_lm_studio, replay
-from simulation.drivers.record import CallRecord, Interval
+from simulation.drivers.record import CallRecord
 from simulation.drivers.requests import MockRequests, SizedRequests
+from simulation.drivers.residency import Interval
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.serve import serve
 from simulation.timing.latency import LatencyProfile, ModelSpec
