@@ -62,6 +62,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "adapters/commands": [
         {"server", "show"},
+        {"asked"},
         {"chat", "load", "metrics", "models", "status", "switch", "unload"},
         {"__init__"},
     ],

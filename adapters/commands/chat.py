@@ -1,4 +1,7 @@
-"""``chat``: ask a model, and print its answer as it comes. What was loaded for it is unloaded afterwards."""
+"""``chat``: ask a model, and print its answer as it comes.
+
+By a gateway, or at any provider; what was loaded for it without a gateway is unloaded afterwards.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,18 @@ from statemachine.shell.options import argument, option
 
 from ..providers.model import Answer
 from ..providers.provider import ModelProvider
-from .server import PROVIDERS, EndpointOptions
+from .asked import USUAL_PROVIDER, AskedOptions, endpoint, gateway_of
+from .server import PROVIDERS
 from .show import harmless
 
 __all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(EndpointOptions):
+class Options(AskedOptions):
     """Which model is asked what. Any provider will do, local or not."""
 
-    provider: str = option("lmstudio", "what it is", choices=PROVIDERS)
+    provider: str | None = option(None, "ask a server of this kind (default: lmstudio)", choices=PROVIDERS)
     model: str = argument("the model to ask")
     prompt: str = argument("the question; - reads it from the standard input")
     max_tokens: int | None = option(None, "longest answer, in tokens", parse=int, least=1)
@@ -45,8 +49,13 @@ def run(options: Options) -> int:
 async def _ask(options: Options, prompt: str) -> Answer:
     parameters: dict[str, Any] = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
     events = []
+    url = await gateway_of(options)
+    if url is None:
+        config = options.config(options.provider or USUAL_PROVIDER, options.model)
+    else:
+        config = endpoint(options, url).config("openai", options.model)
     async with ModelProvider() as provider:
-        model = await provider.create_model_async(options.config(options.provider, options.model))
+        model = await provider.create_model_async(config)
         async with aclosing(model.stream(prompt, **parameters)) as stream:
             async for event in stream:
                 events.append(event)

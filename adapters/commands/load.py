@@ -1,4 +1,4 @@
-"""``load``: load a model on a local server, and leave it loaded."""
+"""``load``: load a model, by a gateway or on a local server, and leave it loaded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import trio
 
 from statemachine.shell.options import argument
 
-from .server import Server, ServerOptions
+from .asked import AskedOptions, asked
 from .show import print_rows, waiting
 
 __all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ServerOptions):
+class Options(AskedOptions):
     """Which model of which server."""
 
     model: str = argument("the model to load")
@@ -28,8 +28,8 @@ def run(options: Options) -> int:
 
 
 async def _load(options: Options) -> int:
-    server, began = Server(options.provider, options, options.model), time.monotonic()
-    async with waiting(f"loading {options.model}"):
+    began = time.monotonic()
+    async with asked(options, options.model) as server, waiting(f"loading {options.model}"):
         await server.load()
     row = {"model": options.model, "state": "loaded", "seconds": time.monotonic() - began}
     print_rows([row], as_json=options.json)

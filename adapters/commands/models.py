@@ -1,4 +1,4 @@
-"""``models``: list the models that a local server has, and which of them are in memory."""
+"""``models``: list the models that a gateway offers or a local server has, and which of them are in memory."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import trio
 
-from .server import Server, ServerOptions
+from .asked import AskedOptions, asked
 from .show import print_rows
 
 __all__ = ["Options", "run"]
 
-Options = ServerOptions
+Options = AskedOptions
 
 
 def run(options: Options) -> int:
@@ -21,9 +21,9 @@ def run(options: Options) -> int:
 
 
 async def _rows(options: Options) -> list[dict[str, Any]]:
-    server = Server(options.provider, options)
-    resident = await server.resident()
-    rows = [{"model": row.model, "state": row.state, "instance": row.id} for row in resident]
-    loaded = {row.model for row in resident} | {row.id for row in resident}
-    missing = [name for name in await server.available() if name not in loaded]
+    async with asked(options) as server:
+        resident = await server.resident()
+        rows = [{"model": row.model, "state": row.state, "instance": row.id} for row in resident]
+        loaded = {row.model for row in resident} | {row.id for row in resident}
+        missing = [name for name in await server.available() if name not in loaded]
     return rows + [{"model": name, "state": "-", "instance": "-"} for name in missing]

@@ -16,7 +16,7 @@ from statemachine.text import fit_to_show
 from ..providers.kinds import KINDS
 from ..residency import ModelServer, Resident
 
-__all__ = ["PROVIDERS", "EndpointOptions", "Server", "ServerOptions"]
+__all__ = ["LOCAL_PROVIDERS", "PROVIDERS", "EndpointOptions", "Server", "ServerOptions"]
 
 UNLOAD_SECONDS: Final = 60
 PROVIDERS: Final = sorted(KINDS)

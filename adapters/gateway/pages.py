@@ -145,7 +145,7 @@ class Pages:
     # ---- health ----
 
     async def _healthz(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", "name": "llm-slots"})
 
     async def _readyz(self, _: Request) -> Response:
         draining = self._gateway.draining.is_set()
@@ -193,8 +193,15 @@ class Pages:
         async with self._gateway.manager.acquire(RuntimeProviderConfig(provider, model), agent="control"):
             return f"{model} is loaded"
 
-    async def _unload(self, _: Mapping[str, Any]) -> str:
-        return f"unloaded: {', '.join(await unload_idle(self._gateway)) or 'nothing was idle'}"
+    async def _unload(self, body: Mapping[str, Any]) -> str:
+        """Unload the model that is named, or all that are idle."""
+        if "model" not in body:
+            return f"unloaded: {', '.join(await unload_idle(self._gateway)) or 'nothing was idle'}"
+        named = await self._gateway.catalogue.find(str(body["model"]))
+        if not await unload_idle(self._gateway, lambda part: (part.provider, part.model) == named):
+            text = f"{named[1]} is not loaded and idle: what is in use is not unloaded"
+            raise RefusedError(Problem(409, "model_not_idle", text, param="model"))
+        return f"unloaded: {named[1]}"
 
     async def _drain(self, _: Mapping[str, Any]) -> str:
         self._gateway.draining.set()
