@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from statemachine import ConfigurationError, ForwardRequest
 
+from ..ollama.adapter import RUNNER_CHECKS
 from .answer import Answer, Receive, Send
 from .asking import asking, split_prefix
 from .dialects import OLLAMA
@@ -15,6 +16,7 @@ from .passage import Passage, carry
 from .problems import Problem, problem_of
 from .reading import ClientGoneError, RefusedError, json_object, read_body
 from .routes import Route, speaks
+from .settings import ProviderSettings
 
 __all__ = ["UNLOADS", "enter"]
 
@@ -63,9 +65,35 @@ async def _understand(
     if not speaks(kind, route.path):
         text = f"{provider} is a server of the kind {kind}, which has no {route.path}"
         raise RefusedError(Problem(501, "not_implemented", text, "not_implemented"))
+    options = _identity(body) if route.dialect is OLLAMA else {}
+    if kind == "ollama" and route.dialect is not OLLAMA:
+        _refuse_configured(settings.provider(provider), route.path)
     query = scope.get("query_string", b"").decode("latin-1")
     path = f"{route.path}?{query}" if query else route.path
-    return Passage(route, who, provider, model, ForwardRequest("POST", path, headers, raw))
+    return Passage(route, who, provider, model, ForwardRequest("POST", path, headers, raw), options)
+
+
+def _identity(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an Ollama request that make the server load the model again: they are part of the instance's identity.
+
+    Raises ConfigurationError for a value that makes no sense.
+    """
+    given = body.get("options")
+    found = (
+        {name: given[name] for name in RUNNER_CHECKS if given.get(name) is not None}
+        if isinstance(given, Mapping)
+        else {}
+    )
+    for name, value in found.items():
+        RUNNER_CHECKS[name](f"options.{name}", value)
+    return found
+
+
+def _refuse_configured(provider: ProviderSettings, path: str) -> None:
+    """Refuse a path that cannot say what the model is loaded with: the server would load it again, otherwise. Raises RefusedError."""
+    if configured := sorted(RUNNER_CHECKS.keys() & provider.config.base_options.keys()):
+        text = f"{provider.name} is configured with {', '.join(configured)}, which Ollama takes on its own paths only, not on {path}"
+        raise RefusedError(Problem(501, "not_implemented", text, "not_implemented"))
 
 
 def _only_unloads(body: Mapping[str, Any]) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from statemachine import Transition
+from statemachine import RuntimeProviderConfig, Transition
+from statemachine.config.providers import Demand
 
 __all__ = ["History", "Segment"]
 
@@ -40,6 +41,7 @@ class History:
     def __init__(self) -> None:
         self._ended: deque[Segment] = deque(maxlen=SEGMENTS)
         self._current: dict[int, Segment] = {}
+        self._demands: dict[int, Demand] = {}  # of the living instances
 
     def __call__(self, transition: Transition) -> None:
         if transition.machine != "instance" or not isinstance(transition.subject, int) or transition.demand is None:
@@ -51,11 +53,18 @@ class History:
             return
         if before is not None:
             self._ended.append(_until(before, transition.time))
+        self._demands.pop(transition.subject, None)
         if state is not None:
-            demand = transition.demand
+            demand = self._demands[transition.subject] = transition.demand
             self._current[transition.subject] = Segment(
                 transition.subject, demand.provider, demand.model, state, transition.time
             )
+
+    def configuration(self, part: Segment) -> RuntimeProviderConfig | None:
+        """Return what a living instance is an instance of; None where it has ended. It may hold secrets."""
+        if (demand := self._demands.get(part.instance)) is None:
+            return None
+        return RuntimeProviderConfig(demand.provider, demand.model, demand.adapter.options)
 
     def __iter__(self) -> Iterator[Segment]:
         """All remembered segments, those that last at the end."""

@@ -5,8 +5,9 @@ The client may leave at any moment: then everything here is cancelled, which giv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import trio
 
@@ -40,13 +41,14 @@ EVICTED_TRIES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One request that was read and understood. ``request`` is what is forwarded."""
+    """One request that was read and understood. ``request`` is what is forwarded, ``options`` what of it is the instance's identity."""
 
     route: Route
     asking: Asking
     provider: str
     model: str
     request: ForwardRequest
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def carry(gateway: Gateway, passage: Passage, answer: Answer, receive: Receive) -> None:
@@ -102,7 +104,7 @@ async def _pass_once(gateway: Gateway, passage: Passage, answer: Answer, recorde
 
 async def _acquire(gateway: Gateway, passage: Passage, answer: Answer) -> Lease:
     """Wait for a lease; while it takes long, tell a streaming client why."""
-    config = RuntimeProviderConfig(passage.provider, passage.model)
+    config = RuntimeProviderConfig(passage.provider, passage.model, passage.options)
     asking, lease, failure = passage.asking, None, None
     answered = trio.Event()
     room = gateway.waiting.enter(

@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from statemachine import ProviderManagerError, RuntimeProviderConfig
+from statemachine import ProviderManagerError
 
 from .gateway import Gateway
 from .history import Segment
@@ -30,7 +30,9 @@ async def unload_idle(gateway: Gateway, chosen: Callable[[Segment], bool] = lamb
     idle = [part for part in gateway.history.lasting() if part.state == "resident" and part.provider in local]
     unloaded = []
     for part in filter(chosen, idle):
-        lease = await gateway.manager.get_adapter(RuntimeProviderConfig(part.provider, part.model), agent="unload")
+        if (config := gateway.history.configuration(part)) is None:
+            continue
+        lease = await gateway.manager.get_adapter(config, agent="unload")
         lease.release(broken=True)
         unloaded.append(part.model)
     return unloaded

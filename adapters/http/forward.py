@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from statemachine.config.forward import ForwardRequest, ForwardResponse
 from statemachine.errors import AdapterError, AdapterRequestError, ModelEvictedError
@@ -20,7 +20,7 @@ from statemachine.foreign import ForeignJSONError, check_nesting
 from .bounds import Patience
 from .client import Answer, HttpClient, payload_of
 
-__all__ = ["Judge", "forward", "with_model"]
+__all__ = ["Judge", "forward", "with_model", "with_options"]
 
 Judge: TypeAlias = Callable[[AdapterError], Awaitable[AdapterError]]
 """Finds out what an error of the server means."""
@@ -122,6 +122,24 @@ def with_model(body: bytes, model: str) -> bytes:
     except ValueError:  # no JSON, or none that may be looked into: the server will say so
         return body
     return "".join([*replaced, text[kept_to:]]).encode("utf-8", "surrogateescape")
+
+
+def with_options(body: bytes, options: Mapping[str, Any]) -> bytes:
+    """Return ``body`` with those of ``options`` that its top-level object ``options`` does not have; all other bytes stay."""
+    text = body.decode("utf-8", "surrogateescape")
+    try:
+        places = {name: (start, end) for name, start, end in _members(text)}
+        if "options" not in places:
+            place, given, written = text.index("{") + 1, set(places), f'"options":{json.dumps(dict(options))}'
+        else:
+            start, end = places["options"]
+            given = {name for name, _, _ in _members(text[start:end])}
+            missing = {name: value for name, value in options.items() if name not in given}
+            place, written = start + 1, json.dumps(missing)[1:-1]
+    except ValueError:  # the server will say so
+        return body
+    comma = "," if given and written else ""
+    return f"{text[:place]}{written}{comma}{text[place:]}".encode("utf-8", "surrogateescape")
 
 
 def _members(text: str) -> Iterator[tuple[str, int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 import httpx
@@ -20,6 +21,7 @@ from statemachine.errors import ConfigurationError
 
 from ..http.bounds import Bounds
 from ..http.client import HttpClient
+from ..http.forward import with_options
 from ..http.health import Health
 from ..http.options import HTTP_CHECKS, Check, check_options, token_of
 from ..http.stream import stream_answer
@@ -28,7 +30,7 @@ from .reader import OllamaReader
 from .request import chat_request
 from .server import FOREVER, OllamaServer
 
-__all__ = ["OllamaAdapter"]
+__all__ = ["RUNNER_CHECKS", "OllamaAdapter"]
 
 LIST_LAG_SECONDS: Final = 2.0
 """How long the list may be behind what the server has answered."""
@@ -41,7 +43,7 @@ def _check_keep_alive(path: str, value: object) -> None:
         raise ConfigurationError(path, "must be a number of seconds or a text such as 10m", shown(value))
 
 
-_RUNNER_CHECKS: Final[Mapping[str, Check]] = {
+RUNNER_CHECKS: Final[Mapping[str, Check]] = {
     "main_gpu": lambda path, value: check_count(path, value, least=0),
     "num_batch": check_count,
     "num_ctx": check_count,
@@ -49,6 +51,7 @@ _RUNNER_CHECKS: Final[Mapping[str, Check]] = {
     "num_thread": check_count,
     "use_mmap": check_bool,
 }
+"""The options that a model is loaded with: a request with other ones makes the server load it again."""
 
 
 class OllamaAdapter:
@@ -73,10 +76,10 @@ class OllamaAdapter:
 
     def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         options = config.options
-        checks = {**HTTP_CHECKS, **RESIDENCY_CHECKS, **_RUNNER_CHECKS, "keep_alive": _check_keep_alive}
+        checks = {**HTTP_CHECKS, **RESIDENCY_CHECKS, **RUNNER_CHECKS, "keep_alive": _check_keep_alive}
         check_options(options, checks)
         self.config: Final = config
-        self._runner_options: Final = {name: options[name] for name in _RUNNER_CHECKS if name in options}
+        self._runner_options: Final = {name: options[name] for name in RUNNER_CHECKS if name in options}
         self._keep_alive: Final = options.get("keep_alive", FOREVER)
         self._http: Final = HttpClient(
             options.get("base_url", self.default_base_url),
@@ -121,7 +124,12 @@ class OllamaAdapter:
         return self._residency.watched(lambda: stream_answer(self._http, request, OllamaReader(self._http, request)))
 
     def forward(self, request: ForwardRequest) -> AbstractAsyncContextManager[ForwardResponse]:
-        """Pass ``request`` on to the model, and the answer's bytes back. Raises AdapterError."""
+        """Pass ``request`` on to the model, and the answer's bytes back. Raises AdapterError.
+
+        What the model is loaded with is added to ``options`` of a request to Ollama's own paths, where it does not say so itself.
+        """
+        if self._runner_options and request.path.startswith("/api/"):
+            request = replace(request, body=with_options(request.body, self._runner_options))
         return self._residency.forward(self._http, request, self._name)
 
     @property

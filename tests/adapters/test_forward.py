@@ -11,6 +11,7 @@ import trio
 
 from adapters import LMStudioAdapter, OpenAIAdapter
 from adapters.http import Bounds, HttpClient, forward, with_model
+from adapters.http.forward import with_options
 from statemachine import (
     AdapterConnectError,
     AdapterError,
@@ -51,6 +52,23 @@ from .studio import CHAT, LIST, make, studio
 )  # fmt: skip
 def test_only_the_name_of_the_model_is_replaced(body: bytes, sent: bytes | None) -> None:
     assert with_model(body, "b:2") == (body if sent is None else sent)
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (b'{"model":"a"}', b'{"options":{"num_ctx": 8},"model":"a"}'),
+        (b"{}", b'{"options":{"num_ctx": 8}}'),
+        (b'{"options" : {} ,"x":1e400}', b'{"options" : {"num_ctx": 8} ,"x":1e400}'),
+        (b'{"options":{"seed":1}}', b'{"options":{"num_ctx": 8,"seed":1}}'),
+        (b'{"options":{"num_ctx":9}}', b'{"options":{"num_ctx":9}}'),
+        (b'{"options":3}', b'{"options":3}'),
+        (b"[]", b"[]"),
+        (b'{"options":{', b'{"options":{'),
+    ],
+)
+def test_options_are_added_where_the_request_does_not_say_them(body: bytes, sent: bytes) -> None:
+    assert with_options(body, {"num_ctx": 8}) == sent
 
 
 REQUEST = ForwardRequest(

@@ -12,6 +12,7 @@ import trio
 
 from adapters.gateway.serve import listening, open_gateway
 from adapters.gateway.settings import settings_of
+from adapters.gateway.unloading import unload_idle
 from simulation.mock.ollama.server import MockOllama
 from simulation.mock.serve import serve
 from simulation.timing.latency import LatencyProfile
@@ -188,3 +189,39 @@ async def test_a_model_that_was_unloaded_from_outside_is_loaded_again_for_the_re
             await here.server.unload(instance)
         assert (await client.post(CHAT, json=body)).status_code == 200
         assert here.server.counters.loads == 2
+
+
+async def test_what_makes_ollama_load_again_is_the_instances_identity() -> None:
+    server = MockOllama(MODELS, LatencyProfile(jitter=0))
+    async with serve(server, port=0) as base_url:
+        provider = {"kind": "ollama", "base_url": base_url, "options": {"num_ctx": 2048}}
+        settings = settings_of({"gateway": {"port": 0}, "providers": {"o": provider}}, {})
+        async with open_gateway(settings) as gateway, listening(gateway) as url:
+            async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+
+                async def chat(**options: object) -> httpx.Response:
+                    body = {"model": GEMMA, "messages": [{"role": "user", "content": "hello"}], "stream": False}
+                    return await client.post("/api/chat", json={**body, "options": options})
+
+                def loads() -> int:
+                    return gateway.manager.statistics().counters.starts
+
+                assert (await chat()).status_code == 200
+                assert (await chat(temperature=0.1, num_ctx=2048)).status_code == 200
+                assert loads() == 1, "it is what the provider is configured with"
+                assert (await chat(num_ctx=4096)).status_code == 200
+                assert loads() == 2, "the manager switches, and not the server under another agent's request"
+                assert [runner.options["num_ctx"] for runner in server.runners.loaded.values()] == [4096]
+                assert await unload_idle(gateway) == [GEMMA]
+                assert loads() == 2, (
+                    "what is loaded with options of its own is unloaded, and nothing is loaded for that"
+                )
+                assert (await chat()).status_code == 200
+                assert [runner.options["num_ctx"] for runner in server.runners.loaded.values()] == [2048]
+                refused = await chat(num_ctx="much")
+                assert refused.status_code == 400
+                assert "options.num_ctx" in refused.json()["error"]
+                openai = await client.post(CHAT, json={"model": GEMMA, "messages": []})
+                assert openai.status_code == 501
+                assert "num_ctx" in openai.json()["error"]["message"]
+        assert not server.runners.loaded
