@@ -46,7 +46,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "adapters/gateway": [
-        {"asking", "problems", "backends", "running", "tokens"},
+        {"asking", "problems", "backends", "running", "tokens", "facts"},
         {"dialects", "settings"},
         {"answer", "routes"},
         {"reading", "loads", "history", "agents", "metrics", "listing", "discovery", "recording", "recovering"},

@@ -19,13 +19,13 @@ class ModelList:
     rows: str
     name: str
 
-    def names(self, answer: Mapping[str, Any]) -> list[str] | None:
-        """Return the names in ``answer``; None where it has no such list."""
+    def by_name(self, answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]] | None:
+        """Return the rows in ``answer`` by their names; None where it has no such list."""
         rows = answer.get(self.rows)
         if not isinstance(rows, list):
             return None
-        found = (row.get(self.name) for row in rows if isinstance(row, Mapping))
-        return [name for name in found if isinstance(name, str) and name]
+        found = ((row.get(self.name), row) for row in rows if isinstance(row, Mapping))
+        return {name: row for name, row in found if isinstance(name, str) and name}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ about its models, and a name that no other provider offers is tried there: the s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,6 +15,7 @@ import trio
 
 from statemachine.errors import AdapterError
 
+from .facts import UNKNOWN, ModelFacts
 from .problems import Problem
 from .reading import RefusedError
 from .settings import GatewaySettings, ProviderSettings
@@ -24,8 +25,8 @@ __all__ = ["Catalogue", "ListModels", "OfferedModel"]
 FRESH_SECONDS: Final = 5.0
 NAMES_SHOWN: Final = 10
 
-ListModels: TypeAlias = Callable[[ProviderSettings], Awaitable[Sequence[str]]]
-"""Asks a provider's server for its models. Raises AdapterError."""
+ListModels: TypeAlias = Callable[[ProviderSettings], Awaitable[Mapping[str, ModelFacts]]]
+"""Asks a provider's server for its models, by name. Raises AdapterError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class OfferedModel:
     name: str
     provider: str
     model: str
+    facts: ModelFacts = UNKNOWN
 
 
 class Catalogue:
@@ -43,18 +45,21 @@ class Catalogue:
     def __init__(self, settings: GatewaySettings, list_models: ListModels) -> None:
         self.settings = settings
         self._list_models = list_models
-        self._known: dict[str, tuple[float, Sequence[str] | None]] = {}
+        self._known: dict[str, tuple[float, Mapping[str, ModelFacts] | None]] = {}
         self._asking = trio.Lock()
 
     async def offered(self) -> list[OfferedModel]:
         """Return every model under the name that finds it, aliases first."""
-        rows = [OfferedModel(alias, *target) for alias, target in self.settings.aliases.items()]
-        found = {provider.name: await self._models(provider) or () for provider in self.settings.providers}
+        found = {provider.name: await self._models(provider) or {} for provider in self.settings.providers}
+        rows = [
+            OfferedModel(alias, provider, model, found[provider].get(model, UNKNOWN))
+            for alias, (provider, model) in self.settings.aliases.items()
+        ]
         names = [name for models in found.values() for name in models]
         for provider, models in found.items():
-            for model in models:
+            for model, facts in models.items():
                 unique = names.count(model) == 1 and model not in self.settings.aliases
-                rows.append(OfferedModel(model if unique else f"{provider}/{model}", provider, model))
+                rows.append(OfferedModel(model if unique else f"{provider}/{model}", provider, model, facts))
         return rows
 
     async def find(self, name: str) -> tuple[str, str]:
@@ -80,19 +85,19 @@ class Catalogue:
             return unknown[0], name
         raise RefusedError(await self._not_found(name))
 
-    def _remembered(self, provider: ProviderSettings) -> Sequence[str] | None:
+    def _remembered(self, provider: ProviderSettings) -> Collection[str] | None:
         return self._known[provider.name][1] if provider.name in self._known else provider.models
 
-    async def _models(self, provider: ProviderSettings) -> Sequence[str] | None:
+    async def _models(self, provider: ProviderSettings) -> Mapping[str, ModelFacts] | None:
         """Return what the provider offers; None where its server cannot be asked."""
         if provider.models is not None:
-            return provider.models
+            return dict.fromkeys(provider.models, UNKNOWN)
         async with self._asking:  # one question at a time, and its answer serves all who wait for it
             now = trio.current_time()
             asked, models = self._known.get(provider.name, (-FRESH_SECONDS, None))
             if now - asked >= FRESH_SECONDS:
                 try:
-                    models = tuple(await self._list_models(provider))
+                    models = await self._list_models(provider)
                 except AdapterError:
                     models = None
                 self._known[provider.name] = (trio.current_time(), models)

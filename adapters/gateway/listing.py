@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from statemachine import AdapterError, AdapterProtocolError
 
 from ..http.client import HttpClient
 from .backends import BACKENDS
+from .facts import ModelFacts, facts_of
 from .settings import ProviderSettings
 
 __all__ = ["ask_for_models", "describe_model"]
@@ -16,17 +17,17 @@ __all__ = ["ask_for_models", "describe_model"]
 ASK_SECONDS = 5.0
 
 
-async def ask_for_models(provider: ProviderSettings) -> Sequence[str]:
-    """Return the names of its models. Raises AdapterError."""
+async def ask_for_models(provider: ProviderSettings) -> Mapping[str, ModelFacts]:
+    """Return its models by name. Raises AdapterError."""
     error: AdapterError = AdapterProtocolError(f"{provider.name}: tells no list of models")
     for place in BACKENDS[provider.kind].lists:
         try:
-            names = place.names(await _ask(provider, "GET", place.path))
+            rows = place.by_name(await _ask(provider, "GET", place.path))
         except AdapterError as failure:
             error = failure
         else:
-            if names is not None:
-                return names
+            if rows is not None:
+                return {name: facts_of(row) for name, row in rows.items()}
     raise error
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from typing import Any, Final
 
 from .catalogue import OfferedModel
 
-__all__ = ["lm_studio_v0", "lm_studio_v1", "ollama_ps", "ollama_tags", "openai_model", "openai_models"]
+__all__ = ["lm_studio_v0", "lm_studio_v1", "ollama_ps", "ollama_show", "ollama_tags", "openai_model", "openai_models"]
+
+UNKNOWN_TIME: Final = "1970-01-01T00:00:00Z"
+NEVER: Final = "2318-01-01T00:00:00Z"
+"""When a model that stays in memory expires, as Ollama writes it."""
 
 
 def openai_models(rows: Iterable[OfferedModel]) -> dict[str, Any]:
@@ -17,69 +22,111 @@ def openai_models(rows: Iterable[OfferedModel]) -> dict[str, Any]:
 
 def openai_model(row: OfferedModel) -> dict[str, Any]:
     """``GET /v1/models/NAME``."""
-    return {"id": row.name, "object": "model", "created": 0, "owned_by": row.provider}
+    return {"id": row.name, "object": "model", "created": row.facts.created, "owned_by": row.provider}
 
 
 def ollama_tags(rows: Iterable[OfferedModel]) -> dict[str, Any]:
-    """``GET /api/tags``. Sizes and digests are not known here."""
-    return {"models": [_ollama(row) for row in rows]}
+    """``GET /api/tags``."""
+    return {"models": [{**_ollama(row), "modified_at": row.facts.modified_at or UNKNOWN_TIME} for row in rows]}
 
 
 def ollama_ps(rows: Iterable[OfferedModel], resident: Set[tuple[str, str]]) -> dict[str, Any]:
-    """``GET /api/ps``: the models of ``resident``, as (provider, model)."""
-    return {"models": [_ollama(row) for row in rows if (row.provider, row.model) in resident]}
+    """``GET /api/ps``: the models of ``resident``, as (provider, model). They stay until another one is needed."""
+    loaded = [row for row in rows if (row.provider, row.model) in resident]
+    return {
+        "models": [
+            {
+                **_ollama(row),
+                "expires_at": NEVER,
+                "size_vram": row.facts.size_bytes,
+                "context_length": row.facts.context_length or 0,
+            }
+            for row in loaded
+        ]
+    }
+
+
+def ollama_show(row: OfferedModel) -> dict[str, Any]:
+    """``POST /api/show`` of a model of another kind of server: what its list tells."""
+    facts = row.facts
+    family = facts.family or "unknown"
+    context = {} if facts.context_length is None else {f"{family}.context_length": facts.context_length}
+    able = ["embedding"] if facts.is_embedding else ["completion"]
+    able += [name for name, has in (("tools", facts.tools), ("vision", facts.vision)) if has]
+    return {
+        "modelfile": "",
+        "parameters": "",
+        "template": "",
+        "details": _details(row),
+        "model_info": {"general.architecture": family, **context},
+        "capabilities": able,
+        "modified_at": facts.modified_at or UNKNOWN_TIME,
+    }
 
 
 def _ollama(row: OfferedModel) -> dict[str, Any]:
-    details: Mapping[str, Any] = {
-        "format": "",
-        "family": "",
-        "families": None,
-        "parameter_size": "",
-        "quantization_level": "",
-    }
+    digest = row.facts.digest or hashlib.sha256(f"{row.provider}/{row.model}".encode()).hexdigest()
+    facts = {"size": row.facts.size_bytes, "digest": digest, "details": _details(row)}
+    return {"name": row.name, "model": row.name, **facts}
+
+
+def _details(row: OfferedModel) -> Mapping[str, Any]:
+    facts = row.facts
     return {
-        "name": row.name,
-        "model": row.name,
-        "modified_at": "1970-01-01T00:00:00Z",
-        "size": 0,
-        "digest": "",
-        "details": details,
+        "parent_model": "",
+        "format": facts.format,
+        "family": facts.family,
+        "families": [facts.family] if facts.family else None,
+        "parameter_size": facts.parameters,
+        "quantization_level": facts.quantization,
     }
 
 
 def lm_studio_v0(rows: Iterable[OfferedModel], resident: Set[tuple[str, str]]) -> dict[str, Any]:
     """``GET /api/v0/models``."""
+    return {"object": "list", "data": [_v0(row, (row.provider, row.model) in resident) for row in rows]}
+
+
+def _v0(row: OfferedModel, is_loaded: bool) -> dict[str, Any]:
+    facts = row.facts
+    told: dict[str, Any] = {} if facts.context_length is None else {"max_context_length": facts.context_length}
+    if facts.tools:
+        told["capabilities"] = ["tool_use"]
     return {
-        "object": "list",
-        "data": [
-            {
-                "id": row.name,
-                "object": "model",
-                "type": "llm",
-                "state": _state(row, resident),
-                "publisher": row.provider,
-            }
-            for row in rows
-        ],
+        "id": row.name,
+        "object": "model",
+        "type": "vlm" if facts.vision else facts.type,
+        "publisher": facts.publisher or row.provider,
+        "arch": facts.family,
+        "compatibility_type": facts.format,
+        "quantization": facts.quantization,
+        "state": "loaded" if is_loaded else "not-loaded",
+        **told,
     }
 
 
 def lm_studio_v1(rows: Iterable[OfferedModel], resident: Set[tuple[str, str]]) -> dict[str, Any]:
     """``GET /api/v1/models``."""
+    return {"models": [_v1(row, (row.provider, row.model) in resident) for row in rows]}
+
+
+def _v1(row: OfferedModel, is_loaded: bool) -> dict[str, Any]:
+    facts = row.facts
+    quantization = {"name": facts.quantization, "bits_per_weight": facts.bits_per_weight}
+    answers = (
+        {} if facts.is_embedding else {"capabilities": {"vision": facts.vision, "trained_for_tool_use": facts.tools}}
+    )
     return {
-        "models": [
-            {
-                "type": "llm",
-                "publisher": row.provider,
-                "key": row.name,
-                "display_name": row.name,
-                "loaded_instances": [{"id": row.name, "config": {}}] if (row.provider, row.model) in resident else [],
-            }
-            for row in rows
-        ]
+        "type": "embedding" if facts.is_embedding else "llm",
+        "publisher": facts.publisher or row.provider,
+        "key": row.name,
+        "display_name": facts.display_name or row.name,
+        "architecture": facts.family or None,
+        "quantization": quantization if facts.quantization else None,
+        "size_bytes": facts.size_bytes,
+        "params_string": facts.parameters or None,
+        "loaded_instances": [{"id": row.name, "config": {}}] if is_loaded else [],
+        "max_context_length": facts.context_length or 0,
+        "format": facts.format or None,
+        **answers,
     }
-
-
-def _state(row: OfferedModel, resident: Set[tuple[str, str]]) -> str:
-    return "loaded" if (row.provider, row.model) in resident else "not-loaded"

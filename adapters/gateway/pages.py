@@ -15,10 +15,11 @@ from starlette.routing import Route as Path
 
 from statemachine import ProviderManagerError, RuntimeProviderConfig
 
+from .catalogue import OfferedModel
 from .entrance import UNLOADS
 from .gateway import Gateway
 from .listing import describe_model
-from .lists import lm_studio_v0, lm_studio_v1, ollama_ps, ollama_tags, openai_model, openai_models
+from .lists import lm_studio_v0, lm_studio_v1, ollama_ps, ollama_show, ollama_tags, openai_model, openai_models
 from .problems import Problem, problem_of
 from .reading import ClientGoneError, RefusedError, json_object, read_body
 from .routes import dialect_of
@@ -114,10 +115,11 @@ class Pages:
     async def _ollama_show(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         provider, model = await self._gateway.catalogue.find(str(body.get("model") or body.get("name")))
         settings = self._gateway.settings.provider(provider)
-        if settings.kind != "ollama":
-            text = f"{provider} is a server of the kind {settings.kind}, which has no /api/show"
-            raise RefusedError(Problem(501, "not_implemented", text, "not_implemented"))
-        return await describe_model(settings, model)
+        if settings.kind == "ollama":
+            return await describe_model(settings, model)
+        offered = await self._gateway.catalogue.offered()
+        known = (row for row in offered if (row.provider, row.model) == (provider, model))
+        return ollama_show(next(known, OfferedModel(model, provider, model)))
 
     # ---- what happens ----
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pytest
 import trio
 import trio.testing
 
 from adapters.gateway.catalogue import Catalogue
+from adapters.gateway.facts import ModelFacts
 from adapters.gateway.reading import RefusedError
 from adapters.gateway.settings import ProviderSettings, settings_of
 
@@ -18,9 +19,9 @@ SETTINGS = settings_of({"providers": {"one": {"kind": "lmstudio"}}}, {})
 async def test_a_known_model_is_found_without_asking_again(autojump_clock: trio.testing.MockClock) -> None:
     asked: list[str] = []
 
-    async def list_models(provider: ProviderSettings) -> Sequence[str]:
+    async def list_models(provider: ProviderSettings) -> Mapping[str, ModelFacts]:
         asked.append(provider.name)
-        return ["known"]
+        return {"known": ModelFacts()}
 
     catalogue = Catalogue(SETTINGS, list_models)
     assert await catalogue.find("known") == ("one", "known")
