@@ -12,7 +12,7 @@ import pytest
 
 from statemachine.__main__ import main
 from statemachine.core.diagram import mermaid
-from statemachine.core.lifecycle import MACHINES, FastMachine
+from statemachine.core.lifecycle import MACHINES, MANAGER, FastMachine
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ def test_the_example_is_the_file() -> None:
     assert code == (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8").rstrip()
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.kind)
+@pytest.mark.parametrize("machine", [*MACHINES, MANAGER], ids=lambda m: m.kind)
 def test_the_diagrams_are_drawn_from_the_machines(machine: FastMachine[Any, Any]) -> None:
     assert f"```mermaid\n{mermaid(machine)}\n```" in DIAGRAMS
 
@@ -32,7 +32,7 @@ def test_the_diagrams_are_drawn_from_the_machines(machine: FastMachine[Any, Any]
 def test_the_command_draws_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagram"]) == 0
     printed = capsys.readouterr().out
-    assert all(mermaid(machine) in printed for machine in MACHINES)
+    assert all(mermaid(machine) in printed for machine in (*MACHINES, MANAGER))
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "examples").glob("[a-z]*.py")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .lifecycle import MACHINES, FastMachine
+from .lifecycle import MACHINES, MANAGER, FastMachine
 
 __all__ = ["Options", "mermaid", "run"]
 
@@ -17,7 +17,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Print a diagram of each machine. Returns the exit status."""
-    print("\n\n".join(f"%% {machine.kind}\n{mermaid(machine)}" for machine in MACHINES))
+    print("\n\n".join(f"%% {machine.kind}\n{mermaid(machine)}" for machine in (*MACHINES, MANAGER)))
     return 0
 
 
