@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice gateway-kill gateway-soak study validate bench docs clean
+.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice gateway-kill gateway-soak study validate bench bench-field bench-check docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -98,8 +98,14 @@ docs: $(STAMP)  ## the pages as a site, in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(BIN)/python -m mkdocs build --quiet --strict
 
-bench: $(STAMP)  ## measure the core; writes bench-results/ (JSON and a plot)
-	$(BIN)/python -m benchmarks --gate
+bench: $(STAMP)  ## all benchmarks but the field, against peers in environments of their own (half an hour; JSON in bench-results/)
+	$(BIN)/python -m benchmarks core overhead streamed growth machines simulators checker
+
+bench-field: $(STAMP)  ## one workload through our manager, no manager, and the managers that PyPI offers (an hour)
+	$(BIN)/python -m benchmarks field
+
+bench-check: $(STAMP)  ## the core's ratios against benchmarks/thresholds.toml (a minute)
+	$(BIN)/python -m benchmarks check
 
 clean:  ## remove what was made
-	rm -rf $(VENV) site .mutation report report-compare report-study report-sweep report-validate attack-results bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) site .mutation report report-compare report-study report-sweep report-validate attack-results bench-results .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

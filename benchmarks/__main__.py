@@ -1,91 +1,92 @@
-"""``python -m benchmarks``: measure, print, write JSON, plot. With ``--gate``, fail where an aim is missed by far."""
+"""Measure what the core costs and what coordination saves: ``python -m benchmarks SCENARIO ...``.
+
+Each scenario writes JSON with the machine, the versions and the spread of its rounds; plots and tables read only that JSON.
+``check`` compares ratios with committed thresholds, in two minutes.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Final, NamedTuple
 
-from .core import growth_of_manager, growth_of_step, import_time, machine_trigger, warm_acquire_release
-from .heap import ONE, TWO, heap_driver, model_alone
-from .measure import apart
-from .plot import plot
-from .policies import MANY, POLICIES, growth_of_policy
+from . import figures, growth, machines, overhead, specification, streamed
+from .field import command as field
+from .gate import check
+from .measuring.results import RESULTS
+from .pages.tables import write_tables
+from .simulators import command as simulators
 
-SLACK = 1.5  # how far beyond its aim a figure may lie on a noisy machine before --gate fails
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure with its aim: ``value`` should be at most ``aim``. ``gated``: ``--gate`` looks at it."""
-
-    name: str
-    value: float
-    aim: float
-    unit: str
-    details: dict[str, Any]
-    gated: bool = True
+__all__ = ["main"]
 
 
-def measure(rounds: int) -> list[Figure]:
-    """Take all figures, telling of each as it is done."""
-    figures = []
-    warm = apart(warm_acquire_release, rounds)
-    figures.append(_tell(Figure("warm acquire + release", warm.ratio, 3.0, "x CapacityLimiter", warm.as_json())))
-    ours, theirs = apart(growth_of_manager, max(3, rounds // 3))
-    details = {"manager many / few": ours.as_json(), "limiter many / few": theirs.as_json()}
-    growth = ours.ratio / theirs.ratio
-    figures.append(_tell(Figure("10 to 10,000 waiters, manager", growth, 1.25, "x CapacityLimiter's growth", details)))
-    step = apart(growth_of_step, rounds)
-    figures.append(_tell(Figure("10 to 10,000 waiters, step alone", step.ratio, 1.25, "x with 10", step.as_json())))
-    for name, (policy, agents) in POLICIES.items():
-        growth_here = apart(growth_of_policy, policy, agents, rounds)
-        label = f"10 to 10,000 waiters, {name}"
-        gated = agents < MANY  # the queues of that many agents fit no cache
-        figures.append(_tell(Figure(label, growth_here.ratio, 1.25, "x with 10", growth_here.as_json(), gated)))
-    imported = import_time(rounds)
-    figures.append(_tell(Figure("import statemachine", imported.ratio, 1.3, "x import trio", imported.as_json())))
-    trigger = apart(machine_trigger, rounds)
-    figures.append(_tell(Figure("one machine trigger", trigger.ratio, 0.1, "x plain transitions", trigger.as_json())))
-    for name, models, aim in (("without a switch", ONE, 1.0), ("half with a switch", TWO, 1 / 0.6)):
-        heap, alone = apart(heap_driver, rounds, models), apart(model_alone, rounds, models)
-        details = {"whole run": heap.as_json(), "coordinator alone": alone.as_json()}
-        figures.append(_tell(Figure(f"heap driver, {name}", heap.ratio, aim, "x SimPy's resource", details, False)))
-    return figures
+class Scenario(NamedTuple):
+    """``measure`` gets the folder and, where it takes several rounds, their number."""
+
+    measure: Callable[..., Path]
+    rounds: int | None
+    about: str
 
 
-def _tell(figure: Figure) -> Figure:
-    verdict = "met" if figure.value <= figure.aim else "missed"
-    print(f"{figure.name:<34}{figure.value:>8.3f} {figure.unit:<28} aim {figure.aim:<5g} {verdict}", flush=True)
-    return figure
+SCENARIOS: Final = {
+    "core": Scenario(
+        figures.measure, 9, "the core against its aims: acquire and release, growth, import, trigger, heap driver"
+    ),
+    "overhead": Scenario(
+        overhead.measure, 9, "warm acquire and release, contended hand-off, against pools and limiters"
+    ),
+    "streamed": Scenario(streamed.measure, 9, "a streamed call against bare httpx and the official client"),
+    "growth": Scenario(growth.measure, 3, "10 to 100,000 waiters, 10 to 10,000 instances, and memory"),
+    "machines": Scenario(machines.measure, 9, "one trigger, against other state machines"),
+    "simulators": Scenario(simulators.measure, None, "the heap driver against SimPy, ciw and salabim"),
+    "checker": Scenario(specification.measure, 3, "the checker against SPIN on the same specification"),
+    "field": Scenario(field.measure, 3, "one workload through every manager there is (about an hour)"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; 1 if ``--gate`` was given and a figure lies beyond its aim by more than the slack."""
+    """Run what was asked for; 1 if ``check`` failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    choices = [*SCENARIOS, "tables", "check"]
+    about = "; ".join(f"{name}: {scenario.about}" for name, scenario in SCENARIOS.items())
     parser.add_argument(
-        "--output", type=Path, default=Path("bench-results"), help="folder to write to (default %(default)s)"
+        "what",
+        nargs="+",
+        choices=choices,
+        metavar="WHAT",
+        help=f"{about}; tables: write plots and pages; check: the gate",
     )
-    parser.add_argument("--rounds", type=int, default=9, help="rounds per figure (default %(default)s)")
-    parser.add_argument("--gate", action="store_true", help=f"fail where a figure is beyond {SLACK} times its aim")
+    parser.add_argument(
+        "--output", type=Path, default=Path("bench-results"), help="folder for JSON (default %(default)s)"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="write to benchmarks/results, from which the pages are made"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="rounds of each scenario, or seeds of the field (default: each its own)"
+    )
+    parser.add_argument("--only", default="", help="of the field, contenders whose names have this in them")
     options = parser.parse_args(arguments)
-    if options.rounds < 3:
-        parser.error("--rounds must be at least 3: medians and quartiles are told")
-    figures = measure(options.rounds)
-    options.output.mkdir(parents=True, exist_ok=True)
-    versions = {"python": platform.python_version(), "trio": version("trio"), "machine": platform.machine()}
-    results = {"versions": versions, "figures": [asdict(figure) for figure in figures]}
-    path = options.output / "core.json"
-    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    plot(path, options.output / "core.png")
-    print(f"written: {path}, {options.output / 'core.png'}")
-    return int(options.gate and any(f.gated and f.value > SLACK * f.aim for f in figures))
+    folder = RESULTS if options.keep else options.output
+    for name in options.what:
+        if name == "check":
+            if not check():
+                return 1
+        elif name == "tables":
+            write_tables()
+        else:
+            print(f"written: {_measured(SCENARIOS[name], name, folder, options)}", flush=True)
+    return 0
+
+
+def _measured(scenario: Scenario, name: str, folder: Path, options: argparse.Namespace) -> Path:
+    measure = scenario.measure if name != "field" else partial(scenario.measure, only=options.only)
+    if scenario.rounds is None:
+        return measure(folder)
+    return measure(folder, options.rounds or scenario.rounds)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from tempfile import TemporaryDirectory
@@ -37,9 +36,17 @@ from statemachine.core.events import (
 )
 from statemachine.core.lifecycle import INSTANCE
 
-from .measure import Comparison, compare, timed
+from .measuring.compare import Comparison, clock, clock_of_children, compare, timed
 
-__all__ = ["growth_of_manager", "growth_of_step", "import_time", "machine_trigger", "warm_acquire_release"]
+__all__ = [
+    "growth_of_manager",
+    "growth_of_step",
+    "import_time",
+    "limiter_hand_offs",
+    "machine_trigger",
+    "manager_hand_offs",
+    "warm_acquire_release",
+]
 
 SIGNATURES = 7
 LIMIT = 5
@@ -60,6 +67,11 @@ def _config() -> ProviderManagerConfig:
     return ProviderManagerConfig([ProviderConfig("api", _Nothing, limit=LIMIT)])
 
 
+def _local() -> ProviderManagerConfig:
+    provider = ProviderConfig("local", _Nothing, is_local=True, parallel=LIMIT)
+    return ProviderManagerConfig([provider], on_conflict="wait")
+
+
 def _wishes() -> list[RuntimeProviderConfig]:
     return [RuntimeProviderConfig("api", f"model-{n}") for n in range(SIGNATURES)]
 
@@ -67,25 +79,33 @@ def _wishes() -> list[RuntimeProviderConfig]:
 # ---- warm acquire and release ----
 
 
-def warm_acquire_release(rounds: int, operations: int = 5000) -> Comparison:
-    """An idle instance is acquired and released, against an uncontended ``trio.CapacityLimiter``."""
+def warm_acquire_release(rounds: int, kind: str = "api", operations: int = 3000) -> Comparison:
+    """What is idle is acquired and released, against an uncontended ``trio.CapacityLimiter``.
+
+    ``kind``: an instance of an "api" provider, the "local" slot, or that slot with a "fresh" configuration object for each call.
+    """
+    provider = "api" if kind == "api" else "local"
 
     async def ours() -> float:
-        async with ProviderManager(_config()) as manager:
-            wish = _wishes()[0]
+        async with ProviderManager(_config() if provider == "api" else _local()) as manager:
+            wish = RuntimeProviderConfig(provider, "model")
             (await manager.get_adapter(wish)).release()
-            began = time.perf_counter()
-            for _ in range(operations):
-                (await manager.get_adapter(wish)).release()
-            return (time.perf_counter() - began) / operations
+            began = clock()
+            if kind == "fresh":
+                for _ in range(operations):
+                    (await manager.get_adapter(RuntimeProviderConfig(provider, "model"))).release()
+            else:
+                for _ in range(operations):
+                    (await manager.get_adapter(wish)).release()
+            return (clock() - began) / operations
 
     async def theirs() -> float:
         limiter = trio.CapacityLimiter(LIMIT)
-        began = time.perf_counter()
+        began = clock()
         for _ in range(operations):
             await limiter.acquire()
             limiter.release()
-        return (time.perf_counter() - began) / operations
+        return (clock() - began) / operations
 
     return compare(lambda: trio.run(ours), lambda: trio.run(theirs), rounds)
 
@@ -97,15 +117,16 @@ def growth_of_manager(rounds: int, operations: int = 4000) -> tuple[Comparison, 
     """Hand-offs with few and with many waiters of mixed signatures: the manager's (many, few), the limiter's (many, few)."""
 
     def manager(waiters: int) -> Callable[[], float]:
-        return lambda: trio.run(_manager_hand_offs, waiters, operations)
+        return lambda: trio.run(manager_hand_offs, waiters, operations)
 
     def limiter(waiters: int) -> Callable[[], float]:
-        return lambda: trio.run(_limiter_hand_offs, waiters, operations)
+        return lambda: trio.run(limiter_hand_offs, waiters, operations)
 
     return compare(manager(MANY), manager(FEW), rounds), compare(limiter(MANY), limiter(FEW), rounds)
 
 
-async def _manager_hand_offs(waiters: int, operations: int) -> float:
+async def manager_hand_offs(waiters: int, operations: int) -> float:
+    """Seconds per hand-off with ``waiters`` waiters of mixed signatures."""
     async with ProviderManager(_config()) as manager:
         wishes = _wishes()
 
@@ -116,7 +137,8 @@ async def _manager_hand_offs(waiters: int, operations: int) -> float:
         return await _hand_offs(turn, waiters + LIMIT, operations)
 
 
-async def _limiter_hand_offs(waiters: int, operations: int) -> float:
+async def limiter_hand_offs(waiters: int, operations: int) -> float:
+    """Seconds per hand-off of ``trio.CapacityLimiter`` with ``waiters`` waiters."""
     limiter = trio.CapacityLimiter(LIMIT)
 
     async def turn(client: int) -> None:
@@ -138,7 +160,7 @@ async def _hand_offs(turn: Callable[[int], Awaitable[None]], clients: int, opera
             await turn(number)
             done += 1
             if done == 1000:
-                began = time.perf_counter()
+                began = clock()
             elif done == 1000 + operations:
                 finished.set()
 
@@ -146,7 +168,7 @@ async def _hand_offs(turn: Callable[[int], Awaitable[None]], clients: int, opera
         for number in range(clients):
             nursery.start_soon(client, number)
         await finished.wait()
-        seconds = time.perf_counter() - began
+        seconds = clock() - began
         nursery.cancel_scope.cancel()
     return seconds / (done - 1000)
 
@@ -204,8 +226,12 @@ def import_time(rounds: int) -> Comparison:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def seconds(module: str) -> Callable[[], float]:
-        command = [sys.executable, "-c", f"import {module}"]
-        return lambda: timed(lambda: subprocess.run(command, check=True, env=environment), 1)
+        def run() -> float:
+            before = clock_of_children()
+            subprocess.run([sys.executable, "-c", f"import {module}"], check=True, env=environment)
+            return clock_of_children() - before
+
+        return run
 
     with TemporaryDirectory() as bytecode:
         environment["PYTHONPYCACHEPREFIX"] = bytecode

@@ -9,7 +9,7 @@ from typing import Final
 
 from statemachine.policies import Affinity, Choice, CostAware, Fair, Fifo, Gated, PolicyFactory, Prioritised
 
-from .measure import Comparison, compare, timed
+from .measuring.compare import Comparison, compare, timed
 
 __all__ = ["MANY", "POLICIES", "growth_of_policy"]
 

@@ -1,6 +1,6 @@
-"""Models for programs of several agents: one coordinator per LM Studio server, and models of any provider by a configuration.
+"""What a program of several agents asks for: one coordinator per LM Studio server, and models of any provider by a configuration.
 
-Both use the provider manager. Both can be used from trio, from asyncio, and from plain code.
+It stands on the provider manager, and is used alike from trio, from asyncio and from plain code.
 """
 
 from __future__ import annotations

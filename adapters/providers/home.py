@@ -1,4 +1,4 @@
-"""Call an object of trio from anywhere: directly in its own trio run, over the bridge from asyncio and from threads."""
+"""Where an object of trio lives, and the way there: directly in its own trio run, over the bridge from asyncio and from threads."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 def in_trio() -> bool:
-    """Return whether this code runs in a trio task."""
+    """Whether a trio task is at work here."""
     return trio.lowlevel.in_trio_task()
 
 
 class Home:
-    """The trio run in which an object was made, and the ways to call functions there."""
+    """The trio run in which it is made."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
@@ -34,7 +34,7 @@ class Home:
 
     @property
     def background(self) -> Background:
-        """The background thread. Raises WrongEventLoopError if the home is a trio run of the user's instead."""
+        """The background thread, where that is the home. Raises WrongEventLoopError: the home is a trio run of the user's."""
         if self._background is None:
             raise WrongEventLoopError("it belongs to a trio run, and is used there")
         return self._background
@@ -45,23 +45,23 @@ class Home:
         return in_trio() and trio.lowlevel.current_trio_token() is self._token
 
     async def call(self, function: Function[T], undo: Undo | None = None) -> T:
-        """Await a trio function in the home, from a task of the home or of asyncio, and return its result."""
+        """What the trio function returns, for a task of the home or of asyncio."""
         if self.is_here:
             return await function()
         return await call_from_asyncio(self.background, function, undo)
 
     def wait(self, function: Function[T], undo: Undo | None = None) -> T:
-        """Run a trio function in the home, from a thread, and return its result."""
+        """What the trio function returns, for a thread."""
         return call_from_thread(self.background, function, undo)
 
     def read(self, function: Callable[[], T]) -> T:
-        """Run a function without awaits in the home, and return its result."""
+        """What a function without awaits returns, read in the home."""
         return function() if self.is_here else self.background.read(function)
 
     def entered(self, call: Call) -> Call | AsyncioCall:
-        """Return a context manager for ``async with home.entered(call) as stream``, in a task of the home or of asyncio."""
+        """``async with home.entered(call) as stream``, for a task of the home or of asyncio."""
         return call if self.is_here else AsyncioCall(self, call)
 
     def entered_by_a_thread(self, call: Call) -> SyncCall:
-        """Return a context manager for ``with home.entered_by_a_thread(call) as stream``."""
+        """``with home.entered_by_a_thread(call) as stream``."""
         return SyncCall(self, call)

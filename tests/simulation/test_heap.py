@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import pytest
 
 from adapters import FakeAdapter
-from benchmarks.heap import ONE, TWO, Customers, through_simpy
+from benchmarks.simulators.customers import Customers
+from benchmarks.simulators.heap import driver, through_simpy
 from simulation.analysis.metrics import summarise
 from simulation.drivers.heap import HeapDriver, one_slot
+from simulation.drivers.manager import Replay
 from simulation.drivers.placement import Placement
-from simulation.drivers.record import CallRecord, Replay
+from simulation.drivers.record import CallRecord
 from simulation.timing.durations import FixedTiming, MeasuredTiming, ProfileTiming
 from simulation.timing.latency import DEFAULT_MODELS
 from simulation.timing.profile import ModelProfile, ServerProfile, ServerTiming
@@ -100,15 +101,13 @@ def test_a_policy_that_never_chooses_is_told_of() -> None:
         heap.replay(one_slot(_Refuses))
 
 
-@pytest.mark.parametrize(("models", "least_switches"), [(ONE, 0), (TWO, 200)])
-def test_a_single_server_serves_as_simpys_does(models: Sequence[str], least_switches: int) -> None:
+def test_a_single_server_serves_as_simpys_does() -> None:
     pytest.importorskip("simpy", reason="SimPy is not installed")
-    who = Customers.drawn(500, seed=3, models=models)
-    replay = who.driver().replay(one_slot())
-    for record, visit in zip(replay.records, through_simpy(who), strict=True):
+    who = Customers.drawn(500, seed=3)
+    records = driver(who).replay(one_slot()).records
+    for record, visit in zip(records, through_simpy(who), strict=True):
         assert (record.arrived, record.granted, record.finished) == pytest.approx(visit, abs=TOLERANCE)
-    assert sum(record.queued_seconds > 0 for record in replay.records) > 300
-    assert replay.statistics.counters.switches >= least_switches
+    assert sum(record.queued_seconds > 0 for record in records) > 300
 
 
 def test_an_empty_workload() -> None:

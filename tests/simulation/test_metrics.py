@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from adapters import FakeAdapter
 from simulation.analysis.metrics import Distribution, percentile, queue_lengths, summarise, table
-from simulation.drivers.record import CallRecord, json_lines
-from simulation.drivers.residency import Interval, Residency
+from simulation.drivers.record import CallRecord, Interval, Residency, json_lines
 from statemachine import ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig, Transition
 from statemachine.config.providers import Demand, PoolKey
 

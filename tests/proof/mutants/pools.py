@@ -38,8 +38,6 @@ class LimitIgnored(Coordinator):
 
 class _NewBeforeOld(_StartsAnother):
     def reserve(self, pool: Pool, leaving: Instance, request: Request) -> None:
-        if leaving.state == "idle":
-            self.ledger.stop(pool, leaving)
         self.start_another(pool, request)
 
 
@@ -60,7 +58,8 @@ class Miscounts(Coordinator):
 
 class _SaturationForgotten(Ledger):
     def update(self, pool: Pool) -> None:
-        pass
+        if self.state == "closing":
+            super().update(pool)
 
 
 class SaturationForgotten(Coordinator):

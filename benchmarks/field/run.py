@@ -1,0 +1,151 @@
+"""One contender on one workload: a process for the server, one for who plays; then what both of them saw, in figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import mean
+from typing import Any, Final
+
+from simulation.analysis.comparison import jain
+from simulation.analysis.metrics import percentile
+from simulation.workloads.trading_graph import trading_graph
+from simulation.workloads.workload import PlannedCall, Workload
+
+from ..measuring.environments import ROOT, environment
+from .contenders import Contender
+from .server import DEEP, PARALLEL, QUICK
+
+__all__ = ["Run", "run", "workload"]
+
+DEADLINE_SECONDS: Final = 4 * 3600.0  # virtual: what has no answer by then has none
+
+
+@dataclass(frozen=True)
+class Run:
+    """Times in virtual seconds; percentiles of answered calls, from the first attempt to the whole answer.
+
+    ``killed``: answers that an eviction cut. ``refused``: attempts that failed otherwise. ``two_at_once``: loads asked for while another
+    model was there. ``copies``: loads of a model that was there. ``busy_evicted``: unloads of a model that was answering. ``lost``: calls
+    that were never answered. ``events``: what the server saw, ``(seconds, what, model, answers under way)``.
+    """
+
+    contender: str
+    seed: int
+    calls: int
+    lost: int
+    makespan: float
+    mean: float
+    p50: float
+    p95: float
+    max: float
+    loads: int
+    switches: int
+    killed: int
+    refused: int
+    two_at_once: int
+    copies: int
+    busy_evicted: int
+    fairness: float
+    events: Sequence[tuple[float, str, str, int]]
+
+
+def workload(seed: int, tickers: int) -> Workload:
+    """The trading graph: six agents, two models."""
+    return trading_graph(QUICK.key, DEEP.key, tickers=tickers, seed=seed)
+
+
+def run(contender: Contender, seed: int, tickers: int, speed: float, *, deadline: float = DEADLINE_SECONDS) -> Run:
+    """Play it, for ``deadline`` virtual seconds at most. Raises UnavailableError where the contender does not install."""
+    python = environment(contender.environment).python
+    calls = workload(seed, tickers).calls
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.field.server", str(speed)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            plan = _plan(contender, calls, server.stdout.readline().strip(), speed, deadline)
+            command = [str(python), "-m", contender.module]
+            played = subprocess.run(command, cwd=ROOT, input=json.dumps(plan), capture_output=True, text=True)
+            if played.returncode or not played.stdout:
+                raise RuntimeError(f"{contender.name} ended with {played.returncode}: {played.stderr[-2000:]}")
+            server.stdin.close()
+            seen = json.loads(server.stdout.readline())
+        finally:
+            server.kill()
+    return _figures(contender, seed, calls, json.loads(played.stdout.splitlines()[-1]), seen, speed)
+
+
+def _plan(
+    contender: Contender, calls: Sequence[PlannedCall], url: str, speed: float, deadline: float
+) -> dict[str, Any]:
+    names = ("id", "agent", "model", "prompt_tokens", "output_tokens", "after", "delay")
+    return {
+        "url": url,
+        "speed": speed,
+        "parallel": PARALLEL,
+        "deadline": deadline,
+        "settings": contender.settings,
+        "calls": [{name: value for name, value in asdict(call).items() if name in names} for call in calls],
+    }
+
+
+def _figures(
+    contender: Contender, seed: int, calls: Sequence[PlannedCall], played: Any, seen: Any, speed: float
+) -> Run:
+    origin = played["origin"]
+    events = [(round((at - origin) * speed, 2), what, model, jobs) for at, what, model, jobs in seen["events"]]
+    made = {row["id"]: row for row in played["calls"]}
+    answered = [row for row in made.values() if row["finished"] is not None]
+    totals = [row["finished"] - row["arrived"] for row in answered]
+    failures = sum(len(row["failures"]) for row in made.values())
+    loaded = [model for _, what, model, _ in events if what == "loaded"]
+    p50, p95 = (percentile(totals, percent) or 0.0 for percent in (50, 95))
+    return Run(
+        contender=contender.name,
+        seed=seed,
+        calls=len(calls),
+        lost=len(calls) - len(answered),
+        makespan=max((row["finished"] for row in answered), default=0.0),
+        mean=mean(totals) if totals else 0.0,
+        p50=p50,
+        p95=p95,
+        max=max(totals, default=0.0),
+        loads=len(loaded),
+        switches=sum(a != b for a, b in pairwise(loaded)),
+        killed=seen["cut"],
+        refused=max(0, failures - seen["cut"]),
+        two_at_once=_count(events, "two at once"),
+        copies=_count(events, "a copy of what is there"),
+        busy_evicted=sum(what == "unload" and jobs > 0 for _, what, _, jobs in events),
+        fairness=_fairness(calls, answered),
+        events=events,
+    )
+
+
+def _count(events: Sequence[tuple[float, str, str, int]], wanted: str) -> int:
+    return sum(what == wanted for _, what, _, _ in events)
+
+
+def _fairness(calls: Sequence[PlannedCall], answered: Sequence[dict[str, Any]]) -> float:
+    """Jain's index of the agents' mean slowdowns: how many times longer than alone with a loaded model."""
+    slowdowns: dict[str, list[float]] = {}
+    for row in answered:
+        call = calls[row["id"]]
+        slowdowns.setdefault(call.agent, []).append((row["finished"] - row["arrived"]) / _alone(call))
+    return jain([mean(values) for values in slowdowns.values()]) if slowdowns else 0.0
+
+
+def _alone(call: PlannedCall) -> float:
+    model = QUICK if call.model == QUICK.key else DEEP
+    return call.prompt_tokens / model.prefill_tokens_per_second + call.output_tokens / model.decode_tokens_per_second

@@ -1,0 +1,204 @@
+"""The tables of ``docs/benchmarks.md`` and its plots, made from ``benchmarks/results`` alone: a figure on the page was measured.
+
+Each table stands between ``<!-- NAME -->`` and ``<!-- end -->``; what is written by hand stands around them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from ..field.summary import Row, rows
+from ..measuring.environments import ROOT
+from ..measuring.results import RESULTS, read
+from . import plots
+
+__all__ = ["PAGE", "filled", "write_tables"]
+
+PAGE: Final = ROOT / "docs" / "benchmarks.md"
+MARKED: Final = re.compile(r"(<!-- ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def write_tables() -> None:
+    """Fill the page and draw the plots."""
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    results = {path.stem: read(RESULTS, path.stem) for path in RESULTS.glob("*.json")}
+    plots.field(results["field"], ROOT / "docs" / "benchmarks-field.png")
+    plots.costs(results, ROOT / "docs" / "benchmarks-costs.png")
+
+
+def filled(page: str) -> str:
+    """The page with every table as the results have it."""
+    return MARKED.sub(lambda found: found[1] + _section(found[2]) + "\n" + found[3], page)
+
+
+def _section(name: str) -> str:
+    result = read(RESULTS, name.partition("-")[0])
+    return "\n".join([*TABLES[name](result["figures"]), "", _origin(result)])
+
+
+def _origin(result: Any) -> str:
+    machine, versions = result["machine"], result["versions"]
+    before, after = machine["load_average"]
+    loaded = "a quiet machine" if max(before, after) < machine["cores"] + 0.5 else "a loaded machine"
+    peers = [f"{name} {version}" for name, version in versions.items() if name in TOLD]
+    told = f"`{result['command']}`, {result['date']}, {machine['cores']} cores, Python {versions['python']}, {', '.join(peers)}"
+    return f"*{told}; {loaded} (load average {before} before, {after} after).*"
+
+
+TOLD: Final = (
+    "trio",
+    "anyio",
+    "httpcore",
+    "httpx",
+    "openai",
+    "simpy",
+    "transitions",
+    "Ciw",
+    "salabim",
+    "SQLAlchemy",
+    "Automat",
+)
+
+
+def _table(head: Sequence[str], body: Iterable[Sequence[object]]) -> list[str]:
+    """Markdown; the first column is text, the others are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return [f"| {' | '.join(map(str, line))} |" for line in lines]
+
+
+def _n(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _ranged(spread: dict[str, Any]) -> str:
+    return f"{_n(spread['median'])} ({_n(spread['min'])} to {_n(spread['max'])})"
+
+
+def _core(figures: Any) -> list[str]:
+    body = [
+        (
+            row["name"],
+            f"{row['ratio']:.2f}",
+            f"at most {row['aim']:.2f}",
+            "met" if row["ratio"] <= row["aim"] else "missed",
+            row["unit"],
+        )
+        for row in figures
+    ]
+    return _table(["", "ratio", "aim", "", "to"], body)
+
+
+def _sides(kind: str, unit: str, base: str) -> Callable[[Any], list[str]]:
+    def table(figures: Any) -> list[str]:
+        body = [(name, _n(side["time"]["median"]), _ranged(side["ratio"])) for name, side in figures[kind].items()]
+        return [*_table(["", unit, f"times {base}"], body), *_skipped(figures)]
+
+    return table
+
+
+def _skipped(figures: Any) -> list[str]:
+    return [f"\nNot measured: {name} ({reason})." for name, reason in figures.get("skipped", {}).items()]
+
+
+def _waiters(figures: Any) -> list[str]:
+    base = figures["waiters"][0]
+    body = [
+        (
+            f"{row['waiters']:,}",
+            *(
+                f"{_n(row[name]['median'])} ({row[name]['median'] / base[name]['median']:.2f})"
+                for name in ("manager", "limiter")
+            ),
+        )
+        for row in figures["waiters"]
+    ]
+    return _table(["waiters", "our hand-off, us (times that with 10)", "trio.CapacityLimiter's"], body)
+
+
+def _instances(figures: Any) -> list[str]:
+    body = [(f"{row['instances']:,}", _n(row["manager"]["median"])) for row in figures["instances"]]
+    return _table(["idle instances", "acquire and release, us"], body)
+
+
+def _bytes(figures: Any) -> list[str]:
+    return _table(["one more", "bytes"], [(what, f"{count:,}") for what, count in figures["bytes"].items()])
+
+
+def _simulators(kind: str) -> Callable[[Any], list[str]]:
+    def table(figures: Any) -> list[str]:
+        sizes = [1_000, 10_000, 100_000, 1_000_000]
+        body = []
+        for name, points in figures[kind].items():
+            by_size = {point["customers"]: point for point in points}
+            cells = [f"{by_size[size]['rate']:,}" if size in by_size else "-" for size in sizes]
+            body.append([name, *cells, f"{points[-1]['bytes']:,}"])
+        return _table(["customers", *(f"{size:,}" for size in sizes), "bytes per customer"], body)
+
+    return table
+
+
+def _checker(figures: Any) -> list[str]:
+    body = [
+        (
+            row["size"],
+            f"{row['states']:,}",
+            f"{row['steps']:,}",
+            _n(row["ours"]["seconds"]["median"]),
+            _n(row["spin"]["seconds"]["median"]),
+            _n(row["spin"]["build_seconds"]),
+        )
+        for row in figures.get("sizes", ())
+    ]
+    head = ["specification", "states", "steps", "our search, s", "SPIN's search, s", "its translation and gcc -O2, s"]
+    return _table(head, body)
+
+
+def _field(figures: Any) -> list[str]:
+    head = ["", "all answered after", "mean", "p95", "switches", "killed", "refused", "never answered"]
+    broken = ["two at once", "copies", "busy evicted", "fairness"]
+    return [*_table([*head, *broken], map(_field_row, rows(figures))), *_skipped(figures)]
+
+
+def _field_row(row: Row) -> list[str]:
+    def middle(name: str, unit: str = " s") -> str:
+        return f"{row.measures[name][0]:.0f}{unit}"
+
+    low, high = row.measures["makespan"][1:]
+    makespan = f"{middle('makespan', '')} ({low:.0f} to {high:.0f}) s" if row.answers_all else "not all"
+    names = ("killed", "refused", "lost", "two_at_once", "copies", "busy_evicted")
+    counts = [f"{row.counted[name]:g}" for name in names]
+    counts[2] += f" of {row.calls}" if not row.answers_all else ""
+    return [
+        row.name,
+        makespan,
+        middle("mean"),
+        middle("p95"),
+        middle("switches", ""),
+        *counts,
+        f"{row.measures['fairness'][0]:.2f}",
+    ]
+
+
+def _asked(figures: Any) -> list[str]:
+    return _table(["", "what it is asked to do"], [(row.name, row.asked) for row in rows(figures)])
+
+
+TABLES: Final[dict[str, Callable[[Any], list[str]]]] = {
+    "core": _core,
+    "overhead-warm": _sides("warm", "us", "`trio.CapacityLimiter`"),
+    "overhead-contended": _sides("contended", "us", "`trio.CapacityLimiter`"),
+    "streamed-paced": _sides("paced, 100 tokens per second, wall", "ms for a call", "httpx"),
+    "streamed-processor": _sides("unpaced, processor", "ms of processor time", "httpx"),
+    "growth-waiters": _waiters,
+    "growth-instances": _instances,
+    "growth-bytes": _bytes,
+    "machines": _sides("trigger", "us", "`transitions`"),
+    "simulators-one": _simulators("one model"),
+    "simulators-switches": _simulators("switches"),
+    "checker": _checker,
+    "field": _field,
+    "field-asked": _asked,
+}

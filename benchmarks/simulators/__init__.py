@@ -1,0 +1,1 @@
+"""Simulators on one scenario: ours, SimPy, ciw, salabim."""
