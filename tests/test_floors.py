@@ -83,7 +83,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "adapters/lmstudio": [
-        {"rows"},
+        {"rows", "native"},
         {"api"},
         {"adapter"},
         {"__init__"},

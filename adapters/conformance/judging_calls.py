@@ -107,6 +107,8 @@ def tool_calls_whole(run: Run) -> Iterator[str | None]:
                 calls.setdefault(event.data.index, []).append(event.data)
         for pieces in calls.values():
             yield _joined_fault(pieces)
+        if answer.call.tools and answer.ended == "read" and answer.failure is None and not calls:
+            yield "an offered tool is not called"
 
 
 def _joined_fault(pieces: list[ToolCall]) -> str | None:

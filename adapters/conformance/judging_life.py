@@ -90,6 +90,8 @@ def failed_start_is_error(run: Run) -> Iterator[str | None]:
 def _typed_refusals(run: Run, phase: str, when: str) -> Iterator[str | None]:
     for step in run.steps:
         for answer in step.answers if step.phase == phase and not step.cancels else ():
+            if answer.ended == "closed" and not answer.pieces:
+                continue  # what would have followed is not known
             if answer.ended == "overdue":
                 yield f"a call {when} hangs"
             elif answer.failure is None and answer.ended != "cancelled":

@@ -194,7 +194,7 @@ _OF_ONE_ADAPTER: Final = (
     ),
     Rule(
         "tool-calls-whole",
-        "The pieces of one tool call join to a name and a JSON text.",
+        "An offered tool is called; the pieces of one call join to a name and a JSON text.",
         "must",
         "Two calls that melt into one, or a name that never comes, make an agent act on wrong data.",
         "field faults F1, F2",

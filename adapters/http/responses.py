@@ -53,7 +53,7 @@ class ResponsesReader(JsonAnswerReader):
 
     def __init__(self, http: HttpClient, request: HttpRequest) -> None:
         super().__init__(http, request)
-        self._told: Final[set[object]] = set()  # items whose pieces came, by their place in the output
+        self._told: Final[set[int | None]] = set()  # items whose pieces came, by their place in the output
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         kind = payload.get("type")
@@ -71,9 +71,9 @@ class ResponsesReader(JsonAnswerReader):
         return isinstance(kind, str) and kind.startswith("response.")
 
     def _event(self, kind: str, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        index, item = payload.get("output_index"), _mapping(payload.get("item"))
+        index, item = _index(payload.get("output_index")), _mapping(payload.get("item"))
         if kind.endswith(".delta"):
-            self._told.add(index if isinstance(index, int) else None)
+            self._told.add(index)
         if kind in ("response.output_text.delta", "response.refusal.delta"):
             yield from self._text(payload.get("delta"))
         elif kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
@@ -92,12 +92,12 @@ class ResponsesReader(JsonAnswerReader):
             if not self.closed:
                 yield from self._done()
 
-    def _untold(self, item: object, index: object) -> Iterator[StreamEvent]:
+    def _untold(self, item: object, index: int | None) -> Iterator[StreamEvent]:
         if not self._told & {index, None}:
             self._told.add(index)
             yield from self._item(item, index)
 
-    def _item(self, item: object, index: object, *, whole: bool = True) -> Iterator[StreamEvent]:
+    def _item(self, item: object, index: int | None, *, whole: bool = True) -> Iterator[StreamEvent]:
         """One item of the output. The server's tools, which it has called itself, are none of ours."""
         given = _mapping(item)
         if given.get("type") == "message":
@@ -152,6 +152,10 @@ def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     """A tool's definition, whose members stand one level higher here."""
     function = tool.get("function")
     return {"type": tool.get("type"), **function} if isinstance(function, Mapping) else tool
+
+
+def _index(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import httpx
 
-from statemachine.checks import check_bool, check_count
+from statemachine.checks import check_bool, check_count, check_word
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.config.forward import ForwardRequest, ForwardResponse
@@ -29,6 +30,7 @@ from ..http.options import HTTP_CHECKS, Check, check_options, token_of
 from ..http.stream import HttpRequest
 from ..residency import RESIDENCY_CHECKS, Owned, Residency
 from .api import LMStudioServer
+from .native import native_request, stream_native_chat
 
 __all__ = ["LMStudioAdapter"]
 
@@ -40,7 +42,8 @@ _LOAD_CHECKS: Final[Mapping[str, Check]] = {
     "offload_kv_cache_to_gpu": check_bool,
     "parallel": check_count,
 }
-_CHECKS: Final[Mapping[str, Check]] = {**HTTP_CHECKS, **RESIDENCY_CHECKS, **_LOAD_CHECKS, "ttl": check_count}
+_CALL_CHECKS: Final[Mapping[str, Check]] = {"ttl": check_count, "api": partial(check_word, words=("chat", "native"))}
+_CHECKS: Final[Mapping[str, Check]] = {**HTTP_CHECKS, **RESIDENCY_CHECKS, **_LOAD_CHECKS, **_CALL_CHECKS}
 
 
 ANSWERED_LAG_SECONDS: Final = 10.0
@@ -59,6 +62,8 @@ class LMStudioAdapter:
                                 ``flash_attention``, ``num_experts``, ``offload_kv_cache_to_gpu``, ``parallel`` (the slots of
                                 the instance; a server that cannot set them refuses another number than its own); default
                                 the server's
+    ``api``                     ``"chat"`` (default): OpenAI's chat; ``"native"``: LM Studio's own, which tells how far a load and
+                                the prompt are, and takes no tools and no assistant messages (see ``native``)
     ``ttl``                     seconds of idleness after which the server unloads what it loads just in time
     ``on_foreign``, ...         see ``residency``: also ``load_timeout``, ``unload_timeout``
     ``read_timeout``, ...       see ``http/bounds.py``: also ``connect_timeout``, ``first_event_timeout``, ``call_timeout``,
@@ -77,6 +82,7 @@ class LMStudioAdapter:
         check_options(options, _CHECKS)
         self.config: Final = config
         self._ttl: Final[int | None] = options.get("ttl")
+        self._native: Final = options.get("api") == "native"
         self._http: Final = HttpClient(
             options.get("base_url", self.default_base_url),
             token=token_of(options, "LM_API_TOKEN"),
@@ -111,6 +117,9 @@ class LMStudioAdapter:
 
     def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
         """Stream the answer of the instance. Raises ConfigurationError at once; every later failure is the stream's ``error``."""
+        if self._native:
+            native = native_request(self._model, prompt, options)
+            return self._residency.watched(lambda: stream_native_chat(self._http, native))
         more: dict[str, Any] = {} if self._ttl is None else {"ttl": self._ttl}
         request = chat_request(self._model, prompt, options, more=more)
         return self._residency.watched(lambda: self._answer(request))

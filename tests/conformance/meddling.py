@@ -16,8 +16,6 @@ from adapters.conformance import Subject
 from simulation.mock.transport import StreamingTransport
 from statemachine import Message as ChatMessage
 
-FRAMES_BEFORE = 4  # of an answer, before it goes wrong
-
 
 class Meddler:
     """The application. ``kind`` tells of a request's path and body whether it is a ``chat``, a ``load`` or an ``unload``; ``blank`` stands
@@ -36,6 +34,7 @@ class Meddler:
         self.kind, self.blank = kind, blank
         self.refusals = refusals
         self.error_frame = error_frame
+        self.frames_before = 4  # of an answer, before it goes wrong
         self.fault: str | None = None
         self.requests = self.open = self.pieces = 0
         self.sent: dict[str, bytes] = {}  # prompt -> the body of its last answer
@@ -122,7 +121,7 @@ class _Passage:
 
     async def _one(self, frame: bytes) -> None:
         fault, meddler = self._meddler.fault, self._meddler
-        if fault in _BREAKING and (self._frames == FRAMES_BEFORE or self._fails_whole):
+        if fault in _BREAKING and (self._frames == meddler.frames_before or self._fails_whole):
             if self._fails_whole:
                 await self._pass(frame)
             if fault == "evicted" and meddler.evict is not None:
@@ -160,7 +159,9 @@ _BREAKING = ("cut", "truncated", "stalled", "error_in_stream", "evicted")
 
 
 def _prompt(body: bytes) -> str:
-    return str(json.loads(body)["messages"][-1]["content"])
+    """The last message, which is called ``input`` in some protocols."""
+    given = json.loads(body)
+    return str((given.get("messages") or given["input"])[-1]["content"])
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -242,11 +243,42 @@ def sse_payloads(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(frame) for frame in frames]
 
 
+def responses_text(body: bytes) -> str:
+    """What a server that speaks OpenAI's responses has sent."""
+    try:
+        payloads = _events(body)
+    except ValueError:
+        return ""
+    whole = [part.get("text", "") for part in _parts(payloads[0])] if payloads else []
+    kinds = "response.output_text.delta"
+    return "".join([*whole, *(payload["delta"] for payload in payloads if payload.get("type") == kinds)])
+
+
+def _parts(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [part for item in payload.get("output", ()) if item["type"] == "message" for part in item["content"]]
+
+
+def native_text(body: bytes) -> str:
+    """What LM Studio's own chat has sent."""
+    try:
+        payloads = _events(body)
+    except ValueError:
+        return ""
+    whole = [item["content"] for payload in payloads for item in payload.get("output", ()) if item["type"] == "message"]
+    pieces = [payload["content"] for payload in payloads if payload.get("type") == "message.delta"]
+    return "".join([*whole, *pieces])
+
+
+def _events(body: bytes) -> list[dict[str, Any]]:
+    """The data of each event of a stream whose events have names, or the whole body."""
+    frames = [line.removeprefix(b"data: ") for line in body.split(b"\n") if line.startswith(b"data: {")]
+    return [json.loads(frame) for frame in frames or [body]]
+
+
 def anthropic_text(body: bytes) -> str:
     """What a server that speaks Anthropic's messages has sent."""
-    frames = [line.removeprefix(b"data: ") for line in body.split(b"\n") if line.startswith(b"data: {")]
     try:
-        payloads = [json.loads(frame) for frame in frames or [body]]
+        payloads = _events(body)
     except ValueError:
         return ""
     whole = [part.get("text", "") for payload in payloads for part in payload.get("content", ()) or ()]

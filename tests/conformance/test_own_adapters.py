@@ -21,7 +21,7 @@ from simulation.mock.ollama import MockOllama
 from simulation.timing.latency import LatencyProfile, ModelSpec
 from statemachine import Adapter, AdapterConfig
 
-from .meddling import MeddledSubject, Meddler, anthropic_text, ollama_text, openai_text
+from .meddling import MeddledSubject, Meddler, anthropic_text, native_text, ollama_text, openai_text, responses_text
 
 MODELS = ("maker/model-a", "maker/model-b")
 TOKEN = "sk-lm-abcdefgh:0123456789abcdefghij"
@@ -67,6 +67,7 @@ class LMStudioSubject(MeddledSubject):
         silence_seconds=SILENCE_SECONDS,
         shutdown_seconds=SHUTDOWN_SECONDS,
         buffer_pieces=4,
+        tool_calls=True,
         secret_options=("api_token",),
     )
     models: ClassVar[Sequence[str]] = MODELS
@@ -114,6 +115,7 @@ class OpenAISubject(LMStudioSubject):
         deterministic_clock=True,
         silence_seconds=SILENCE_SECONDS,
         buffer_pieces=4,
+        tool_calls=True,
         secret_options=("api_token",),
     )
     options: ClassVar[Mapping[str, Any]] = {
@@ -135,6 +137,37 @@ class OpenAISubject(LMStudioSubject):
             await self.server.load(model, {})
         async with super().serving():
             yield
+
+
+class ResponsesSubject(OpenAISubject):
+    """The same endpoint, asked for responses."""
+
+    options: ClassVar[Mapping[str, Any]] = {**OpenAISubject.options, "api": "responses"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meddler.kind = _by_path({"/v1/responses": "chat"})
+        self.meddler.frames_before = 7  # four of them have no text
+
+    def text(self, body: bytes) -> str:
+        return responses_text(body)
+
+
+class NativeSubject(LMStudioSubject):
+    """LM Studio's own chat, which takes no tools."""
+
+    capabilities: ClassVar[Capabilities] = replace(LMStudioSubject.capabilities, tool_calls=False)
+    options: ClassVar[Mapping[str, Any]] = {**LMStudioSubject.options, "api": "native"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        paths = {"/api/v1/chat": "chat", "/api/v1/models/load": "load", "/api/v1/models/unload": "unload"}
+        self.meddler.kind = _by_path(paths)
+        self.meddler.frames_before = 12  # those before tell how far the prompt is
+        self.meddler.error_frame = b"event: error\n" + OPENAI_ERROR
+
+    def text(self, body: bytes) -> str:
+        return native_text(body)
 
 
 OLLAMA_REFUSALS: Mapping[str, tuple[int, Any]] = {
@@ -192,7 +225,9 @@ class OllamaSubject(LMStudioSubject):
 
 
 class LlamaCppSubject(LMStudioSubject):
-    capabilities: ClassVar[Capabilities] = replace(LMStudioSubject.capabilities, needs_start=True)
+    capabilities: ClassVar[Capabilities] = replace(
+        LMStudioSubject.capabilities, needs_start=True, tool_calls=False
+    )  # the mock server calls none
 
     def __init__(self) -> None:
         models = [ModelSpec(key, load_seconds=3, unload_seconds=1) for key in MODELS]
@@ -265,9 +300,19 @@ class AnthropicSubject(OpenAISubject):
         return anthropic_text(body)
 
 
-OUR_SUBJECTS = (FakeSubject, LMStudioSubject, OllamaSubject, LlamaCppSubject, OpenAISubject, AnthropicSubject)
+OUR_SUBJECTS = (
+    FakeSubject,
+    LMStudioSubject,
+    OllamaSubject,
+    LlamaCppSubject,
+    OpenAISubject,
+    AnthropicSubject,
+    ResponsesSubject,
+    NativeSubject,
+)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("subject", OUR_SUBJECTS)
 def test_our_adapter_keeps_every_rule(subject: type[Subject]) -> None:
     report = check(subject, name=f"{__name__}:{subject.__name__}", examples=5, seconds=300)

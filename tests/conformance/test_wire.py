@@ -13,9 +13,12 @@ EXPECTED = {
     "lmstudio_reasoning.sse": Answer("Four", "Let me think. null", closed=True),
     "ollama_text.ndjson": Answer("Grüße, 世界 Nonenull ", "Let me think.", closed=True),
     "ollama_tools.ndjson": Answer(calls=[("weather", '{"city": "Rom"}'), ("time", "{}")], closed=True),
+    "native_text.sse": Answer("Grüße, 世界 Nonenull ", "Let me think.", closed=True),
     "openai_text.sse": Answer("Grüße, 世界 😀!\nreturn Nonenull 0", closed=True),
     "openai_tools.sse": Answer(calls=[("weather", ROME), ("time", "{}")], closed=True),
 }
+EXPECTED["responses_text.sse"] = Answer("Grüße, 世界 Nonenull ", "Let me think.", closed=True)
+EXPECTED["responses_tools.sse"] = Answer(calls=[("weather", ROME), ("time", "{}")], closed=True)
 TRANSCRIPTS = {path.name: load(path) for path in sorted(FOLDER.iterdir())}
 
 
@@ -39,8 +42,14 @@ def test_where_the_bytes_are_split_makes_no_difference(name: str) -> None:
 @pytest.mark.parametrize("name", TRANSCRIPTS)
 def test_what_is_cut_off_before_its_closing_event_is_an_error(name: str) -> None:
     transcript = TRANSCRIPTS[name]
-    frames = 1 if transcript.protocol == "ollama" else 3 if "usage" in transcript.body().decode() else 2
-    early = Transcript(transcript.protocol, transcript.frames[:-frames])
+    frames = (
+        1
+        if transcript.protocol in ("ollama", "native", "responses")
+        else 3
+        if "usage" in transcript.body().decode()
+        else 2
+    )
+    early = Transcript(transcript.protocol, transcript.frames[:-frames], lines=transcript.lines)
     body = early.body()
     for place in range(0, len(body), 7):
         events = read(early, [body[:place]])

@@ -28,7 +28,9 @@ from adapters.http.bounds import Bounds
 from adapters.http.chat import ChatReader
 from adapters.http.client import HttpClient
 from adapters.http.lines import LineTooLongError
+from adapters.http.responses import ResponsesReader
 from adapters.http.stream import AnswerReader, HttpRequest
+from adapters.lmstudio.native import NativeChatReader
 from adapters.ollama.reader import OllamaReader
 from statemachine import AdapterProtocolError, StreamEvent, ToolCall
 
@@ -40,6 +42,8 @@ _MAKE: Final[Mapping[str, Callable[[], AnswerReader]]] = {
     "lmstudio": lambda: ChatReader(_HTTP, _REQUEST),
     "anthropic": lambda: MessagesReader(_HTTP, _REQUEST),
     "ollama": lambda: OllamaReader(_HTTP, _REQUEST),
+    "responses": lambda: ResponsesReader(_HTTP, _REQUEST),
+    "native": lambda: NativeChatReader(_HTTP, _REQUEST),
 }
 
 
@@ -55,10 +59,11 @@ class Frame:
 
 @dataclass
 class Transcript:
-    """An answer. ``cut``: how many bytes of it come; ``harmless``: it must be read as it was before."""
+    """An answer. ``cut``: how many bytes of it come; ``harmless``: it must be read as it was before; ``lines``: without frames."""
 
     protocol: str
     frames: list[Frame]
+    lines: bool = False
     newline: str = "\n"
     start: bytes = b""
     cut: int | None = None
@@ -73,7 +78,7 @@ class Transcript:
         if frame.raw is not None:
             return frame.raw
         data = frame.data if isinstance(frame.data, str) else json.dumps(frame.data)
-        if self.protocol == "ollama":
+        if self.lines:
             return f"{data}\n"
         lines = [*frame.fields, *([] if frame.event is None else [f"event: {frame.event}"]), f"data: {data}"]
         return "\n".join(lines) + "\n\n"
@@ -83,8 +88,8 @@ def load(path: Path) -> Transcript:
     """A recorded one."""
     protocol = path.stem.partition("_")[0]
     text = path.read_text(encoding="utf-8")
-    if protocol == "ollama":
-        return Transcript(protocol, [Frame(json.loads(line)) for line in text.splitlines()])
+    if path.suffix == ".ndjson":
+        return Transcript(protocol, [Frame(json.loads(line)) for line in text.splitlines()], lines=True)
     frames = []
     for block in filter(None, text.split("\n\n")):
         parts = dict(line.split(": ", 1) for line in block.split("\n"))
@@ -214,7 +219,36 @@ def _written_ollama(answer: Answer, data: Any) -> None:
     answer.odd |= not isinstance(_member(data, "done"), bool | None)
 
 
+def _written_responses(answer: Answer, data: Any) -> None:
+    kind = _member(data, "type")
+    if kind in ("response.output_text.delta", "response.refusal.delta"):
+        answer.text += _text(_member(data, "delta"), answer)
+    if kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
+        answer.reasoning += _text(_member(data, "delta"), answer)
+    if str(kind).startswith("response.") and str(kind).endswith((".delta", "output_item.done")):
+        index = _member(data, "output_index")
+        answer.odd |= not isinstance(index, int) or isinstance(index, bool)
+    answer.odd |= not isinstance(kind, str)
+    if kind in ("response.completed", "response.incomplete"):
+        output = _member(data, "response", "output")
+        answer.odd |= not isinstance(output, list) or any(not isinstance(item, Mapping) for item in output)
+        answer.over = answer.closed = True
+
+
+def _written_native(answer: Answer, data: Any) -> None:
+    kind = _member(data, "type")
+    if kind == "message.delta":
+        answer.text += _text(_member(data, "content"), answer)
+    if kind == "reasoning.delta":
+        answer.reasoning += _text(_member(data, "content"), answer)
+    answer.odd |= not isinstance(kind, str)
+    answer.over |= kind == "chat.end"
+    answer.closed |= answer.over
+
+
 _WRITTEN: Final = {
+    "responses": _written_responses,
+    "native": _written_native,
     "openai": _written_openai,
     "lmstudio": _written_openai,
     "anthropic": _written_anthropic,
@@ -250,12 +284,12 @@ def _place(transcript: Transcript, rng: Random) -> int:
 
 
 def _comment(transcript: Transcript, rng: Random) -> None:
-    lines = ("\n",) if transcript.protocol == "ollama" else (": keep-alive\n\n", ":\n\n", "\n")
+    lines = ("\n",) if transcript.lines else (": keep-alive\n\n", ":\n\n", "\n")
     transcript.frames.insert(rng.randrange(1, len(transcript.frames) + 1), Frame(raw=rng.choice(lines)))
 
 
 def _stray_field(transcript: Transcript, rng: Random) -> None:
-    if transcript.protocol != "ollama":
+    if not transcript.lines:
         frame = rng.choice(transcript.frames)
         known = ("id: 7", "retry: 3000")  # the first line tells what the body is, so it is one that is known
         frame.fields.append(rng.choice(known if frame is transcript.frames[0] else (*known, "x-unknown: 1")))
@@ -289,6 +323,19 @@ def _reordered(transcript: Transcript, rng: Random) -> None:
     chosen.update(members)
 
 
+def _lying_label(transcript: Transcript, rng: Random) -> None:
+    """The event's name is another one than its data's type: the data is what counts."""
+    frame = rng.choice(transcript.frames)
+    if frame.raw is None and frame.data != "[DONE]":
+        frame.event = rng.choice(("message", "ping", "chunk", "message_stop", "response.completed", "chat.end", "done"))
+
+
+def _other_framing(transcript: Transcript, rng: Random) -> None:
+    """Lines where frames are usual, and the other way round: what a body is called says nothing about it."""
+    if all(frame.raw is None and not frame.fields for frame in transcript.frames):
+        transcript.lines = not transcript.lines
+
+
 def _crlf(transcript: Transcript, rng: Random) -> None:
     transcript.newline = "\r\n"
 
@@ -319,7 +366,7 @@ def _repeated(transcript: Transcript, rng: Random) -> None:
 
 def _garbage(transcript: Transcript, rng: Random) -> None:
     transcript.harmless = False
-    ours = [text for text in _GARBAGE if (transcript.protocol == "ollama") != text.startswith("data:")]
+    ours = [text for text in _GARBAGE if transcript.lines != text.startswith("data:")]
     transcript.frames.insert(_place(transcript, rng), Frame(raw=rng.choice(ours)))
 
 
@@ -340,7 +387,16 @@ def _cut(transcript: Transcript, rng: Random) -> None:
     transcript.cut = rng.randrange(1, 100_000)
 
 
-HARMLESS: Final[Sequence[Mutation]] = (_comment, _stray_field, _extra, _reordered, _crlf, _mark)
+HARMLESS: Final[Sequence[Mutation]] = (
+    _comment,
+    _stray_field,
+    _extra,
+    _reordered,
+    _crlf,
+    _mark,
+    _lying_label,
+    _other_framing,
+)
 HARMFUL: Final[Sequence[Mutation]] = (_missing, _retyped, _retyped, _repeated, _garbage, _error, _cut)
 
 
@@ -349,6 +405,13 @@ HARMFUL: Final[Sequence[Mutation]] = (_missing, _retyped, _retyped, _repeated, _
 
 def faults(transcript: Transcript, recorded: Transcript, rng: Random) -> Iterator[str]:
     """What is wrong with what the reader makes of it."""
+    try:
+        yield from _faults(transcript, recorded, rng)
+    except Exception as error:
+        yield f"it raises {error!r}"
+
+
+def _faults(transcript: Transcript, recorded: Transcript, rng: Random) -> Iterator[str]:
     body = transcript.body()
     events = read(transcript, [body])
     closing = [event.type in ("end", "error") for event in events]

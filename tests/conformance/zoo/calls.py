@@ -124,6 +124,12 @@ class SplitsToolCalls(GoodAdapter):
         return StreamEvent("tool_call", ToolCall(self.pieces, call.get("id"), call.get("name"), call["text"]))
 
 
+@breaks("tool-calls-whole", "a tool call is taken for an empty answer")
+class LosesToolCalls(GoodAdapter):
+    def decode(self, frame: str) -> list[StreamEvent]:
+        return [event for event in super().decode(frame) if event.type != "tool_call"]
+
+
 @breaks("answer-complete", "pieces of white space are dropped")
 class DropsBlanks(GoodAdapter):
     def decode(self, frame: str) -> list[StreamEvent]:
