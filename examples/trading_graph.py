@@ -148,7 +148,8 @@ def run(mode: str, config: Mapping[str, Any], tickers: Sequence[str]) -> tuple[T
 
 def draw(graph: TradingGraph, path: Path) -> None:
     """The Gantt chart of what the graph's calls waited for, and of what the server held."""
-    from simulation.drivers.record import CallRecord, Residency
+    from simulation.drivers.record import CallRecord
+    from simulation.drivers.residency import Residency
     from simulation.report.figures import saved
     from simulation.report.gantt import gantt
 

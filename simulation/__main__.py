@@ -12,13 +12,15 @@ from typing import Final
 __all__ = ["main"]
 
 COMMANDS: Final = {
+    "advise": "Find the cheapest configuration that meets a target, and what it would take for that to be wrong.",
     "calibrate": "Measure a real server, and write a latency profile of it with its fit error.",
     "compare": "Compare policies on one workload: a table, plots, and the ratio to the best that any schedule could do.",
     "convert": "Convert a trace of any known format to our own, documented in docs/traces.md.",
+    "fidelity": "Calibrate a real server, predict a workload, run it for real, and report the error beside the noise floor.",
     "replay": "Replay a workload through the real manager: against the mock in virtual time, or against any real server.",
     "serve": "Run the mock LM Studio server on a real socket.",
     "study": "Repeat the experiment behind the default policy: many workloads at several loads under every policy.",
-    "sweep": "Run a grid of policies, load times, sessions and slots on all cores, and advise the cheapest that meets a target.",
+    "sweep": "Run a grid of policies, load times, sessions, slots, servers and memory on all cores.",
     "validate": "Compare the simulator with closed formulas of queueing theory, within confidence intervals.",
 }
 """Each is a module of :mod:`simulation.commands`, with its summary."""

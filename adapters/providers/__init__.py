@@ -1,6 +1,6 @@
-"""What a program of several agents asks for: one coordinator per LM Studio server, and models of any provider by a configuration.
+"""Models for programs of several agents: one coordinator per LM Studio server, and models of any provider by a configuration.
 
-It stands on the provider manager, and is used alike from trio, from asyncio and from plain code.
+Both use the provider manager. Both can be used from trio, from asyncio, and from plain code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The configuration of a model, and of an application's two models, as data: from a mapping, checked when it is given."""
+"""The configuration of a model, and of the two models of an application, made from a mapping and checked when it is given."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..http.options import check_base_url, check_token
 __all__ = ["AgentModelConfig", "ModelConfig"]
 
 _PARAMETERS: Final = ("temperature", "max_tokens", "top_p", "seed", "stop")
-"""The parameters of calls that may stand in a mapping beside the rest."""
+"""The parameters of calls that a mapping may have at its top level."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +45,10 @@ class ModelConfig:
 
     @classmethod
     def of(cls, config: ModelConfig | Mapping[str, Any]) -> ModelConfig:
-        """From a mapping with the fields' names; parameters such as ``temperature`` may stand beside them."""
+        """Make a configuration from a mapping with the fields' names; parameters such as ``temperature`` may be beside them.
+
+        Raises ConfigurationError.
+        """
         if isinstance(config, ModelConfig):
             return config
         if not isinstance(config, Mapping):
@@ -75,10 +78,10 @@ class AgentModelConfig:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> AgentModelConfig:
-        """From the keys that applications of this kind use. Raises ConfigurationError.
+        """Make a configuration from the keys that such applications use. Raises ConfigurationError.
 
         Either ``quick`` and ``deep``, a configuration each; or two models on one backend: ``llm_provider``, ``backend_url``,
-        ``quick_think_llm``, ``deep_think_llm``. Other keys are the application's own, and are not looked at.
+        ``quick_think_llm``, ``deep_think_llm``. Other keys belong to the application, and are ignored.
         """
         if "quick" in config and "deep" in config:
             return cls(ModelConfig.of(config["quick"]), ModelConfig.of(config["deep"]))

@@ -1,4 +1,4 @@
-"""Where an object of trio lives, and the way there: directly in its own trio run, over the bridge from asyncio and from threads."""
+"""Call an object of trio from anywhere: directly in its own trio run, over the bridge from asyncio and from threads."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 def in_trio() -> bool:
-    """Whether a trio task is at work here."""
+    """Return whether this code runs in a trio task."""
     return trio.lowlevel.in_trio_task()
 
 
 class Home:
-    """The trio run in which it is made."""
+    """The trio run in which an object was made, and the ways to call functions there."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
@@ -34,7 +34,7 @@ class Home:
 
     @property
     def background(self) -> Background:
-        """The background thread, where that is the home. Raises WrongEventLoopError: the home is a trio run of the user's."""
+        """The background thread. Raises WrongEventLoopError if the home is a trio run of the user's instead."""
         if self._background is None:
             raise WrongEventLoopError("it belongs to a trio run, and is used there")
         return self._background
@@ -45,23 +45,23 @@ class Home:
         return in_trio() and trio.lowlevel.current_trio_token() is self._token
 
     async def call(self, function: Function[T], undo: Undo | None = None) -> T:
-        """What the trio function returns, for a task of the home or of asyncio."""
+        """Await a trio function in the home, from a task of the home or of asyncio, and return its result."""
         if self.is_here:
             return await function()
         return await call_from_asyncio(self.background, function, undo)
 
     def wait(self, function: Function[T], undo: Undo | None = None) -> T:
-        """What the trio function returns, for a thread."""
+        """Run a trio function in the home, from a thread, and return its result."""
         return call_from_thread(self.background, function, undo)
 
     def read(self, function: Callable[[], T]) -> T:
-        """What a function without awaits returns, read in the home."""
+        """Run a function without awaits in the home, and return its result."""
         return function() if self.is_here else self.background.read(function)
 
     def entered(self, call: Call) -> Call | AsyncioCall:
-        """``async with home.entered(call) as stream``, for a task of the home or of asyncio."""
+        """Return a context manager for ``async with home.entered(call) as stream``, in a task of the home or of asyncio."""
         return call if self.is_here else AsyncioCall(self, call)
 
     def entered_by_a_thread(self, call: Call) -> SyncCall:
-        """``with home.entered_by_a_thread(call) as stream``."""
+        """Return a context manager for ``with home.entered_by_a_thread(call) as stream``."""
         return SyncCall(self, call)

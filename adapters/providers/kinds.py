@@ -1,4 +1,4 @@
-"""The kinds of provider that a configuration may name, and what each is made of: an adapter, an endpoint, a credential's place."""
+"""The kinds of provider that a configuration may name: the adapter, the endpoint and the place of the credential of each."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["KINDS", "Kind", "provider_of"]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind. ``adapter`` is its module and class; ``key_variable`` is where the environment has the credential.
+    """One kind. ``adapter``: its module and class. ``key_variable``: the environment variable with the credential.
 
-    ``base_url`` None, and ``key_variable`` None: those of the adapter.
+    ``base_url`` and ``key_variable`` of None: those of the adapter.
     """
 
     adapter: tuple[str, str]
@@ -31,7 +31,7 @@ class Kind:
     key_variable: str | None = None
 
     def options(self, base_url: str | None, api_key: str | None) -> dict[str, Any]:
-        """The adapter's options. Where it has a place of its own for credentials, another kind's must not be sent there."""
+        """Return the adapter's options. A kind with its own ``key_variable`` never gets the credential of the adapter's kind."""
         url = base_url or self.base_url
         key = api_key or (os.environ.get(self.key_variable) if self.key_variable else None)
         options: dict[str, Any] = {} if url is None else {"base_url": url}
@@ -40,7 +40,7 @@ class Kind:
         return options
 
     def factory(self) -> Any:
-        """The adapter's class. Raises ConfigurationError where this installation has none."""
+        """Return the adapter's class. Raises ConfigurationError where this installation has none."""
         module, name = self.adapter
         try:
             return getattr(import_module(module), name)
@@ -68,11 +68,11 @@ KINDS: Final[Mapping[str, Kind]] = {
     "openai": Kind(_OPENAI),
     "openrouter": Kind(_OPENAI, base_url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY"),
 }
-"""By the name that a configuration uses. ``google`` and ``gemini`` are the same, by its OpenAI-compatible endpoint."""
+"""The kinds, by the name in a configuration. ``google`` and ``gemini`` are the same: Google's OpenAI-compatible endpoint."""
 
 
 def provider_of(name: str, transport: httpx.AsyncBaseTransport | None) -> ProviderConfig:
-    """The provider manager's provider of this kind."""
+    """Return the provider of this kind, for a provider manager."""
     return ProviderConfig(name, partial(_make, name, transport), is_local=KINDS[name].is_local)
 
 

@@ -1,8 +1,8 @@
-"""One coordinator per LM Studio server: all who open the same server, in any spelling, get the same one.
+"""One coordinator per LM Studio server: everything that opens the same server, in any spelling, gets the same one.
 
-LM Studio loads and unloads as it is told, also under a model that is generating, and loads the same model twice if it is asked twice.
-So all who use one server share one :class:`LMStudioSingleton`, which stands on the provider manager: one instance at a time, no
-switch while a lease is held, the old one seen unloaded before the new one is loaded.
+LM Studio loads and unloads whenever it is told to, even while a model generates, and it loads a model twice if it is asked twice. So all
+users of one server share one :class:`LMStudioSingleton`, which uses the provider manager: one instance at a time, no switch while a lease
+is held, and the old model is seen unloaded before the new one is loaded.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _TRIES: Final = 3
 
 @dataclass(frozen=True)
 class LMStudioMetrics:
-    """One server's figures. Attempts are those that have ended: they are successes and failures, always.
+    """The figures of one server. Attempts are counted when they end, as successes or failures.
 
-    ``calls`` are counted by model. ``instances`` are loaded now: one, or none. ``handles`` are the models that were asked for.
+    ``calls``: by model. ``instances``: loaded now, one or none. ``handles``: how many models were asked for.
     """
 
     base_url: str
@@ -86,7 +86,7 @@ class LMStudioSingleton:
     # ---- what users call, from trio or asyncio ----
 
     async def ensure_model_active(self, model_id: str, **options: Any) -> None:
-        """Have the model loaded, waiting for those who use another one. Afterwards others may switch: a lease holds a model, not this.
+        """Load the model, after waiting for the users of another one. Later calls may switch again: only a lease holds a model.
 
         The server is asked: a model that was unloaded there by hand is loaded again. Raises AdapterInstantiationError, AdapterError.
         """
@@ -101,7 +101,7 @@ class LMStudioSingleton:
         await self.ensure_model_active(model_id, **options)
 
     async def get_model(self, model_id: str, **options: Any) -> Model:
-        """A handle of the model, loaded by now. The same configuration gives the same handle."""
+        """Return a handle of the model, loaded by now. The same configuration gives the same handle."""
         config = _wanted(model_id, options)
         await self.home.call(partial(self.activate, config))
         return self.model(config)
@@ -114,28 +114,28 @@ class LMStudioSingleton:
         return await self.home.call(partial(self._unload, model_id))
 
     async def clear(self) -> None:
-        """Forget all handles, and unload what is loaded."""
+        """Drop all handles, and unload the model that is loaded."""
         await self.home.call(self._clear)
 
     @property
     def current_model(self) -> str | None:
-        """The model that is loaded, as far as is known here; None: none. See :meth:`ensure_model_active` for who must be sure."""
+        """The model that is loaded, as far as is known here; None: none. :meth:`ensure_model_active` asks the server."""
         return self.home.read(self._current)
 
     def metrics(self) -> LMStudioMetrics:
-        """The figures of this server."""
+        """Return the figures of this server."""
         return self.home.read(self._metrics)
 
     @staticmethod
     def all_metrics() -> dict[str, LMStudioMetrics]:
-        """The figures of every open server, by base URL: of this trio run, or of those that were opened from asyncio and threads."""
+        """Return the figures of every open server, by base URL: of this trio run, or of those that were opened from asyncio and threads."""
         background = current()
         if in_trio():
             return _all_metrics()
         return {} if background is None else background.read(_all_metrics)
 
     def model(self, config: RuntimeProviderConfig, parameters: Mapping[str, Any] | None = None) -> Model:
-        """A handle, without loading: the same configuration gives the same, unless there are ``parameters``."""
+        """Return a handle without loading. The same configuration gives the same handle, unless there are ``parameters``."""
         if parameters:
             return Model(self.home, self.engine, config, parameters)
         return self._models.setdefault(config.config_signature, Model(self.home, self.engine, config))
@@ -203,7 +203,7 @@ def _measured(ledger: Ledger, transport: httpx.AsyncBaseTransport | None, config
 
 @dataclass(frozen=True)
 class _Settings:
-    """How a server is opened; to open it again with settings, they must be the same."""
+    """The settings with which a server is opened. Opened again with settings, these must be the same."""
 
     parallel: int
     transport: httpx.AsyncBaseTransport | None
@@ -226,7 +226,7 @@ class _Hosted:
         self.error: BaseException | None = None
 
     async def live(self) -> None:
-        """The task. What goes wrong is kept for the last user: a system task must not raise."""
+        """Run the task that keeps the server open. An error is kept for the last user, because a system task must not raise."""
         try:
             with self.scope:
                 async with self.server.manager:
@@ -258,7 +258,7 @@ def _all_metrics() -> dict[str, LMStudioMetrics]:
 
 @asynccontextmanager
 async def _shared(base_url: str, settings: _Settings) -> AsyncGenerator[LMStudioSingleton, None]:
-    """Open the server, or join those who have it open. The last to leave closes it, and waits until it is closed."""
+    """Open the server, or join its users. The last user that leaves closes it, and waits until it is closed."""
     hosted = await _joined(base_url, settings)
     grace = False
     try:
@@ -304,7 +304,7 @@ async def _closed(hosted: _Hosted, grace: bool) -> None:
 
 
 class SharedServer:
-    """What :func:`get_lmstudio_singleton` returns: enter it, in trio or in asyncio, to use the server."""
+    """The context manager that :func:`get_lmstudio_singleton` returns, for trio and for asyncio."""
 
     def __init__(self, base_url: str, settings: _Settings) -> None:
         self._make = partial(_shared, base_url, settings)
@@ -329,12 +329,12 @@ def get_lmstudio_singleton(
     observers: Sequence[Observer] = (),
     **options: Any,
 ) -> SharedServer:
-    """``async with get_lmstudio_singleton(base_url) as server``: the one coordinator of the server, open until its last user leaves.
+    """Open the coordinator of a server, or join it: ``async with get_lmstudio_singleton(base_url) as server``.
 
-    There is one per normalised base URL and trio run; programs on asyncio and threads share the background run. ``parallel`` is how
-    many callers use the model at once; ``manager`` holds further settings of a ProviderManagerConfig, such as its policy, and
-    ``observers`` are the manager's; ``options`` are those of :class:`LMStudioAdapter` that go with every model, such as ``api_token``.
-    Who joins with settings must have the same as the first, else gets a ConfigurationError; who joins without any takes what there is.
+    There is one for each normalised base URL and trio run, open until its last user leaves. Programs on asyncio and threads share the
+    background run. ``parallel``: how many callers use the model at once. ``manager``: further settings of a ProviderManagerConfig, such as
+    its policy. ``observers``: those of the manager. ``options``: options of :class:`LMStudioAdapter` for every model, such as
+    ``api_token``. A later user may give no settings, or the same as the first. Raises ConfigurationError for others.
     """
     check_base_url("base_url", base_url)
     return SharedServer(base_url, _Settings(parallel, transport, dict(options), dict(manager or {}), tuple(observers)))

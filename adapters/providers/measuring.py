@@ -1,4 +1,4 @@
-"""What a server's loads, unloads and switches came to: counted around the adapter, where their outcome is known."""
+"""Count the loads, unloads and switches of a server, and measure their times. This is done around the adapter, which knows the outcome."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Attempts:
 
     @property
     def attempts(self) -> int:
-        """All that have ended. What is under way is not counted yet."""
+        """How many have ended. Those under way are not counted."""
         return self.successes + self.failures
 
     @property
     def mean_seconds(self) -> float:
-        """How long one takes; 0 before the first."""
+        """The mean time of one; 0 before the first."""
         return self.seconds / self.attempts if self.attempts else 0.0
 
     def and_one(self, success: bool, seconds: float) -> Attempts:
-        """With one more."""
+        """Return the attempts with one more."""
         return Attempts(
             self.successes + success,
             self.failures + (not success),
@@ -62,7 +62,7 @@ class LocalAdapter(Protocol):
 
 
 class Ledger:
-    """One server's account. A switch is a load that takes the place of another instance; it failed if its unload or its load did."""
+    """The counts of one server. A switch is a load that replaces another instance; it failed if its unload or its load failed."""
 
     def __init__(self) -> None:
         self.load = Attempts()
@@ -70,16 +70,15 @@ class Ledger:
         self.switch = Attempts()
         self.calls: Counter[str] = Counter()
         self.live: list[MeasuredAdapter] = []
-        self._gone: tuple[str, bool, float] | None = (
-            None  # whom the next load replaces, whether it is out, and since when
-        )
+        # what the next load replaces: its signature, whether its unload succeeded, and when that began
+        self._gone: tuple[str, bool, float] | None = None
 
     def forget_the_last(self) -> None:
-        """What was unloaded last was not unloaded for another model's sake."""
+        """Record that the last unload was not the first half of a switch."""
         self._gone = None
 
     def loaded(self, signature: str, success: bool, seconds: float) -> None:
-        """A load has ended."""
+        """Count a load that has ended."""
         self.load = self.load.and_one(success, seconds)
         if self._gone is not None:
             before, out, began = self._gone
@@ -88,13 +87,13 @@ class Ledger:
                 self.switch = self.switch.and_one(out and success, trio.current_time() - began)
 
     def unloaded(self, signature: str, success: bool, seconds: float) -> None:
-        """An unload of what was loaded has ended."""
+        """Count an unload that has ended."""
         self.unload = self.unload.and_one(success, seconds)
         self._gone = signature, success, trio.current_time() - seconds
 
 
 class MeasuredAdapter:
-    """``adapter``, with its loads, unloads and calls entered into ``ledger``. ``down`` is set when its shutdown has ended."""
+    """An adapter around ``adapter`` that counts its loads, unloads and calls in ``ledger``. ``down`` is set at the end of its shutdown."""
 
     def __init__(self, adapter: LocalAdapter, config: AdapterConfig, ledger: Ledger) -> None:
         self.config = config
@@ -127,11 +126,11 @@ class MeasuredAdapter:
             self.down.set()
 
     async def health(self) -> Health:
-        """What the adapter tells of its server."""
+        """Return the health of the server, as the adapter sees it."""
         return await self._adapter.health()
 
     async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
-        """The adapter's answer."""
+        """Yield the adapter's answer."""
         self._ledger.calls[self.config.model_id] += 1
         async with aclosing(self._adapter.call(prompt, options)) as events:
             async for event in events:

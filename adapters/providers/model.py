@@ -1,4 +1,4 @@
-"""A model's handle: ask it, read its answer as it comes, ask it several things. Each call goes through a lease of its own."""
+"""The handle of a model: ask it, read its answer as it comes, or ask it several prompts. Each call has a lease of its own."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _TRIES: Final = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer. ``tool_calls`` are complete; ``usage`` is what the server tells of tokens; ``str(answer)`` is its text.
+    """A whole answer. ``tool_calls`` are complete; ``usage`` is the server's count of tokens; ``str(answer)`` is the text.
 
-    ``queued_seconds`` and ``loading_seconds`` are what its lease was waited for, see :class:`Lease`; two answers of the same content
-    are equal, however long they took.
+    ``queued_seconds`` and ``loading_seconds``: how long the call waited for its lease, see :class:`Lease`. Answers are equal if their
+    contents are, however long they took.
     """
 
     text: str
@@ -45,7 +45,7 @@ class Answer:
 
     @classmethod
     def of(cls, events: Sequence[StreamEvent], queued: float = 0.0, loading: float = 0.0) -> Answer:
-        """The answer that ``events``, up to their ``end``, add up to, with the seconds that its lease was waited for."""
+        """Join ``events``, up to their ``end``, to an answer. ``queued`` and ``loading``: seconds that the call waited for its lease."""
         texts = {kind: "".join(str(e.data) for e in events if e.type == kind) for kind in ("token", "reasoning")}
         usage = [e.data["usage"] for e in events if isinstance(e.data, Mapping) and e.data.get("usage")]
         end = events[-1].data if events and events[-1].type == "end" else None
@@ -73,7 +73,7 @@ class Model:
     """One model with its options and parameters, for trio and for asyncio. Made by a ModelProvider or an LMStudioSingleton.
 
     ``parameters`` (temperature, max_tokens, ...) go with each call, and a call's own come first; they never reload a model. ``agent``
-    names the caller to the scheduling. A model that its server has dropped before the answer began is asked for once more.
+    names the caller for scheduling. If the server drops the model before the answer begins, the call is tried once more.
     """
 
     def __init__(
@@ -101,17 +101,17 @@ class Model:
         return self.config.model_id
 
     def named(self, agent: str) -> Model:
-        """The same model, for the agent with this name."""
+        """Return a handle of the same model for the agent with this name."""
         return Model(self.home, self._engine, self.config, self.parameters, agent)
 
     async def invoke(self, prompt: Prompt, *, tools: Sequence[Mapping[str, Any]] = (), **parameters: Any) -> Answer:
-        """The whole answer. Raises what :meth:`ReasoningEngine.call` raises."""
+        """Ask, and return the whole answer. Raises what :meth:`ReasoningEngine.call` raises."""
         return await self.home.call(partial(self.invoke_in_trio, prompt, tools, parameters))
 
     async def stream(
         self, prompt: Prompt, *, tools: Sequence[Mapping[str, Any]] = (), **parameters: Any
     ) -> AsyncGenerator[StreamEvent, None]:
-        """The events of the answer, as they come. Close it (``contextlib.aclosing``) where it is not read to its end."""
+        """Ask, and yield the events of the answer as they come. Close it (``contextlib.aclosing``) if it is not read to its end."""
         for is_last in _tries():
             begun = False
             try:
@@ -125,11 +125,11 @@ class Model:
                     raise
 
     async def batch(self, prompts: Sequence[Prompt], **parameters: Any) -> list[Answer]:
-        """The answers to several prompts, in their order, each through a lease. The first error ends the others, and is raised."""
+        """Ask several prompts at once, and return the answers in order. The first error cancels the others, and is raised."""
         return await self.home.call(partial(self.batch_in_trio, prompts, parameters))
 
     def call(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> Call:
-        """The call in the home's engine."""
+        """Return the call of the engine, to be entered in the home."""
         options = CallOptions(self.config, parameters={**self.parameters, **parameters}, tools=tools, agent=self.agent)
         return self._engine.call(messages(prompt), options)
 
@@ -142,7 +142,7 @@ class Model:
             try:
                 async with self.call(prompt, tools, parameters) as stream:
                     async for event in stream:
-                        events.append(event)  # not in one go: what came before an error counts
+                        events.append(event)  # one by one, because events before an error count
                 break
             except ModelEvictedError:
                 if events or is_last:
@@ -167,7 +167,7 @@ class Model:
         raise first
 
     async def load_in_trio(self) -> None:
-        """Have it loaded, in the home: a lease that is given back at once."""
+        """Load the model, in the home, by a lease that is released at once."""
         lease = await self._engine.acquire(CallOptions(self.config, agent=self.agent))
         lease.release()
 
@@ -183,22 +183,22 @@ class SyncModel:
         self._home = home
 
     def invoke(self, prompt: Prompt, *, tools: Sequence[Mapping[str, Any]] = (), **parameters: Any) -> Answer:
-        """The whole answer."""
+        """Ask, and return the whole answer."""
         return self._home.wait(partial(self.model.invoke_in_trio, prompt, tools, parameters))
 
     def stream(
         self, prompt: Prompt, *, tools: Sequence[Mapping[str, Any]] = (), **parameters: Any
     ) -> Generator[StreamEvent, None, None]:
-        """The events of the answer, as they come."""
+        """Ask, and yield the events of the answer as they come."""
         with self._home.entered_by_a_thread(self.model.call(prompt, tools, parameters)) as events:
             yield from events
 
     def batch(self, prompts: Sequence[Prompt], **parameters: Any) -> list[Answer]:
-        """The answers to several prompts, in their order."""
+        """Ask several prompts at once, and return the answers in order."""
         return self._home.wait(partial(self.model.batch_in_trio, prompts, parameters))
 
     def named(self, agent: str) -> SyncModel:
-        """The same model, for the agent with this name."""
+        """Return a handle of the same model for the agent with this name."""
         return SyncModel(self.model.named(agent), self._home)
 
     def __repr__(self) -> str:
@@ -206,12 +206,12 @@ class SyncModel:
 
 
 def messages(prompt: Prompt) -> Sequence[Message]:
-    """A question as messages."""
+    """Return ``prompt`` as messages."""
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
 
 
 def _tries() -> list[bool]:
-    """For each try, whether it is the last one."""
+    """Return, for each try, whether it is the last one."""
     return [False] * (_TRIES - 1) + [True]
 
 

@@ -1,7 +1,7 @@
-"""Models of any provider, by configuration: made without waiting, shared, checked, and asked through leases.
+"""Make models of any provider from a configuration. A handle is made without waiting, shared, and checked; calls go through leases.
 
-Local servers are coordinated: an LM Studio server through its :class:`LMStudioSingleton`, the others by the provider manager, with a
-slot per endpoint. API providers are pooled and limited.
+Local servers are coordinated: an LM Studio server by its :class:`LMStudioSingleton`, other servers by the provider manager, with a slot
+for each endpoint. API providers have pools with limits.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CHECK_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class AgentModels:
-    """The models of an application's agents."""
+    """The two models of an application's agents, for trio and for asyncio."""
 
     quick: Model
     deep: Model
@@ -56,7 +56,7 @@ class AgentModels:
 
 @dataclass(frozen=True)
 class SyncAgentModels:
-    """The same for plain threads."""
+    """The two models of an application's agents, for plain threads."""
 
     quick: SyncModel
     deep: SyncModel
@@ -64,9 +64,9 @@ class SyncAgentModels:
 
 @dataclass(frozen=True)
 class ConnectionStatus:
-    """How a provider is. ``ready``: a call would be served now; a local model that is not loaded is not. ``detail`` says why not.
+    """The state of a provider. ``ready``: a call would be served now, so a local model is loaded. ``detail`` says why not.
 
-    ``base_url`` is shown without user info and query; ``seconds`` is how long the look took.
+    ``base_url`` has no user info and query. ``seconds``: how long the test took.
     """
 
     provider: str
@@ -146,7 +146,7 @@ class ModelProvider:
 
     @property
     def home(self) -> Home:
-        """Where it lives. Raises ManagerClosedError before and after its life."""
+        """The trio run of this provider. Raises ManagerClosedError before it is entered and after it is left."""
         if self._home is None:
             raise ManagerClosedError("enter the ModelProvider first: async with ModelProvider() as provider")
         return self._home
@@ -154,21 +154,21 @@ class ModelProvider:
     # ---- making models ----
 
     async def create_model_async(self, config: Config) -> Model:
-        """A handle of the model. Nothing is loaded yet; the same configuration gives the same handle. Raises ConfigurationError."""
+        """Make a handle of the model. Nothing is loaded yet. The same configuration gives the same handle. Raises ConfigurationError."""
         checked = self.validate_config(config)
         return await self.home.call(partial(self._create, checked))
 
     async def create_agent_models_async(self, quick: Config, deep: Config) -> AgentModels:
-        """The models for quick and for deep thinking."""
+        """Make handles of the models for quick and for deep thinking."""
         return AgentModels(await self.create_model_async(quick), await self.create_model_async(deep))
 
     async def create_from_config(self, config: Mapping[str, Any]) -> AgentModels:
-        """The models that an application's configuration names, see :meth:`AgentModelConfig.of`. Raises ConfigurationError."""
+        """Make handles of the models in an application's configuration, see :meth:`AgentModelConfig.of`. Raises ConfigurationError."""
         wanted = AgentModelConfig.of(config)
         return await self.create_agent_models_async(wanted.quick, wanted.deep)
 
     async def preload_model(self, config: Config) -> Model:
-        """The model's handle, with the model loaded, so that the first call need not wait. Raises what loading raises."""
+        """Load the model, and return its handle: the first call then need not wait. Raises what loading raises."""
         checked = self.validate_config(config)
         return await self.home.call(partial(self._preload, checked))
 
@@ -191,7 +191,7 @@ class ModelProvider:
     # ---- looking ----
 
     def validate_config(self, config: Config) -> ModelConfig:
-        """The configuration, checked down to the adapter's options. Nothing is asked of a server. Raises ConfigurationError."""
+        """Check the configuration, including the adapter's options, and return it. No server is asked. Raises ConfigurationError."""
         checked = ModelConfig.of(config)
         self._manager.config.provider(checked.provider)
         if checked.provider not in self._own:
@@ -199,7 +199,7 @@ class ModelProvider:
         return checked
 
     async def test_connection(self, config: Config, *, timeout: float | None = CHECK_SECONDS) -> ConnectionStatus:
-        """How the provider is, within ``timeout`` seconds. What is down is told, not raised. Raises ConfigurationError."""
+        """Return the state of the provider, within ``timeout`` seconds. A server that is down is no error. Raises ConfigurationError."""
         check_timeout("timeout", timeout)
         checked = self.validate_config(config)
         return await self.home.call(partial(self._look, checked, timeout))
@@ -238,7 +238,7 @@ class ModelProvider:
         return config.provider == "lmstudio" and config.provider not in self._own
 
     async def _server(self, config: ModelConfig) -> LMStudioSingleton:
-        """The singleton of the configuration's server, open until this provider closes."""
+        """Open the singleton of the configuration's server until this provider closes, and return it."""
         url = config.base_url or "http://localhost:1234"
         async with self._opening:
             if public_url(url) not in self._lmstudio:

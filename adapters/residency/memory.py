@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ __all__ = ["POLL_SECONDS", "Memory", "pauses"]
 log = logging.getLogger("adapters.residency")
 
 POLL_SECONDS: Final = 0.5
+ACCEPTED_SECONDS: Final = 1.0
+"""How long an unload that the server has accepted is not repeated, though the list still shows the model. A llama.cpp router keeps a second
+one, which comes as the model's process ends, for the model's next process: it stops that one at once, and kills it 10 s later."""
 _FIRST_PAUSE_SECONDS: Final = 0.05
 
 
@@ -56,6 +60,7 @@ class Memory:
 
         ``was``: only while it is as it was then. ``unseen``: also if it is not in the list, as the server has told its id.
         """
+        ask_from = -math.inf
         for pause in pauses():
             row = by_id(await self.rows(), resident_id)
             if row is None and unseen:
@@ -67,21 +72,23 @@ class Memory:
                     "%s: left loaded: it has another %s than what was loaded here", self.name, ", ".join(differing)
                 )
                 return
-            if row.state != "unloading":
-                await self._ask_to_unload(resident_id)
+            if row.state != "unloading" and trio.current_time() >= ask_from and await self._ask_to_unload(resident_id):
+                ask_from = trio.current_time() + ACCEPTED_SECONDS
             if by_id(await self.rows(), resident_id) is None:
                 return
             await trio.sleep(pause)
 
-    async def _ask_to_unload(self, resident_id: str) -> None:
-        """Once. Whether it helped, the list tells; only what cannot pass is raised."""
+    async def _ask_to_unload(self, resident_id: str) -> bool:
+        """Once; return whether the server accepted it. Whether it helped, the list tells; only what cannot pass is raised."""
         try:
             await self.server.unload(resident_id)
+            return True
         except (ModelNotFoundError, ModelEvictedError):
             pass
         except AdapterError as error:
             if not may_pass(error):
                 raise
+        return False
 
 
 def pauses() -> Iterator[float]:

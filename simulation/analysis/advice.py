@@ -1,57 +1,133 @@
-"""The cheapest configuration that meets a target, and how much it would take to be wrong."""
+"""The cheapest configuration that meets its targets, and what it would take for that to be wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
 
+from statemachine.errors import ConfigurationError
+
+from ..timing.scaled import Scale
 from .findings import seconds_text
-from .sweeping import Estimate, Point
+from .sweeping import MEASURES, Estimate, Point
 
-__all__ = ["Advice", "advice"]
+__all__ = ["FACTORS", "Breaking", "Prices", "Target", "advised", "point_text", "ranked", "targets_named"]
+
+Found = Mapping[Point, Mapping[str, Estimate]]
+
+FACTORS: Final[dict[str, Callable[[float], Scale]]] = {
+    "loads and unloads took": lambda factor: replace(Scale(), load=factor),
+    "reading prompts took": lambda factor: replace(Scale(), prefill=factor),
+    "making tokens took": lambda factor: replace(Scale(), decode=factor),
+}
+"""What may turn out to be slower than the simulation has it, one at a time."""
+MOST_FACTOR: Final = 16.0
+STEPS: Final = 6
 
 
-class Advice(NamedTuple):
-    """The point that is advised (None: none meets the target), and why, as a sentence."""
+class Target(NamedTuple):
+    """``measure`` must be below ``most``: seconds, or a number of switches."""
 
-    point: Point | None
-    sentence: str
+    measure: str
+    most: float
+
+    def met(self, estimates: Mapping[str, Estimate]) -> bool:
+        """Whether the whole confidence interval is below it."""
+        found = estimates[self.measure]
+        return found.mean + (found.half_width or 0.0) < self.most
 
 
-def advice(found: Mapping[Point, Mapping[str, Estimate]], target: float, measure: str = "p95") -> Advice:
-    """The cheapest point whose ``measure`` is below ``target`` seconds with its whole confidence interval.
+def targets_named(text: str) -> tuple[Target, ...]:
+    """Parse targets such as ``p95<60,makespan<3600``. Raises ConfigurationError."""
+    targets = []
+    for part in text.split(","):
+        measure, _, number = part.partition("<")
+        try:
+            target = Target(measure.strip(), float(number))
+        except ValueError:
+            target = Target("", 0.0)
+        if target.measure not in MEASURES or not 0 < target.most < float("inf"):
+            rule = f"must be MEASURE<NUMBER with commas, MEASURE one of {', '.join(MEASURES)}"
+            raise ConfigurationError("target", rule, repr(part))
+        targets.append(target)
+    return tuple(targets)
 
-    Cheaper is: fewer slots (each needs memory for its context), then a slower load (a cheaper disk), then more sessions served, then the
-    order in which the policies were given.
-    """
+
+class Prices(NamedTuple):
+    """What a server costs without memory, and a GB of memory, in any currency."""
+
+    server: float
+    memory: float
+
+    def of(self, point: Point) -> float:
+        """The cost of all servers."""
+        return point.servers * (self.server + self.memory * (point.memory or 0.0))
+
+
+def ranked(found: Found, prices: Prices) -> list[Point]:
+    """All points, the cheapest first. Of equal cost: fewer slots, a slower load (a cheaper disk), more sessions served, then as given."""
     order = {point: place for place, point in enumerate(found)}
-    met = [point for point, values in found.items() if _most(values[measure]) < target]
+    return sorted(found, key=lambda p: (prices.of(p), p.parallel, -(p.load_time or 0.0), -p.sessions, order[p]))
+
+
+def advised(found: Found, targets: Sequence[Target], prices: Prices) -> tuple[Point | None, list[str]]:
+    """The cheapest point that meets all ``targets`` (None: none does), and why, as sentences."""
+    points = ranked(found, prices)
+    wanted = " and ".join(f"{target.measure} below {_told(target.measure, target.most)}" for target in targets)
+    met = [point for point in points if all(target.met(found[point]) for target in targets)]
     if not met:
-        best = min(found, key=lambda point: found[point][measure].mean)
-        value = found[best][measure]
-        return Advice(
-            None,
-            f"No point has a {measure} below {seconds_text(target)} with its whole interval; the best, {_name(best)}, has {_told(value)}.",
-        )
-    cheapest = min(met, key=lambda p: (p.parallel, -(p.load_time or 0.0), -p.sessions, order[p]))
-    value = found[cheapest][measure]
-    slack = target / value.mean - 1 if value.mean else float("inf")
-    return Advice(
-        cheapest,
-        f"The cheapest point with a {measure} below {seconds_text(target)} is {_name(cheapest)}: {_told(value)}."
-        f" It would be missed if everything took {slack:.0%} longer than in the simulation.",
-    )
+        first = targets[0].measure
+        best = min(points, key=lambda point: found[point][first].mean)
+        return None, [f"No point has a {wanted}; the best, {point_text(best)}, has {_values(found[best], targets)}."]
+    chosen = met[0]
+    sentences = [f"The cheapest point with a {wanted} is {point_text(chosen)}: {_values(found[chosen], targets)}."]
+    cheaper = [point for point in points[: points.index(chosen)] if prices.of(point) < prices.of(chosen)]
+    if cheaper:
+        best = min(cheaper, key=lambda point: found[point][targets[0].measure].mean)
+        sentences.append(f"The best that costs less is {point_text(best)}: {_values(found[best], targets)}.")
+    return chosen, sentences
 
 
-def _most(estimate: Estimate) -> float:
-    return estimate.mean + (estimate.half_width or 0.0)
+def _values(estimates: Mapping[str, Estimate], targets: Sequence[Target]) -> str:
+    return ", ".join(_estimate_text(target.measure, estimates[target.measure]) for target in targets)
 
 
-def _told(estimate: Estimate) -> str:
-    width = "" if estimate.half_width is None else f" ± {seconds_text(estimate.half_width)}"
-    return f"{seconds_text(estimate.mean)}{width}"
+def _estimate_text(measure: str, estimate: Estimate) -> str:
+    width = "" if estimate.half_width is None else f" ± {_told(measure, estimate.half_width)}"
+    return f"{measure} {_told(measure, estimate.mean)}{width}"
 
 
-def _name(point: Point) -> str:
-    load = "each model's own load time" if point.load_time is None else f"a load time of {point.load_time:g} s"
-    return f"{point.policy} with {point.parallel} slots and {load} for {point.sessions} sessions"
+def _told(measure: str, value: float) -> str:
+    return f"{value:g}" if measure == "switches" else seconds_text(value)
+
+
+def point_text(point: Point) -> str:
+    """A point in words."""
+    load = "" if point.load_time is None else f" and a load time of {point.load_time:g} s"
+    memory = "" if point.memory is None else f" with {point.memory:g} GB each"
+    servers = f"{point.servers} server{'s' if point.servers > 1 else ''}{memory}"
+    slots = f"{point.parallel} slot{'s' if point.parallel > 1 else ''} in each model"
+    return f"{servers}, {slots}, policy {point.policy}{load}, for {point.sessions} sessions"
+
+
+class Breaking:
+    """Looks for the factor at which the targets are missed, by halving on a logarithmic scale: known to 5 %."""
+
+    def __init__(self) -> None:
+        self.holds, self.breaks = 1.0, MOST_FACTOR
+        self.factor = MOST_FACTOR
+
+    def tried(self, met: bool) -> None:
+        """Tell whether the targets were met at ``factor``, and move on."""
+        if met:
+            self.holds = self.factor
+        else:
+            self.breaks = self.factor
+        self.factor = (self.holds * self.breaks) ** 0.5
+
+    def sentence(self, what: str) -> str:
+        """What was found."""
+        if self.holds >= MOST_FACTOR:
+            return f"It would hold even if {what} {MOST_FACTOR:g} times as long."
+        return f"It would be missed if {what} {self.breaks:.2f} times as long."

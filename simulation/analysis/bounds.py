@@ -1,11 +1,14 @@
-"""What no schedule can beat, even one that knows the future: exact for a batch that has all arrived, a lower bound for the rest.
+"""Bounds that no schedule can beat, even one that knows the future: exact for a batch that has all arrived, a lower bound otherwise.
 
-The problem: one slot holds one model at a time and serves one call at a time, without interruption. Serving a call of another model
-than the resident one takes an unload and a load first, during which no call is served; at the start the slot is vacant. A schedule may
-load a model before anybody has asked for it, so what is sound here is sound for every policy. All times are in seconds.
+The problem: one slot holds one model and serves one call at a time, without interruption. A call for another model than the loaded one
+needs an unload and a load first, and no call is served during these. At the start the slot is vacant. A schedule may load a model before
+a call asks for it, so the bounds hold for every policy. All times are in seconds.
 
-Lower bounds hold where a service or a load takes at least as long as is said; where durations vary, give the least of each.
-They are sums of floats, so compare with a tolerance.
+A lower bound holds if no service and no load takes less than the given time; where durations vary, give the least of each. Bounds are
+sums of floats, so compare with a tolerance.
+
+Example: two calls for ``a`` and one for ``b``, 10 s each, and 5 s for a load, none for an unload. The best order is a, a, b: 5 + 10 + 10
++ 5 + 10 = 40 s.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ STATES_LIMIT: Final = 500_000
 
 
 def batch(workload: Workload, service: Mapping[int, float]) -> dict[str, list[float]]:
-    """The service times by model. Raises ConfigurationError unless every call arrives at the start."""
+    """Return the service times of each model's calls. Raises ConfigurationError unless every call arrives at the start."""
     times: dict[str, list[float]] = {}
     for call in workload.calls:
         check_duration(f"service[{call.id}]", service.get(call.id))
@@ -50,14 +53,17 @@ def batch(workload: Workload, service: Mapping[int, float]) -> dict[str, list[fl
 
 
 def exact_makespan(batch: Mapping[str, Sequence[float]], times: SwitchTimes, *, resident: str | None = None) -> float:
-    """The least time in which a slot that holds ``resident`` serves all of ``batch``. Raises ConfigurationError if that is too large."""
+    """Return the least time in which a slot that holds ``resident`` can serve all of ``batch``.
+
+    Raises ConfigurationError for a batch that is too large to be searched.
+    """
     return _least_cost(batch, times, resident, lambda unserved: 1)
 
 
 def exact_mean_completion(
     batch: Mapping[str, Sequence[float]], times: SwitchTimes, *, resident: str | None = None
 ) -> float:
-    """The least mean time until a call of ``batch`` has been served; 0 if there is none. Raises ConfigurationError as above."""
+    """Return the least mean time until a call of ``batch`` has been served; 0 for an empty batch. Raises ConfigurationError as above."""
     calls = sum(map(len, batch.values()))
     return _least_cost(batch, times, resident, lambda unserved: unserved) / max(1, calls)
 
@@ -65,19 +71,21 @@ def exact_mean_completion(
 def _least_cost(
     batch: Mapping[str, Sequence[float]], times: SwitchTimes, resident: str | None, weight: Callable[[int], int]
 ) -> float:
-    """Dynamic programming over how many calls of each model have been served and which model is resident.
+    """Find the least cost by dynamic programming over how many calls of each model have been served, and which model is loaded.
 
-    A second costs ``weight(unserved)``: 1 adds up to the makespan, the unserved calls to the sum of all completion times. Within a
-    model the shortest call goes first: exchanging a longer one for a shorter one of the same model that comes later leaves every
-    switch and the end of that pair where they are, and lets everything between them end earlier. Idling, or a load that serves no call,
-    only postpones what follows. So some schedule of the form that is searched is an optimal one.
+    A second costs ``weight(unserved)``: a weight of 1 adds up to the makespan, the number of unserved calls to the sum of all completion
+    times. Within a model the shortest call goes first: if a longer call comes before a shorter one of the same model, exchanging the two
+    leaves every switch and the end of the pair as they are, and lets everything between them end earlier. Idle time, or a load that
+    serves no call, only postpones what follows. So one of the schedules that are searched is optimal.
     """
     _check_batch(batch, times, resident)
     models = list(batch)
     queues = [sorted(calls) for calls in batch.values()]
     holders = {*models, resident}
     least: dict[tuple[tuple[int, ...], str | None], float] = {}
-    for served in product(*(range(len(queue), -1, -1) for queue in queues)):  # the more are served, the earlier
+    for served in product(
+        *(range(len(queue), -1, -1) for queue in queues)
+    ):  # from the end, where all are served, to the beginning
         second = weight(sum(map(len, queues)) - sum(served))
         steps = [
             (model, queue[count], (*served[:i], count + 1, *served[i + 1 :]))
@@ -96,7 +104,7 @@ def _least_cost(
 
 
 class _Job(NamedTuple):
-    """What the slot has to do: not before ``head``, for ``seconds``, and at least ``tail`` before the end of everything."""
+    """A piece of work for the slot: it starts at ``head`` or later, takes ``seconds``, and ends at least ``tail`` before the end of all."""
 
     head: float
     seconds: float
@@ -104,46 +112,49 @@ class _Job(NamedTuple):
 
 
 def critical_path(workload: Workload, service: Mapping[int, float], times: SwitchTimes) -> float:
-    """The longest chain of calls that wait for each other, with the first load, and with switches where they take longer than a delay.
+    """Return the length of the longest chain of calls that wait for each other, with the first load and the switches on the way.
 
-    Sound: where a call comes after one of another model, that model was resident when it ended, so unload and load lie between the
-    two, and so does the delay. A call that waits for several satisfies this for each of them, so the longest chain is unavoidable.
+    Why it is a bound: if a call follows one of another model, that model was loaded when the first call ended. So both the unload with
+    the load and the delay lie between the two, and the longer of them counts. A call that waits for several others waits for each of
+    them, so the longest chain cannot be avoided.
     """
-    return max((sum(job) for job in _calls(workload, service, times)), default=0.0)
+    return max((math.fsum(job) for job in _calls(workload, service, times)), default=0.0)
 
 
 def lower_bound_makespan(workload: Workload, service: Mapping[int, float], times: SwitchTimes) -> float:
-    """No schedule has answered every call earlier. It is at least the critical path. Raises ConfigurationError.
+    """Return a time before which no schedule has answered every call: at least the critical path. Raises ConfigurationError.
 
-    The greater of two bounds. *Work*: every call, every unavoidable switch, and each model's last unload but one. Sound: the slot does
-    one thing at a time, and a model that was loaded has been unloaded as often, or once less if it is the one resident at the end.
+    It is the greater of two bounds.
 
-    *One machine*: the calls and the unavoidable switches on a machine that may interrupt them, each with the earliest start and the least
-    time that remains after its end which the critical path allows. Sound: every schedule of ours is one of those, and working on whatever
-    has the longest remainder is optimal there (Jackson's preemptive rule; Carlier, EJOR 11, 1982).
+    *Work*: the sum of every call, every unavoidable switch, and the last unload of each model but one. Why it is a bound: the slot does
+    one thing at a time, and a model is unloaded as often as it is loaded, or once less if it is the one that is loaded at the end.
+
+    *One machine*: the calls and the unavoidable switches on a machine that may interrupt them. Each has the earliest start and the least
+    remaining time after its end that the critical path allows. Why it is a bound: every schedule of the slot is a schedule of that machine,
+    and there it is optimal to work on the job with the longest remainder (Jackson's preemptive rule; Carlier, EJOR 11, 1982).
     """
     jobs = _calls(workload, service, times)
     jobs += _switches(workload, jobs, times)
     unloads = [times.unload[model] for model in workload.models]
-    work = sum(job.seconds for job in jobs) + sum(unloads) - max(unloads, default=0.0)
+    work = math.fsum(job.seconds for job in jobs) + math.fsum(unloads) - max(unloads, default=0.0)
     return max(work, _least_span(jobs))
 
 
 def lower_bound_mean_completion(workload: Workload, service: Mapping[int, float], times: SwitchTimes) -> float:
-    """No schedule has a lower mean time from the start to the end of an answer; 0 without calls. Raises ConfigurationError.
+    """Return a lower bound of the mean time from the start of the run to the end of an answer; 0 without calls.
 
-    Sound: no call starts before its earliest start by the critical path, whatever it comes after; so every schedule is also one of
-    calls that arrive at those times and may be interrupted, for which the shortest remaining time first is optimal (Schrage, Operations
-    Research 16, 1968). Where no call comes after another, less the mean arrival this bounds the mean latency; in a closed loop it does
-    not, because arrivals depend on the schedule.
+    Why it is a bound: no call starts before its earliest start by the critical path. So every schedule is also one of calls that arrive
+    at these times and may be interrupted, for which shortest remaining time first is optimal (Schrage, Operations Research 16, 1968).
+    Minus the mean arrival it bounds the mean latency, if no call waits for another. In a closed loop it does not, because there arrivals
+    depend on the schedule. Raises ConfigurationError.
     """
     calls = _calls(workload, service, times)
     ends = _interruptible(calls, lambda remaining, job: remaining)
-    return sum(end for end, _ in ends) / max(1, len(calls))
+    return math.fsum(end for end, _ in ends) / max(1, len(calls))
 
 
 def _calls(workload: Workload, service: Mapping[int, float], times: SwitchTimes) -> list[_Job]:
-    """Each call with its earliest start and what must follow it, by the longest path on either side."""
+    """Return each call as a job: its earliest start and its least remainder are the longest paths before and after it."""
     _check_service(workload, service, times)
     calls = workload.calls
     heads = [0.0] * len(calls)
@@ -160,14 +171,14 @@ def _calls(workload: Workload, service: Mapping[int, float], times: SwitchTimes)
 
 
 def _lag(earlier: PlannedCall, call: PlannedCall, times: SwitchTimes) -> float:
-    """The least time between the end of ``earlier`` and the start of ``call``, which comes after it."""
+    """Return the least time between the end of ``earlier`` and the start of ``call``, which comes after it."""
     return max(call.delay, times.between(earlier.model, call.model))
 
 
 def _switches(workload: Workload, jobs: Sequence[_Job], times: SwitchTimes) -> list[_Job]:
-    """Loads and unloads that no schedule can do without: for each model, those of the chain of calls that needs most of its loads.
+    """Return loads and unloads that no schedule can avoid: for each model, those of the chain of calls that needs most of its loads.
 
-    Sound: a chain's switches lie between its calls, one after the other, so no two are the same; and those of different models differ.
+    They are all different: the switches of a chain lie between its calls, one after the other, and chains of two models share none.
     """
     calls, switches = workload.calls, []
     for model in workload.models:
@@ -183,7 +194,7 @@ def _switches(workload: Workload, jobs: Sequence[_Job], times: SwitchTimes) -> l
 
 
 def _chain_of_most_loads(calls: Sequence[PlannedCall], model: str) -> list[int]:
-    """Calls that come after each other and need ``model`` loaded most often. The last is a call of ``model``."""
+    """Return the chain of calls, one after the other, that needs ``model`` loaded most often. The last is a call of ``model``."""
     loads = [0] * len(calls)
     before: list[int | None] = [None] * len(calls)
     for call in calls:
@@ -199,12 +210,12 @@ def _chain_of_most_loads(calls: Sequence[PlannedCall], model: str) -> list[int]:
 
 
 def _least_span(jobs: Sequence[_Job]) -> float:
-    """When the last tail is over, at best, on a machine that may interrupt jobs."""
+    """Return the least time at which the last tail is over on a machine that may interrupt jobs."""
     return max((end + job.tail for end, job in _interruptible(jobs, lambda _, job: -job.tail)), default=0.0)
 
 
 def _interruptible(jobs: Sequence[_Job], rank: Callable[[float, _Job], float]) -> Iterable[tuple[float, _Job]]:
-    """When each job ends on one machine that always works on the job of the lowest ``rank(remaining seconds, job)``."""
+    """Yield the end of each job on a machine that always works on the job with the lowest ``rank(remaining seconds, job)``."""
     coming = sorted(jobs, reverse=True)
     ready: list[tuple[float, int, float, _Job]] = []
     now = 0.0

@@ -1,12 +1,14 @@
-"""The same workload under several policies: what each makes of it, next to the best that any schedule could.
+"""Compare policies on one workload: run it under each, and compare with the best that any schedule can do.
 
-Every policy gets the same durations, so differences are the policy's own. Agents are the sessions: ``name/sub-agent`` counts as ``name``.
+Every policy gets the same durations, so the differences are those of the policies.
+Agents are the sessions: ``name/sub-agent`` counts as ``name``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from statistics import mean, median
 
 from statemachine import ProviderManagerConfig
@@ -15,8 +17,7 @@ from statemachine.policies import Fifo, PolicyFactory
 from statemachine.policies.names import BASELINE
 
 from ..drivers.heap import HeapDriver, one_slot
-from ..drivers.manager import Replay
-from ..drivers.record import CallRecord
+from ..drivers.record import CallRecord, Replay
 from ..timing.durations import BoundedTiming, ForgetfulTiming
 from ..workloads.workload import Workload
 from .bounds import batch, critical_path, exact_makespan, lower_bound_makespan
@@ -38,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """No schedule has a shorter makespan (seconds). ``exact``: there is one that has just this."""
+    """A makespan (seconds) that no schedule can beat. ``exact``: some schedule reaches it."""
 
     makespan: float
     exact: bool
@@ -66,7 +67,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class PolicyRun:
-    """What came of one policy. ``waits``: mean seconds from arrival to grant, by agent, in the order of their names."""
+    """The run under one policy. ``waits``: mean seconds from arrival to grant, by agent, in the order of their names."""
 
     policy: str
     numbers: Numbers
@@ -76,9 +77,9 @@ class PolicyRun:
 
 @dataclass(frozen=True)
 class PolicyComparison:
-    """All policies at one load time: seconds, None where each model has its own.
+    """The runs of all policies at one load time in seconds (None: each model has its own).
 
-    ``free``: first come, first served, if no switch took time; its limit is the one for that.
+    ``free``: first come, first served, in a world where no switch takes time, compared with the limit of that world.
     """
 
     load_time: float | None
@@ -96,7 +97,9 @@ def compare(
     parallel: int = 1,
     finished: Callable[[], None],
 ) -> list[PolicyComparison]:
-    """Run ``workload`` under each policy at each load time, with what is ``timing_at`` it, on a slot for ``parallel`` requests at once.
+    """Run ``workload`` under each policy at each load time, on a slot for ``parallel`` requests at once.
+
+    ``timing_at``: the durations at a load time.
 
     ``finished`` is called after each run. Raises ConfigurationError.
     """
@@ -115,7 +118,7 @@ def compare(
 
 
 def _free_run(workload: Workload, timing: BoundedTiming, parallel: int) -> tuple[PolicyRun, dict[int, float]]:
-    """The run at no switch cost, and how long each call takes when its model is loaded and free, in seconds."""
+    """Return the run at no switch cost, and the seconds that each call takes when its model is loaded and free."""
     heap = HeapDriver(workload, timing)
     service = dict(enumerate(heap.whole))
     limit = _limit(workload, service, timing, parallel, fixed=True)
@@ -125,9 +128,9 @@ def _free_run(workload: Workload, timing: BoundedTiming, parallel: int) -> tuple
 def _limit(
     workload: Workload, service: Mapping[int, float], timing: BoundedTiming, parallel: int, *, fixed: bool
 ) -> Limit:
-    """Exact where all calls come at once, switches always take as long (``fixed``), and the batch is small enough.
+    """Return the limit: exact if all calls come at once, switches always take equally long (``fixed``), and the batch is small enough.
 
-    Several at once: no chain of calls is faster than its calls alone, and that is all we know.
+    With ``parallel`` requests at once only the critical path is known to be a bound.
     """
     times = timing.least_switches(workload.models)
     if parallel > 1:
@@ -184,19 +187,19 @@ def _agent(record: CallRecord) -> str:
 
 
 def jain(values: Sequence[float]) -> float:
-    """Jain's fairness index: 1 where all ``values`` are equal, 1/n where one has everything (Jain, Chiu and Hawe, DEC-TR-301, 1984)."""
-    return float(sum(values) ** 2 / (len(values) * sum(value**2 for value in values)))
+    """Return Jain's fairness index: 1 if all ``values`` are equal, 1/n if one has everything (Jain, Chiu and Hawe, DEC-TR-301, 1984)."""
+    return fsum(values) ** 2 / (len(values) * fsum(value**2 for value in values))
 
 
 # ---- over several seeds ----
 
 RATIOS = ("makespan", "mean", "p95", "p99", "max", "switches")
-"""What is compared with first come, first served."""
+"""The numbers that are compared with those of first come, first served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of a ratio over all seeds; less is better. ``p90`` is nearest-rank."""
+    """The distribution of a ratio over all seeds; less is better. ``p90`` is nearest-rank."""
 
     median: float
     p90: float
@@ -204,16 +207,16 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """The spread of ``values``; None if there are none."""
+    """Return the spread of ``values``; None if there are none."""
     p90 = percentile(values, 90)
     return None if p90 is None else Spread(median(values), p90, max(values))
 
 
 def ratios(comparisons: Sequence[PolicyComparison]) -> dict[str, dict[str, Spread | None]]:
-    """For each policy but the baseline the spread of each of ``RATIOS``, and of ``gap left``. All at one load time, of several seeds.
+    """Return, for each policy but the baseline, the spread of each of ``RATIOS`` and of ``gap left``, over several seeds at one load time.
 
-    The gap is what the baseline's makespan exceeds that at no switch cost by; ``gap left`` is the part of it that the policy
-    does not close. A seed where the baseline has none of what is compared is left out.
+    The gap is the difference of the baseline's makespan to that at no switch cost; ``gap left`` is the part of it that the policy leaves.
+    A seed in which the baseline's number is 0 is left out.
     """
     names = [run.policy for run in comparisons[0].runs if run.policy != BASELINE]
     return {name: _ratios([_pair(comparison, name) for comparison in comparisons]) for name in names}

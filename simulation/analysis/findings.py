@@ -1,4 +1,4 @@
-"""What a comparison found, in sentences that need no table."""
+"""Say what a comparison found, in sentences that need no table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["coordination_saved", "policy_saved", "seconds_text"]
 
 
 def seconds_text(seconds: float) -> str:
-    """A time as people say it: ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Return a time as people say it: ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -21,7 +21,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def policy_saved(comparison: PolicyComparison) -> str:
-    """What the default policy, else the last one compared, made of the workload, against first come, first served."""
+    """Say what the default policy (or the last one compared) saved against first come, first served."""
     runs = {run.policy: run.numbers for run in comparison.runs}
     name = DEFAULT if DEFAULT in runs else comparison.runs[-1].policy
     base, own = runs[BASELINE], runs[name]
@@ -41,7 +41,7 @@ def _latency(own: Numbers, base: Numbers) -> str:
 
 
 def coordination_saved(comparison: PolicyComparison, alone: Uncoordinated) -> str:
-    """What the same agents made of the same server when each called it by itself."""
+    """Say what happened when the same agents called the same server, each by itself."""
     makespan = max((record.finished for record in alone.records), default=0.0)
     failed = sum(record.outcome != "ok" for record in alone.records)
     never = (

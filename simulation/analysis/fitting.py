@@ -1,60 +1,59 @@
-"""Fit a latency profile to what was measured of a server, and tell how well it fits."""
+"""Fit a latency profile to what was measured of a server, and tell how well it fits.
+
+Figures that add up over a run (loads, unloads) are means; lines are fitted by least squares.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean, linear_regression, median, pstdev
 
 from statemachine.errors import ConfigurationError
 
 from ..drivers.calibration import Measured
-from ..drivers.record import CallRecord, Interval
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval
 from ..timing.profile import ModelProfile, ServerProfile
 from .metrics import percentile
 
-__all__ = ["fit_errors", "fitted_profile"]
+__all__ = ["fit_errors", "fitted_profile", "service_seconds"]
 
 
-def fitted_profile(
-    name: str, models: Sequence[str], measured: Measured, *, size_bytes: Mapping[str, int], source: str
-) -> ServerProfile:
-    """The profile whose figures fit ``measured`` best, by least squares. Raises ConfigurationError where a model was not answered."""
-    profiles = tuple(_model(model, measured, size_bytes.get(model, 1_000_000_000)) for model in models)
-    bandwidths = [
-        profile.size_bytes / interval.seconds
-        for profile in profiles
-        for interval in _of(measured.intervals, profile.key, "loading")
-        if interval.seconds > 0
-    ]
-    bandwidth = median(bandwidths) if bandwidths else 1e12
+def fitted_profile(name: str, models: Sequence[str], measured: Measured, *, source: str) -> ServerProfile:
+    """The profile of ``models``, small to large, that fits ``measured`` best. Raises ConfigurationError where a model did not answer."""
     profile = ServerProfile(
         name=name,
-        models=profiles,
+        models=tuple(_model(model, rank, measured) for rank, model in enumerate(models, 1)),
         source=source,
-        disk_bytes_per_second=bandwidth,
-        cache_bytes_per_second=bandwidth,
-        slot_rates=_slot_rates(measured, models[0]),
+        slot_rates=_slot_rates(measured, _decode_seconds, lambda record: record.output_tokens),
+        prefill_slot_rates=_slot_rates(measured, _first_token_seconds, lambda record: record.prompt_tokens),
         keeps_prefix=False,
+        jitter=_spread_of_loads(measured, models),
     )
-    return _with_fit(profile, measured)
-
-
-def _with_fit(profile: ServerProfile, measured: Measured) -> ServerProfile:
-    errors = fit_errors(profile, measured.alone)
+    paces = _paces(profile, measured.alone)
+    errors = [abs(1 / pace - 1) for pace in paces]
     fit = {"median_error": median(errors), "p95_error": percentile(errors, 95) or 0.0, "calls": float(len(errors))}
-    spread = pstdev([1 + error for error in errors]) if len(errors) > 1 else 0.0
-    return replace(profile, fit=fit, jitter=min(1.0, spread * 3**0.5))  # the even distribution of this deviation
+    return replace(profile, fit=fit, paces=paces)
 
 
 def fit_errors(profile: ServerProfile, records: Sequence[CallRecord]) -> list[float]:
-    """By what part of it each measured answer differs from what ``profile`` predicts."""
-    found = []
-    for record in records:
-        service = record.total - record.queued_seconds - record.loading_seconds
-        if record.outcome == "ok" and service > 0:
-            found.append(abs(_predicted(profile.model(record.model), record) - service) / service)
-    return found
+    """By what part of it the figures of ``profile`` miss each measured answer."""
+    return [abs(1 / pace - 1) for pace in _paces(profile, records)]
+
+
+def service_seconds(record: CallRecord) -> float:
+    """How long the answer took, without queueing and loading."""
+    return record.total - record.queued_seconds - record.loading_seconds
+
+
+def _paces(profile: ServerProfile, records: Sequence[CallRecord]) -> tuple[float, ...]:
+    """By how much longer each answer took than the figures say."""
+    return tuple(
+        service_seconds(record) / _predicted(profile.model(record.model), record)
+        for record in records
+        if record.outcome == "ok" and service_seconds(record) > 0
+    )
 
 
 def _predicted(model: ModelProfile, record: CallRecord) -> float:
@@ -63,26 +62,21 @@ def _predicted(model: ModelProfile, record: CallRecord) -> float:
     return prefill + token * record.output_tokens
 
 
-def _model(key: str, measured: Measured, size: int) -> ModelProfile:
+def _model(key: str, rank: int, measured: Measured) -> ModelProfile:
     answered = [each for each in measured.alone if each.model == key and each.outcome == "ok" and each.ttft is not None]
     if len({record.prompt_tokens for record in answered}) < 2:
         raise ConfigurationError("models", "must answer prompts of two sizes", repr(key))
-    token, growth = _line(
-        [record for record in answered if record.output_tokens > 1],
-        lambda record: (record.total - (record.ttft or 0.0)) / (record.output_tokens - 1),
-    )
-    fixed, per_token = _line(
-        answered, lambda record: (record.ttft or 0.0) - record.queued_seconds - record.loading_seconds - token
-    )
-    unloads = [interval.seconds for interval in _of(measured.intervals, key, "unloading")]
+    token, growth = _line([each for each in answered if each.output_tokens > 1], _token_seconds)
+    fixed, per_token = _line(answered, lambda record: _first_token_seconds(record) - token)
     return ModelProfile(
         key=key,
-        size_bytes=size,
+        size_bytes=rank,  # not measured, and not needed: the load is; it orders the models
         prefill_tokens_per_second=1 / max(per_token, 1e-9),
         token_seconds=token,
         token_seconds_per_context_token=growth,
         first_token_seconds=fixed,
-        unload_seconds=median(unloads) if unloads else 0.0,
+        unload_seconds=_mean(_of(measured.intervals, key, "unloading")),
+        load_seconds=_mean(_of(measured.intervals, key, "loading")),
     )
 
 
@@ -94,28 +88,59 @@ def _line(records: Sequence[CallRecord], value: Callable[[CallRecord], float]) -
     slope, intercept = linear_regression(sizes, values)
     if slope < 0:
         return max(0.0, fmean(values)), 0.0
-    return max(0.0, intercept), slope
+    if intercept < 0:  # the line through the origin
+        return 0.0, sum(x * y for x, y in zip(sizes, values, strict=True)) / sum(x * x for x in sizes)
+    return intercept, slope
 
 
-def _of(intervals: Sequence[Interval], model: str, state: str) -> list[Interval]:
-    return [interval for interval in intervals if (interval.model, interval.state) == (model, state)]
+def _first_token_seconds(record: CallRecord) -> float:
+    return (record.ttft or 0.0) - record.queued_seconds - record.loading_seconds
 
 
-def _slot_rates(measured: Measured, model: str) -> tuple[float, ...]:
-    """The rate of several requests together over that of one, from answers of the same size."""
+def _decode_seconds(record: CallRecord) -> float:
+    return record.total - (record.ttft or 0.0)
+
+
+def _token_seconds(record: CallRecord) -> float:
+    return _decode_seconds(record) / (record.output_tokens - 1)
+
+
+# ---- loads ----
+
+
+def _of(intervals: Sequence[Interval], model: str, state: str) -> list[float]:
+    return [each.seconds for each in intervals if (each.model, each.state) == (model, state)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0
+
+
+def _spread_of_loads(measured: Measured, models: Sequence[str]) -> float:
+    """Half of the width of the even distribution that has the loads' standard deviation, over their mean."""
+    loads = [_of(measured.intervals, model, "loading") for model in models]
+    paces = [load / fmean(each) for each in loads for load in each if fmean(each) > 0]
+    return min(1.0, pstdev(paces) * 3**0.5) if len(paces) > 1 else 0.0
+
+
+# ---- slots ----
+
+
+def _slot_rates(
+    measured: Measured, seconds: Callable[[CallRecord], float], size: Callable[[CallRecord], int]
+) -> tuple[float, ...]:
+    """The rate of several requests together over that of one, by the calls of the largest ``size``; the mean over the models."""
     rates = [1.0]
     for slots, records in sorted(measured.together.items()):
-        several = [record for record in records if record.output_tokens > 1 and record.outcome == "ok"]
-        alone = [
-            _service(record)
-            for record in measured.alone
-            if record.model == model and several and record[3:5] == several[0][3:5]
-        ]
-        if not several or not alone:
+        found = []
+        for model in dict.fromkeys(record.model for record in records):
+            answered = [record for record in records if record.model == model and record.outcome == "ok"]
+            largest = max(map(size, answered), default=0)
+            several = [record for record in answered if size(record) == largest]
+            alone = [each for each in measured.alone if several and each[2:5] == several[0][2:5]]
+            if alone:
+                found.append(slots * fmean(map(seconds, alone)) / fmean(map(seconds, several)))
+        if not found:
             break
-        rates.append(slots * median(alone) / median(map(_service, several)))
+        rates.append(fmean(found))
     return tuple(rates)
-
-
-def _service(record: CallRecord) -> float:
-    return record.total - record.queued_seconds - record.loading_seconds

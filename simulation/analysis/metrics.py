@@ -1,7 +1,7 @@
 """The numbers of a replay: percentiles, makespan, switches, and how the queue grew and shrank.
 
-Percentiles are nearest-rank: the p-th percentile is the smallest value that at least p % of all values do not exceed. It is a value
-that occurred, and the one that a latency CDF shows at that height. Failed requests are counted, and left out of all latencies.
+Percentiles are nearest-rank: the p-th percentile is the smallest value such that p % of all values are not greater. So it is a value
+that occurred, the one that a plot of the CDF shows at that height. Failed requests are counted, and left out of all latencies.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import fsum
 
-from ..drivers.record import CallRecord, Interval
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval
 
 __all__ = ["Distribution", "Summary", "latencies", "percentile", "queue_lengths", "summarise", "table"]
 
@@ -44,7 +46,7 @@ class Summary:
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:
-    """The nearest-rank percentile of ``values``; None if there are none. ``percent`` is in 1..100."""
+    """Return the nearest-rank percentile of ``values``; None if there are none. ``percent`` is in 1..100."""
     if not values:
         return None
     rank = -(-len(values) * percent // 100)  # rounded up, in integers
@@ -52,7 +54,7 @@ def percentile(values: Sequence[float], percent: int) -> float | None:
 
 
 def latencies(records: Iterable[CallRecord]) -> dict[str, list[float]]:
-    """What was measured of the requests that succeeded, in seconds from each request's arrival, by the name of the measure."""
+    """Return the latencies of the requests that succeeded, by name: queueing, loading, TTFT and total, in seconds."""
     served = [record for record in records if record.outcome == "ok"]
     return {
         "queueing": [record.queued_seconds for record in served],
@@ -63,9 +65,9 @@ def latencies(records: Iterable[CallRecord]) -> dict[str, list[float]]:
 
 
 def summarise(records: Sequence[CallRecord], intervals: Sequence[Interval], switches: int) -> Summary:
-    """The summary of a replay on one slot. ``intervals`` must not reach beyond the makespan, as ``Residency.intervals`` sees to."""
+    """Summarise a replay on one slot. ``intervals`` must not reach beyond the makespan; those of ``Residency.intervals`` do not."""
     makespan = max((record.finished for record in records), default=0.0)
-    unserving = sum(interval.seconds for interval in intervals if interval.state in ("loading", "unloading"))
+    unserving = fsum(interval.seconds for interval in intervals if interval.state in ("loading", "unloading"))
     measured = {
         name: Distribution(*(percentile(values, percent) for percent in (50, 95, 99)))
         for name, values in latencies(records).items()
@@ -81,7 +83,10 @@ def summarise(records: Sequence[CallRecord], intervals: Sequence[Interval], swit
 
 
 def queue_lengths(records: Iterable[CallRecord]) -> list[tuple[float, dict[str, int]]]:
-    """How many requests of each model wait in the queue, from each time (seconds) on. A request that waits for its own load has left it."""
+    """Return the queue over time: from each time (seconds) on, how many requests of each model wait.
+
+    A request that waits for its own load has left the queue.
+    """
     changes = [
         change
         for record in records
@@ -98,7 +103,7 @@ def queue_lengths(records: Iterable[CallRecord]) -> list[tuple[float, dict[str, 
 
 
 def table(summary: Summary) -> str:
-    """The summary as plain text of a fixed width."""
+    """Format the summary as text of a fixed width."""
     rows = [
         f"{'requests':<24}{summary.requests:>10}" + (f"  ({summary.failed} failed)" if summary.failed else ""),
         f"{'makespan':<24}{summary.makespan:>10.1f} s",

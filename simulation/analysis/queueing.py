@@ -28,14 +28,14 @@ def mmc_wait(arrivals: float, services: float, servers: int) -> float:
     offered = arrivals / services
     terms = [offered**n / math.factorial(n) for n in range(servers)]
     last = offered**servers / math.factorial(servers) / (1 - offered / servers)
-    return last / (sum(terms) + last) / (servers * services - arrivals)
+    return last / (math.fsum(terms) + last) / (servers * services - arrivals)
 
 
 def finite_source_response(agents: int, think_seconds: float, services: float) -> float:
     """Mean time from request to answer of ``agents`` that think exponentially and share one exponential server."""
     offered = 1 / (think_seconds * services)
     weights = [math.perm(agents, n) * offered**n for n in range(agents + 1)]
-    throughput = services * (1 - weights[0] / sum(weights))
+    throughput = services * (1 - weights[0] / math.fsum(weights))
     return agents / throughput - think_seconds
 
 
@@ -44,10 +44,10 @@ def polling_workload(loads: Sequence[float], service_seconds: float, switch_seco
 
     ``loads``: arrival rate times mean service of each queue; ``switch_seconds``: the constant time of each switch.
     """
-    load, cycle = sum(loads), switch_seconds * len(loads)
+    load, cycle = math.fsum(loads), switch_seconds * len(loads)
     second_moment = 2 * service_seconds**2
     rates = [each / service_seconds for each in loads]
-    work = load * sum(rate * second_moment for rate in rates) / (2 * (1 - load))
-    switching = load * cycle / 2 + cycle / (2 * (1 - load)) * (load**2 - sum(each**2 for each in loads))
-    waiting = cycle / (1 - load) * sum(each**2 for each in loads) if gated else 0.0
+    work = load * math.fsum(rate * second_moment for rate in rates) / (2 * (1 - load))
+    switching = load * cycle / 2 + cycle / (2 * (1 - load)) * (load**2 - math.fsum(each**2 for each in loads))
+    waiting = cycle / (1 - load) * math.fsum(each**2 for each in loads) if gated else 0.0
     return work + switching + waiting

@@ -14,7 +14,17 @@ from typing import Any, Final, NamedTuple
 from ..drivers.record import CallRecord
 from .metrics import percentile
 
-__all__ = ["MEASURES", "Estimate", "Point", "PointResult", "as_json", "estimates", "grid", "measures_of"]
+__all__ = [
+    "MEASURES",
+    "Estimate",
+    "Point",
+    "PointResult",
+    "as_json",
+    "estimates",
+    "grid",
+    "measures_of",
+    "paired_difference",
+]
 
 MEASURES: Final = ("makespan", "mean", "p50", "p95", "p99", "switches")
 
@@ -33,12 +43,17 @@ _T: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One setting of the grid. ``load_time``: seconds of a switch (None: each model's own)."""
+    """One setting of the grid. ``load_time``: seconds of a switch (None: each model's own).
+
+    ``memory``: GB of each of the ``servers`` (None: for one model at a time).
+    """
 
     policy: str
     load_time: float | None
     sessions: int
     parallel: int
+    servers: int = 1
+    memory: float | None = None
 
     def key(self) -> str:
         """What tells it from all others, as text."""
@@ -61,10 +76,15 @@ class Estimate(NamedTuple):
 
 
 def grid(
-    policies: Sequence[str], load_times: Sequence[float | None], sessions: Sequence[int], parallel: Sequence[int]
+    policies: Sequence[str],
+    load_times: Sequence[float | None],
+    sessions: Sequence[int],
+    parallel: Sequence[int],
+    servers: Sequence[int] = (1,),
+    memory: Sequence[float | None] = (None,),
 ) -> list[Point]:
     """Every combination."""
-    return [Point(*each) for each in product(policies, load_times, sessions, parallel)]
+    return [Point(*each) for each in product(policies, load_times, sessions, parallel, servers, memory)]
 
 
 def measures_of(records: Sequence[CallRecord], switches: int) -> dict[str, float]:
@@ -85,6 +105,13 @@ def estimates(results: Iterable[PointResult]) -> dict[Point, dict[str, Estimate]
         point: {measure: _estimate([values[measure] for values in found]) for measure in MEASURES}
         for point, found in by_point.items()
     }
+
+
+def paired_difference(results: Iterable[PointResult], one: Point, other: Point, measure: str) -> Estimate:
+    """By how much ``one`` exceeds ``other``, seed by seed: what both seeds share cancels out, so the interval is narrow."""
+    values = {(each.point, each.seed): each.values[measure] for each in results if each.point in (one, other)}
+    seeds = sorted({seed for _, seed in values})
+    return _estimate([values[one, seed] - values[other, seed] for seed in seeds])
 
 
 def _estimate(values: Sequence[float]) -> Estimate:

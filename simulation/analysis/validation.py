@@ -1,6 +1,6 @@
-"""The simulator against closed formulas: each case is simulated several times, and the formula must lie in the confidence interval.
+"""Validate the simulator: simulate cases that have a closed formula; the formula must lie in the confidence interval.
 
-Runs are of the heap driver with the coordinator that the manager runs, so what is validated is the product's own queue.
+The runs are of the heap driver with the coordinator that the manager runs, so this validates the queue of the product itself.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _T: Final = (
 
 @dataclass(frozen=True)
 class Case:
-    """``simulate(requests, seed)`` estimates what ``expected`` is by a formula."""
+    """One case: ``expected`` by a formula, and ``simulate(requests, seed)``, which estimates it."""
 
     name: str
     expected: float
@@ -56,7 +56,7 @@ class Case:
 
 
 class Validated(NamedTuple):
-    """The mean of the replications and half of its confidence interval, beside what the formula says."""
+    """The mean of the replications and half of its confidence interval, beside the formula's value."""
 
     name: str
     expected: float
@@ -84,7 +84,7 @@ def _records(
 
 
 def _mean_wait(records: Sequence[CallRecord]) -> float:
-    """Over all but the first tenth, where the queue has not filled yet."""
+    """Return the mean wait without the first tenth of the requests, in which the queue has not filled yet."""
     settled = records[len(records) // 10 :]
     return fmean(record.queued_seconds + record.loading_seconds for record in settled)
 
@@ -113,7 +113,7 @@ def _finite(agents: int, think: float, services: float, requests: int, seed: int
 
 
 def _polling(policy: PolicyFactory, load: float, switch: float, requests: int, seed: int) -> float:
-    """Two queues of equal load: after one comes the other, so the order is cyclic."""
+    """Simulate two queues of equal load. The server alternates between them, so the order is cyclic."""
     rng, now = Random(seed), 0.0
     calls = []
     for number in range(requests):
@@ -143,4 +143,4 @@ CASES: Final = (
         partial(_polling, Gated, 0.8, 10.0),
     ),
 )
-"""In polling the loads are such that no queue is ever empty when its turn comes: a server that waits where it is would break the law."""
+"""In polling the loads are so high that no queue is empty when its turn comes: the formulas do not hold for a server that stays put."""

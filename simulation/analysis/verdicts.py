@@ -1,4 +1,4 @@
-"""What an experiment on many workloads found, and what that says: ratios to first come, first served, and verdicts.
+"""Judge a policy by an experiment on many workloads: ratios to first come, first served, and verdicts.
 
 A ratio below 1 is better than first come, first served. Times are in seconds.
 """
@@ -32,7 +32,7 @@ class Cell:
 
 
 class Criterion(NamedTuple):
-    """One line: what is wanted, what was found, and whether that will do."""
+    """One criterion: what is wanted, what was found, and whether it is met."""
 
     wanted: str
     found: str
@@ -40,27 +40,30 @@ class Criterion(NamedTuple):
 
 
 def mixed(cells: Sequence[Cell]) -> list[Cell]:
-    """Those of the overlays and the trading graph."""
+    """Return the cells of the overlays and of the trading graph."""
     return [cell for cell in cells if cell.kind not in ("equal agents", "batch")]
 
 
 def equals(cells: Sequence[Cell]) -> list[Cell]:
-    """Those of equal agents."""
+    """Return the cells of equal agents."""
     return [cell for cell in cells if cell.kind == "equal agents"]
 
 
 def batches(cells: Sequence[Cell]) -> list[Cell]:
-    """Those where all requests come at once."""
+    """Return the cells in which all requests come at once."""
     return [cell for cell in cells if cell.kind == "batch"]
 
 
 def ratio(cell: Cell, policy: str, measure: str) -> float:
-    """The policy's ``measure`` over that of first come, first served."""
+    """Return the policy's ``measure`` over that of first come, first served."""
     return float(getattr(cell.runs[policy], measure) / getattr(cell.runs[BASELINE], measure))
 
 
 def gaps_closed(cells: Sequence[Cell], policy: str) -> list[float]:
-    """Which part of what switching adds to the makespan it saves, wherever first come, first served switches over half of its time."""
+    """Return the part of the switching cost in the makespan that the policy saves, for each cell where switching dominates.
+
+    These are the cells in which first come, first served switches for more than half of its time.
+    """
     return [
         (cell.runs[BASELINE].makespan - cell.runs[policy].makespan)
         / (cell.runs[BASELINE].makespan - cell.free.makespan)
@@ -70,7 +73,7 @@ def gaps_closed(cells: Sequence[Cell], policy: str) -> list[float]:
 
 
 def verdicts(cells: Sequence[Cell], policy: str) -> list[Criterion]:
-    """The criteria for a default policy, line by line."""
+    """Judge ``policy`` by the criteria for a default policy."""
     among = mixed(cells)
     ratios = {measure: [ratio(cell, policy, measure) for cell in among] for measure in MEASURES}
     lines = [_at_most(f"median ratio of {m} below 0.8", median(ratios[m]), 0.8, strict=True) for m in MEASURES]

@@ -1,11 +1,14 @@
-"""How far a long run is: a bar on a terminal, plain lines anywhere else. Both go to standard error."""
+"""How far a long run is, and how long it will take: a bar on a terminal, plain lines anywhere else. Both go to standard error."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
+
+from ..analysis.findings import seconds_text
 
 __all__ = ["progress"]
 
@@ -30,12 +33,14 @@ def _ignored(_: object) -> None:
 
 def _lines(total: int, unit: str) -> Callable[[], None]:
     """A line for each tenth."""
-    done = 0
+    done, begun = 0, time.monotonic()
 
     def step() -> None:
         nonlocal done
         done += 1
         if done * LINES // total > (done - 1) * LINES // total:
-            print(f"{done * 100 // total:3d} %  {done} of {total} {unit}", file=sys.stderr, flush=True)
+            left = seconds_text((time.monotonic() - begun) * (total - done) / done)
+            more = f", about {left} left" if done < total else ""
+            print(f"{done * 100 // total:3d} %  {done} of {total} {unit}{more}", file=sys.stderr, flush=True)
 
     return step

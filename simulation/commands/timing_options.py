@@ -50,6 +50,12 @@ class TimingOptions(WorkloadOptions):
             return profile_named(self.profile).source
         return "measured of one server" if made.recorded else "the mock server's"
 
+    @property
+    def model_bytes(self) -> dict[str, int]:
+        """The size of each model. Raises ConfigurationError."""
+        models = DEFAULT_MODELS if self.profile is None else profile_named(self.profile).models
+        return {model.key: model.size_bytes for model in models}
+
     def slot(self) -> str:
         """What a report says of the slot."""
         return f"one model at a time, {self.parallel} request{'s' if self.parallel > 1 else ''} at once"

@@ -21,7 +21,7 @@ from ..workloads.overlay import model_map, overlay_sessions
 from ..workloads.traces.formats import FORMATS, read_trace
 from ..workloads.traces.notes import Notes
 from ..workloads.traces.sessions import Deal, sessions_of, timed_workload, within
-from ..workloads.workload import Workload, clipped, mapped, scaled
+from ..workloads.workload import Workload, clipped, mapped, resized, scaled
 
 __all__ = [
     "DEEP",
@@ -69,6 +69,7 @@ class WorkloadOptions:
     )
     max_think: float = option(20.0, "longest pause in a session, seconds", least=0)
     max_prompt: int = option(32768, "longest prompt, tokens; longer ones are cut", least=1)
+    token_scale: float = option(1.0, "multiplies the sizes of prompts and answers: for small servers", least=0.0001)
     map: tuple[str, ...] = option((), "which local model plays a model of the trace", metavar="TRACED=LOCAL")
     speed: float = option(1.0, "divides pauses and arrival times", parse=float)
     tickers: int = option(
@@ -120,7 +121,8 @@ def make_workload(options: WorkloadOptions, *, seed: int, local: LocalModels = M
         raise ConfigurationError("map", "is for traces that name their models", repr(options.map[0]))
     if not made.workload.calls:
         raise ConfigurationError("trace", "must hold at least one request", "none")
-    return made._replace(workload=_cut(scaled(made.workload, options.speed), options.max_prompt))
+    workload = resized(scaled(made.workload, options.speed), options.token_scale)
+    return made._replace(workload=_cut(workload, options.max_prompt))
 
 
 def _drawn(options: WorkloadOptions, seed: int, local: LocalModels) -> Drawn:
@@ -185,6 +187,7 @@ def workload_settings(options: WorkloadOptions, made: MadeWorkload) -> dict[str,
         **{f"{traced} is played by": local for traced, local in sorted(models.items())},
         "seed": str(options.seed),
         "speed": f"{options.speed:g}",
+        **({} if options.token_scale == 1 else {"sizes": f"{options.token_scale:g} times the workload's"}),
     }
 
 

@@ -5,25 +5,29 @@ Rounds are interleaved over the models and the sizes, because the slowness of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from random import Random
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from statemachine import ProviderManagerConfig
+from statemachine import ProviderConfig, ProviderManagerConfig
 from statemachine.checks import check_count
 
 from ..workloads.workload import PlannedCall, Workload
 from .manager import replay
-from .record import CallRecord, Interval
-from .requests import RequestStyle
+from .record import CallRecord
+from .recorder import TraceRecorder
+from .requests import RequestStyle, SizedRequests, Wording
+from .residency import Interval
 
-__all__ = ["CalibrationPlan", "Measured", "measure"]
+__all__ = ["CalibrationPlan", "Measured", "calls_in", "measure", "merged", "word_counts"]
+
+WORDS_COUNTED: Final = (40, 240)  # of the two prompts that tell how many tokens a word is
 
 
 @dataclass(frozen=True)
 class CalibrationPlan:
-    """What is measured: every size of prompt with every size of answer, ``rounds`` times; and ``slots`` requests at once."""
+    """What is measured: every size of prompt with every size of answer, ``rounds`` times; and 2 to ``slots`` requests at once."""
 
     prompts: tuple[int, ...] = (32, 128, 384)
     outputs: tuple[int, ...] = (1, 24, 72)
@@ -44,6 +48,19 @@ class Measured(NamedTuple):
     intervals: Sequence[Interval]
 
 
+def merged(parts: Iterable[Measured]) -> Measured:
+    """All ``parts`` as one measurement."""
+    alone: list[CallRecord] = []
+    together: dict[int, list[CallRecord]] = {}
+    intervals: list[Interval] = []
+    for part in parts:
+        alone += part.alone
+        intervals += part.intervals
+        for slots, records in part.together.items():
+            together.setdefault(slots, []).extend(records)
+    return Measured(alone, {**together}, intervals)
+
+
 async def measure(
     models: Sequence[str],
     plan: CalibrationPlan,
@@ -55,21 +72,23 @@ async def measure(
     alone = await replay(_one_by_one(models, plan), config_at(1), finished=finished, style=style)
     together = {}
     for slots in range(2, plan.slots + 1):
-        workload = _at_once(models[0], plan, slots)
+        workload = _at_once(models, plan, slots)
         together[slots] = (await replay(workload, config_at(slots), finished=finished, style=style)).records
     return Measured(alone.records, together, alone.intervals)
 
 
 def calls_in(plan: CalibrationPlan, models: int) -> int:
     """How many calls a measurement makes."""
-    return models * plan.rounds * len(plan.prompts) * len(plan.outputs) + sum(range(2, plan.slots + 1)) * plan.rounds
+    alone = plan.rounds * len(plan.prompts) * len(plan.outputs)
+    together = sum(2 * slots * plan.rounds + 1 for slots in range(2, plan.slots + 1))
+    return models * (alone + together) + 1
 
 
 def _one_by_one(models: Sequence[str], plan: CalibrationPlan) -> Workload:
-    """In each round every model in turn, with all sizes in an order of its own."""
+    """In each round every model in turn, with all sizes in an order of its own; a last call, so that the last model is unloaded, too."""
     rng = Random(plan.seed)
     calls: list[PlannedCall] = []
-    for model, prompt, output in _sizes(models, plan, rng):
+    for model, prompt, output in [*_sizes(models, plan, rng), (models[0], plan.prompts[0], plan.outputs[0])]:
         after = (len(calls) - 1,) if calls else ()
         calls.append(PlannedCall(len(calls), "calibration", model, prompt, output, after))
     return Workload("calibration", tuple(calls))
@@ -83,12 +102,55 @@ def _sizes(models: Sequence[str], plan: CalibrationPlan, rng: Random) -> Iterato
             yield from ((model, prompt, output) for prompt, output in sizes)
 
 
-def _at_once(model: str, plan: CalibrationPlan, slots: int) -> Workload:
-    """Groups of ``slots`` equal calls: the next group begins when the last has ended. A call before them loads the model."""
-    prompt, output = min(plan.prompts), max(plan.outputs)
-    calls = [PlannedCall(0, "calibration", model, prompt, 1)]
-    for _ in range(plan.rounds):
-        after = tuple(range(max(1, len(calls) - slots), len(calls))) or (0,)
-        group = range(len(calls), len(calls) + slots)
-        calls += [PlannedCall(number, f"slot {number}", model, prompt, output, after) for number in group]
+def _at_once(models: Sequence[str], plan: CalibrationPlan, slots: int) -> Workload:
+    """For each model groups of ``slots`` equal calls, in turn of long prompts and of long answers: a group begins when the last has ended.
+
+    A call before them loads the model.
+    """
+    reading, writing = (max(plan.prompts), min(plan.outputs)), (min(plan.prompts), max(plan.outputs))
+    calls: list[PlannedCall] = []
+    last: tuple[int, ...] = ()
+    for model in models:
+        groups = [(1, (min(plan.prompts), min(plan.outputs))), *[(slots, reading), (slots, writing)] * plan.rounds]
+        for size, (prompt, output) in groups:
+            group = range(len(calls), len(calls) + size)
+            calls += [PlannedCall(number, f"slot {number}", model, prompt, output, last) for number in group]
+            last = tuple(group)
     return Workload("calibration", tuple(calls))
+
+
+# ---- words ----
+
+
+async def word_counts(models: Sequence[str], config: ProviderManagerConfig) -> dict[str, Wording]:
+    """Ask each model twice, and see in what the server says of its usage how many tokens a word is.
+
+    A model whose server does not say, or whose calls fail, is left out.
+    """
+    recorder = TraceRecorder()
+    providers = [_watched(provider, recorder) for provider in config.available_providers]
+    calls = tuple(
+        PlannedCall(number, "words", model, words, 1, (number - 1,) if number else ())
+        for number, (model, words) in enumerate((model, words) for model in models for words in WORDS_COUNTED)
+    )
+    plain = SizedRequests()
+    watched = replace(config, available_providers=providers)
+    await replay(Workload("words", calls), watched, observers=[recorder], finished=lambda: None, style=plain)
+    counted: dict[str, list[int]] = {model: [] for model in models}
+    for call in recorder.calls():
+        counted[call.model or ""].append(call.prompt_tokens)
+    return {model: _wording(tokens) for model, tokens in counted.items() if _is_told(tokens)}
+
+
+def _watched(provider: ProviderConfig, recorder: TraceRecorder) -> ProviderConfig:
+    return replace(provider, adapter=recorder.watched(provider.adapter))
+
+
+def _is_told(tokens: Sequence[int]) -> bool:
+    return len(tokens) == len(WORDS_COUNTED) and tokens[0] < tokens[1]
+
+
+def _wording(tokens: Sequence[int]) -> Wording:
+    few, many = WORDS_COUNTED
+    each = (tokens[1] - tokens[0]) / (many - few)
+    return Wording(each, tokens[0] - each * few)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import count
-from operator import add, sub
+from operator import add, attrgetter, sub
 from typing import Any, Final, NoReturn, TypeAlias
 
 from statemachine import AdapterConfig, InvariantError, ProviderConfig, ProviderManagerConfig
@@ -52,18 +52,18 @@ from statemachine.properties.invariants import watch_invariants
 from ..timing.durations import Answer, ForgetfulTiming, Timing
 from ..timing.faults import FaultPlan
 from ..workloads.workload import Workload
-from .manager import Replay
 from .placement import Placement
-from .record import CallRecords, Residency
+from .record import CallRecords, Replay
+from .residency import Residency
 
-__all__ = ["HeapDriver", "HeapRun", "one_slot"]
+__all__ = ["HeapDriver", "HeapRun", "no_adapter", "one_slot"]
 
+FIRST: Final = -1
 ISSUE: Final = 0
 END: Final = 1
 BEGIN: Final = 2
 
 _REMEMBERED: Final = 2**16  # loads and unloads whose durations are kept for the next run
-_NONE: Final = math.inf, -1  # when there is no first call any more
 
 _Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
 """Time, priority, sequence, and what to do with which call or instance."""
@@ -72,13 +72,13 @@ _Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
 def one_slot(policy: PolicyFactory = Fifo, *, parallel: int = 1) -> ProviderManagerConfig:
     """The configuration of one local server, where requests wait under ``policy``. Its adapter is not there to be called."""
     return ProviderManagerConfig(
-        [ProviderConfig("local server", _no_adapter, is_local=True, parallel=parallel)],
+        [ProviderConfig("local server", no_adapter, is_local=True, parallel=parallel)],
         on_conflict="wait",
         policy=policy,
     )
 
 
-def _no_adapter(config: AdapterConfig) -> NoReturn:
+def no_adapter(config: AdapterConfig) -> NoReturn:
     raise NotImplementedError("the heap driver makes no adapters")
 
 
@@ -94,20 +94,25 @@ class HeapDriver:
         self.timing: Final = timing
         self.faults: Final = faults
         self.forgetful: Final = timing if isinstance(timing, ForgetfulTiming) else None
-        self.columns: Final = tuple(
-            [getattr(call, name) for call in workload.calls]
-            for name in ("id", "agent", "model", "prompt_tokens", "output_tokens")
-        )
-        alone = [_alone(timing.answer(call)) for call in workload.calls]
-        self.first_token: Final = array(
-            "d", (first for first, _ in alone)
-        )  # seconds, of a call that shares its instance with no other
-        self.whole: Final = array("d", (whole for _, whole in alone))
+        self.agents: Final = [call.agent for call in workload.calls]
+        self.names: Final = [call.model for call in workload.calls]
+        self.prompt_tokens: Final = array("q", (call.prompt_tokens for call in workload.calls))
+        self.output_tokens: Final = array("q", (call.output_tokens for call in workload.calls))
+        self.first_token: Final = array("d")  # seconds, of a call that shares its instance with no other
+        self.whole: Final = array("d")
         self.followers: Final[dict[int, list[int]]] = {}
+        self.unfinished: Final[dict[int, int]] = {}  # of each call that comes after others: how many these are
         for call in workload.calls:
+            first, whole = _alone(timing.answer(call))
+            self.first_token.append(first)
+            self.whole.append(whole)
             for earlier in call.after:
                 self.followers.setdefault(earlier, []).append(call.id)
-        self.first_calls: Final = sorted((call.delay, call.id) for call in workload.calls if not call.after)
+            if call.after:
+                self.unfinished[call.id] = len(call.after)
+        first_calls = [call for call in workload.calls if not call.after]
+        first_calls.sort(key=attrgetter("delay"))  # of the same moment: in the order of their ids
+        self.first_calls: Final = array("q", map(attrgetter("id"), first_calls))
         self.load_seconds: Final = lru_cache(_REMEMBERED)(timing.load_seconds)  # drawing jitter is slow
         self.unload_seconds: Final = lru_cache(_REMEMBERED)(timing.unload_seconds)
 
@@ -147,7 +152,7 @@ def _raise(error: InvariantError) -> NoReturn:
 
 def _alone(answer: Answer) -> tuple[float, float]:
     """Seconds to the first token and to the end, for a request that shares its instance with no other."""
-    return answer.prefill + answer.pieces[0], answer.prefill + sum(answer.pieces)
+    return answer.prefill + answer.pieces[0], answer.prefill + math.fsum(answer.pieces)
 
 
 class HeapRun:
@@ -169,9 +174,10 @@ class HeapRun:
         self.timeout = config.acquire_timeout
         self.machines = placement.shared_machines  # of each provider that shares its machine with another
         self.shared = bool(self.machines) or any(provider.parallel > 1 for provider in config.available_providers)
-        self.agents, self.names = plan.columns[1:3]  # each call's
+        self.agents, self.names = plan.agents, plan.names  # each call's
         self.alone_first, self.alone_whole = plan.first_token, plan.whole
         self.faults, self.forgetful = plan.faults, plan.forgetful
+        self.alone = not self.shared and self.faults is None and self.forgetful is None  # each answer is as planned
         self.homes: dict[str, int] = {}  # of each agent: the instance whose prompt cache has its last prompt
         self.on_end = self.end  # bound once, not for every call
         self.demands = placement.demands(config, self.names)
@@ -183,11 +189,10 @@ class HeapRun:
         self.now = 0.0
         self.heap: list[_Entry] = []
         self.first_calls = iter(plan.first_calls)
-        self.coming = next(self.first_calls, _NONE)
         self.sequence = count()
         self.left = calls
-        self.unfinished = {call.id: len(call.after) for call in plan.calls if call.after}  # those it still waits for
-        self.issued = [-1]  # the call of each ticket; there is no ticket 0
+        self.unfinished = plan.unfinished.copy()  # those it still waits for
+        self.issued = array("q", [-1])  # the call of each ticket; there is no ticket 0
         zeros = array("d", bytes(8 * calls))
         self.arrived, self.queued, self.loading, self.finished = zeros[:], zeros[:], zeros[:], zeros
         self.first_token = array("d", [math.nan]) * calls
@@ -207,6 +212,7 @@ class HeapRun:
             AbandonStop: lambda effect: self.residency.leave(effect.instance, self.now),
             Transition: self.tell,
         }
+        self.push_first_call()
 
     # ---- the loop ----
 
@@ -221,26 +227,18 @@ class HeapRun:
         and nothing can happen any more.
         """
         heap, timers = self.heap, self.model.timers
-        coming, call = self.coming
         while self.left and steps:
-            upcoming = heap[0][0] if heap else math.inf
             due = timers.next_deadline
-            if due < upcoming and due < coming:
+            if heap and heap[0][0] <= due:
+                if heap[0][0] > until:
+                    break
+                self.now, _, _, act, what = heappop(heap)
+                act(what)
+            elif due < math.inf:
                 if due > until:
                     break
                 self.now = due
                 self.tell_coordinator(Wake())
-            elif coming <= upcoming and call >= 0:
-                if coming > until:
-                    break
-                self.now = coming
-                self.issue(call)
-                coming, call = self.coming = next(self.first_calls, _NONE)
-            elif heap:
-                if upcoming > until:
-                    break
-                self.now, _, _, act, what = heappop(heap)
-                act(what)
             else:
                 raise RuntimeError(f"nothing can happen any more, and {self.left} calls are left")
             steps -= 1
@@ -263,6 +261,16 @@ class HeapRun:
 
     # ---- calls ----
 
+    def issue_first(self, call: int) -> None:
+        """Issue ``call``, which comes after no other, and put the next such call on the heap."""
+        self.push_first_call()
+        self.issue(call)
+
+    def push_first_call(self) -> None:
+        call = next(self.first_calls, None)
+        if call is not None:
+            heappush(self.heap, (self.plan.calls[call].delay, FIRST, 0, self.issue_first, call))
+
     def issue(self, call: int) -> None:
         issued, now = self.issued, self.now
         ticket = len(issued)
@@ -281,11 +289,11 @@ class HeapRun:
         if effect.instance not in self.busy:
             self.busy.add(effect.instance)
             self.residency.enter(effect.instance, self.names[call], "busy", now)
-        if self.shared or self.faults is not None or self.forgetful is not None:
-            self.begin_answer(ticket, call, effect.instance)
-        else:
+        if self.alone:
             self.first_token[call] = now + self.alone_first[call]
             heappush(self.heap, (now + self.alone_whole[call], END, next(self.sequence), self.on_end, ticket))
+        else:
+            self.begin_answer(ticket, call, effect.instance)
 
     def begin_answer(self, ticket: int, call: int, instance: int) -> None:
         """Begin an answer that others, faults or a lost prompt cache may make longer than it is alone and warm."""
@@ -395,9 +403,9 @@ class HeapRun:
 
     def started(self, number: int) -> None:
         instance = self.model.instances.get(number)
-        if instance is not None and instance.state == "starting":
-            self.residency.enter(number, instance.demand.model, "resident", self.now)
         self.tell_coordinator(StartSucceeded(number))
+        if instance is not None and instance.state == "idle":
+            self.residency.enter(number, instance.demand.model, "resident", self.now)
 
     def stop(self, effect: StopInstance) -> None:
         name = self.model.instances[effect.instance].demand.model
@@ -417,9 +425,10 @@ class HeapRun:
             observer(transition)
 
     def result(self) -> Replay:
-        arrived = self.arrived
+        plan, arrived = self.plan, self.arrived
         ttft = array("d", map(sub, self.first_token, arrived))
         total = array("d", map(sub, self.finished, arrived))
-        records = CallRecords([*self.plan.columns, arrived, self.queued, self.loading, ttft, total], self.outcomes)
+        asked = [range(len(arrived)), self.agents, self.names, plan.prompt_tokens, plan.output_tokens]
+        records = CallRecords([*asked, arrived, self.queued, self.loading, ttft, total], self.outcomes)
         makespan = max(map(add, arrived, total), default=0.0)
         return Replay(records, self.residency.intervals(makespan), statistics(self.model))

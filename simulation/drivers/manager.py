@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
 import trio
-from trio.testing import MockClock
 
 from adapters import LMStudioAdapter
 from statemachine import (
@@ -20,7 +19,6 @@ from statemachine import (
     ProviderManagerError,
     ReasoningEngine,
     RuntimeProviderConfig,
-    Statistics,
 )
 from statemachine.manager.engine import AnswerStream
 from statemachine.manager.manager import Observer
@@ -32,22 +30,14 @@ from ..mock.lmstudio.fields import HUGE
 from ..mock.transport import StreamingTransport
 from ..timing.latency import LatencyProfile, ModelSpec
 from ..workloads.workload import PlannedCall, Workload
-from .record import CallRecord, Interval, Residency
+from .record import CallRecord, Replay
 from .requests import MockRequests, RequestStyle
+from .residency import Residency
 
-__all__ = ["Agents", "Replay", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
+__all__ = ["Agents", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
 
 Served: TypeAlias = Callable[[], AbstractAsyncContextManager[ProviderManagerConfig]]
 """Opens the server that answers the calls, such as the mock, and yields a configuration whose first provider leads to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What came of a replay. ``records`` are in the order of the calls, ``intervals`` end with the last answer at the latest."""
-
-    records: Sequence[CallRecord]
-    intervals: tuple[Interval, ...]
-    statistics: Statistics
 
 
 @asynccontextmanager
@@ -83,6 +73,8 @@ def replay_in_virtual_time(
     async def main() -> Replay:
         async with served() as config:
             return await replay(workload, config, finished=finished, observers=observers)
+
+    from trio.testing import MockClock  # takes a third of a second where pytest is installed
 
     with seeded(seed):
         return trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -1,8 +1,8 @@
 """What a driver sends for a planned call: a prompt of the size that the plan says, and parameters.
 
 The mock server takes the size from a header, so that long replays need not carry long texts. A real server gets a text: short common
-words, which are one token each in most vocabularies. The cached part of a prompt is the same text in every call of its agent, so a server
-with a prompt cache finds it there.
+words, which are one token each in most vocabularies; how many tokens they are to this server can be measured. The cached part of a prompt
+is the same text in every call of its agent, so a server with a prompt cache finds it there.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Protocol
 
-from statemachine.checks import is_number, shown
-from statemachine.errors import ConfigurationError
-
 from ..mock.lmstudio.ask import PROMPT_TOKENS_HEADER
 from ..workloads.workload import PlannedCall, prompt_text
 
-__all__ = ["MockRequests", "RequestStyle", "SizedRequests"]
+__all__ = ["MockRequests", "RequestStyle", "SizedRequests", "Wording"]
 
 _COMMON: Final = "the of and to in is it for on as with was at by this from or an are be that not but we you can all one has more will"
 WORDS: Final = tuple(_COMMON.split())
@@ -47,19 +44,29 @@ class MockRequests:
 
 
 @dataclass(frozen=True)
+class Wording:
+    """How a prompt's words become tokens: each is ``tokens_per_word``, and the chat's template has ``fixed`` more."""
+
+    tokens_per_word: float = 1.0
+    fixed: float = 0.0
+
+    def words(self, tokens: float) -> int:
+        """How many words make ``tokens`` tokens, with the template's."""
+        return max(0, round((tokens - self.fixed) / self.tokens_per_word))
+
+
+@dataclass(frozen=True)
 class SizedRequests:
-    """Prompts of ``words_per_token`` words for each token, and ``extra`` parameters with every call. Raises ConfigurationError."""
+    """Prompts of as many words as each model's ``wording`` says (one a token where it says nothing), and ``extra`` parameters."""
 
-    words_per_token: float = 1.0
+    wording: Mapping[str, Wording] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not is_number(self.words_per_token) or not 0 < self.words_per_token <= 10:
-            raise ConfigurationError("words_per_token", "must be above 0 and at most 10", shown(self.words_per_token))
 
     def prompt(self, call: PlannedCall) -> str:
         """The agent's own beginning as far as it is cached, then words that no other call begins with."""
-        shared, own = (round(tokens * self.words_per_token) for tokens in (call.cached_tokens, call.prompt_tokens))
+        wording = self.wording.get(call.model, Wording())
+        shared = round(call.cached_tokens / wording.tokens_per_word)
+        own = wording.words(call.cached_tokens + call.prompt_tokens) - shared
         rng = Random(f"call {call.id}")
         words = [*_beginning(call.agent, shared), str(call.id), *rng.choices(WORDS, k=max(0, own - 1))]
         return " ".join(words)

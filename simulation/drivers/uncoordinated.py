@@ -14,7 +14,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 import trio
-from trio.testing import MockClock
 
 from adapters import OpenAIAdapter
 from statemachine import AdapterConfig, CallOptions, ProviderManagerError, RuntimeProviderConfig
@@ -64,6 +63,8 @@ def run_uncoordinated(
             for adapter in asking.adapters.values():
                 await adapter.shutdown()
             return Uncoordinated(records, server.counters.loads, server.counters.cut)
+
+    from trio.testing import MockClock  # see drivers.manager
 
     with seeded(seed):
         return trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -1,4 +1,4 @@
-"""The pictures of a comparison: a panel for each load time, a colour for each policy, the same in all of them."""
+"""Draw the pictures of a comparison: a panel for each load time. A policy has the same colour in all of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw_comparison(folder: Path, comparisons: Sequence[PolicyComparison]) -> li
 
 
 def load_title(load_time: float | None) -> str:
-    """What is said of a load time."""
+    """Return the title of a load time."""
     return "each model's own load time" if load_time is None else f"load time {load_time:g} s"
 
 
@@ -62,12 +62,12 @@ def _titled(axes: Axes, comparison: PolicyComparison) -> None:
 
 
 def _size(index: int) -> float:
-    """Of a policy's mark, in square points: where marks coincide, the later ones are inside."""
+    """Return the size of a policy's mark, in square points. Where marks coincide, the later ones are inside."""
     return max(60.0, 200.0 - 40.0 * index)
 
 
 def _columns(comparisons: Sequence[PolicyComparison], height: float, **shared: Any) -> tuple[Figure, list[Axes]]:
-    """A panel for each load time, side by side."""
+    """Make a figure with a panel for each load time, side by side."""
     figure = Figure(figsize=(max(9.0, 7.0 * len(comparisons)), height), layout="constrained")
     return figure, list(figure.subplots(1, len(comparisons), squeeze=False, **shared)[0])
 
@@ -104,7 +104,7 @@ def _cdf(axes: Axes, run: PolicyRun, **style: Any) -> Line2D:
 
 
 def _trade_off(comparisons: Sequence[PolicyComparison]) -> Figure:
-    """A row for each load time: switches against the mean, and against the 99th percentile."""
+    """Draw a row for each load time: switches against the mean, and against the 99th percentile."""
     figure = Figure(figsize=(13, 1.2 + 3.8 * len(comparisons)), layout="constrained")
     rows = figure.subplots(len(comparisons), 2, squeeze=False)
     for row, comparison in zip(rows, comparisons, strict=True):
@@ -118,7 +118,7 @@ def _trade_off(comparisons: Sequence[PolicyComparison]) -> Figure:
 
 
 def _trade(axes: Axes, comparison: PolicyComparison, measure: str, colours: Mapping[str, str]) -> list[Artist]:
-    """A mark for each policy. A line joins those that differ in their parameter only, in the order in which they were given."""
+    """Draw a mark for each policy. A line joins policies that differ in their parameter only, in the order in which they were given."""
     families: dict[str, list[tuple[float, float]]] = {}
     marks: list[Artist] = []
     for index, run in enumerate(comparison.runs):
@@ -145,7 +145,7 @@ def _trade(axes: Axes, comparison: PolicyComparison, measure: str, colours: Mapp
 
 
 def _residency(title: str, comparisons: Sequence[PolicyComparison], answers: int | None) -> Figure:
-    """A row for each load time with a lane for each policy; of the beginning, if ``answers`` says how many."""
+    """Draw a row for each load time with a lane for each policy. ``answers``: only until that many answers (None: all)."""
     lanes = len(comparisons[0].runs)
     figure = Figure(figsize=(14, 1.5 + len(comparisons) * (0.9 + 0.45 * lanes)), layout="constrained")
     colours = model_colours(comparisons[0].free.replay.records)
@@ -165,12 +165,12 @@ def _residency(title: str, comparisons: Sequence[PolicyComparison], answers: int
 
 
 def _end(run: PolicyRun, answers: int | None) -> float:
-    """When the first ``answers`` answers (None: all) had ended."""
+    """Return the time at which the first ``answers`` answers (None: all) had ended."""
     return sorted(record.finished for record in run.replay.records)[:answers][-1]
 
 
 def _waits(comparisons: Sequence[PolicyComparison]) -> Figure:
-    """A lane for each agent, those who wait longest under the first policy on top, and a mark for each policy."""
+    """Draw a lane for each agent and a mark for each policy. Agents that wait longest under the first policy are on top."""
     longest = comparisons[0].runs[0].waits
     agents = sorted(longest, key=lambda agent: -longest[agent])
     lanes = agents[:_MOST_AGENTS]

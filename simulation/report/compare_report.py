@@ -1,10 +1,11 @@
-"""What a comparison leaves behind: tables as text, ``compare.json`` with the same numbers, the pictures, and a page that shows them."""
+"""Write the report of a comparison: tables as text, ``compare.json`` with the same numbers, the pictures, and a page that shows them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import fsum
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,12 +50,12 @@ class Compared:
 
 
 def tables(compared: Compared) -> str:
-    """All numbers as plain text of a fixed width: a table for each load time, and one more over all seeds where there are several."""
+    """Format all numbers as text of a fixed width: a table for each load time, and one over all seeds if there are several."""
     return "\n\n".join("\n".join([table.title, *aligned([table.head, *table.rows])]) for table in _tables(compared))
 
 
 def findings(compared: Compared) -> list[str]:
-    """What was found, as sentences: at each load time, and against the run without coordination."""
+    """Say in sentences what was found: at each load time, and against the run without coordination."""
     sentences = [
         (f"{load_title(each.load_time)}: " if len(compared.by_seed[0]) > 1 else "") + policy_saved(each)
         for each in compared.by_seed[0]
@@ -98,7 +99,7 @@ def _spread_text(spread: Spread | None) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right."""
+    """Align the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([first.ljust(widths[0]), *(word.rjust(width) for word, width in zip(rest, widths[1:], strict=True))])
@@ -152,7 +153,7 @@ def _uncoordinated_content(alone: Uncoordinated | None) -> Mapping[str, Any] | N
     latencies = [record.total for record in alone.records]
     return {
         "makespan": max(record.finished for record in alone.records),
-        "mean": sum(latencies) / len(latencies),
+        "mean": fsum(latencies) / len(latencies),
         "loads": alone.loads,
         "cut": alone.cut,
         "failed": sum(record.outcome != "ok" for record in alone.records),

@@ -1,4 +1,4 @@
-"""How figures become parts of a page: SVG that follows the page's colours, a PNG of each beside it, and bounds on their size.
+"""Turn figures into parts of a page: an SVG that follows the page's colours, a PNG beside the page, and bounds on their size.
 
 In the SVG black is the page's text colour and the background is the page's, so a figure is readable on light and on dark. A figure with
 more than ``SHAPES_LIMIT`` shapes is an image inside the SVG: its caption says so.
@@ -47,7 +47,7 @@ _COLOURS: Final = {
     "stroke: #eeeeee": "stroke: currentColor; stroke-opacity: 0.15",
     "stroke: #bbbbbb": "stroke: currentColor; stroke-opacity: 0.35",
 }
-"""What is black or a faint line takes the page's colour."""
+"""Black and faint lines take the page's colours."""
 
 
 class Picture(NamedTuple):
@@ -66,7 +66,7 @@ def plain_text() -> Iterator[None]:
 
 
 def thinned(values: Sequence[float]) -> list[float]:
-    """At most :data:`POINTS_LIMIT` of ``values``, sorted, evenly by rank, the extremes among them."""
+    """Return at most :data:`POINTS_LIMIT` of ``values``, sorted and evenly spread by rank, with both extremes."""
     ordered = sorted(values)
     if len(ordered) <= POINTS_LIMIT:
         return ordered

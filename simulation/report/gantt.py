@@ -1,4 +1,4 @@
-"""The Gantt chart of a replay: what the local slot holds, and what each agent's requests wait for."""
+"""Draw the Gantt chart of a replay: what the local slot holds, and what each agent's requests wait for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..drivers.record import CallRecord, Interval, ResidencyState
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval, ResidencyState
 from .palette import model_colours, tint
 
 __all__ = ["draw_residency", "gantt", "residency_legend"]
@@ -22,7 +23,7 @@ _MOST_LANES: Final = 40
 
 
 def gantt(title: str, records: Sequence[CallRecord], intervals: Sequence[Interval], until: float) -> Figure:
-    """What happened before ``until`` (seconds): on top what the slot holds, below a lane per agent with its requests' phases.
+    """Draw what happened before ``until`` (seconds): on top what the slot holds, below a lane per agent with its requests' phases.
 
     Where requests of an agent overlap, generating is in front, then loading. Beyond 40 agents only the first 40 have a lane.
     """
@@ -50,7 +51,7 @@ def gantt(title: str, records: Sequence[CallRecord], intervals: Sequence[Interva
 
 
 def _in_order(records: Iterable[CallRecord]) -> list[str]:
-    """The agents by their first request; sub-agents (``parent/name``) below their parents."""
+    """Order the agents by their first request; sub-agents (``parent/name``) come below their parents."""
     first: dict[str, float] = {}
     for record in records:
         for name in (record.agent, record.agent.partition("/")[0]):
@@ -60,7 +61,7 @@ def _in_order(records: Iterable[CallRecord]) -> list[str]:
 
 
 def draw_residency(axes: Axes, lane: int, intervals: Sequence[Interval], colours: Mapping[str, str]) -> None:
-    """What the slot holds, as a bar of height 0.8 around ``lane``."""
+    """Draw what the slot holds, as a bar of height 0.8 around ``lane``."""
     for model, colour in colours.items():
         for state, shade in _slot_colours(colour).items():
             bars = [(i.start, i.seconds) for i in intervals if i.model == model and i.state == state]
@@ -80,7 +81,7 @@ def _draw_phase(
     layer: int,
     colours: Mapping[str, str],
 ) -> None:
-    """The bars of one phase in all lanes, in ``colour`` or their models' colours."""
+    """Draw the bars of one phase in all lanes, in ``colour`` or in their models' colours."""
     by_lane: dict[tuple[int, str], list[tuple[float, float]]] = {}
     for record in records:
         start, seconds = _phase(record, phase)
@@ -91,7 +92,7 @@ def _draw_phase(
 
 
 def _phase(record: CallRecord, phase: str) -> tuple[float, float]:
-    """Start and length of a phase, in seconds."""
+    """Return start and length of a phase, in seconds."""
     if phase == "queued":
         return record.arrived, record.queued_seconds
     if phase == "loading":
@@ -100,7 +101,7 @@ def _phase(record: CallRecord, phase: str) -> tuple[float, float]:
 
 
 def residency_legend(colours: Mapping[str, str]) -> list[Patch]:
-    """What the colours of :func:`draw_residency` mean."""
+    """Return the legend of the colours of :func:`draw_residency`."""
     return [
         *(Patch(facecolor=colour, label=f"{model}: busy / generating") for model, colour in colours.items()),
         *(

@@ -1,7 +1,7 @@
-"""The page of a report: one file with everything inside, readable on light and dark, wide and narrow screens.
+"""Write the page of a report: one file with everything inside, readable on light and dark, wide and narrow screens.
 
-It says what was found in a sentence, shows the numbers and the pictures, and ends with how it was made: the settings, what was assumed, and
-the command line that makes it again. The data and a PNG of each picture lie beside it.
+The page says in a sentence what was found, and shows the numbers and the pictures. It ends with the settings, the assumptions, and the
+command line that repeats the run. The data and a PNG of each picture lie beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Origin", "Table", "write_page"]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a report comes from: the command line that repeats it, the settings it ran under, and what was assumed, as sentences."""
+    """The origin of a report: the command line that repeats it, the settings, and the assumptions, as sentences."""
 
     command: str
     settings: Mapping[str, str]

@@ -17,12 +17,12 @@ SERIES: Final = ("#CC6677", "#44AA99", "#AA4499", "#999933", "#882255", "#88CCEE
 
 
 def model_colours(records: Iterable[CallRecord]) -> dict[str, str]:
-    """A colour for each model, by the models' names: the same in every picture. Beyond seven they repeat."""
+    """Return a colour for each model, in the order of their names, so it is the same in every picture. Beyond seven they repeat."""
     models = sorted({record.model for record in records})
     return {model: MODELS[index % len(MODELS)] for index, model in enumerate(models)}
 
 
 def tint(colour: str, strength: float) -> tuple[float, float, float]:
-    """``colour`` thinned with white; ``strength`` is from 0 (white) to 1."""
+    """Return ``colour`` mixed with white; ``strength`` is from 0 (white) to 1."""
     red, green, blue = to_rgb(colour)
     return 1 - strength * (1 - red), 1 - strength * (1 - green), 1 - strength * (1 - blue)

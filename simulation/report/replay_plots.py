@@ -1,4 +1,4 @@
-"""The pictures of a replay, drawn from its records with matplotlib's object interface: no global state, no display needed."""
+"""Draw the pictures of a replay from its records, with matplotlib's object interface: it needs no global state and no display."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ..analysis.metrics import latencies, queue_lengths
-from ..drivers.record import CallRecord, Interval
+from ..drivers.record import CallRecord
+from ..drivers.residency import Interval
 from .figures import POINTS_LIMIT, Picture, plain_text, saved, thinned
 from .gantt import gantt
 from .palette import SERIES, model_colours
@@ -52,7 +53,7 @@ def draw_all(
 
 
 def latency_cdf(records: Sequence[CallRecord]) -> Figure:
-    """Empirical CDFs; the x axis is linear up to 1 s and logarithmic beyond, because many requests do not wait at all."""
+    """Draw empirical CDFs. The x axis is linear up to 1 s and logarithmic beyond, because many requests do not wait at all."""
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
     measured = {name: values for name, values in latencies(records).items() if values}
@@ -83,14 +84,14 @@ def _curve(axes: Axes, name: str, values: Sequence[float]) -> Line2D:
 
 
 def _longest(steps: list[tuple[float, dict[str, int]]]) -> list[tuple[float, dict[str, int]]]:
-    """Of many steps, the one with the longest queue in each of ``POINTS_LIMIT`` groups of neighbours."""
+    """Reduce many steps to ``POINTS_LIMIT``: of each group of neighbours, keep the one with the longest queue."""
     size = -(-len(steps) // POINTS_LIMIT)
     groups = (steps[place : place + size] for place in range(0, len(steps), size))
     return [max(group, key=lambda step: sum(step[1].values())) for group in groups]
 
 
 def queue_length(records: Sequence[CallRecord], makespan: float) -> Figure:
-    """Waiting requests over time, stacked by model."""
+    """Draw the waiting requests over time, stacked by model."""
     colours = model_colours(records)
     steps = _longest(queue_lengths(records))
     times = [time for time, _ in steps] + [makespan]

@@ -1,4 +1,4 @@
-"""What a replay leaves behind: every request, the summary, the pictures, and the page that shows them."""
+"""Write the report of a replay: every request, the summary, the pictures, and the page that shows them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Final
 
 from ..analysis.findings import seconds_text
 from ..analysis.metrics import Distribution, Summary
-from ..drivers.manager import Replay
-from ..drivers.record import json_lines
+from ..drivers.record import Replay, json_lines
 from ..workloads.workload import Workload
 from .page import Origin, Table, write_page
 from .replay_plots import draw_all

@@ -1,4 +1,4 @@
-"""The pictures of the experiment: how the ratios are spread, and what fewer switches cost in the tail."""
+"""Draw the pictures of the study: how the ratios are spread, and what fewer switches cost in the tail."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _free(cell: Cell, measure: str) -> float:
 
 
 def _spreads(cells: Sequence[Cell]) -> Figure:
-    """A panel for each measure, a box for each policy."""
+    """Draw a panel for each measure with a box for each policy."""
     names = [*_names(cells), _FREE]
     figure = Figure(figsize=(13, 1.8 + 0.42 * len(names)), layout="constrained")
     panels = figure.subplots(1, len(MEASURES), sharey=True)
@@ -68,7 +68,7 @@ def _spreads(cells: Sequence[Cell]) -> Figure:
 
 
 def _trade_offs(cells: Sequence[Cell]) -> Figure:
-    """A panel for each load time, a curve for each policy, a mark for each number of sessions."""
+    """Draw a panel for each load time with a curve for each policy and a mark for each number of sessions."""
     load_times = sorted({cell.load_time for cell in cells})
     sizes = sorted({int(cell.kind) for cell in cells if cell.kind.isdigit()})
     figure = Figure(figsize=(6.5 * len(load_times), 5.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""What the experiment leaves behind: verdicts and tables as text, ``study.json`` with every number, the pictures, and a page."""
+"""Write the report of the study: verdicts and tables as text, ``study.json`` with every number, the pictures, and a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["study_tables", "write_study"]
 
 
 def study_tables(cells: Sequence[Cell], policy: str) -> str:
-    """The criteria for ``policy``, then every policy over all cells, then ``policy`` by workload, as text of a fixed width."""
+    """Format the criteria for ``policy``, every policy over all cells, and ``policy`` by workload, as text of a fixed width."""
     return "\n\n".join("\n".join(aligned([table.head, *table.rows])) for table in _tables(cells, policy))
 
 
@@ -66,7 +66,7 @@ def _policy_row(cells: Sequence[Cell], among: Sequence[Cell], name: str) -> list
 
 
 def _groups(cells: Sequence[Cell], policy: str) -> Table:
-    """A row for each workload and load time, with what no switch cost at all would make of it."""
+    """Return a table with a row for each workload and load time, compared with a run without any switch cost."""
     head = ["workload", "load time", f"{BASELINE} switching"]
     head += [f"{m} (free)" for m in MEASURES] + ["makespan (free)", "/ bound", "fairness (fifo)"]
     kinds = dict.fromkeys((cell.kind, cell.load_time) for cell in sorted(mixed(cells), key=_order))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Final
 
-from matplotlib.figure import Figure
+from statemachine.policies.names import BASELINE
 
-from ..analysis.sweeping import MEASURES, Estimate, Point
+from ..analysis.sweeping import MEASURES, Estimate, Point, PointResult, estimates, paired_difference
 from .compare_plots import load_title
-from .figures import Picture, plain_text, saved
+from .figures import plain_text, saved
+from .heat_map import AXES, heat_map, setting_of
 from .page import Origin, Table, write_page
 
-__all__ = ["best_sentences", "sweep_table", "write_sweep"]
+__all__ = ["best_sentences", "estimate_text", "point_cells", "sweep_table", "write_sweep"]
 
 Found = Mapping[Point, Mapping[str, Estimate]]
 _MAPPED: Final = ("mean", "p95")
@@ -21,85 +23,85 @@ _MAPPED: Final = ("mean", "p95")
 
 def sweep_table(found: Found) -> Table:
     """A row for each point."""
-    head = ["policy", "load time", "sessions", "slots", *MEASURES]
+    head = ["policy", *AXES.values(), *MEASURES]
     rows = [
-        [
-            point.policy,
-            "own" if point.load_time is None else f"{point.load_time:g} s",
-            str(point.sessions),
-            str(point.parallel),
-            *(_text(values[measure]) for measure in MEASURES),
-        ]
+        [*point_cells(point), *(estimate_text(values[measure]) for measure in MEASURES)]
         for point, values in found.items()
     ]
     return Table("Every point: mean of the replications, with half of its 95 % confidence interval", head, rows)
 
 
-def _text(estimate: Estimate) -> str:
+def point_cells(point: Point) -> list[str]:
+    """The coordinates of a point, as text."""
+    return [
+        point.policy,
+        "own" if point.load_time is None else f"{point.load_time:g} s",
+        str(point.sessions),
+        str(point.parallel),
+        str(point.servers),
+        "one model" if point.memory is None else f"{point.memory:g} GB",
+    ]
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """A mean with half of its interval."""
     return f"{estimate.mean:.1f}" + ("" if estimate.half_width is None else f" ±{estimate.half_width:.1f}")
 
 
-def best_sentences(found: Found, measure: str = "p95") -> list[str]:
-    """Which policy has the least ``measure`` in each column of the heat map, and in how many of them each is the best."""
-    wins: dict[str, int] = {}
-    columns = {_column(point) for point in found}
-    for column in columns:
-        rivals = [point for point in found if _column(point) == column]
+def best_sentences(results: Sequence[PointResult], measure: str = "p95") -> list[str]:
+    """Which policy has the least ``measure`` in how many settings, and what that is worth against first come, first served."""
+    by_setting: dict[tuple[object, ...], list[Point]] = {}
+    for point in dict.fromkeys(result.point for result in results):
+        by_setting.setdefault(setting_of(point), []).append(point)
+    found = estimates(results)
+    wins: dict[str, list[bool]] = {}
+    for rivals in by_setting.values():
         best = min(rivals, key=lambda point: found[point][measure].mean)
-        wins[best.policy] = wins.get(best.policy, 0) + 1
-    told = ", ".join(f"{name} in {number}" for name, number in sorted(wins.items(), key=lambda each: -each[1]))
-    return [f"Which policy has the least {measure} latency? Of {len(columns)} settings: {told}."]
+        wins.setdefault(best.policy, []).append(_is_clear(results, best, rivals, measure))
+    ranked = sorted(wins.items(), key=lambda each: -len(each[1]))
+    told = ", ".join(f"{name} in {len(clear)} (clearly in {sum(clear)})" for name, clear in ranked)
+    question = f"Which policy has the least {measure} latency? Of {len(by_setting)} settings: {told}."
+    return [question, *_worth(found, list(by_setting.values()), ranked[0][0], measure)]
 
 
-def _column(point: Point) -> tuple[float, int, int]:
-    return -1.0 if point.load_time is None else point.load_time, point.sessions, point.parallel
+def _is_clear(results: Sequence[PointResult], best: Point, rivals: Sequence[Point], measure: str) -> bool:
+    """Whether the interval of the difference to each rival, seed by seed, is below 0."""
+    others = (paired_difference(results, best, rival, measure) for rival in rivals if rival != best)
+    return all(each.half_width is not None and each.mean + each.half_width < 0 for each in others)
+
+
+def _worth(found: Found, settings: Sequence[Sequence[Point]], policy: str, measure: str) -> list[str]:
+    """The ratio of the policy that is best most often to first come, first served, where both were run."""
+    pairs = [{point.policy: found[point][measure].mean for point in rivals} for rivals in settings]
+    ratios = [each[policy] / each[BASELINE] for each in pairs if each.get(BASELINE) and policy in each]
+    if policy == BASELINE or not ratios:
+        return []
+    return [
+        f"Its {measure} is {median(ratios):.2f} times that of {BASELINE} in the median setting,"
+        f" {min(ratios):.2f} in the best and {max(ratios):.2f} in the worst."
+    ]
 
 
 @plain_text()
-def _pictures(folder: Path, found: Found) -> list[Picture]:
-    return saved(
-        folder,
-        {
-            f"heat_{name}.png": (f"{name} latency (s): the darker, the longer", _heat_map(found, name))
-            for name in _MAPPED
-        },
-    )
-
-
-def _heat_map(found: Found, measure: str) -> Figure:
-    policies = list(dict.fromkeys(point.policy for point in found))
-    columns = sorted({_column(point) for point in found})
-    values = {(point.policy, _column(point)): found[point][measure].mean for point in found}
-    figure = Figure(figsize=(max(9.0, 1.5 + 0.9 * len(columns)), 1.8 + 0.5 * len(policies)), layout="constrained")
-    axes = figure.subplots()
-    cells = [[values.get((policy, column), float("nan")) for column in columns] for policy in policies]
-    axes.imshow(cells, aspect="auto", cmap="cividis_r")
-    middle = (min(values.values()) + max(values.values())) / 2
-    for row, line in enumerate(cells):
-        for column, value in enumerate(line):
-            colour = "white" if value > middle else "#111111"
-            axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize="small", color=colour)
-    axes.set_yticks(range(len(policies)), policies)
-    axes.set_xticks(range(len(columns)), [_label(column) for column in columns], fontsize="small")
-    axes.set_xlabel("load time, sessions, slots")
-    return figure
-
-
-def _label(column: tuple[float, int, int]) -> str:
-    load_time, sessions, parallel = column
-    return f"{'own' if load_time < 0 else f'{load_time:g} s'}\n{sessions}\n{parallel}"
-
-
-def write_sweep(folder: Path, found: Found, findings: Sequence[str], origin: Origin) -> Path:
+def write_sweep(folder: Path, results: Sequence[PointResult], findings: Sequence[str], origin: Origin) -> Path:
     """Write the page and its pictures into ``folder``, which must exist. Returns the page's path."""
+    found = estimates(results)
+    figures = {
+        f"heat_{name}.png": (
+            f"Which policy has the least {name} latency where, and how long is it (seconds)? The darker, the longer",
+            heat_map(found, name),
+        )
+        for name in _MAPPED
+    }
     return write_page(
         folder,
         title="Sweep",
         findings=findings,
         introduction="Times are virtual seconds, from a request's arrival to the end of its answer. All points see the same workloads"
-        f" and durations, so they differ by their settings only. A load time of “own” is {load_title(None)}.",
+        f" and durations, so they differ by their settings only. A load time of “own” is {load_title(None)}. “Clearly”: the 95 %"
+        " confidence interval of the difference to every other policy, seed by seed, is below 0.",
         tables=[sweep_table(found)],
-        pictures=_pictures(folder, found),
+        pictures=saved(folder, figures),
         method="Every run is of the manager's own coordinator, in virtual time, from an event heap.",
         origin=origin,
         data=("sweep.jsonl",),

@@ -1,4 +1,4 @@
-"""The plot of a validation: how far each simulated mean lies from its formula, with its confidence interval."""
+"""Draw the plot of a validation: how far each simulated mean is from its formula, with its confidence interval."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .open_loop import open_loop
 from .trading_graph import trading_graph
 from .workload import Workload
 
-__all__ = ["GENERATED", "Drawn", "generated"]
+__all__ = ["GENERATED", "WITH_AGENTS", "Drawn", "generated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ GENERATED: Final[dict[str, Callable[[Drawn], Workload]]] = {
     "closed": _closed,
 }
 """Each makes a workload."""
+
+WITH_AGENTS: Final = ("poisson", "bursts", "modulated", "closed")
+"""Those that have as many agents as they are told to; a graph has its own."""
 
 
 def generated(name: str, drawn: Drawn) -> Workload:

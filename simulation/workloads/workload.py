@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from statemachine.errors import ConfigurationError
 
-__all__ = ["PlannedCall", "Workload", "at_once", "clipped", "mapped", "overlaid", "prompt_text", "scaled"]
+__all__ = ["PlannedCall", "Workload", "at_once", "clipped", "mapped", "overlaid", "prompt_text", "resized", "scaled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,20 @@ def scaled(workload: Workload, speed: float) -> Workload:
     if not math.isfinite(speed) or speed <= 0:
         raise ConfigurationError("speed", "must be a finite number above 0", repr(speed))
     return replace(workload, calls=tuple(replace(call, delay=call.delay / speed) for call in workload.calls))
+
+
+def resized(workload: Workload, factor: float) -> Workload:
+    """The same calls with ``factor`` times as many tokens, each at least one."""
+    if not math.isfinite(factor) or factor <= 0:
+        raise ConfigurationError("token_scale", "must be a finite number above 0", repr(factor))
+    if factor == 1:
+        return workload
+    return replace(workload, calls=tuple(_resized(call, factor) for call in workload.calls))
+
+
+def _resized(call: PlannedCall, factor: float) -> PlannedCall:
+    read, made = (max(1, round(tokens * factor)) for tokens in (call.prompt_tokens, call.output_tokens))
+    return replace(call, prompt_tokens=read, output_tokens=made, cached_tokens=round(call.cached_tokens * factor))
 
 
 def clipped(workload: Workload, prompt_tokens: int) -> Workload:

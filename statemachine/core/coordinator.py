@@ -13,7 +13,7 @@ must not wait; both change the state through :mod:`.ledger`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias, assert_never
+from typing import Any, ClassVar, Final, TypeAlias
 
 from ..config.providers import Demand, ProviderManagerConfig
 from .admission import Admission
@@ -72,6 +72,19 @@ class Coordinator:
         self.ledger = self.ledger_type(config, record=record)
         self.placement = self.placement_type(self.ledger, self.admission_type(config.max_waiting))
         self._watch = watch
+        self._handlers: Final[dict[type[Event], Callable[[Any], None]]] = {
+            AcquireRequested: self._acquire,
+            Released: self._released,
+            FoundBroken: self._found_broken,
+            Cancelled: self._cancelled,
+            StartSucceeded: self._start_succeeded,
+            StartFailed: self._start_failed,
+            Stopped: self._stopped,
+            Expired: self._expired,
+            Opened: self._opened,
+            CloseRequested: self._close,
+            Wake: self._woken,
+        }
         # for reading only
         self.pools = self.ledger.pools
         self.requests = self.ledger.requests
@@ -106,54 +119,29 @@ class Coordinator:
         ledger.now = now
         if self.timers.next_deadline <= now:
             self._expire_due(now)
-        if self._watch is not None:
-            self._watched(event)
-        elif isinstance(event, AcquireRequested):  # the two most frequent ones
-            self._acquire(event)
-        elif isinstance(event, Released):
-            self._released(event)
+        if self._watch is None:
+            self._handlers[type(event)](event)
         else:
-            self._handle(event)
+            self._watched(event)
         return effects
 
     def _expire_due(self, now: float) -> None:
         while (timer := self.timers.due(now)) is not None:
-            (self._handle if self._watch is None else self._watched)(Expired(timer))
+            (self._expired if self._watch is None else self._watched)(Expired(timer))
 
     def _watched(self, event: Event) -> None:
         assert self._watch is not None
         after = self._watch(self, event)
         first = len(self.ledger.effects)
-        self._handle(event)
+        self._handlers[type(event)](event)
         if after is not None:
             after(self.ledger.effects[first:])
 
-    def _handle(self, event: Event) -> None:
-        match event:
-            case AcquireRequested():
-                self._acquire(event)
-            case Released():
-                self._released(event)
-            case StartSucceeded():
-                self._start_succeeded(event)
-            case StartFailed():
-                self._start_failed(event)
-            case Stopped():
-                self._stopped(event)
-            case Cancelled():
-                self._cancelled(event)
-            case FoundBroken():
-                self._found_broken(event)
-            case Expired():
-                self._expired(event)
-            case Opened():
-                MANAGER.fire(self.ledger, "open")
-            case CloseRequested():
-                self._close(event)
-            case Wake():
-                pass
-            case _:
-                assert_never(event)
+    def _opened(self, _: Opened) -> None:
+        MANAGER.fire(self.ledger, "open")
+
+    def _woken(self, _: Wake) -> None:
+        pass  # what was due has expired already
 
     # ---- acquiring ----
 
@@ -162,9 +150,7 @@ class Coordinator:
         if ticket in self.requests:
             raise ValueError(f"ticket {ticket} is in use")
         now, key = ledger.now, demand.pool
-        request = Request(
-            ticket, demand, event.owner, event.agent, event.priority, now, now, held_above=event.held_above
-        )
+        request = Request(ticket, demand, event.owner, event.agent, event.priority, now, now, event.held_above)
         self.requests[ticket] = request
         if ledger.state != "open":
             ledger.reject(request, Cause.CLOSED)
@@ -251,6 +237,7 @@ class Coordinator:
             ledger.unassign(pool, request)
         self.placement.serve(pool)
         ledger.update(pool)
+        ledger.drop_if_empty(pool)
 
     # ---- starting and stopping ----
 
@@ -297,10 +284,11 @@ class Coordinator:
             ledger.requeue(pool, request)
         self.placement.serve(pool)
         ledger.update(pool)
+        ledger.drop_if_empty(pool)
 
     def _report_load(self, pool: Pool, instance: Instance) -> None:
         """Tell the policy how long its oldest request waited for the load; None if no request waits for it any more."""
-        since = min((request.since for request in instance.assigned.values()), default=None)
+        since = min([request.since for request in instance.assigned.values()], default=None)
         milliseconds = None if since is None else round(1000 * (self.ledger.now - since))
         pool.policy.loaded(instance.demand.signature, milliseconds)
 
@@ -325,6 +313,7 @@ class Coordinator:
             planned.predecessor = instance.successor = None
             ledger.start(pool, planned)
         ledger.update(pool)
+        ledger.drop_if_empty(pool)
 
     # ---- time ----
 

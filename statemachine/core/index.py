@@ -31,11 +31,11 @@ class Request:
     priority: int
     arrived: float
     since: float  # when the present phase (queueing, loading, holding) began
+    held_above: int = 0  # see AcquireRequested; it counts only when the request joins the queue
     state: RequestState = "new"
     instance: Instance | None = None
     queued: float = 0.0
     loading: float = 0.0
-    held_above: int = 0  # see AcquireRequested; it counts only when the request joins the queue
 
     @property
     def signature(self) -> str:
@@ -105,8 +105,8 @@ class Instance:
 class Pool:
     """``limit`` places for live instances, and the queue for them. A local slot is a pool of one place.
 
-    ``held`` counts the places that no other signature could get now. At ``limit`` the pool is saturated: decisions compare the two
-    within a step, and ``state`` says so between steps.
+    ``held`` counts the places that no other signature could get now. At ``limit`` the pool is saturated: ``state`` says so between steps,
+    and what a step changes is compared within it.
     """
 
     def __init__(
@@ -188,12 +188,12 @@ class Pool:
         if after is before:
             return
         instance.listing = after
-        self.held += after.holds_place - before.holds_place
         if after.index is not before.index:
             if before.index is not None:
                 self._remove(instance, before.index)
             if after.index is not None:
                 self._add(instance, after.index)
+        self.held += after.holds_place - before.holds_place
 
     def forget(self, instance: Instance) -> None:
         """Remove ``instance``, whose life is over."""

@@ -189,6 +189,11 @@ class Ledger:
 
     def stop(self, pool: Pool, instance: Instance) -> None:
         """Shut ``instance`` down, whatever live state it is in. A start under way has to be interrupted before."""
+        if instance.state == "idle":
+            if pool.idle_timeout is not None:
+                self.timers.disarm(IDLE, instance.id)
+        elif instance.state == "starting":
+            self.timers.disarm(START, instance.id)
         self.fire(INSTANCE, instance, "stop")
         self._shut_down(pool, instance)
 
@@ -203,8 +208,6 @@ class Ledger:
             self.forget(pool, instance)
 
     def _shut_down(self, pool: Pool, instance: Instance) -> None:
-        self.timers.disarm(IDLE, instance.id)
-        self.timers.disarm(START, instance.id)
         self.arm(STOP, instance.id, self.config.shutdown_timeout)
         pool.reindex(instance)
         self.effects.append(StopInstance(instance.id))
@@ -230,19 +233,22 @@ class Ledger:
         return pool
 
     def update(self, pool: Pool) -> None:
-        """Make the state of ``pool`` agree with its places, at the end of a step. Drop an endpoint's slot that is not in use."""
-        if pool.state == "open":
-            if pool.held >= pool.limit:
+        """Make the state of ``pool`` agree with its places, at the end of a step."""
+        if pool.held >= pool.limit:
+            if pool.state == "open":
                 self.fire(POOL, pool, "saturate")
-            elif pool.is_slot and not (pool.instances or pool.waiting) and self.config.local_scope == "endpoint":
-                self.fire(POOL, pool, "close")
-                self._remove_pool(pool)
         elif pool.state == "saturated":
-            if pool.held < pool.limit:
-                self.fire(POOL, pool, "relax")
-                self.update(pool)
-        elif not pool.instances:
+            self.fire(POOL, pool, "relax")
+
+    def drop_if_empty(self, pool: Pool) -> None:
+        """Drop ``pool`` if nothing is left in it and it is the slot of an endpoint, or the manager closes."""
+        if pool.instances:
+            return
+        if pool.state == "closing":
             self.finish()
+        elif pool.is_slot and not pool.waiting and self.config.local_scope == "endpoint":
+            self.fire(POOL, pool, "close")
+            self._remove_pool(pool)
 
     def finish(self) -> None:
         """Drop the pools that are empty, while the manager closes; with the last one it is closed."""

@@ -40,9 +40,10 @@ class Placement:
     def place_or_queue(self, pool: Pool, request: Request) -> None:
         """Add ``request``, which is new, to the queue, and place what can be placed. Reject it if it must not wait."""
         pool.enqueue(request)
-        self.place_waiting(pool)
-        if request.state != "new":
-            return
+        if pool.state != "saturated" or pool.eligible or pool.loading:
+            self.place_waiting(pool)
+            if request.state != "new":
+                return
         cause = self.admission.refusal(pool, request)
         if cause is not None:
             pool.dequeue(request)
@@ -117,20 +118,24 @@ class Placement:
         elif pool.idle:
             victim = pool.idle[next(iter(pool.idle))]
             ledger.tally.counts["evictions"] += 1
-            ledger.stop(pool, victim)
             self.reserve(pool, victim, request)
         else:
             self.reserve(pool, pool.vacating[next(iter(pool.vacating))], request)
         return True
 
     def reserve(self, pool: Pool, leaving: Instance, request: Request) -> None:
-        """Reserve the place of ``leaving``, which is stopping, for ``request``."""
+        """Reserve the place of ``leaving``, which is stopping or to be stopped now, for ``request``."""
         planned = self.ledger.new_instance(pool, request.demand)
         planned.predecessor, leaving.successor = leaving, planned
+        if leaving.state == "stopping":
+            pool.reindex(leaving)
+        else:
+            self.ledger.stop(pool, leaving)
         self.ledger.assign(pool, planned, request)
-        pool.reindex(leaving)
 
     def _reject_self_deadlocks(self, pool: Pool) -> None:
+        if pool.leases_by_owner.keys().isdisjoint(pool.waiting_by_owner.keys()):
+            return
         for request in self.admission.self_deadlocks(pool):
             pool.dequeue(request)
             self.ledger.reject(request, self.admission.contention(pool, request), pool)

@@ -104,7 +104,9 @@ def restore(coordinator: Coordinator, saved: Snapshot) -> None:
     coordinator.ledger.state, coordinator.ledger.next_instance = saved.state, saved.next_instance
     requests, instances = coordinator.requests, coordinator.instances
     for ticket, demand, owner, agent, priority, arrived, since, state, queued, loading in saved.requests:
-        requests[ticket] = Request(ticket, demand, owner, agent, priority, arrived, since, state, None, queued, loading)
+        requests[ticket] = Request(
+            ticket, demand, owner, agent, priority, arrived, since, 0, state, None, queued, loading
+        )
     for i in saved.instances:
         instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause, idle_since=i.idle_since)
     for p in saved.pools:

@@ -16,7 +16,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from .events import Timer, TimerKind
+from .events import IDLE, Timer, TimerKind
 
 __all__ = ["Timers"]
 
@@ -53,9 +53,20 @@ class Timers:
         """Drop the deadline of a timer, if it has one."""
         if not self.armed:
             return
-        self.armed.pop((kind, subject), None)  # type: ignore[call-overload]  # equal to the Timer
-        if len(self._heap) > 64 and len(self._heap) > 4 * len(self.armed):
+        timer, heap = (kind, subject), self._heap
+        if self.armed.pop(timer, None) is None:  # type: ignore[call-overload]  # equal to the Timer
+            return
+        if kind is not IDLE and heap[0][1] == timer:  # an idle deadline is set again and again: its entry stays
+            self._drop_disarmed()
+        elif len(heap) > 64 and len(heap) > 4 * len(self.armed):
             self._rebuild()
+
+    def _drop_disarmed(self) -> None:
+        """Drop the first entries of the heap whose timers are disarmed."""
+        heap = self._heap
+        while heap and heap[0][1] not in self.armed:
+            self._queued.pop(heappop(heap)[1], None)
+        self._look()
 
     def due(self, now: float) -> Timer | None:
         """Remove and return the first timer whose deadline is not after ``now``; None when there is none."""

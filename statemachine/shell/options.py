@@ -33,6 +33,7 @@ __all__ = [
     "argument",
     "command_line",
     "counts_list",
+    "numbers_list",
     "option",
     "parsed",
     "parser_of",
@@ -112,7 +113,7 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None
     if isinstance(field.default, bool):
         parser.add_argument(_word_of(field), action="store_true", help=about["help"].replace("%", "%%"))
         return
-    default = "" if field.default in (None, ()) else f" (default: {field.default})"
+    default = "" if field.default in (None, ()) else f" (default: {_word(field.default)})"
     choices = f" ({', '.join(about['choices'])})" if about["choices"] else ""
     parser.add_argument(
         _word_of(field),
@@ -174,14 +175,23 @@ def _check_bounds(field: dataclasses.Field[Any], value: object) -> None:
 
 def seconds_list(text: str) -> tuple[float, ...]:
     """Parse numbers of seconds with commas, each once. Raises ValueError with the rule."""
+    return _numbers(text, "numbers of seconds")
+
+
+def numbers_list(text: str) -> tuple[float, ...]:
+    """Parse numbers of at least 0 with commas, each once. Raises ValueError with the rule."""
+    return _numbers(text, "numbers")
+
+
+def _numbers(text: str, what: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(word) for word in text.split(","))
     except ValueError:
-        raise ValueError("must be numbers of seconds with commas") from None
+        raise ValueError(f"must be {what} with commas") from None
     if not all(0 <= number < math.inf for number in numbers):
-        raise ValueError("must be finite numbers of seconds of at least 0")
+        raise ValueError(f"must be finite {what} of at least 0")
     if len(set(numbers)) < len(numbers):
-        raise ValueError("must name each time once")
+        raise ValueError("must name each once")
     return numbers
 
 

@@ -191,6 +191,27 @@ async def test_foreign_models_are_evicted(autojump_clock: Clock, nursery_of: Any
     assert list(server.rows) == ["m"]
 
 
+async def test_an_unload_that_was_accepted_is_not_repeated_while_the_list_lags(
+    autojump_clock: Clock, nursery_of: Any
+) -> None:
+    """A llama.cpp router would apply the second one to the model's next process."""
+    server = nursery_of(Server((1, LOADED)))
+
+    async def accepted(resident_id: str) -> None:
+        async def gone() -> None:
+            await trio.sleep(0.4)
+            server.rows.clear()
+
+        assert server.nursery is not None
+        server.nursery.start_soon(gone)
+
+    adapter = residency(server)
+    await adapter.start()
+    server.on_unload = accepted
+    await adapter.shutdown()
+    assert server.orders == ["load", "unload m"]
+
+
 async def test_f25_an_unload_that_is_lost_is_repeated_and_one_under_way_is_not(
     autojump_clock: Clock, nursery_of: Any
 ) -> None:

@@ -8,12 +8,11 @@ import pytest
 
 from adapters import FakeAdapter
 from benchmarks.simulators.customers import Customers
-from benchmarks.simulators.heap import driver, through_simpy
+from benchmarks.simulators.heap import SWITCH_SECONDS, driver, through_simpy
 from simulation.analysis.metrics import summarise
 from simulation.drivers.heap import HeapDriver, one_slot
-from simulation.drivers.manager import Replay
 from simulation.drivers.placement import Placement
-from simulation.drivers.record import CallRecord
+from simulation.drivers.record import CallRecord, Replay
 from simulation.timing.durations import FixedTiming, MeasuredTiming, ProfileTiming
 from simulation.timing.latency import DEFAULT_MODELS
 from simulation.timing.profile import ModelProfile, ServerProfile, ServerTiming
@@ -101,13 +100,15 @@ def test_a_policy_that_never_chooses_is_told_of() -> None:
         heap.replay(one_slot(_Refuses))
 
 
-def test_a_single_server_serves_as_simpys_does() -> None:
+@pytest.mark.parametrize(("switch_seconds", "least_switches"), [(0.0, 0), (SWITCH_SECONDS, 200)])
+def test_a_single_server_serves_as_simpys_does(switch_seconds: float, least_switches: int) -> None:
     pytest.importorskip("simpy", reason="SimPy is not installed")
-    who = Customers.drawn(500, seed=3)
-    records = driver(who).replay(one_slot()).records
-    for record, visit in zip(records, through_simpy(who), strict=True):
+    who = Customers.drawn(500, seed=3, switch_seconds=switch_seconds)
+    replay = driver(who).replay(one_slot())
+    for record, visit in zip(replay.records, through_simpy(who), strict=True):
         assert (record.arrived, record.granted, record.finished) == pytest.approx(visit, abs=TOLERANCE)
-    assert sum(record.queued_seconds > 0 for record in records) > 300
+    assert sum(record.queued_seconds > 0 for record in replay.records) > 300
+    assert replay.statistics.counters.switches >= least_switches
 
 
 def test_an_empty_workload() -> None:

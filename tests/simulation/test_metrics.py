@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from adapters import FakeAdapter
 from simulation.analysis.metrics import Distribution, percentile, queue_lengths, summarise, table
-from simulation.drivers.record import CallRecord, Interval, Residency, json_lines
+from simulation.drivers.record import CallRecord, json_lines
+from simulation.drivers.residency import Interval, Residency
 from statemachine import ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig, Transition
 from statemachine.config.providers import Demand, PoolKey
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from simulation.__main__ import main
-from simulation.drivers.record import CallRecord, Interval
+from simulation.drivers.record import CallRecord
+from simulation.drivers.residency import Interval
 from simulation.report.page import Origin, Table, write_page
 from simulation.report.replay_plots import draw_all
 

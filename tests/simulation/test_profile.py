@@ -19,7 +19,7 @@ from simulation.analysis.fitting import fit_errors, fitted_profile
 from simulation.drivers.calibration import CalibrationPlan, calls_in, measure
 from simulation.drivers.heap import HeapDriver, one_slot
 from simulation.drivers.manager import mock_lm_studio, replay
-from simulation.drivers.requests import MockRequests, SizedRequests
+from simulation.drivers.requests import MockRequests, SizedRequests, Wording
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.serve import serve
 from simulation.timing.durations import FixedTiming
@@ -207,13 +207,14 @@ def test_bad_faults_are_named(text: str) -> None:
 
 
 def test_f30_prompts_have_the_size_that_the_trace_says() -> None:
-    style = SizedRequests(words_per_token=0.5, extra={"temperature": 0})
+    style = SizedRequests({"m": Wording(tokens_per_word=2.0, fixed=20.0)}, {"temperature": 0})
     call = PlannedCall(7, "ann", "m", 100, 5, cached_tokens=300)
     again = PlannedCall(8, "ann", "m", 40, 5, cached_tokens=400)
     text, later = style.prompt(call).split(), style.prompt(again).split()
-    assert (len(text), len(later)) == (200, 220)
+    assert (len(text), len(later)) == (190, 210)
     assert text[:150] == later[:150], "what is cached is what an earlier prompt began with"
     assert text[150] == "7"
+    assert len(SizedRequests().prompt(call).split()) == 400, "where nothing was measured a word is a token"
     assert style.parameters(call) == {"max_tokens": 5, "temperature": 0}
 
 
@@ -270,12 +271,14 @@ async def test_calibration_finds_the_figures_of_the_server(autojump_clock: MockC
             return ProviderManagerConfig([replace(provider, parallel=slots)], on_conflict="wait")
 
         measured = await measure(["small", "large"], plan, config_at, MockRequests(), finished)
-    sizes = {"small": 2_000, "large": 9_000}
-    profile = fitted_profile("mock", ["small", "large"], measured, size_bytes=sizes, source="a test")
+    profile = fitted_profile("mock", ["small", "large"], measured, source="a test")
     assert profile.model("small").prefill_tokens_per_second == pytest.approx(400, rel=0.01)
     assert profile.model("large").token_seconds == pytest.approx(0.1, rel=0.01)
     assert profile.model("large").unload_seconds == pytest.approx(1.0, rel=0.01)
     assert profile.load_seconds("large", 1) == pytest.approx(9.0, rel=0.01)
+    assert profile.load_seconds("small", 1) == pytest.approx(2.0, rel=0.01)
+    # the mock reads a prompt at the rate of the moment at which it begins, when some of the others have not come yet
+    assert profile.prefill_slot_rates == pytest.approx((1.0, 1.5, 1.8), rel=0.15)
     assert profile.slot_rates == pytest.approx((1.0, 1.5, 1.8), rel=0.02)
     assert profile.fit["median_error"] < 0.01
     assert max(fit_errors(profile, measured.alone)) < 0.02
@@ -293,8 +296,7 @@ async def test_what_was_calibrated_predicts_a_run(autojump_clock: MockClock) -> 
         measured = await measure(
             ["small", "large"], CalibrationPlan(), lambda slots: config, MockRequests(), lambda: None
         )
-    sizes = {"small": 2_000, "large": 9_000}
-    profile = replace(fitted_profile("mock", ["small", "large"], measured, size_bytes=sizes, source="x"), jitter=0.0)
+    profile = replace(fitted_profile("mock", ["small", "large"], measured, source="x"), jitter=0.0)
     async with mock_lm_studio(specs, LatencyProfile(jitter=0)) as config:
         real = await replay(workload, config, finished=lambda: None)
     predicted = HeapDriver(workload, ServerTiming(profile)).replay(one_slot())

@@ -14,8 +14,8 @@ import pytest
 from simulation.__main__ import main
 from simulation.analysis.metrics import summarise
 from simulation.commands.progress import progress
-from simulation.drivers.manager import Replay, mock_lm_studio, replay_in_virtual_time
-from simulation.drivers.record import CallRecord
+from simulation.drivers.manager import mock_lm_studio, replay_in_virtual_time
+from simulation.drivers.record import CallRecord, Replay
 from simulation.timing.latency import LatencyProfile, ModelSpec
 from simulation.workloads.trading_graph import trading_graph
 from simulation.workloads.workload import PlannedCall, Workload

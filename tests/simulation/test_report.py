@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from simulation.analysis.metrics import percentile, summarise
-from simulation.drivers.manager import Replay
-from simulation.drivers.record import CallRecord, Interval
+from simulation.drivers.record import CallRecord, Replay
+from simulation.drivers.residency import Interval
 from simulation.report.gantt import gantt
 from simulation.report.page import Origin
 from simulation.report.palette import model_colours, tint

@@ -10,7 +10,8 @@ from functools import partial
 import pytest
 
 from simulation.drivers.heap import HeapDriver, one_slot
-from simulation.drivers.manager import Replay, Served, mock_lm_studio, replay_in_virtual_time
+from simulation.drivers.manager import Served, mock_lm_studio, replay_in_virtual_time
+from simulation.drivers.record import Replay
 from simulation.timing.durations import ProfileTiming
 from simulation.timing.latency import LatencyProfile, ModelSpec
 from simulation.workloads.workload import PlannedCall, Workload

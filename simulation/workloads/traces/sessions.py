@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, islice
-from math import inf
+from math import fsum, inf
 from pathlib import Path
 
 from statemachine.errors import ConfigurationError
@@ -42,7 +42,7 @@ class Deal:
 
     def sentence(self) -> str:
         """What a report says of it."""
-        total = sum(self.weights.values())
+        total = fsum(self.weights.values())
         shares = ", ".join(f"{model} {weight / total:.0%}" for model, weight in self.weights.items())
         return (
             "Where the trace names no agent or no model, "

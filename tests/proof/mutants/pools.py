@@ -38,6 +38,8 @@ class LimitIgnored(Coordinator):
 
 class _NewBeforeOld(_StartsAnother):
     def reserve(self, pool: Pool, leaving: Instance, request: Request) -> None:
+        if leaving.state == "idle":
+            self.ledger.stop(pool, leaving)
         self.start_another(pool, request)
 
 
@@ -58,8 +60,7 @@ class Miscounts(Coordinator):
 
 class _SaturationForgotten(Ledger):
     def update(self, pool: Pool) -> None:
-        if self.state == "closing":
-            super().update(pool)
+        pass
 
 
 class SaturationForgotten(Coordinator):

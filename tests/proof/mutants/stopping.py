@@ -95,7 +95,6 @@ class _EvictsUnderALease(Generous):
             return True
         for instance in list(pool.instances.values()):
             if instance.state == "active" and instance.demand.signature != request.signature:
-                self.ledger.stop(pool, instance)
                 self.reserve(pool, instance, request)
                 return True
         return False
