@@ -32,7 +32,7 @@ from statemachine.manager.observing import Observer
 from ..http.options import check_base_url
 from ..lmstudio import LMStudioAdapter
 from .home import Home, in_trio
-from .measuring import Attempts, Ledger, MeasuredAdapter
+from .measuring import Attempts, MeasuredAdapter, ServerCounts
 from .model import Model
 
 __all__ = ["LMStudioMetrics", "LMStudioSingleton", "SharedServer", "get_lmstudio_singleton"]
@@ -68,7 +68,7 @@ class LMStudioSingleton:
     def __init__(self, base_url: str, settings: _Settings) -> None:
         self.base_url: Final = public_url(base_url)
         self.home: Final = Home()
-        self._ledger = Ledger()
+        self._ledger = ServerCounts()
         self._models: dict[str, Model] = {}
         provider = ProviderConfig(
             PROVIDER,
@@ -194,7 +194,9 @@ def _wanted(model_id: str, options: Mapping[str, Any]) -> RuntimeProviderConfig:
     return RuntimeProviderConfig(PROVIDER, model_id, options)
 
 
-def _measured(ledger: Ledger, transport: httpx.AsyncBaseTransport | None, config: AdapterConfig) -> MeasuredAdapter:
+def _measured(
+    ledger: ServerCounts, transport: httpx.AsyncBaseTransport | None, config: AdapterConfig
+) -> MeasuredAdapter:
     return MeasuredAdapter(LMStudioAdapter(config, transport=transport), config, ledger)
 
 

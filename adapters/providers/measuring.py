@@ -15,7 +15,7 @@ from statemachine.config.call import CallOptions, Message, StreamEvent
 
 from ..http.health import Health
 
-__all__ = ["Attempts", "Ledger", "LocalAdapter", "MeasuredAdapter"]
+__all__ = ["Attempts", "LocalAdapter", "MeasuredAdapter", "ServerCounts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class LocalAdapter(Protocol):
     def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]: ...
 
 
-class Ledger:
+class ServerCounts:
     """The counts of one server. A switch is a load that replaces another instance; it failed if its unload or its load failed."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Ledger:
 class MeasuredAdapter:
     """An adapter around ``adapter`` that counts its loads, unloads and calls in ``ledger``. ``down`` is set at the end of its shutdown."""
 
-    def __init__(self, adapter: LocalAdapter, config: AdapterConfig, ledger: Ledger) -> None:
+    def __init__(self, adapter: LocalAdapter, config: AdapterConfig, ledger: ServerCounts) -> None:
         self.config = config
         self.down = trio.Event()
         self.unload_error: Exception | None = None

@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass
 class Made:
-    """What came of a call: seconds from the start; ``finished`` is None where it was never answered. ``failures``: why attempts failed."""
+    """One call: seconds from the start; ``finished`` is None where it was never answered. ``failures``: why attempts failed."""
 
     id: int
     arrived: float
@@ -81,7 +81,7 @@ def read_plan() -> Plan:
 
 
 def play(plan: Plan, answer: Callable[[Call], str], *, at_end: Callable[[], object] = lambda: None) -> None:
-    """Make every call by ``answer``, which returns the text or raises; print what came of it as JSON, call ``at_end``, end the process."""
+    """Make every call by ``answer``, which returns the text or raises; print the results as JSON, call ``at_end``, end the process."""
     player = _Player(plan, answer)
     player.run()
     at_end()

@@ -33,7 +33,7 @@ SHOWN: Final = (
 
 
 def field(result: Any, target: Path) -> None:
-    """Which model is loaded when, under each contender, where answers were killed, and what came of it in figures."""
+    """Which model is loaded when, under each contender, where answers were killed, and the figures."""
     by_name = {row.name: row for row in rows(result["figures"])}
     lanes = [by_name[name] for name in SHOWN if name in by_name]
     figure = Figure(figsize=(11, 0.44 * len(lanes) + 1.5), layout="constrained")

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ..analysis.comparison import PolicyComparison, PolicyRun
-from .figures import Picture, plain_text, saved, thinned
+from .figures import PageFigure, plain_text, saved, thinned
 from .gantt import draw_residency, residency_legend
 from .palette import SERIES, model_colours
 
@@ -34,7 +34,7 @@ _LIMIT: Final = "Makespan over what no schedule can beat"
 
 
 @plain_text()
-def draw_comparison(folder: Path, comparisons: Sequence[PolicyComparison]) -> list[Picture]:
+def draw_comparison(folder: Path, comparisons: Sequence[PolicyComparison]) -> list[PageFigure]:
     """Write every picture into ``folder``, which must exist. Returns them for a page."""
     figures = {
         "latency_cdf.png": (_CDF, _latency_cdfs(comparisons)),

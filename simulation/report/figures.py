@@ -21,7 +21,7 @@ from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-__all__ = ["POINTS_LIMIT", "SHAPES_LIMIT", "Picture", "plain_text", "saved", "thinned"]
+__all__ = ["POINTS_LIMIT", "SHAPES_LIMIT", "PageFigure", "plain_text", "saved", "thinned"]
 
 SHAPES_LIMIT: Final = 4000
 """Most shapes that a figure's SVG draws one by one."""
@@ -50,7 +50,7 @@ _COLOURS: Final = {
 """Black and faint lines take the page's colours."""
 
 
-class Picture(NamedTuple):
+class PageFigure(NamedTuple):
     """A figure on a page: what it shows in a sentence, its SVG, and the PNG beside the page."""
 
     caption: str
@@ -74,7 +74,7 @@ def thinned(values: Sequence[float]) -> list[float]:
     return [ordered[round(rank * last / (POINTS_LIMIT - 1))] for rank in range(POINTS_LIMIT)]
 
 
-def saved(folder: Path, figures: Mapping[str, tuple[str, Figure]]) -> list[Picture]:
+def saved(folder: Path, figures: Mapping[str, tuple[str, Figure]]) -> list[PageFigure]:
     """Write a PNG of each (caption, figure) into ``folder``, which must exist. Returns them as pictures of a page."""
     pictures = []
     for name, (caption, figure) in figures.items():
@@ -84,7 +84,7 @@ def saved(folder: Path, figures: Mapping[str, tuple[str, Figure]]) -> list[Pictu
         shapes = _shapes(figure)
         if shapes > SHAPES_LIMIT:
             caption = f"{caption} (the {shapes:,} bars are drawn as an image)"
-        pictures.append(Picture(caption, _svg(figure), name))
+        pictures.append(PageFigure(caption, _svg(figure), name))
     return pictures
 
 

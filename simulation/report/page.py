@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from .figures import Picture
+from .figures import PageFigure
 
 __all__ = ["Origin", "Table", "write_page"]
 
@@ -42,7 +42,7 @@ def write_page(
     findings: Sequence[str],
     introduction: str,
     tables: Sequence[Table],
-    pictures: Sequence[Picture],
+    pictures: Sequence[PageFigure],
     method: str,
     origin: Origin,
     data: Sequence[str],
@@ -65,7 +65,7 @@ def write_page(
     return page
 
 
-def _figure(picture: Picture) -> str:
+def _figure(picture: PageFigure) -> str:
     caption = escape(picture.caption)
     link = f'<a href="{picture.png}">PNG</a>'
     return f"<figure><figcaption>{caption} {link}</figcaption><div class=wide>{picture.svg}</div></figure>"

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from ..analysis.metrics import latencies, queue_lengths
 from ..drivers.record import CallRecord
 from ..drivers.residency import Interval
-from .figures import POINTS_LIMIT, Picture, plain_text, saved, thinned
+from .figures import POINTS_LIMIT, PageFigure, plain_text, saved, thinned
 from .gantt import gantt
 from .palette import SERIES, model_colours
 
@@ -41,7 +41,7 @@ _CURVES: Final = {
 @plain_text()
 def draw_all(
     folder: Path, records: Sequence[CallRecord], intervals: Sequence[Interval], makespan: float
-) -> list[Picture]:
+) -> list[PageFigure]:
     """Write every picture into ``folder``, which must exist. Returns them for a page."""
     figures = {"gantt.png": (_GANTT, gantt(_GANTT, records, intervals, makespan))}
     if len(records) > _MOST_AT_A_GLANCE:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from statemachine.policies.names import BASELINE
 
 from ..analysis.verdicts import MEASURES, Cell, ratio
-from .figures import Picture, plain_text, saved
+from .figures import PageFigure, plain_text, saved
 from .palette import SERIES
 
 __all__ = ["draw_study"]
@@ -28,7 +28,7 @@ _FREE: Final = "no switch cost"
 
 
 @plain_text()
-def draw_study(folder: Path, cells: Sequence[Cell]) -> list[Picture]:
+def draw_study(folder: Path, cells: Sequence[Cell]) -> list[PageFigure]:
     """Write every picture into ``folder``, which must exist. Returns them for a page."""
     figures = {"ratios.png": (_SPREAD, _spreads(cells)), "trade_off.png": (_TRADE, _trade_offs(cells))}
     return saved(folder, figures)

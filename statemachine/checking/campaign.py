@@ -13,7 +13,7 @@ from typing import Final
 from ..core.coordinator import Coordinator
 from ..shell.workers import completed, processes
 from .checker import Result, check
-from .report import Report, report_of
+from .report import ScenarioReport, report_of
 from .scenario import Move, State
 from .scenarios import LARGE, STANDARD
 from .system import CoordinatorSystem
@@ -25,7 +25,7 @@ GARBAGE: Final = 100_000  # objects until cycles are looked for: a search leaves
 
 def explore(
     scenarios: Sequence[str], *, jobs: int = 1, make: str | None = None, most_states: int, most_bytes: int
-) -> list[Report]:
+) -> list[ScenarioReport]:
     """Explore each of ``scenarios``, and return their reports in the same order.
 
     ``make``: the name of another class of coordinator, such as a mutant, as ``"module:class"``. ``most_bytes``: how much memory one
@@ -39,7 +39,7 @@ def explore(
     return [reports[name] for name in scenarios]
 
 
-def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -> Report:
+def _search(name: str, *, make: str | None, most_states: int, most_bytes: int) -> ScenarioReport:
     """Explore one scenario, with the coordinator called ``make``."""
     (scenario,) = (s for s in (*STANDARD, *LARGE) if s.name == name)
     gc.set_threshold(GARBAGE)

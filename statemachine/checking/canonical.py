@@ -26,7 +26,17 @@ from ..core.events import ACQUIRE, GRACE, PAUSE
 from ..core.index import Instance, Request
 from .passing import Passed
 
-__all__ = ["Kind", "Names", "Symmetry", "instances_of", "memories", "named", "requests_of", "structure", "tickets_of"]
+__all__ = [
+    "Names",
+    "Symmetry",
+    "WishKind",
+    "instances_of",
+    "memories",
+    "named",
+    "requests_of",
+    "structure",
+    "tickets_of",
+]
 
 
 class Names(NamedTuple):
@@ -39,7 +49,7 @@ class Names(NamedTuple):
     account: tuple[Passed, ...]
 
 
-class Kind(NamedTuple):
+class WishKind(NamedTuple):
     """A wish: what it is for and who makes it, which may be renamed, and ``rest``, which may not."""
 
     pool: Hashable
@@ -78,7 +88,7 @@ class _Renaming(NamedTuple):
 class Symmetry:
     """All renamings of configurations (each within its pool) and of tasks that map ``wishes`` onto themselves."""
 
-    def __init__(self, wishes: Sequence[Kind]) -> None:
+    def __init__(self, wishes: Sequence[WishKind]) -> None:
         self.renamings: Final = [r for r in _all_renamings(wishes) if r is not None]
         nothing_to_rename = len(self.renamings) == 1
         self.least: Final = _itself if nothing_to_rename else lru_cache(1 << 16)(self._least)
@@ -92,7 +102,7 @@ def _itself(names: Names) -> Names:
     return names
 
 
-def _all_renamings(wishes: Sequence[Kind]) -> Iterator[_Renaming | None]:
+def _all_renamings(wishes: Sequence[WishKind]) -> Iterator[_Renaming | None]:
     pools = {wish.pool: sorted({w.signature for w in wishes if w.pool == wish.pool}) for wish in wishes}
     owners = sorted({wish.owner for wish in wishes if wish.owner is not None})
     for rows in product(*(permutations(row) for row in pools.values())):
@@ -106,7 +116,7 @@ def _all_renamings(wishes: Sequence[Kind]) -> Iterator[_Renaming | None]:
             yield _renaming(wishes, signatures, tasks)
 
 
-def _renaming(wishes: Sequence[Kind], signatures: dict[str, str], tasks: dict[str, str]) -> _Renaming | None:
+def _renaming(wishes: Sequence[WishKind], signatures: dict[str, str], tasks: dict[str, str]) -> _Renaming | None:
     """Return the renaming; None where it does not map the wishes onto themselves."""
     places: list[int] = []
     for wish in wishes:

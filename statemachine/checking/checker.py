@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
-from .liveness import Graph, fair_lasso
+from .liveness import StateGraph, fair_lasso
 
 __all__ = ["Arrival", "Counterexample", "Outcome", "Result", "System", "Verdict", "check"]
 
@@ -182,7 +182,7 @@ class _Search(Generic[StateT, EventT]):
         self.came_from: list[tuple[int, EventT] | None] = [None]
         self.seen = {key: 0}
         self.frontier = [0]
-        self.graph = Graph() if result.eventually else None
+        self.graph = StateGraph() if result.eventually else None
         if self.graph is not None:
             self.graph.add_state(frozenset(), 0)
         result.states = 1

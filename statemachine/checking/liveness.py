@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-__all__ = ["NEW", "Edge", "Graph", "Lasso", "components", "fair_lasso"]
+__all__ = ["NEW", "Edge", "Lasso", "StateGraph", "components", "fair_lasso"]
 
 NEW: Final = -1
 """In :attr:`Edge.kept`: a duty that was not due before the step."""
@@ -43,7 +43,7 @@ class Edge(NamedTuple):
     kept: tuple[int, ...]
 
 
-class Graph:
+class StateGraph:
     """Every state and edge of a search, in the order of expansion. An edge takes about 8 bytes."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Lasso(NamedTuple):
     positions: tuple[int, ...]
 
 
-def fair_lasso(graph: Graph, name: str) -> Lasso | None:
+def fair_lasso(graph: StateGraph, name: str) -> Lasso | None:
     """Find a fair infinite run in which ``name`` stays unfulfilled, as close to the initial state as possible; None if there is none."""
     waiting = [state for state in range(graph.expanded) if name in graph.pending[state]]
     within = set(waiting)
@@ -144,7 +144,7 @@ def _pop(stack: list[int], first: int, low: dict[int, int]) -> list[int]:
     return component
 
 
-def _fair_cycle(graph: Graph, members: set[int], start: int) -> list[Edge] | None:
+def _fair_cycle(graph: StateGraph, members: set[int], start: int) -> list[Edge] | None:
     """Return a path inside ``members`` that does every duty of ``start`` and comes back to it; None where there is none."""
     cycle: list[Edge] = []
     here, owed = start, list(range(graph.duties[start]))
@@ -164,7 +164,7 @@ def _fair_cycle(graph: Graph, members: set[int], start: int) -> list[Edge] | Non
 _Node = tuple[int, int]  # a state, and the position of one duty in it, or _ENDED
 
 
-def _way(graph: Graph, members: set[int], start: _Node, there: Callable[[_Node], bool]) -> list[Edge] | None:
+def _way(graph: StateGraph, members: set[int], start: _Node, there: Callable[[_Node], bool]) -> list[Edge] | None:
     """Return the shortest path from ``start`` to a node for which ``there`` is true; None where there is none."""
     came_from: dict[_Node, tuple[_Node, Edge] | None] = {start: None}
     queue = deque([start])

@@ -12,7 +12,7 @@ from .coverage import table as coverage_table
 from .reproduction import as_lines, as_pytest
 from .scenario import Move, State
 
-__all__ = ["Report", "Violation", "as_json", "as_table", "as_tests", "report_of"]
+__all__ = ["ScenarioReport", "Violation", "as_json", "as_table", "as_tests", "report_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ScenarioReport:
     """The report of one scenario. ``seconds`` of real time; ``edges_per_second`` of processor time."""
 
     scenario: str
@@ -41,7 +41,7 @@ class Report:
     fired: Counter[Hashable]
 
 
-def report_of(scenario: str, result: Result[State, Move], make: Callable[..., Coordinator]) -> Report:
+def report_of(scenario: str, result: Result[State, Move], make: Callable[..., Coordinator]) -> ScenarioReport:
     """Make the report of ``result``."""
     violations = {
         name: Violation(
@@ -50,10 +50,10 @@ def report_of(scenario: str, result: Result[State, Move], make: Callable[..., Co
         for name, found in result.counterexamples.items()
     }
     counts = result.states, result.edges, result.depth, result.seconds, result.edges_per_second, result.bytes_per_state
-    return Report(scenario, *counts, result.verdicts, violations, result.fired)
+    return ScenarioReport(scenario, *counts, result.verdicts, violations, result.fired)
 
 
-def as_json(report: Report) -> dict[str, object]:
+def as_json(report: ScenarioReport) -> dict[str, object]:
     """Return ``report`` as values that JSON knows."""
     return {
         "states": report.states,
@@ -71,7 +71,7 @@ def as_json(report: Report) -> dict[str, object]:
     }
 
 
-def as_table(reports: Sequence[Report], *, verbose: bool = False) -> str:
+def as_table(reports: Sequence[ScenarioReport], *, verbose: bool = False) -> str:
     """Return a table: a line for each scenario with what did not pass, and the coverage of all of them together.
 
     ``verbose``: with what was never seen.
@@ -91,7 +91,7 @@ def as_table(reports: Sequence[Report], *, verbose: bool = False) -> str:
     return "\n".join([*lines, "", coverage_table(fired, verbose=verbose)])
 
 
-def as_tests(reports: Sequence[Report]) -> str:
+def as_tests(reports: Sequence[ScenarioReport]) -> str:
     """Return a pytest function for every counterexample."""
     return "".join(
         f"\n\n# {report.scenario}: {name}\n{violation.test}"

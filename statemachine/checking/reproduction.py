@@ -13,10 +13,10 @@ from .scenario import Move, State
 from .scenarios import LARGE, STANDARD
 from .system import CoordinatorSystem
 
-__all__ = ["Replay", "as_lines", "as_pytest"]
+__all__ = ["Reproduction", "as_lines", "as_pytest"]
 
 
-class Replay:
+class Reproduction:
     """Repeats given events in a named scenario. Its attributes describe the last step. Raises ValueError for an unknown name."""
 
     def __init__(self, scenario: str, make: Callable[..., Coordinator] = Coordinator) -> None:
@@ -88,7 +88,7 @@ def as_pytest(
         "",
         "",
         f"def test_{words}() -> None:",
-        f"    replay = Replay({scenario!r}{'' if make is Coordinator else f', {_name(make)}'})",
+        f"    replay = Reproduction({scenario!r}{'' if make is Coordinator else f', {_name(make)}'})",
         *(f"    {line}" for line in body),
         f"    assert {_expectation(broken, counterexample.cycle)}",
     ]
@@ -123,7 +123,7 @@ def _imports(counterexample: Counterexample[State, Move], make: Callable[..., Co
     if "Expired" in told:
         told |= {"Timer", "TimerKind"}
     lines = [f"from statemachine.core.events import {', '.join(sorted(told))}"] if told else []
-    lines.append("from statemachine.checking.reproduction import Replay")
+    lines.append("from statemachine.checking.reproduction import Reproduction")
     return lines if make is Coordinator else [*lines, f"from {make.__module__} import {_name(make)}"]
 
 

@@ -32,7 +32,7 @@ from ..core.snapshot import Snapshot, restore, snapshot
 from ..properties import ALWAYS, SOMETIMES, close_ends, every_waiter_is_served
 from ..properties.property import OfStep, Step, of_states, of_steps, picture
 from .ageing import age, in_every_time
-from .canonical import Kind, Names, Symmetry, instances_of, memories, requests_of, structure, tickets_of
+from .canonical import Names, Symmetry, WishKind, instances_of, memories, requests_of, structure, tickets_of
 from .checker import Arrival, Outcome
 from .coverage import Last, covered_by, split
 from .liveness import NEW
@@ -91,11 +91,11 @@ class CoordinatorSystem:
         self._before = picture(self._coordinator)
         self._due: list[_Duty] = []
 
-    def _kinds(self, interchangeable: bool) -> list[Kind]:
+    def _kinds(self, interchangeable: bool) -> list[WishKind]:
         """Return the wishes as the symmetry sees them. A watched wish is known by its name, so then none are interchangeable."""
         fixed = [None if interchangeable else index for index in range(len(self._demands))]
         return [
-            Kind(demand.pool, demand.signature, wish.owner, (fixed[index], wish._replace(model="", owner=None)))
+            WishKind(demand.pool, demand.signature, wish.owner, (fixed[index], wish._replace(model="", owner=None)))
             for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True))
         ]
 

@@ -30,7 +30,7 @@ from .events import (
     Transition,
 )
 from .index import Instance, Pool, Request
-from .lifecycle import INSTANCE, MANAGER, POOL, REQUEST, FastMachine, Fire, ManagerState, StateT, Subject, TriggerT
+from .lifecycle import INSTANCE, MANAGER, POOL, REQUEST, FastMachine, Fire, HasState, ManagerState, StateT, TriggerT
 from .timers import Timers
 
 __all__ = ["Ledger", "holder"]
@@ -272,7 +272,7 @@ class Ledger:
             self.timers.arm(kind, subject, self.now + seconds)
 
     def _fire_and_record(
-        self, machine: FastMachine[StateT, TriggerT], subject: Subject[StateT], trigger: TriggerT
+        self, machine: FastMachine[StateT, TriggerT], subject: HasState[StateT], trigger: TriggerT
     ) -> None:
         source = subject.state
         machine.fire(subject, trigger)

@@ -54,7 +54,7 @@ TriggerT = TypeVar("TriggerT", bound=str)
 Kind: TypeAlias = Literal["instance", "request", "pool", "manager"]
 
 
-class Subject(Protocol[StateT]):
+class HasState(Protocol[StateT]):
     """An object that a machine moves. It needs a ``state`` and nothing else."""
 
     state: StateT
@@ -64,7 +64,7 @@ class Fire(Protocol):
     """How a trigger is fired: :meth:`FastMachine.fire`, or a function around it that records the change."""
 
     def __call__(
-        self, machine: FastMachine[StateT, TriggerT], subject: Subject[StateT], trigger: TriggerT, /
+        self, machine: FastMachine[StateT, TriggerT], subject: HasState[StateT], trigger: TriggerT, /
     ) -> None: ...
 
 
@@ -103,7 +103,7 @@ class FastMachine(Machine, Generic[StateT, TriggerT]):
         self.kind: Final = kind
         self.table: Final = _compiled(self)
 
-    def fire(self, subject: Subject[StateT], trigger: TriggerT) -> None:
+    def fire(self, subject: HasState[StateT], trigger: TriggerT) -> None:
         """Move ``subject`` by ``trigger``. Raises MachineError, and changes nothing, where the machine has no such transition."""
         try:
             subject.state = self.table[trigger][subject.state]

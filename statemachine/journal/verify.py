@@ -20,13 +20,13 @@ from ..properties.invariants import checking, looking
 from ..properties.property import Step
 from .forms import Demands, configuration, event_of, form
 
-__all__ = ["Verdict", "verify", "verify_lines"]
+__all__ = ["Verification", "verify", "verify_lines"]
 
 LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verification:
     """The result of a verification. ``changes``: how many conform. ``problem``: what does not (None: all do).
 
     ``before``: the instances and requests before the change that does not conform. ``truncated``: the last line was cut off and ignored.
@@ -43,7 +43,7 @@ class Verdict:
         return self.problem is None
 
 
-def verify(paths: Iterable[Path], *, policy: str | None = None) -> Verdict:
+def verify(paths: Iterable[Path], *, policy: str | None = None) -> Verification:
     """Verify the files of one journal, oldest first. ``policy`` names its policy where the header has none.
 
     Raises JournalError where a file cannot be read or is no journal.
@@ -51,19 +51,19 @@ def verify(paths: Iterable[Path], *, policy: str | None = None) -> Verdict:
     return verify_lines(_lines(paths), policy=policy)
 
 
-def verify_lines(lines: Iterable[bytes], *, policy: str | None = None) -> Verdict:
+def verify_lines(lines: Iterable[bytes], *, policy: str | None = None) -> Verification:
     """Verify the lines of one journal, each with its line end. Raises JournalError."""
     rows = iter(lines)
     first = _row(next(rows, b""), 1)
     replay = _Replay(Coordinator, configuration(first, policy))
     for number, line in enumerate(rows, 2):
         if not line.endswith(b"\n"):
-            return Verdict(replay.changes, truncated=True)
+            return Verification(replay.changes, truncated=True)
         before = replay.states()
         if (problem := replay.take(_row(line, number))) is not None:
-            return Verdict(replay.changes, problem, before)
+            return Verification(replay.changes, problem, before)
     problem = replay.unfinished()
-    return Verdict(replay.changes, problem)
+    return Verification(replay.changes, problem)
 
 
 class _Replay:

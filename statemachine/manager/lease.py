@@ -1,4 +1,4 @@
-"""A lease: the right to use one adapter until it is given back, exactly once."""
+"""A lease: the right to use one adapter until it is released, exactly once."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = ["Lease", "Lessor", "Use"]
 
 
 class Use(Protocol):
-    """What goes on under a lease and has to end before the lease is given back, such as the reading of a stream."""
+    """An activity under a lease that must end before the lease is released, such as the reading of a stream."""
 
     async def run(self) -> None:
-        """The task. It calls ``Lessor.end_use`` when it has ended, and raises nothing."""
+        """Run the task. It calls ``Lessor.end_use`` at its end, and raises nothing."""
 
     def end(self) -> None:
-        """Make it end soon."""
+        """Ask it to end soon."""
 
     def goes_on(self) -> bool:
-        """Whether it will end by itself, as a task is at it."""
+        """Return whether it will end by itself, because a task is reading."""
 
 
 Spawn: TypeAlias = Callable[[Use], None]
@@ -47,60 +47,62 @@ _NO_BLOCK: Final = sys.maxsize
 
 
 class Lessor:
-    """Which leases are on, by ticket. It does not hold the leases themselves, so that one that is dropped can be noticed.
+    """Knows which leases are held, by ticket. It has no reference to a lease itself, so that a dropped lease can be noticed.
 
-    ``release`` and ``drain`` may be called from any thread and at any moment, also by a signal handler or a finaliser. They note what
-    they were told, which nothing can interrupt, and pass it on to ``report`` at once where a task is at work, else by
-    ``TrioToken.run_sync_soon``.
+    ``release`` and ``drain`` may be called from any thread and at any moment, also in a signal handler or a finaliser. They make a note,
+    which nothing can interrupt. If the caller is a trio task of this run, the note is passed on to ``report`` at once; otherwise
+    ``TrioToken.run_sync_soon`` passes it on a moment later.
     """
 
     def __init__(self, report: Callable[[Released | FoundBroken], None], spawn: Spawn = lambda use: None) -> None:
         self._report = report
         self._spawn = spawn
-        self._on: dict[int, int] = {}  # the first of its holder's nurseries that is inside of its block
+        self._on: dict[
+            int, int
+        ] = {}  # ticket: index of the first nursery of the holder that is inside the lease's block
         self._uses: dict[int, Use] = {}
         self._notes: deque[Released | FoundBroken] = deque()
         self._home: trio.lowlevel.TrioToken | None = None
 
     def lend(self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float) -> Lease:
-        """A new lease, held by the current trio run."""
+        """Make a lease, which belongs to the current trio run."""
         self._home = self._home or trio.lowlevel.current_trio_token()
         self._on[ticket] = _NO_BLOCK
         return Lease(self, ticket, demand, adapter, queued, loading)
 
     def holds(self, ticket: int) -> bool:
-        """Whether the lease is still on."""
+        """Return whether the lease is still held."""
         return ticket in self._on
 
     def enter_block(self, ticket: int) -> None:
-        """From now on the lease is held for the length of a block: the nurseries that its task opens next are inside of it."""
+        """Record that the lease is held for a block: the nurseries that its task opens from now on are inside it."""
         if ticket in self._on:
             self._on[ticket] = len(trio.lowlevel.current_task().child_nurseries)
 
     def encloses(self, ticket: int, nursery: int) -> bool:
-        """Whether the holder's nursery with that index is inside of the lease's block, so that it must be left before the block is."""
+        """Return whether the holder's nursery with this index is inside the lease's block, so that it must be left first."""
         use = self._uses.get(ticket)
         return nursery >= self._on.get(ticket, _NO_BLOCK) and not (use is not None and use.goes_on())
 
     @enable_ki_protection
     def release(self, ticket: int, broken: bool, caller: FrameType | None = None) -> None:
-        """The holder gives it back; no-op if it is over. ``caller``: who says so; None: a task of ours."""
+        """Release the lease; no-op if it is over. ``caller``: the frame that calls; None: a trio task of ours."""
         if self._on.pop(ticket, None) is not None:
             self._note(Released(ticket, broken), caller)
 
     @enable_ki_protection
     def drain(self, ticket: int, caller: FrameType | None = None) -> None:
-        """The holder has found the instance broken; no-op if the lease is over."""
+        """Report the leased instance broken; no-op if the lease is over."""
         if ticket in self._on:
             self._note(FoundBroken(ticket), caller)
 
     def revoke(self, ticket: int) -> None:
-        """It is over; the coordinator knows."""
+        """End the lease without an event: the coordinator knows."""
         self._on.pop(ticket, None)
         if ticket in self._uses:
             self._uses[ticket].end()
 
-    # ---- what goes on under a lease ----
+    # ---- uses of a lease ----
 
     def streams(self) -> frozenset[int]:
         """Return the tickets of the leases whose uses have not ended."""
@@ -113,16 +115,16 @@ class Lessor:
 
     @enable_ki_protection
     def end_use(self, ticket: int, broken: bool) -> None:
-        """The use has ended: the lease is given back, also if its holder released it before."""
+        """Note that the use has ended: now the lease is released, even if its holder did so before."""
         del self._uses[ticket]
         self._on.pop(ticket, None)
         self._pass_on()
         self._report(Released(ticket, broken))
 
-    # ---- passing on what was noted ----
+    # ---- passing on the notes ----
 
     def catch_up(self, caller: FrameType | None = None) -> None:
-        """Pass on at once what was noted at a bad moment, if ``caller`` is a task at work. None: a task of ours."""
+        """Pass on the notes at once, if ``caller`` is a trio task of this run. None: one of ours."""
         if self._notes and self._home is not None and (caller is None or is_task_at_work(self._home, caller)):
             self._pass_on()
 
@@ -213,7 +215,7 @@ class Lease:
     def release(self, broken: bool = False) -> None:
         """Give the lease back; again is a no-op. ``broken``: the instance takes no new lease and stops at its last release.
 
-        May be called from any thread, from a signal handler and from a finaliser; there the coordinator hears of it a moment later.
+        May be called from any thread, from a signal handler and from a finaliser; there the release takes effect a moment later.
         """
         self._lessor.release(self._ticket, broken, sys._getframe(1))
 

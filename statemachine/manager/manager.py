@@ -1,11 +1,16 @@
-"""The trio driver of the coordinator: it tells the coordinator what happens and carries out what the coordinator answers.
+"""The trio driver of the coordinator: it tells the coordinator what happens, and carries out what the coordinator answers.
 
-Nothing is decided here. ``step`` is synchronous, so trio cannot interleave inside it and it needs no lock. What takes time runs as a
-:class:`Worker` in the manager's nursery and ends in another event. The manager is off the data path: a stream flows
-between agent and adapter.
+Nothing is decided here. Whatever happens becomes an event: a task asks for a lease, a lease is released, an adapter has started, a
+deadline has come. ``_settle`` gives the event to ``Coordinator.step`` and carries out the effects that it returns, in order. ``step`` is
+synchronous, so trio cannot run another task inside it, and it needs no lock. An effect that takes time (a start, a shutdown) runs as a
+:class:`Worker` in the manager's nursery, and its end is another event. The manager is off the data path: a stream flows between agent and
+adapter directly.
 
-What may interrupt a step, such as a release in a signal handler, never gets here in the middle of one: see :class:`Lessor`. What a
-step itself causes, such as a release by an observer, is queued behind it.
+Example: a task calls ``get_adapter``. The event ``AcquireRequested`` returns ``StartInstance``, so a worker begins, and the task parks.
+When ``adapter.start()`` has returned, the worker reports ``StartSucceeded``. That returns ``Grant``, and the task wakes with its lease.
+
+Events never interrupt a step. A release in a signal handler waits for a safe moment, see :class:`Lessor`. An event that an effect causes,
+such as a release by an observer, waits in the inbox until the step is done.
 """
 
 from __future__ import annotations
@@ -64,7 +69,7 @@ _RESOLVED_LIMIT = 1024
 
 
 class Core(Protocol):
-    """Makes the coordinator of a manager: the class :class:`Coordinator`, a subclass, or a function around it."""
+    """The way to make a manager's coordinator: the class :class:`Coordinator`, a subclass, or a function around it."""
 
     def __call__(self, config: ProviderManagerConfig, *, record: bool, watch: Watch | None) -> Coordinator: ...
 
@@ -80,7 +85,7 @@ class _Asker:
 
 
 class ProviderManager:
-    """Coordinates adapters: see the contract in the README. Entered once, in one trio run, and used from its thread.
+    """Coordinates adapters, as docs/contract.md says. Entered once, in one trio run, and used from that run's thread.
 
     ``observers`` are called with every transition. ``core`` makes the coordinator, such as one that tests watch. Raises
     ConfigurationError.
@@ -102,7 +107,7 @@ class ProviderManager:
         self._lessor = Lessor(self._dispatch, self._run_use)
         self._workers: dict[int, Worker] = {}
         self._alarm = trio.CancelScope()
-        self._alarm_at = math.inf  # its deadline: to read it there costs more
+        self._alarm_at = math.inf  # the deadline of the alarm: reading it from the scope is slower
         self._watch = trio.CancelScope(shield=True)
         self._interruption: BaseException | None = None
         self._closed = trio.Event()
@@ -133,7 +138,7 @@ class ProviderManager:
         return tuple(provider.name for provider in self.config.available_providers)
 
     def statistics(self) -> Statistics:
-        """A frozen picture: instances and queues per provider and slot, counters, use per model."""
+        """Take a frozen picture: instances and queues per provider and slot, counters, use per model."""
         from ..core.statistics import statistics  # loaded only when asked for
 
         self._lessor.catch_up(sys._getframe(1))
@@ -152,7 +157,7 @@ class ProviderManager:
         agent: str | None = None,
         priority: int = 0,
     ) -> Lease:
-        """Wait for a lease of an instance of ``runtime_config``. Cancelled in here, it leaves no trace.
+        """Wait for a lease of an instance of ``runtime_config``. A cancellation in here leaves no trace.
 
         ``timeout`` bounds the time to the grant, loading included, in seconds (None: the configured ``acquire_timeout``; infinity:
         unbounded). ``agent`` names the caller to policies; ``priority``, higher first, concerns local slots only. The
@@ -179,10 +184,10 @@ class ProviderManager:
     def acquire_nowait(
         self, runtime_config: RuntimeProviderConfig, agent: str | None = None, priority: int = 0
     ) -> Lease:
-        """A lease of an instance of ``runtime_config`` that is ready now, without waiting.
+        """Return a lease of an instance of ``runtime_config`` that is ready now, without waiting.
 
-        Raises trio.WouldBlock where there is none: it would have to be started, or others hold it or wait for it; nothing is
-        changed then. So it does in a signal handler or a finaliser. Otherwise as :meth:`get_adapter`.
+        Raises trio.WouldBlock, and changes nothing, if there is none: it would have to be started, or other tasks hold it or wait for
+        it. In a signal handler or a finaliser it always does. Otherwise as :meth:`get_adapter`.
         """
         task = check_trio()
         demand = self._demand(runtime_config, None, agent, priority)
@@ -206,7 +211,7 @@ class ProviderManager:
         agent: str | None = None,
         priority: int = 0,
     ) -> Acquiring:
-        """``async with manager.acquire(...) as lease:`` as :meth:`get_adapter`, released when the block is left."""
+        """Acquire for a block: ``async with manager.acquire(...) as lease``. As :meth:`get_adapter`; leaving the block releases."""
         return Acquiring(self.get_adapter, runtime_config, timeout, agent, priority)
 
     # ---- life ----
@@ -271,7 +276,7 @@ class ProviderManager:
     def _demand(
         self, runtime_config: RuntimeProviderConfig, timeout: float | None, agent: str | None, priority: int
     ) -> Demand:
-        """What a caller wants, checked."""
+        """Check the arguments of a call, and return what it needs."""
         check_wait(timeout)
         check_agent(agent)
         check_priority(priority)
@@ -288,7 +293,7 @@ class ProviderManager:
         agent: str | None,
         priority: int,
     ) -> _Asker:
-        """Request a lease for ``task``, which runs. Where an observer's error leaves, the request is taken back first."""
+        """Request a lease for ``task``, the one that runs. If an observer's error is raised, the request is withdrawn first."""
         seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
         asker = self._askers[ticket] = _Asker()
         try:
@@ -305,14 +310,14 @@ class ProviderManager:
     # ---- between trio and the coordinator ----
 
     def _dispatch(self, event: Event) -> None:
-        """As :meth:`_settle`, and then raise what an observer, or a property that does not hold, wants raised."""
+        """Do :meth:`_settle`, and then raise the error of an observer or of a violated property, if there is one."""
         self._settle(event)
         if not self._engaged:
             self._raise_interruption()
 
     @enable_ki_protection
     def _settle(self, event: Event) -> None:
-        """Step the coordinator and carry out its effects. What they cause at once is queued behind, so a step is never re-entered."""
+        """Step the coordinator and carry out its effects. Events that these cause at once are queued, so a step is never re-entered."""
         if self._engaged:
             self._inbox.append(event)
             return
@@ -331,7 +336,7 @@ class ProviderManager:
             self._alarm_at = self._alarm.deadline = deadline
 
     def _interrupt(self, error: BaseException) -> None:
-        """``error`` leaves when every effect of the step has been carried out."""
+        """Have ``error`` raised as soon as every effect of the step has been carried out."""
         self._interruption = error
 
     def _raise_interruption(self) -> None:
@@ -340,11 +345,11 @@ class ProviderManager:
             raise interruption
 
     async def _park(self, ticket: int) -> None:
-        """Wait for the answer. It does not come through trio, which keeps what a task was woken with until the task waits again."""
+        """Wait for the answer. It does not come through trio, which would keep the lease alive until the task waits again."""
 
         def abort(_: object) -> trio.lowlevel.Abort:
             del self._askers[ticket]
-            self._settle(Cancelled(ticket))  # trio lets nothing be raised in here: the next step does
+            self._settle(Cancelled(ticket))  # nothing may be raised in here, so an error waits for the next step
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
@@ -357,7 +362,7 @@ class ProviderManager:
 
     def _grant(self, effect: Grant) -> None:
         if effect.ticket not in self._askers:
-            return  # cancelled by an effect of the same step; the event that says so is in the inbox
+            return  # an effect of the same step cancelled the task; the event Cancelled is in the inbox
         worker = self._workers[effect.instance]
         assert worker.adapter is not None, "only a started instance is granted"
         lease = self._lessor.lend(effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
@@ -379,7 +384,7 @@ class ProviderManager:
         self._closed.set()
 
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
-        """By object, not by value: equal configurations may spell an option differently, and the adapter gets it as written."""
+        """Resolve, and remember by object, not by value: the adapter gets an option as written, and equal ones may be spelt differently."""
         known = self._resolved.get(id(runtime_config))
         if known is not None:
             return known[1]
@@ -391,7 +396,7 @@ class ProviderManager:
 
 
 def _opened(answer: Lease | Exception | None) -> Lease:
-    """The lease, or the refusal raised, without a cycle of exception and frame."""
+    """Return the lease, or raise the refusal, without a cycle of exception and frame."""
     assert answer is not None, "a task is woken when it has been answered"
     if isinstance(answer, Lease):
         return answer

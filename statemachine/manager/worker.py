@@ -1,4 +1,4 @@
-"""One instance's whole life, as one task: construct, start, wait, shut down. Its only output is events for the coordinator."""
+"""Run one instance's whole life as one task: construct, start, wait, shut down. Its only output is events for the coordinator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Report", "Worker"]
 
 Report: TypeAlias = Callable[[StartSucceeded | StartFailed | Stopped], None]
 
-BLOCKING_SECONDS: Final = 0.5  # a constructor that takes longer is told of in the log
+BLOCKING_SECONDS: Final = 0.5  # a constructor that takes longer is warned of in the log
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Worker:
                     await self._shut_down()
 
     def _construct(self) -> bool:
-        if self._stop_requested.is_set():  # given up on before it began
+        if self._stop_requested.is_set():  # stopped before it began
             self._report(Stopped(self._instance))
             return False
         began = time.perf_counter()
@@ -101,7 +101,7 @@ class Worker:
         return True
 
     def _own_config(self) -> AdapterConfig:
-        """A copy for this instance alone: what its adapter does to it concerns no other."""
+        """Return a copy of the configuration for this instance alone: its adapter may change it."""
         shared = self.demand.adapter
         return replace(shared, options=copy_options(shared.options, "options"))
 
@@ -130,7 +130,7 @@ class Worker:
             raise fault from error
 
     def _fail(self, error: BaseException, *, constructed: bool) -> None:
-        """The start failed: tell the coordinator, and through it the requester if that is still there."""
+        """Report that the start failed. The coordinator passes it on to the requester, if that is still there."""
         self.error = error = own_fault(error, name_of(self._factory))
         log.info("the start of %s failed with %s", self.demand, type(error).__name__)
         self._report(StartFailed(self._instance, constructed))

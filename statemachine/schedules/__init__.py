@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from .cancelling import Cancelling, sweep
 from .exhaustive import Exhaustive, FewDeviations
-from .explore import Failure, Report, explore, replay
+from .explore import Exploration, Failure, explore, replay
 from .running import Deviation, Program, Run, Schedule, ScheduleError, run, watch
 from .seeding import seeded
 from .selftest import why_not
@@ -49,11 +49,11 @@ __all__ = [
     "Cancelling",
     "Deviation",
     "Exhaustive",
+    "Exploration",
     "Failure",
     "FewDeviations",
     "Program",
     "RandomWalk",
-    "Report",
     "Run",
     "Schedule",
     "ScheduleError",

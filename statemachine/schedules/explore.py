@@ -11,7 +11,7 @@ from .running import Program, Run, Schedule, ScheduleError, leaves, run
 from .shrink import shrunk
 from .strategies import RandomWalk, Strategy, named
 
-__all__ = ["Failure", "Report", "explore", "replay"]
+__all__ = ["Exploration", "Failure", "explore", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Exploration:
     """The result of an exploration.
 
     ``complete``: whether the strategy has tried all that it promises. Without a failure that is a proof within its bounds; otherwise the
@@ -85,7 +85,7 @@ def explore(
     most_steps: int = 10_000,
     most_seconds: float = float("inf"),
     progress: Callable[[int], object] | None = None,
-) -> Report:
+) -> Exploration:
     """Run ``program`` under one schedule after the other, until a run fails: the program or its check raises, or it would never end.
 
     ``program`` is an async function without arguments. It must make everything that it uses, so that runs do not influence each other. It
@@ -115,7 +115,7 @@ def explore(
             schedule = schedules.send(done)
         except StopIteration:
             break
-    return Report(
+    return Exploration(
         runs=runs,
         steps=steps,
         seconds=time.perf_counter() - began,

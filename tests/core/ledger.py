@@ -64,7 +64,7 @@ class Life:
 
 
 class Ledger:
-    """Fed with every event and what came of it; each impossible entry is an AssertionError."""
+    """Fed with every event and its effects; each impossible entry is an AssertionError."""
 
     def __init__(self, times: Times) -> None:
         self.times = times

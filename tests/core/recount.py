@@ -53,7 +53,7 @@ class Recount:
         return {model: ModelUsage(calls, self._busy.get(model, 0.0)) for model, calls in self._calls.items()}
 
     def write(self, event: Event, effects: list[Effect], now: float) -> None:
-        """``event`` happened at ``now``, and ``effects`` came of it."""
+        """``event`` happened at ``now``, and had these ``effects``."""
         lives, tickets = self._ledger.lives, self._ledger.tickets
         if isinstance(event, AcquireRequested):
             self._arrived[event.ticket] = now

@@ -15,7 +15,7 @@ from statemachine.__main__ import main
 from statemachine.checking.campaign import explore
 from statemachine.checking.checker import Arrival, Counterexample, Outcome, Verdict, check
 from statemachine.checking.experienced import Experienced
-from statemachine.checking.reproduction import Replay, as_pytest
+from statemachine.checking.reproduction import Reproduction, as_pytest
 from statemachine.checking.scenario import Move, Scenario, Wish
 from statemachine.checking.scenarios import LARGE, NONE_OR_SOME, STANDARD
 from statemachine.checking.system import OVERTAKING_WITHIN_BOUND, CoordinatorSystem
@@ -263,8 +263,8 @@ def test_the_command_prints_how_to_reproduce_a_lasso(capsys: pytest.CaptureFixtu
 
 def test_a_replay_refuses_what_is_not_there() -> None:
     with pytest.raises(ValueError, match="none of api-wait"):
-        Replay("api")
-    replay = Replay("api-raise")
+        Reproduction("api")
+    replay = Reproduction("api-raise")
     replay.ask(0)
     replay.ask(0)
     with pytest.raises(ValueError, match="wish 0"):
@@ -295,7 +295,7 @@ def test_what_a_policy_learns_is_explored() -> None:
 
 
 def test_what_something_took_is_reproduced() -> None:
-    quick, slow = Replay("slot-cost-aware"), Replay("slot-cost-aware")
+    quick, slow = Reproduction("slot-cost-aware"), Reproduction("slot-cost-aware")
     for replay, seconds in (quick, 0.0), (slow, 0.001):
         replay.ask(0)
         replay.tell(StartSucceeded(1), seconds=seconds)

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from statemachine.checking.checker import Counterexample, Result, Verdict, check
-from statemachine.checking.liveness import NEW, Graph, components, fair_lasso
+from statemachine.checking.liveness import NEW, StateGraph, components, fair_lasso
 from statemachine.checking.scenario import Move, Scenario, State, Wish
 from statemachine.checking.scenarios import STANDARD
 from statemachine.checking.system import CoordinatorSystem
@@ -22,9 +22,9 @@ SCENARIOS = {scenario.name: scenario for scenario in STANDARD}
 Edges = list[tuple[int, tuple[int, ...]]]
 
 
-def _graph(duties: list[int], edges: list[Edges]) -> Graph:
-    """A request waits in every state; each edge: where it leads, and what became of the duties."""
-    graph = Graph()
+def _graph(duties: list[int], edges: list[Edges]) -> StateGraph:
+    """A request waits in every state; each edge: where it leads, and which duties it keeps."""
+    graph = StateGraph()
     for count in duties:
         graph.add_state(frozenset(["x"]), count)
     for row in edges:
@@ -56,7 +56,7 @@ def test_where_nothing_is_due_it_may_end() -> None:
 
 
 def test_only_states_of_waiting_count() -> None:
-    graph = Graph()
+    graph = StateGraph()
     graph.add_state(frozenset(["x"]), 1)
     graph.add_state(frozenset(["y"]), 0)
     graph.add_edge(1, ())

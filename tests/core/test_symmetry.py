@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from statemachine.checking.canonical import Kind, Symmetry
+from statemachine.checking.canonical import Symmetry, WishKind
 from statemachine.checking.checker import check
 from statemachine.checking.scenario import Move, Scenario, State, Wish
 from statemachine.checking.scenarios import COMPONENTS, LARGE, STANDARD
@@ -103,8 +103,8 @@ def test_they_agree_about_mutants(mutant: type[Coordinator]) -> None:
     assert full.forms == reduced.forms
 
 
-def _kind(signature: str, owner: str | None = None, rest: Hashable = (), pool: str = "p") -> Kind:
-    return Kind(pool, signature, owner, rest)
+def _kind(signature: str, owner: str | None = None, rest: Hashable = (), pool: str = "p") -> WishKind:
+    return WishKind(pool, signature, owner, rest)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def _kind(signature: str, owner: str | None = None, rest: Hashable = (), pool: s
         ([_kind("a", "s"), _kind("a", "s"), _kind("b", "t")], 1),
     ],
 )
-def test_what_is_interchangeable(wishes: list[Kind], renamings: int) -> None:
+def test_what_is_interchangeable(wishes: list[WishKind], renamings: int) -> None:
     assert len(Symmetry(wishes).renamings) == renamings
 
 

@@ -1,4 +1,4 @@
-"""``python -m statemachine mutants``: every mutant before every layer, several at a time, and what is told of it."""
+"""The gallery: try every mutant before every layer of the proof, several at a time, and show the results."""
 
 from __future__ import annotations
 

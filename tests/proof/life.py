@@ -121,7 +121,7 @@ class _Life:
 
 
 def _check_never_more_than(limit: int, adapters: Sequence[Recorded]) -> None:
-    """At the birth of each, fewer than ``limit`` others are up. One that was given up on no longer counts from that very time on."""
+    """At the birth of each, fewer than ``limit`` others are up. An abandoned one does not count from that time on."""
     for new in adapters:
         up = [a for a in adapters if a.born.number < new.born.number and not _was_down(a, new)]
         expect(len(up) < limit, "too many adapters are up at once", len(up) + 1)

@@ -134,7 +134,7 @@ class Outside:
         for provider in statistics.providers.values():
             served = (provider.waiting, provider.assigned, provider.active, provider.draining)
             expect(served == (0, 0, 0, 0), "the statistics show a request that is served", provider)
-        # who is cancelled at the moment of a time-out hears of the cancellation
+        # a task that is cancelled at the moment of a time-out gets the cancellation
         heard = self.refused.total() + self.cancelled
         expect(heard >= self._refusals(), "not every refusal was delivered", self.refused, self.cancelled)
 
@@ -180,7 +180,7 @@ def _check_instance(instance: Instance, adapter: Recorded | None) -> None:
         expect(not adapter.shutdowns, "an instance is shut down against the will of the model", instance.id, state)
     elif adapter is not None:
         expect(len(adapter.shutdowns) <= 1, "an instance is shut down twice", instance.id)
-        expect(adapter.down is None, "an instance is down, and the model has not heard of it", instance.id)
+        expect(adapter.down is None, "an instance is down, and the coordinator does not know", instance.id)
 
 
 def _names(tasks: object) -> list[str]:

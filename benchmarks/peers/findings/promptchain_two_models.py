@@ -4,7 +4,7 @@
 they do not, the server refuses the load, or swaps memory to disk. To wait for the victim's ``request_lock`` instead of skipping it would
 keep the promise of ``max_resident``.
 
-On a cold start the same comes of two threads at once, because room is made before the load and the model counts only after it.
+On a cold start two threads at once have the same effect, because room is made before the load and the model counts only after it.
 """
 
 from __future__ import annotations

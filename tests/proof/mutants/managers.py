@@ -71,7 +71,7 @@ class ForgottenCancel(ProviderManager):
 
 
 class HangsWithItsShutdown(ProviderManager):
-    """Leaves a shutdown that the model has given up on to itself."""
+    """Does not cancel a shutdown that the coordinator has abandoned."""
 
     def __init__(self, config: ProviderManagerConfig, **options: Any) -> None:
         super().__init__(config, **options)

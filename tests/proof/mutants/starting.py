@@ -90,7 +90,7 @@ class FailureSwallowed(Coordinator):
 
 
 class LateStartCounts(Coordinator):
-    """Does not ask whether a start that ends has been given up on."""
+    """Does not ask whether a start that ends was interrupted before."""
 
     def _start_succeeded(self, event: StartSucceeded) -> None:
         if self.instances[event.instance].state == "stopping":
