@@ -1,7 +1,8 @@
 """Placement: choose the waiting request that is next, and the instance that it gets.
 
-A *pool* has ``limit`` places; a live instance occupies one. Instances with equal *signatures* can serve the same requests. A request is
-*placed* when an instance is granted to it, or assigned because it will be ready later. The first of these rules that applies decides:
+A *pool* has ``limit`` places; a live instance occupies one. Its place is *held* while no other signature can get it now: the instance is
+starting, leased, or stopping for a successor. Instances with equal signatures can serve the same requests. A request is *placed* when an
+instance is granted to it, or assigned because it will be ready later. The first of these rules that applies decides:
 
 1. an idle instance of its signature, or an active one with a free lease, is granted;
 2. a start of its signature that has a free lease is joined: the request is assigned to it;

@@ -99,17 +99,17 @@ class ProviderManager:
         self.config = config
         self._observers = Observers(observers, self._interrupt)
         self._coordinator = core(config, record=bool(self._observers.observers), watch=self._watch_of(config))
-        self._inbox: deque[Event] = deque()
+        self._inbox: deque[Event] = deque()  # events that arose while effects were carried out
         self._engaged = False  # the coordinator is being stepped
         self._tickets = count(1)
         self._resolved: dict[int, tuple[RuntimeProviderConfig, Demand]] = {}  # by the configuration's id
-        self._askers: dict[int, _Asker] = {}
+        self._askers: dict[int, _Asker] = {}  # by ticket
         self._lessor = Lessor(self._dispatch, self._run_use)
-        self._workers: dict[int, Worker] = {}
-        self._alarm = trio.CancelScope()
+        self._workers: dict[int, Worker] = {}  # by instance
+        self._alarm = trio.CancelScope()  # the sleep until the next deadline
         self._alarm_at = math.inf  # the deadline of the alarm: reading it from the scope is slower
-        self._watch = trio.CancelScope(shield=True)
-        self._interruption: BaseException | None = None
+        self._watch = trio.CancelScope(shield=True)  # the task that waits for deadlines
+        self._interruption: BaseException | None = None  # to be raised after the step
         self._closed = trio.Event()
         self._carry_out: dict[type, Callable[[Any], None]] = {
             Grant: self._grant,

@@ -44,9 +44,8 @@ class Gated(BasePolicy):
         self._extra = extra
         self._lines: dict[str, Line] = {}  # the waiters by model
         self._turn = ""  # the model that has the turn
-        self._others: list[
-            tuple[int, str]
-        ] = []  # heap of oldest ticket and model, of the other models; only its top must be up to date
+        # heap of the other models, each with its oldest ticket before it; only the top must be up to date
+        self._others: list[tuple[int, str]] = []
         self._open = False  # whether its gate is open: it is being loaded, or waits for that
         self._last = 0  # the youngest ticket that is admitted
         self._left = 0  # how many more newcomers may be served in this turn
