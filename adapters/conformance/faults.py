@@ -24,6 +24,7 @@ class Fault:
 _ALL: Final = (
     Fault("load_fails", "start", "the server has the model and cannot load it"),
     Fault("load_silent", "start", "the server never answers a request to load"),
+    Fault("load_lost", "start", "the server loads the model, and its answer to the request is lost", fails=False),
     Fault("foreign", "start", "another program loads the same model for itself, before our start", fails=False),
     Fault("busy", "call", "the call is refused for lack of capacity", retryable=True),
     Fault("refused", "call", "the call is refused as it stands (such as status 400)", retryable=False),

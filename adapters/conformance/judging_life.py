@@ -92,6 +92,8 @@ def _typed_refusals(run: Run, phase: str, when: str) -> Iterator[str | None]:
         for answer in step.answers if step.phase == phase and not step.cancels else ():
             if answer.ended == "closed" and not answer.pieces:
                 continue  # what would have followed is not known
+            if answer.ended == "overdue" and getattr(step.operation, "hold", False):
+                continue  # the calls beside it were held open, which may be why: parallel-as-declared tells
             if answer.ended == "overdue":
                 yield f"a call {when} hangs"
             elif answer.failure is None and answer.ended != "cancelled":

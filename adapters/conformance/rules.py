@@ -335,7 +335,7 @@ _OF_ONE_ADAPTER: Final = (
         "Time-outs are cancellations, and come at any moment.",
         "docs/proof.md",
         life.cancel_leaks_nothing,
-        after=("unload-unloads", "shutdown-leaves-nothing"),
+        after=("unload-unloads", "shutdown-leaves-nothing", "end-frees"),
     ),
     Rule(
         "calls-do-not-mix",

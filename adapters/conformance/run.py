@@ -47,9 +47,8 @@ def _perform_once(make: SubjectFactory, program: Program) -> Run:
     subject = make()
     run = Run(program, subject.capabilities, secrets=subject.secrets)
     clock = trio.testing.MockClock(autojump_threshold=0) if subject.capabilities.deterministic_clock else None
-    watch = LoopWatch()
     failures: list[Exception] = []
-    with captured_log(run.shown), captured_warnings(run.warnings):
+    with captured_log(run.shown), captured_warnings(run.warnings), LoopWatch() as watch:
         trio.run(_serve, subject, run, failures, clock=clock, instruments=[watch])
     if failures:
         raise failures[0]

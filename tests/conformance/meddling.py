@@ -46,6 +46,9 @@ class Meddler:
         kind = self.kind(scope["path"], request.get("body", b""))
         if (kind, self.fault) in (("load", "load_silent"), ("unload", "unload_silent")):
             await _until_gone(receive)
+        elif (kind, self.fault) == ("load", "load_lost"):
+            self.fault = None
+            await self.app(scope, _replayed(request, receive), _lost)
         elif (kind, self.fault) == ("unload", "unload_lost"):
             self.fault = None
         elif kind == "chat":
@@ -80,6 +83,10 @@ def _replayed(request: Message, receive: Receive) -> Receive:
         return read.pop() if read else await receive()
 
     return replayed
+
+
+async def _lost(message: Message) -> None:
+    """An answer that does not arrive."""
 
 
 class _Passage:

@@ -115,7 +115,7 @@ class AsyncioAdapter:
         if not self.loaded:
             yield StreamEvent("error", AdapterRequestError("not loaded"))
             return
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             for piece in pieces_of(str(prompt[-1]["content"])):
                 await asyncio.sleep(0.001)
                 yield StreamEvent("token", piece)

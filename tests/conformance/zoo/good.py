@@ -61,6 +61,8 @@ class GoodAdapter:
                 self.owned = await self.server.load(self.config.model_id)
         except (RefusedError, trio.TooSlowError) as error:
             raise ModelLoadError(f"{self.config.model_id}: {type(error).__name__}") from error
+        except LostError as error:
+            raise self.lost(error) from None
         self.loading = False
         return self.owned
 

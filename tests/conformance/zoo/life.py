@@ -9,7 +9,15 @@ from contextlib import aclosing
 
 import trio
 
-from statemachine import AdapterConfig, AdapterError, CallOptions, Message, ModelLoadError, StreamEvent
+from statemachine import (
+    AdapterConfig,
+    AdapterConnectError,
+    AdapterError,
+    CallOptions,
+    Message,
+    ModelLoadError,
+    StreamEvent,
+)
 
 from .good import GoodAdapter
 from .registry import breaks
@@ -141,6 +149,15 @@ class UnloadsOnce(GoodAdapter):
                 self.lost_answer = True
 
 
+@breaks("unload-unloads", "a load whose answer is lost is sent again, without a look at the list")
+class LoadsBlindlyAgain(GoodAdapter):
+    async def load(self) -> str:
+        try:
+            return await super().load()
+        except AdapterConnectError:
+            return await super().load()
+
+
 @breaks("foreign-stays", "shutdown unloads whatever answers to the model's name")
 class UnloadsForeign(GoodAdapter):
     async def start(self) -> None:
@@ -202,8 +219,9 @@ class ForgetsCancelledLoad(GoodAdapter):
     async def load(self) -> str:
         try:
             return await super().load()
-        finally:
+        except trio.Cancelled:
             self.loading = False
+            raise
 
 
 @breaks("no-blocking", "time.sleep before trying again")

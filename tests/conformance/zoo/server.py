@@ -95,7 +95,7 @@ class Server:
         return dict(self.loaded)
 
     async def load(self, model: str) -> str:
-        """Load one more instance, also when the client does not wait for it. Raises RefusedError."""
+        """Load one more instance, also when the client does not wait for it. Raises RefusedError and LostError."""
         self.requests += 1
         if self.fault == "load_silent":
             await trio.sleep_forever()
@@ -105,6 +105,9 @@ class Server:
         new = f"{model}:{next(self._numbers)}"
         self.loaded[new] = model
         await trio.sleep(LOAD_SECONDS)
+        if self.fault == "load_lost":
+            self.fault = None
+            raise LostError("the answer was lost")
         return new
 
     async def unload(self, instance: str) -> None:
@@ -171,6 +174,7 @@ FAULTS = (
     *(
         "load_fails",
         "load_silent",
+        "load_lost",
         "foreign",
         "busy",
         "refused",
