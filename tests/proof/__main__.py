@@ -8,14 +8,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import gallery
+from . import gallery, mutants
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show the gallery. Returns the exit status: 0 if every mutant was caught, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help="only these, with their counterexamples in full"
+        "--only",
+        nargs="+",
+        default=[],
+        choices=[mutant.name for mutant in mutants.MUTANTS],
+        metavar="NAME",
+        help="only these, with their counterexamples in full",
     )
     parser.add_argument("--quick", action="store_true", help="each only until the first layer catches it")
     parser.add_argument(
