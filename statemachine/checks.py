@@ -10,14 +10,12 @@ from .errors import ConfigurationError
 from .text import fit_to_show
 
 __all__ = [
-    "check_agent",
     "check_bool",
     "check_callable",
     "check_count",
     "check_name",
-    "check_priority",
+    "check_request",
     "check_timeout",
-    "check_wait",
     "check_word",
     "is_number",
     "option_names",
@@ -92,23 +90,16 @@ def check_callable(name: str, value: object, rule: str) -> None:
         raise ConfigurationError(name, f"must be callable {rule}", shown(value))
 
 
-def check_priority(value: object) -> None:
-    """Any integer; higher goes first."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigurationError("priority", "must be an integer", shown(value))
+def check_request(timeout: object, agent: object, priority: object) -> None:
+    """What may be said about a request. Every acquire is checked, so the usual values pass at once.
 
-
-def check_agent(value: object) -> None:
-    """A name, or None."""
-    if value is not None:
-        check_name("agent", value)
-
-
-def check_wait(value: object) -> None:
-    """How long one call may wait: None is the configured time, infinity is no bound, 0 is not at all."""
-    if value is None:
-        return
-    if not is_number(value) or not value >= 0:
-        raise ConfigurationError(
-            "timeout", "must be a number of seconds of at least 0, infinity, or None", shown(value)
-        )
+    ``timeout`` is how long it may wait, in seconds: None is the configured time, infinity is no bound, 0 is not at all. ``agent`` is
+    a name, or None. ``priority`` is any integer; higher goes first.
+    """
+    if timeout is not None and not (is_number(timeout) and timeout >= 0):
+        rule = "must be a number of seconds of at least 0, infinity, or None"
+        raise ConfigurationError("timeout", rule, shown(timeout))
+    if agent is not None:
+        check_name("agent", agent)
+    if type(priority) is not int and (isinstance(priority, bool) or not isinstance(priority, int)):
+        raise ConfigurationError("priority", "must be an integer", shown(priority))

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
-__all__ = ["FrozenDict", "FrozenList", "freeze"]
-
-
-def freeze(value: Any) -> Any:
-    """A copy of ``value`` that is read-only at every depth: of mappings, lists and tuples, with everything else as it is."""
-    if isinstance(value, Mapping):
-        return FrozenDict({key: freeze(item) for key, item in value.items()})
-    if isinstance(value, list):
-        return FrozenList(freeze(item) for item in value)
-    if isinstance(value, tuple):
-        return tuple(freeze(item) for item in value)
-    return value
+__all__ = ["FrozenDict", "FrozenList"]
 
 
 def _refuse(self: object, *arguments: object, **named: object) -> NoReturn:

@@ -110,6 +110,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "statemachine/config": [
+        {"options"},
         {"identity"},
         {"runtime"},
         {"call"},

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from statemachine.config.call import CallOptions, Message
-from statemachine.config.identity import copy_options
+from statemachine.config.options import copy_options
 from statemachine.errors import ConfigurationError
 from statemachine.foreign import ForeignJSONError, read_json
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from statemachine.checks import check_name, option_names, shown
-from statemachine.config.identity import copy_options
+from statemachine.config.options import copy_options
 from statemachine.errors import ConfigurationError
 
 from ..http.options import check_base_url, check_token

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from ..checks import check_agent, check_bool, check_priority, check_wait, option_names, shown
+from ..checks import check_bool, check_request, option_names, shown
 from ..errors import AdapterError, ConfigurationError
-from ..frozen import freeze
-from .identity import copy_options
+from .options import freeze_options
 from .runtime import RuntimeProviderConfig
 
 __all__ = ["CallOptions", "EventType", "Message", "StreamEvent", "ToolCall"]
@@ -78,11 +77,9 @@ class CallOptions:
         check_bool("stream", self.stream)
         if isinstance(self.tools, (str, bytes)) or not isinstance(self.tools, Sequence):
             raise ConfigurationError("tools", "must be a sequence of tool definitions", shown(self.tools))
-        check_agent(self.agent)
-        check_priority(self.priority)
-        check_wait(self.timeout)
-        object.__setattr__(self, "parameters", freeze(copy_options(self.parameters, "parameters")))
-        tools = tuple(freeze(copy_options(tool, f"tools[{i}]")) for i, tool in enumerate(self.tools))
+        check_request(self.timeout, self.agent, self.priority)
+        object.__setattr__(self, "parameters", freeze_options(self.parameters, "parameters"))
+        tools = tuple(freeze_options(tool, f"tools[{i}]") for i, tool in enumerate(self.tools))
         object.__setattr__(self, "tools", tools)
 
     def __repr__(self) -> str:

@@ -1,9 +1,8 @@
 """Identity: decide whether two configurations are the same, by canonical options, signatures and normalised base URLs.
 
 Two mappings of options are the same if they are equal as JSON values. The order of keys does not matter at any depth, a tuple equals a
-list, and ``0`` equals ``0.0`` (one JSON number), while ``False``, ``0``, ``"0"``, ``None`` and a missing key all differ. A value that JSON
-does not have (NaN, a set, bytes, a function, a cycle, ...) is refused, with the path to it. The *signature* is the hash of these values.
-It is never parsed back.
+list, and ``0`` equals ``0.0`` (one JSON number), while ``False``, ``0``, ``"0"``, ``None`` and a missing key all differ. The
+*signature* is the hash of these values. It is never parsed back.
 
 A signature covers credentials as well, so that two tenants never share an instance. Only a short digest of it is ever shown, and no
 value of an option is.
@@ -15,16 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ConfigurationError
+from .options import copy_options
 
-__all__ = ["canonical", "copy_options", "normalise_base_url", "public_url", "short", "signature"]
+__all__ = ["normalise_base_url", "public_url", "short", "signature", "spelling"]
 
-DEPTH_LIMIT = 64
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -35,7 +32,8 @@ def signature(provider: str, model: str, options: Mapping[str, Any]) -> str:
     base_url = identity.get("base_url")
     if isinstance(base_url, str):
         identity["base_url"] = normalise_base_url(base_url)
-    text = json.dumps([provider, model, canonical(identity, "adapter_options")], sort_keys=True, separators=(",", ":"))
+    value = _canonical(copy_options(identity, "adapter_options"))
+    text = json.dumps([provider, model, value], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
@@ -44,62 +42,37 @@ def short(digest: str) -> str:
     return digest[:8]
 
 
-def copy_options(options: object, field: str) -> dict[str, Any]:
-    """Return a deep copy of ``options``, checked; values keep their types. Raises ConfigurationError with the path to what is refused."""
-    if not isinstance(options, Mapping):
-        raise ConfigurationError(field, "must be a mapping of option names to values", _shown(options))
-    canonical(options, field)
-    return {key: _copied(value) for key, value in options.items()}
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(_copied(item) for item in value)
-    return value
-
-
-def canonical(value: object, path: str, _above: tuple[int, ...] = ()) -> Any:
-    """Return ``value`` as plain JSON data in canonical form. Raises ConfigurationError, with the path to a value that has none."""
+def _canonical(value: Any) -> Any:
+    """Return ``value``, which was checked, as plain JSON data in canonical form."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
-        return _canonical_int(int(value), path)
+        return int(value)
     if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ConfigurationError(path, "a number must be finite", repr(float(value)))
         return int(value) if value == int(value) else float(value)
-    if id(value) in _above:
-        raise ConfigurationError(path, "must not contain itself", "a cycle")
-    if len(_above) >= DEPTH_LIMIT:
-        raise ConfigurationError(path, f"must not be nested deeper than {DEPTH_LIMIT} levels", "more")
-    above = (*_above, id(value))
     if isinstance(value, Mapping):
-        return _canonical_mapping(value, path, above)
+        return {str.__str__(key): _canonical(item) for key, item in value.items()}
+    return [_canonical(item) for item in value]
+
+
+def spelling(value: Any) -> Hashable:
+    """Return a key of ``value``, which was checked: equal only for what was written alike, down to the type of each value.
+
+    Two spellings may be one identity. What is known of a configuration is kept by its spelling, because an adapter gets its options
+    as they were written.
+    """
+    kind = type(value)
+    if kind is str or value is None:
+        return cast(Hashable, value)
+    if isinstance(value, Mapping):
+        return kind, tuple([(spelling(key), spelling(item)) for key, item in value.items()])
     if isinstance(value, (list, tuple)):
-        return [canonical(item, f"{path}[{index}]", above) for index, item in enumerate(value)]
-    rule = "must be a string, a finite number, a bool, None, or lists and string-keyed mappings of these"
-    raise ConfigurationError(path, rule, _shown(value))
-
-
-def _canonical_int(value: int, path: str) -> int:
-    if value.bit_length() > 4096:
-        raise ConfigurationError(path, "an integer must have at most 4096 bits", f"{value.bit_length()} bits")
-    return value
-
-
-def _canonical_mapping(value: Mapping[Any, Any], path: str, above: tuple[int, ...]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, item in value.items():
-        if not isinstance(key, str):
-            raise ConfigurationError(path, "keys must be strings", f"a key that is {_shown(key)}")
-        result[str.__str__(key)] = canonical(item, f"{path}.{key}", above)
-    return result
+        return kind, tuple([spelling(item) for item in value])
+    if isinstance(value, str):
+        return kind, str.__str__(value)
+    return kind, repr(float(value)) if isinstance(value, float) else int(value)
 
 
 def normalise_base_url(url: str) -> str:
@@ -144,9 +117,3 @@ def _authority(scheme: str, host: str, port: int | None) -> str:
 
 def _root(path: str) -> str:
     return path.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def _shown(value: object) -> str:
-    """Describe a refused value by its type only, because any value may be a secret."""
-    kind = type(value).__name__
-    return f"an object of type {kind}"

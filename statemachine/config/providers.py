@@ -12,12 +12,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ..checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
 from ..errors import ConfigurationError, UnknownProviderError
-from ..frozen import freeze
+from ..frozen import FrozenDict
 from ..policies import Gated, Policy, PolicyFactory
 from ..policies.names import factory_of
 from ..text import fit_to_show
 from .adapter import AdapterConfig, AdapterFactory
-from .identity import copy_options, public_url, short
+from .identity import public_url, short
+from .options import freeze_options
 from .runtime import RuntimeProviderConfig
 
 __all__ = ["UNSET", "Demand", "PoolKey", "ProviderConfig", "ProviderManagerConfig", "Unset"]
@@ -102,7 +103,7 @@ class ProviderConfig:
             raise ConfigurationError(
                 "parallel", "must be 1 for an API provider: raise its limit instead", repr(self.parallel)
             )
-        object.__setattr__(self, "base_options", freeze(copy_options(self.base_options, "base_options")))
+        object.__setattr__(self, "base_options", freeze_options(self.base_options, "base_options"))
         self._check_against_adapter()
 
     def _check_against_adapter(self) -> None:
@@ -205,8 +206,8 @@ class ProviderManagerConfig:
         if not isinstance(runtime, RuntimeProviderConfig):
             raise ConfigurationError("runtime_config", "must be a RuntimeProviderConfig", shown(runtime))
         provider = self.provider(runtime.provider_name)
-        options = {**provider.base_options, **runtime.adapter_options}
-        adapter = AdapterConfig(provider.name, runtime.model_id, copy_options(options, "adapter_options"))
+        options = FrozenDict({**provider.base_options, **runtime.adapter_options})
+        adapter = AdapterConfig(provider.name, runtime.model_id, options)
         pool = self._slot(provider, options) if provider.is_local else PoolKey("provider", provider.name)
         return Demand(pool, provider.name, runtime.model_id, adapter.config_signature, provider.parallel, adapter)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ..checks import check_name, option_names
-from ..frozen import freeze
 from ..text import fit_to_show
-from .identity import copy_options, short, signature
+from .identity import short, signature, spelling
+from .options import freeze_options
 
 __all__ = ["RuntimeProviderConfig"]
 
@@ -24,15 +25,21 @@ class RuntimeProviderConfig:
     provider_name: str
     model_id: str
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
-    config_signature: str = field(init=False)
-    """The identity of this configuration by itself (64 hex digits), without the base options of the provider."""
+    spelling: Hashable = field(init=False)
+    """Equal only for configurations that were written alike, down to the type of each option."""
 
     def __post_init__(self) -> None:
         check_name("provider_name", self.provider_name)
         check_name("model_id", self.model_id)
-        options = copy_options(self.adapter_options, "adapter_options")
-        object.__setattr__(self, "adapter_options", freeze(options))
-        object.__setattr__(self, "config_signature", signature(self.provider_name, self.model_id, options))
+        options = freeze_options(self.adapter_options, "adapter_options")
+        object.__setattr__(self, "adapter_options", options)
+        names = spelling(self.provider_name), spelling(self.model_id)
+        object.__setattr__(self, "spelling", (names, spelling(options)) if options else names)
+
+    @cached_property
+    def config_signature(self) -> str:
+        """The identity of this configuration by itself (64 hex digits), without the base options of the provider."""
+        return signature(self.provider_name, self.model_id, self.adapter_options)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RuntimeProviderConfig):

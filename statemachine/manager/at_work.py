@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Final
 
 import trio
+from trio.lowlevel import current_task, current_trio_token
 
 __all__ = ["is_task_at_work"]
 
@@ -25,9 +26,9 @@ def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> b
     False means "perhaps not": code that trio itself calls, such as an instrument, is told the same as a signal handler.
     """
     try:
-        if trio.lowlevel.current_trio_token() is not home:
+        if current_trio_token() is not home:
             return False
-        first = trio.lowlevel.current_task().coro.cr_frame
+        first = current_task().coro.cr_frame
     except RuntimeError:  # no trio run in this thread, or no task of it that runs
         return False
     while frame is not None:

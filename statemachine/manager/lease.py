@@ -66,9 +66,14 @@ class Lessor:
 
     def lend(self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float) -> Lease:
         """Make a lease, which belongs to the current trio run."""
-        self._home = self._home or trio.lowlevel.current_trio_token()
+        if self._home is None:
+            self._home = trio.lowlevel.current_trio_token()
         self._on[ticket] = _NO_BLOCK
         return Lease(self, ticket, demand, adapter, queued, loading)
+
+    def is_lending(self) -> bool:
+        """Whether any lease is on."""
+        return bool(self._on)
 
     def holds(self, ticket: int) -> bool:
         """Return whether the lease is still held."""
@@ -130,26 +135,26 @@ class Lessor:
 
     def _note(self, event: Released | FoundBroken, caller: FrameType | None) -> None:
         assert self._home is not None, "a lease was lent in a trio run"
-        if caller is None or is_task_at_work(self._home, caller):
-            if self._notes:
-                self._pass_on()
-            self._tell(event)
-            return
         self._notes.append(event)
-        with suppress(trio.RunFinishedError):
-            self._home.run_sync_soon(self._pass_on)
+        if caller is None or is_task_at_work(self._home, caller):
+            self._pass_on()
+        else:
+            with suppress(trio.RunFinishedError):
+                self._home.run_sync_soon(self._pass_on)
 
     def _pass_on(self) -> None:
         while self._notes:
-            self._tell(self._notes.popleft())
+            event = self._notes.popleft()
+            if event.ticket in self._uses and isinstance(event, Released):
+                self._end_early(event)
+            else:
+                self._report(event)
 
-    def _tell(self, event: Released | FoundBroken) -> None:
-        if self._uses and isinstance(event, Released) and event.ticket in self._uses:
-            if event.broken:
-                self._report(FoundBroken(event.ticket))
-            self._uses[event.ticket].end()
-        else:
-            self._report(event)
+    def _end_early(self, event: Released) -> None:
+        """The lease is given back while its use goes on: it ends with its use."""
+        if event.broken:
+            self._report(FoundBroken(event.ticket))
+        self._uses[event.ticket].end()
 
 
 class Lease:

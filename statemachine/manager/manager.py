@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from ..checks import check_agent, check_priority, check_wait, shown
+from ..checks import check_request, shown
 from ..config.providers import Demand, ProviderManagerConfig
 from ..config.runtime import RuntimeProviderConfig
 from ..core.coordinator import Coordinator, Watch
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Core", "Observer", "ProviderManager"]
 
-_RESOLVED_LIMIT = 1024
+_DEMANDS_LIMIT = 1024
 
 
 class Core(Protocol):
@@ -75,13 +75,10 @@ class Core(Protocol):
 
 
 class _Asker:
-    """One call of ``get_adapter`` that has not been answered."""
+    """One call of ``get_adapter`` that has not been answered. ``task`` waits for the answer, where it does not come at once."""
 
-    __slots__ = ("answer", "task")
-
-    def __init__(self) -> None:
-        self.answer: Lease | Exception | None = None
-        self.task: trio.lowlevel.Task | None = None
+    answer: Lease | Exception | None = None
+    task: trio.lowlevel.Task | None = None
 
 
 class ProviderManager:
@@ -99,13 +96,15 @@ class ProviderManager:
         self.config = config
         self._observers = Observers(observers, self._interrupt)
         self._coordinator = core(config, record=bool(self._observers.observers), watch=self._watch_of(config))
+        self._timers = self._coordinator.timers
         self._inbox: deque[Event] = deque()  # events that arose while effects were carried out
         self._engaged = False  # the coordinator is being stepped
         self._tickets = count(1)
-        self._resolved: dict[int, tuple[RuntimeProviderConfig, Demand]] = {}  # by the configuration's id
+        self._demands: dict[Hashable, Demand] = {}  # by the spelling of what was asked for
         self._askers: dict[int, _Asker] = {}  # by ticket
         self._lessor = Lessor(self._dispatch, self._run_use)
         self._workers: dict[int, Worker] = {}  # by instance
+        self._clock: Callable[[], float] = trio.current_time  # that of the run, once there is one
         self._alarm = trio.CancelScope()  # the sleep until the next deadline
         self._alarm_at = math.inf  # the deadline of the alarm: reading it from the scope is slower
         self._watch = trio.CancelScope(shield=True)  # the task that waits for deadlines
@@ -170,11 +169,12 @@ class ProviderManager:
         self._lessor.catch_up()  # this task may hold what a signal handler has just released
         ticket = next(self._tickets)
         asker = self._ask(task, ticket, demand, timeout, agent, priority)
+        if isinstance(asker.answer, Lease):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return asker.answer
         if asker.answer is None:
             asker.task = task
             await self._park(ticket)
-        elif isinstance(asker.answer, Lease):
-            await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             return _opened(asker.answer)
         finally:
@@ -220,6 +220,7 @@ class ProviderManager:
         check_trio()
         if self._coordinator.state != "new":
             raise ManagerClosedError("a manager is entered only once")
+        self._clock = trio.lowlevel.current_clock().current_time  # as trio.current_time(), with less on the way
         self._dispatch(Opened())
         self._nursery_context = trio.open_nursery()
         self._nursery = await self._nursery_context.__aenter__()
@@ -277,11 +278,13 @@ class ProviderManager:
         self, runtime_config: RuntimeProviderConfig, timeout: float | None, agent: str | None, priority: int
     ) -> Demand:
         """Check the arguments of a call, and return what it needs."""
-        check_wait(timeout)
-        check_agent(agent)
-        check_priority(priority)
-        if self._coordinator.state == "new":
+        check_request(timeout, agent, priority)
+        if self._coordinator.ledger.state == "new":
             raise ManagerClosedError("the manager has not been entered")
+        if isinstance(runtime_config, RuntimeProviderConfig):
+            known = self._demands.get(runtime_config.spelling)
+            if known is not None:
+                return known
         return self._resolve(runtime_config)
 
     def _ask(
@@ -297,7 +300,7 @@ class ProviderManager:
         seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
         asker = self._askers[ticket] = _Asker()
         try:
-            above = leases_above(task, demand, self._coordinator, self._lessor)
+            above = leases_above(task, demand, self._coordinator, self._lessor) if self._lessor.is_lending() else 0
             self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
         except BaseException:
             self._askers.pop(ticket, None)
@@ -312,7 +315,7 @@ class ProviderManager:
     def _dispatch(self, event: Event) -> None:
         """Do :meth:`_settle`, and then raise the error of an observer or of a violated property, if there is one."""
         self._settle(event)
-        if not self._engaged:
+        if self._interruption is not None and not self._engaged:
             self._raise_interruption()
 
     @enable_ki_protection
@@ -324,14 +327,14 @@ class ProviderManager:
         self._engaged = True
         try:
             while True:
-                for effect in self._coordinator.step(event, trio.current_time()):
+                for effect in self._coordinator.step(event, self._clock()):
                     self._carry_out[type(effect)](effect)
                 if not self._inbox:
                     break
                 event = self._inbox.popleft()
         finally:
             self._engaged = False
-        deadline = self._coordinator.next_deadline
+        deadline = self._timers.next_deadline
         if deadline < self._alarm_at:
             self._alarm_at = self._alarm.deadline = deadline
 
@@ -354,24 +357,23 @@ class ProviderManager:
 
         await trio.lowlevel.wait_task_rescheduled(abort)
 
-    def _answer(self, ticket: int, answer: Lease | Exception) -> None:
-        asker = self._askers.pop(ticket)
-        asker.answer = answer
+    def _grant(self, effect: Grant) -> None:
+        asker = self._askers.pop(effect.ticket, None)
+        if asker is None:
+            return  # cancelled by an effect of the same step; the event that says so is in the inbox
+        worker = self._workers[effect.instance]
+        assert worker.adapter is not None, "only a started instance is granted"
+        asker.answer = self._lessor.lend(effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
         if asker.task is not None:
             trio.lowlevel.reschedule(asker.task)
 
-    def _grant(self, effect: Grant) -> None:
-        if effect.ticket not in self._askers:
-            return  # an effect of the same step cancelled the task; the event Cancelled is in the inbox
-        worker = self._workers[effect.instance]
-        assert worker.adapter is not None, "only a started instance is granted"
-        lease = self._lessor.lend(effect.ticket, worker.demand, worker.adapter, effect.queued, effect.loading)
-        self._answer(effect.ticket, lease)
-
     def _reject(self, effect: Reject) -> None:
-        if effect.ticket in self._askers:
+        asker = self._askers.pop(effect.ticket, None)
+        if asker is not None:
             worker = None if effect.instance is None else self._workers[effect.instance]
-            self._answer(effect.ticket, refusal(effect, None if worker is None else worker.error))
+            asker.answer = refusal(effect, None if worker is None else worker.error)
+            if asker.task is not None:
+                trio.lowlevel.reschedule(asker.task)
 
     def _start(self, effect: StartInstance) -> None:
         provider = self.config.provider(effect.demand.provider)
@@ -384,14 +386,11 @@ class ProviderManager:
         self._closed.set()
 
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
-        """Resolve, and remember by object, not by value: the adapter gets an option as written, and equal ones may be spelt differently."""
-        known = self._resolved.get(id(runtime_config))
-        if known is not None:
-            return known[1]
+        """By spelling: equal configurations may spell an option differently, and the adapter gets it as written."""
         demand = self.config.resolve(runtime_config)
-        if len(self._resolved) >= _RESOLVED_LIMIT:
-            self._resolved.clear()
-        self._resolved[id(runtime_config)] = runtime_config, demand
+        if len(self._demands) >= _DEMANDS_LIMIT:
+            self._demands.clear()
+        self._demands[runtime_config.spelling] = demand
         return demand
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import trio
 
 from ..config.adapter import Adapter, AdapterConfig, AdapterFactory
-from ..config.identity import copy_options
+from ..config.options import copy_options
 from ..config.providers import Demand
 from ..core.events import StartFailed, StartSucceeded, Stopped
 from .expected import check_adapter, check_awaitable, name_of

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from ..config.identity import copy_options
+from ..config.options import copy_options
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError, ThreadStoreError
 from ..foreign import read_json
