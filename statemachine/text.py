@@ -26,6 +26,8 @@ def fit_to_show(text: object, limit: int = TEXT_LIMIT_CHARACTERS) -> str:
     """
     if not isinstance(text, str):
         return f"a {type(text).__name__}"
+    if len(text) <= limit and text.isprintable() and "  " not in text and text == text.strip():
+        return text  # as nearly always
     words = _BLANKS.sub(" ", text[: 8 * limit]).strip()
     shown = "".join(map(_printable, encodable(words[: limit + 1])))
     if len(shown) <= limit and len(text) <= 8 * limit:

@@ -8,10 +8,10 @@ it is whole by itself: ``[DONE]``, or JSON that is closed. And lines and events 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from statemachine.foreign import ForeignJSONError, read_json
+from statemachine.value import value
 
 from .bounds import NAME_LIMIT_CHARACTERS
 from .lines import LINE_LIMIT_BYTES, LineDecoder, LineTooLongError
@@ -22,7 +22,7 @@ EVENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
 _OBJECT: Final = b'{"'
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerSentEvent:
     """``event`` is its name, ``"message"`` where it has none; ``data`` its lines of data, joined."""
 

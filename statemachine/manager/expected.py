@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from types import FunctionType
 from typing import Any, Final
+from weakref import WeakSet
 
 from ..config.call import StreamEvent, ToolCall
 from ..errors import AdapterError, AdapterProtocolError
@@ -88,8 +90,15 @@ def check_event(event: Any, name: str) -> StreamEvent:
     raise AdapterProtocolError(f"{name}.call() yielded {event.type!r} with {_a(event.data)}; its data must be {wanted}")
 
 
+_take_two: Final[WeakSet[FunctionType]] = WeakSet()
+"""Functions that were found to do so: each start asks, and reading a signature takes as long as the rest of the start."""
+
+
 def _takes_two(method: Any) -> bool:
     """Whether ``method`` can be called with two arguments, as far as its signature tells."""
+    function = getattr(method, "__func__", None)
+    if isinstance(function, FunctionType) and function in _take_two:
+        return True
     try:
         signature = inspect.signature(method)
     except (TypeError, ValueError):
@@ -98,6 +107,8 @@ def _takes_two(method: Any) -> bool:
         signature.bind(None, None)
     except TypeError:
         return False
+    if isinstance(function, FunctionType):
+        _take_two.add(function)
     return True
 
 

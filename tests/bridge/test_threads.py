@@ -284,7 +284,10 @@ def test_an_application_may_be_stopped_while_threads_wait() -> None:
         "        manager.get_adapter(want('b'))\n"
         "    except ManagerClosedError:\n"
         "        print('rejected', flush=True)\n"
-        "threading.Thread(target=wait, daemon=True).start()\n"
+        "waiting = threading.Thread(target=wait, daemon=True)\n"
+        "waiting.start()\n"
+        "import atexit\n"
+        "atexit.register(waiting.join, 10)  # the interpreter itself would not let it finish its line\n"
         "import time\n"
         "while not manager.statistics().slots['local'].waiting: time.sleep(0.001)\n"
     )
