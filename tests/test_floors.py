@@ -90,8 +90,9 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "adapters/providers": [
         {"home", "measuring", "kinds", "config"},
-        {"model"},
+        {"model", "hosted"},
         {"lmstudio_singleton"},
+        {"sharing"},
         {"provider"},
         {"__init__"},
     ],

@@ -11,7 +11,8 @@ from statemachine.errors import ConfigurationError
 from statemachine.shell.options import argument, option
 
 from ..lmstudio import LMStudioAdapter
-from ..providers.lmstudio_singleton import LMStudioMetrics, get_lmstudio_singleton
+from ..providers.lmstudio_singleton import LMStudioMetrics
+from ..providers.sharing import get_lmstudio_singleton
 from .server import ServerOptions
 from .show import print_rows
 

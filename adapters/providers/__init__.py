@@ -6,9 +6,10 @@ Both use the provider manager. Both can be used from trio, from asyncio, and fro
 from __future__ import annotations
 
 from .config import AgentModelConfig, ModelConfig
-from .lmstudio_singleton import LMStudioMetrics, LMStudioSingleton, get_lmstudio_singleton
+from .lmstudio_singleton import LMStudioMetrics, LMStudioSingleton
 from .model import Answer, Model, SyncModel
 from .provider import AgentModels, ConnectionStatus, ModelProvider, SyncAgentModels
+from .sharing import get_lmstudio_singleton
 
 __all__ = [
     "AgentModelConfig",

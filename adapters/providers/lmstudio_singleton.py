@@ -7,35 +7,31 @@ is held, and the old model is seen unloaded before the new one is loaded.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
-import trio
 
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.identity import public_url
 from statemachine.config.providers import ProviderConfig, ProviderManagerConfig
 from statemachine.config.runtime import RuntimeProviderConfig
 from statemachine.core.statistics import SlotStatistics
-from statemachine.errors import AdapterConnectError, AdapterError, ConfigurationError, ModelEvictedError
+from statemachine.errors import AdapterConnectError, AdapterError, ModelEvictedError
 from statemachine.manager.background import current
 from statemachine.manager.engine import ReasoningEngine
-from statemachine.manager.hosting import Host
 from statemachine.manager.manager import ProviderManager
-from statemachine.manager.observing import Observer
 
-from ..http.options import check_base_url
 from ..lmstudio import LMStudioAdapter
 from .home import Home, in_trio
+from .hosted import ServerSettings, open_servers
 from .measuring import Attempts, MeasuredAdapter, ServerCounts
 from .model import Model
 
-__all__ = ["LMStudioMetrics", "LMStudioSingleton", "SharedServer", "get_lmstudio_singleton"]
+__all__ = ["LMStudioMetrics", "LMStudioSingleton"]
 
 PROVIDER: Final = "lmstudio"
 _TRIES: Final = 3
@@ -65,7 +61,7 @@ class LMStudioSingleton:
     as the temperature go with a call.
     """
 
-    def __init__(self, base_url: str, settings: _Settings) -> None:
+    def __init__(self, base_url: str, settings: ServerSettings) -> None:
         self.base_url: Final = public_url(base_url)
         self.home: Final = Home()
         self._ledger = ServerCounts()
@@ -200,143 +196,5 @@ def _measured(
     return MeasuredAdapter(LMStudioAdapter(config, transport=transport), config, ledger)
 
 
-# ---- sharing ----
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """The settings with which a server is opened. Opened again with settings, these must be the same."""
-
-    parallel: int
-    transport: httpx.AsyncBaseTransport | None
-    options: Mapping[str, Any]
-    manager: Mapping[str, Any]
-    observers: tuple[Observer, ...] = ()
-
-
-class _Hosted:
-    """One open server, in a system task of the run, until its last user has left."""
-
-    def __init__(self, server: LMStudioSingleton, settings: _Settings) -> None:
-        self.server = server
-        self.settings = settings
-        self.users = 0
-        self.opened = trio.Event()
-        self.left = trio.Event()
-        self.ended = trio.Event()
-        self.scope = trio.CancelScope()
-        self.error: BaseException | None = None
-
-    async def live(self) -> None:
-        """Run the task that keeps the server open. An error is kept for the last user, because a system task must not raise."""
-        try:
-            with self.scope:
-                async with self.server.manager:
-                    self.opened.set()
-                    await self.left.wait()
-        except trio.Cancelled:
-            raise
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.opened.set()
-            self.ended.set()
-
-
-_open: trio.lowlevel.RunVar[dict[str, _Hosted]] = trio.lowlevel.RunVar("open LM Studio servers")
-
-
-def _servers() -> dict[str, _Hosted]:
-    try:
-        return _open.get()
-    except LookupError:
-        _open.set({})
-        return _open.get()
-
-
 def _all_metrics() -> dict[str, LMStudioMetrics]:
-    return {url: hosted.server._metrics() for url, hosted in _servers().items()}
-
-
-@asynccontextmanager
-async def _shared(base_url: str, settings: _Settings) -> AsyncGenerator[LMStudioSingleton, None]:
-    """Open the server, or join its users. The last user that leaves closes it, and waits until it is closed."""
-    hosted = await _joined(base_url, settings)
-    grace = False
-    try:
-        yield hosted.server
-        grace = True
-    finally:
-        hosted.users -= 1
-        if hosted.users == 0:
-            await _closed(hosted, grace)
-
-
-async def _joined(base_url: str, settings: _Settings) -> _Hosted:
-    servers, url = _servers(), public_url(base_url)
-    while url in servers and servers[url].left.is_set():
-        await servers[url].ended.wait()
-    hosted = servers.get(url)
-    if hosted is None:
-        hosted = servers[url] = _Hosted(LMStudioSingleton(base_url, settings), settings)
-        trio.lowlevel.spawn_system_task(hosted.live)
-    elif settings not in (hosted.settings, _Settings(1, hosted.settings.transport, {}, {})):
-        raise ConfigurationError("settings", f"must be those with which {url} is open already", "others")
-    hosted.users += 1
-    with trio.CancelScope(shield=True):
-        await hosted.opened.wait()
-    return hosted
-
-
-async def _closed(hosted: _Hosted, grace: bool) -> None:
-    hosted.left.set()
-    if not grace:
-        hosted.scope.cancel()
-    try:
-        await hosted.ended.wait()
-    except trio.Cancelled:
-        hosted.scope.cancel()
-        with trio.CancelScope(shield=True):
-            await hosted.ended.wait()
-        raise
-    finally:
-        del _servers()[hosted.server.base_url]
-    if hosted.error is not None:
-        raise hosted.error
-
-
-class SharedServer:
-    """The context manager that :func:`get_lmstudio_singleton` returns, for trio and for asyncio."""
-
-    def __init__(self, base_url: str, settings: _Settings) -> None:
-        self._make = partial(_shared, base_url, settings)
-
-    async def __aenter__(self) -> LMStudioSingleton:
-        shared = self._make()
-        self._entered = shared if in_trio() else Host(shared)
-        return await self._entered.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._entered.__aexit__(kind, error, trace)
-
-
-def get_lmstudio_singleton(
-    base_url: str = LMStudioAdapter.default_base_url,
-    *,
-    parallel: int = 1,
-    transport: httpx.AsyncBaseTransport | None = None,
-    manager: Mapping[str, Any] | None = None,
-    observers: Sequence[Observer] = (),
-    **options: Any,
-) -> SharedServer:
-    """Open the coordinator of a server, or join it: ``async with get_lmstudio_singleton(base_url) as server``.
-
-    There is one for each normalised base URL and trio run, open until its last user leaves. Programs on asyncio and threads share the
-    background run. ``parallel``: how many callers use the model at once. ``manager``: further settings of a ProviderManagerConfig, such as
-    its policy. ``observers``: those of the manager. ``options``: options of :class:`LMStudioAdapter` for every model, such as
-    ``api_token``. A later user may give no settings, or the same as the first. Raises ConfigurationError for others.
-    """
-    check_base_url("base_url", base_url)
-    return SharedServer(base_url, _Settings(parallel, transport, dict(options), dict(manager or {}), tuple(observers)))
+    return {url: hosted.server._metrics() for url, hosted in open_servers().items()}

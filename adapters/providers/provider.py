@@ -34,8 +34,9 @@ from ..http.health import Health
 from .config import AgentModelConfig, ModelConfig
 from .home import Home, in_trio
 from .kinds import KINDS, provider_of
-from .lmstudio_singleton import LMStudioSingleton, get_lmstudio_singleton
+from .lmstudio_singleton import LMStudioSingleton
 from .model import Model, SyncModel
+from .sharing import get_lmstudio_singleton
 
 if TYPE_CHECKING:
     from typing import Self
