@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation signals soak soak-slice gateway-kill gateway-soak study validate bench bench-field bench-check docs clean
+.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation mutation-wire signals soak soak-slice gateway-kill gateway-soak study validate bench bench-field bench-check docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,7 +70,11 @@ frameworks: $(STAMP)  ## the examples inside LangChain, pydantic-ai and the Open
 
 mutation: $(STAMP)  ## mutation testing of the core by its own tests (an hour of one core; goes on where it was interrupted); writes docs/mutation.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
-	$(BIN)/python -m tests.mutation
+	$(BIN)/python -m tests.mutation core
+
+mutation-wire: $(STAMP)  ## the same of adapters/http by the adapters' tests (two hours of one core); writes docs/mutation-wire.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
+	$(BIN)/python -m tests.mutation wire
 
 signals: $(STAMP)  ## leases released by signal handlers, 3,000 times a second (MINUTES=10 SEED=0)
 	$(BIN)/python -m tests.soak.signals --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import pytest
 from coverage import Coverage
 
 from .mutate import Mutant
-from .subjects import LEFT_OUT, SUBJECTS, path
+from .subjects import LEFT_OUT, Campaign, Tests
 from .trial import OPTIONS, Notes, fork, verdict
 
 __all__ = ["Reach", "measured"]
@@ -26,6 +26,7 @@ _IMPORT = ""  # the context of what is executed before the first test
 class Reach(NamedTuple):
     """By module the tests that execute each line, and by test its processor time, with coverage, in seconds."""
 
+    subjects: Mapping[str, Tests]
     tests: dict[str, dict[int, list[str]]]
     seconds: dict[str, float]
 
@@ -43,7 +44,7 @@ class Reach(NamedTuple):
         return self._ordered(module, self.seconds)
 
     def _ordered(self, module: str, tests: Iterable[str]) -> list[str]:
-        chosen = (name for name in tests if name.startswith(SUBJECTS[module]))
+        chosen = (name for name in tests if name.startswith(self.subjects[module]))
         return sorted(chosen, key=lambda name: (self.seconds[name], name))
 
     def with_seconds(self, tests: Iterable[str]) -> dict[str, float]:
@@ -51,27 +52,27 @@ class Reach(NamedTuple):
         return {name: self.seconds[name] for name in tests}
 
 
-def measured(tree: str, folder: Path) -> Reach:
+def measured(campaign: Campaign, tree: str, folder: Path) -> Reach:
     """Of the files whose digest is ``tree``; what ``folder`` has of them is not measured again. Raises SystemExit where a test fails."""
     file = folder / "reach.json"
     if not file.exists() or json.loads(file.read_text(encoding="utf-8"))["tree"] != tree:
         print("measuring which tests reach which line: some minutes", file=sys.stderr)
         note = folder / "note"
-        process = fork(partial(_measure, tree, file, note), note)
+        process = fork(partial(_measure, campaign, tree, file, note), note)
         if killer := verdict(*os.wait4(process, 0)[1:], note).killer:
             sys.exit(f"without any mutation, {killer} fails")
     known = json.loads(file.read_text(encoding="utf-8"))
     tests = {module: {int(line): names for line, names in lines.items()} for module, lines in known["tests"].items()}
-    return Reach(tests, known["seconds"])
+    return Reach(campaign.subjects, tests, known["seconds"])
 
 
-def _measure(tree: str, file: Path, note: Path) -> int:
-    files = {module: str(path(module)) for module in SUBJECTS}
+def _measure(campaign: Campaign, tree: str, file: Path, note: Path) -> int:
+    files = {module: str(campaign.path(module)) for module in campaign.subjects}
     coverage = Coverage(data_file=None, config_file=False, include=list(files.values()))
     clock = _Clock(coverage)
     coverage.start()
     code = pytest.main(
-        [*OPTIONS, *dict.fromkeys(t for tests in SUBJECTS.values() for t in tests)], [clock, Notes(note)]
+        [*OPTIONS, *dict.fromkeys(t for tests in campaign.subjects.values() for t in tests)], [clock, Notes(note)]
     )
     coverage.stop()
     data = coverage.get_data()

@@ -11,22 +11,21 @@ from typing import TypeAlias
 
 from .mutate import Mutant
 from .results import Fate
-from .subjects import ROOT
+from .subjects import ROOT, Campaign
 
 __all__ = ["explained", "write"]
 
-DOCUMENT = ROOT / "docs" / "mutation.md"
 EXPLANATIONS = Path(__file__).with_name("survivors.toml")
 Place: TypeAlias = tuple[str, str, str, str]  # module, class and function, old line, new line
 Fates: TypeAlias = Mapping[str, Sequence[tuple[Mutant, Fate]]]  # by module
 
-INTRODUCTION = """\
+_CORE = """\
 # Mutants
 
 `make mutation` changes one thing at a time in the core (an operator, a number, an argument, a condition, a statement left out) and
 runs the core's own tests until one fails. A mutant that no test notices *survives*: then a test is missing, or the changed code
 makes no difference, and it is said here why. Nothing is excluded but annotations, which are never evaluated. This page is written by
-`python -m tests.mutation`; the explanations are kept in `tests/mutation/survivors.toml`.
+`python -m tests.mutation core`; the explanations are kept in `tests/mutation/survivors.toml`.
 
 The mutants are mutmut's, but of decorated functions, of class bodies and of modules too; besides, statements are left out, conditions
 negated, and numbers decremented. A mutant is tried with the tests that execute its line (all of them, where it is executed at import),
@@ -35,6 +34,13 @@ same examples each time (so fewer of them than usually), so that a verdict can b
 units, cancellations at every checkpoint, Hypothesis' machines, and six small scenarios of the checker; schedules and larger scenarios,
 which take seconds each, are left out: they have wrong models and managers of their own (`python -m statemachine mutants`).
 """
+_WIRE = """\
+# Mutants of the wire
+
+`python -m tests.mutation wire` does to `adapters/http` what [`python -m tests.mutation core`](mutation.md) does to the core. The tests are
+those of the adapters' answers, requests, bounds and errors, but for some that are about sizes and take seconds each.
+"""
+_INTRODUCTIONS = {"core": _CORE, "wire": _WIRE}
 
 
 def _place(mutant: Mutant) -> Place:
@@ -50,7 +56,7 @@ def _explanations() -> dict[Place, str]:
     return {(e["module"], e["where"], old, new): e["why"] for e in entries for old, new in e["changes"]}
 
 
-def explained(fates: Fates) -> bool:
+def explained(campaign: Campaign, fates: Fates) -> bool:
     """Whether every survivor has its explanation; says which has none, and which explanation explains nothing."""
     why = _explanations()
     survivors = {_place(m) for m in _survivors(fates)}
@@ -62,12 +68,12 @@ def explained(fates: Fates) -> bool:
     return not (missing or stale)
 
 
-def write(fates: Fates) -> None:
+def write(campaign: Campaign, fates: Fates) -> None:
     """The document, and its table on standard output."""
     table = _table(fates)
     print(table)
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text("\n".join([INTRODUCTION, table, *_list(fates)]), encoding="utf-8")
+    document = ROOT / "docs" / ("mutation.md" if campaign.name == "core" else f"mutation-{campaign.name}.md")
+    document.write_text("\n".join([_INTRODUCTIONS[campaign.name], table, *_list(fates)]), encoding="utf-8")
 
 
 def _table(fates: Fates) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["LEFT_OUT", "ROOT", "SUBJECTS", "Tests", "path"]
+__all__ = ["CAMPAIGNS", "LEFT_OUT", "ROOT", "Campaign", "Tests"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,17 +45,45 @@ _PURE = (
         for name in ("policy", "line", "fifo", "gated", "affinity", "cost_aware", "fair", "prioritised", "round_robin")
     ),
 )
-LEFT_OUT = re.compile(r"-another\]|\[(with|by an exception)\b")
+LEFT_OUT = re.compile(
+    r"-another\]|\[(with|by an exception)\b"  # of the core's
+    r"|unpacks_to_gigabytes|many_lines_in_one_event|linear_in|takes_no_longer"  # of the wire's: sizes, seconds
+)
 """Of those, the tests with these in their names take seconds each, and every survivor goes through all tests that reach it. For the same
 reason there are no schedules and no larger scenarios: they have mutants of their own (``python -m tests.proof``)."""
 
-SUBJECTS: dict[str, Tests] = {
+_ANSWERS = _tests("adapters", "sse", "chat", "faults_answers", "ollama_reading", "anthropic_reading", "fuzz")
+_REQUESTS = _tests("adapters", "bounds", "http_errors", "openai_adapter", "forward", "lmstudio_options", "chat")
+_READING = ("lines", "sse", "ndjson", "form", "nothing", "parts", "tool_calls", "reader", "chat", "responses")
+_ASKING = ("decoding", "stream", "bounds", "messages", "options", "secrets", "errors", "client", "forward", "kept")
+
+CORE: dict[str, Tests] = {
     **dict.fromkeys(_DRIVER, (*_CONTRACT, *_CANCELLED)),
     **dict.fromkeys(_PURE, (*_MODEL, *_POLICIES, *_CONTRACT, *_CHECKER)),
 }
-"""By module: a path in ``statemachine``."""
+WIRE: dict[str, Tests] = {
+    **{f"http/{name}": (*_ANSWERS, *_tests("adapters", "openai_adapter")) for name in _READING},
+    **{f"http/{name}": (*_REQUESTS, *_tests("adapters", "faults_answers")) for name in _ASKING},
+}
 
 
-def path(module: str) -> Path:
-    """Where the source of a subject is."""
-    return ROOT / "statemachine" / f"{module}.py"
+@dataclass(frozen=True)
+class Campaign:
+    """Modules of one package, with their tests. ``warm``: what the tests import beside ``package``, so that it is imported once."""
+
+    name: str
+    package: str
+    subjects: Mapping[str, Tests]
+    warm: tuple[str, ...] = ()
+
+    def path(self, module: str) -> Path:
+        """Where the source of a subject is."""
+        return ROOT / self.package / f"{module}.py"
+
+
+CAMPAIGNS: dict[str, Campaign] = {
+    "core": Campaign("core", "statemachine", CORE),
+    "wire": Campaign(
+        "wire", "adapters", WIRE, ("statemachine", "simulation.mock.lmstudio", "simulation.mock.transport", "openai")
+    ),
+}

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from .subjects import ROOT, path
+from .mutate import Mutant
+from .subjects import ROOT, Campaign
 
 __all__ = ["OPTIONS", "Notes", "Verdict", "fork", "start", "verdict", "warm_up"]
 
@@ -52,21 +53,21 @@ class Verdict(NamedTuple):
     cpu_seconds: float
 
 
-def warm_up() -> None:
+def warm_up(campaign: Campaign) -> None:
     """Import what all tests import, once."""
-    for name in WARM:
+    for name in (*WARM, *campaign.warm):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a trial collects garbage several times: not ours
 
 
-def start(module: str, source: str, batches: Sequence[Mapping[str, float]], note: Path) -> int:
-    """Fork a trial of ``source`` in the place of a subject, which leaves the name of its killer in ``note``. Returns its process.
+def start(campaign: Campaign, mutant: Mutant, batches: Sequence[Mapping[str, float]], note: Path) -> int:
+    """Fork a trial of a mutant in the place of a subject, which leaves the name of its killer in ``note``. Returns its process.
 
     The tests are run in their order, with each the processor time that it usually takes, in seconds; one batch after the other, because
     collecting tests costs more than running most of them.
     """
-    return fork(partial(_run, module, source, batches, note), note)
+    return fork(partial(_run, campaign, mutant, batches, note), note)
 
 
 def fork(work: Callable[[], int], note: Path) -> int:
@@ -98,10 +99,11 @@ def verdict(status: int, usage: Any, note: Path) -> Verdict:
     return Verdict(killer, usage.ru_utime + usage.ru_stime)
 
 
-def _run(module: str, source: str, batches: Sequence[Mapping[str, float]], note: Path) -> int:
+def _run(campaign: Campaign, mutant: Mutant, batches: Sequence[Mapping[str, float]], note: Path) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    sys.meta_path.insert(0, _Finder(f"statemachine.{module.replace('/', '.')}", path(module), source))
+    name = f"{campaign.package}.{mutant.module.replace('/', '.')}"
+    sys.meta_path.insert(0, _Finder(name, campaign.path(mutant.module), mutant.source))
     code: int = pytest.ExitCode.OK
     for tests in batches:
         files = dict.fromkeys(name.split("::")[0] for name in tests)
