@@ -48,11 +48,12 @@ _PURE = (
 LEFT_OUT = re.compile(
     r"-another\]|\[(with|by an exception)\b"  # of the core's
     r"|unpacks_to_gigabytes|many_lines_in_one_event|linear_in|takes_no_longer"  # of the wire's: sizes, seconds
+    r"|(ollama|anthropic)_reading.*(are_split|cut_anywhere)"
 )
 """Of those, the tests with these in their names take seconds each, and every survivor goes through all tests that reach it. For the same
 reason there are no schedules and no larger scenarios: they have mutants of their own (``python -m tests.proof``)."""
 
-_ANSWERS = _tests("adapters", "sse", "chat", "faults_answers", "ollama_reading", "anthropic_reading", "fuzz")
+_ANSWERS = _tests("adapters", "sse", "chat", "faults_answers", "ollama_reading", "anthropic_reading")
 _REQUESTS = _tests("adapters", "bounds", "http_errors", "openai_adapter", "forward", "lmstudio_options", "chat")
 _READING = ("lines", "sse", "ndjson", "form", "nothing", "parts", "tool_calls", "reader", "chat", "responses")
 _ASKING = ("decoding", "stream", "bounds", "messages", "options", "secrets", "errors", "client", "forward", "kept")
