@@ -98,15 +98,13 @@ class _Noted:
 class CallsThatLoad:
     """Keeps account of what calls may have loaded. ``brought``: what they have, by id, as it was when it was found.
 
-    ``lag``: how many seconds after a call was left its load may still be missing from the list. ``loads_now``: asks the server whether
-    a call loads at all, where that is a setting.
+    ``loads_now``: asks the server whether a call loads at all, where that is a setting.
     """
 
-    def __init__(self, memory: Memory, loads: LoadsOnCall, lag: float, loads_now: Ask | None) -> None:
+    def __init__(self, memory: Memory, loads: LoadsOnCall, loads_now: Ask | None) -> None:
         self.brought: Final[dict[str, Resident]] = {}
         self._memory: Final = memory
         self._loads: Final = loads
-        self._lag: Final = lag
         self._loads_now: Final = loads_now
         self._others: frozenset[str] = frozenset()  # instances of the model that were there beside ours
         self._open = 0  # calls under way
@@ -150,8 +148,11 @@ class CallsThatLoad:
             if by_call or (row.id != ours.id and not different(row.config, ours.config)):
                 self._bring(row)
 
-    async def settle(self, ours: Resident) -> None:
-        """At the shutdown: wait for what calls may still be loading. Raises AdapterError."""
+    async def settle(self, ours: Resident, lag: float) -> None:
+        """At the shutdown: wait for what calls may still be loading. Raises AdapterError.
+
+        ``lag``: how many seconds after a call was left its load may still be missing from the list.
+        """
         if self._loads == "no" or not self._sent:
             return
         rows = await self._memory.rows()
@@ -162,7 +163,7 @@ class CallsThatLoad:
             return
         for pause in pauses():
             coming = self._new(rows)
-            if not self._left or self.brought or (not coming and trio.current_time() >= self._left_at + self._lag):
+            if not self._left or self.brought or (not coming and trio.current_time() >= self._left_at + lag):
                 return
             await trio.sleep(pause)
             rows = await self._memory.rows()

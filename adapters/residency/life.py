@@ -37,6 +37,8 @@ from .server import ModelServer, Resident, by_id, different
 
 __all__ = ["RESIDENCY_CHECKS", "Residency"]
 
+_LONGER, _LATE_SECONDS = 3, 5
+"""A load for a call takes no longer than this many times ours, and this many seconds more."""
 _LOOK_SECONDS: Final = 0.5
 """How long the end of a call may take for a look at the list."""
 _SETTLE_SECONDS: Final = 0.3
@@ -97,7 +99,9 @@ class Residency:
         answered = list_lag if answered_lag is None else answered_lag
         foreign = options.get("on_foreign", "ignore")
         self._loading: Final = Loading(self._memory, foreign, list_lag, answered, self._noting)
-        self._calls: Final = CallsThatLoad(self._memory, loads_on_call, min(list_lag, self._load_seconds), loads_now)
+        self._calls: Final = CallsThatLoad(self._memory, loads_on_call, loads_now)
+        self._list_lag: Final = list_lag
+        self._took = math.inf  # the load, in seconds
         self._seen_at: float | None = None  # when the list last showed the resident as it was
         self._look_seconds: Final = options.get("look_seconds", 1)
         self._looking: Final = trio.Lock()
@@ -114,10 +118,13 @@ class Residency:
 
     async def start(self) -> None:
         """Use a loaded instance of the model with this configuration, or load one. Raises AdapterError."""
+        began = trio.current_time()
         with trio.move_on_after(self._load_seconds):
             self.resident = await self._loading.run()
             self._seen_at = trio.current_time()
             self._noting.end(self.resident if self.owned else None)
+            if self.owned:
+                self._took = self._seen_at - began
             return
         raise AdapterTimeoutError(f"{self._name}: the load takes longer than {self._load_seconds:g} s")
 
@@ -126,7 +133,7 @@ class Residency:
         with trio.move_on_after(self._unload_seconds):
             await self._loading.settle()
             if self.resident is not None:
-                await self._calls.settle(self.resident)
+                await self._calls.settle(self.resident, min(self._list_lag, _LONGER * self._took + _LATE_SECONDS))
             owned_id = self._loading.owned_id
             if self.owned and owned_id is not None and owned_id not in self._calls.brought:
                 was = self._loading.resident
