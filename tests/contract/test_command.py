@@ -7,10 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from statemachine.__main__ import main
+
+from .telling import PIPE, Telling
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -47,19 +52,27 @@ def test_n08_what_was_never_reached_is_told_when_asked_for(capsys: pytest.Captur
     assert "never:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_n08_ctrl_c_is_one_line_and_its_workers_end_at_once(jobs: str) -> None:
-    """As a terminal does it: the signal goes to the whole group of processes."""
-    command = [sys.executable, "-m", "statemachine", "check", "--large", "--jobs", jobs]
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_n08_ctrl_c_is_one_line_and_its_workers_end_at_once(jobs: int, tmp_path: Path) -> None:
+    """As a terminal does it: the signal goes to the whole group of processes, in the middle of searches that take minutes."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR)  # both ways, so that neither side waits for the other
+    model = f"{Telling.__module__}:{Telling.__name__}"
+    command = [sys.executable, "-m", "statemachine", "check", "--large", "--jobs", str(jobs), "--model", model]
     process = subprocess.Popen(
         command,
         start_new_session=True,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=ROOT,
+        env={**os.environ, PIPE: str(pipe)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    time.sleep(2.5)  # real processes: they are in the middle of a search that takes minutes, or still starting
+    for _ in range(jobs):
+        assert os.read(reader, 1)
+    os.close(reader)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     out, error = process.communicate(timeout=30)  # to the end of its pipes, which its workers hold, too
