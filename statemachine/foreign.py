@@ -2,7 +2,7 @@
 
 ``json.loads`` alone raises RecursionError for a few thousand brackets, spends time that grows with the square of a number's digits, and
 takes NaN and infinities, which no JSON has. Here the depth is counted before anything is built; a number that is longer than the bound is
-refused; what is no finite number is None, as nothing else can be made of it.
+refused; what is no finite number is None, as nothing else can be made of it. Controls within texts are taken as they are.
 """
 
 from __future__ import annotations
@@ -73,5 +73,8 @@ def _decoder(digits: int) -> json.JSONDecoder:
         return value if math.isfinite(value) else None
 
     return json.JSONDecoder(
-        parse_int=lambda text: int(bounded(text)), parse_float=fraction, parse_constant=lambda _: None
+        parse_int=lambda text: int(bounded(text)),
+        parse_float=fraction,
+        parse_constant=lambda _: None,
+        strict=False,  # line ends and other controls in a text, which some servers do not write by their numbers
     )

@@ -112,7 +112,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "statemachine/config": [
         {"options"},
-        {"identity"},
+        {"hosts", "identity"},
         {"runtime"},
         {"call"},
         {"adapter", "forward"},
@@ -161,7 +161,18 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "statemachine/manager": [
-        {"at_work", "broken", "expected", "faults", "observing", "outstanding", "refusal", "running", "transition_log"},
+        {
+            "at_work",
+            "broken",
+            "expected",
+            "faults",
+            "hints",
+            "observing",
+            "outstanding",
+            "refusal",
+            "running",
+            "transition_log",
+        },
         {"worker", "lease"},
         {"acquiring", "kin", "reading"},
         {"manager", "background"},

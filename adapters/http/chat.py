@@ -45,6 +45,9 @@ class ChatReader(JsonAnswerReader):
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         choices = payload.get("choices")
         given = [choices] if isinstance(choices, Mapping) else choices if isinstance(choices, list) else []
+        odd = next((c for c in (choices, *given) if not isinstance(c, (Mapping, list)) and not is_empty(c)), None)
+        if odd is not None:
+            self._unreadable = f"a choice that is a {type(odd).__name__}"
         first = [
             c for place, c in enumerate(given) if isinstance(c, Mapping) and not _is_another(c.get("index"), place)
         ]

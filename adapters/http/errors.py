@@ -227,7 +227,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     given = {name.lower(): value.strip() for name, value in headers.items()}
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = given.get(name, "")
-        if re.fullmatch(r"\d{1,20}(\.\d{0,20})?", value):
+        if re.fullmatch(r"[0-9]{1,300}(\.[0-9]{0,300})?", value):
             return min(float(value) / scale, RETRY_AFTER_LIMIT_SECONDS)
     try:
         seconds = parsedate_to_datetime(given.get("retry-after", "")).timestamp() - time.time()
@@ -328,8 +328,8 @@ def _status(error: Mapping[str, Any]) -> int | None:
     """The HTTP status that an error names: its code, where that is a number that a failure can have."""
     for name in ("code", "status", "status_code", "statusCode"):
         value = error.get(name)
-        if isinstance(value, str) and re.fullmatch(r"\s*[45]\d\d\s*", value):
+        if isinstance(value, str) and re.fullmatch(r"\s*[45][0-9]{2}\s*", value):
             value = int(value)
-        if isinstance(value, int) and 400 <= value <= 599:
-            return value
+        if isinstance(value, (int, float)) and 400 <= value <= 599:
+            return int(value)
     return None

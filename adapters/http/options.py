@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -16,6 +17,12 @@ __all__ = ["HTTP_CHECKS", "Check", "check_base_url", "check_options", "check_sec
 
 Check: TypeAlias = Callable[[str, object], None]
 """Called with the path to an option and its value; raises ConfigurationError."""
+
+
+_HOST: Final = re.compile(
+    rb"(?=.{1,253}\Z)([\w-]{1,63}\.)*[\w-]{1,63}\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[\w.-]{1,63})?", re.DOTALL
+)
+"""A host name in ASCII, or an IPv6 address, perhaps with a zone."""
 
 
 def check_options(options: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
@@ -44,8 +51,9 @@ def check_base_url(path: str, value: object) -> None:
         url = httpx.URL(value if isinstance(value, str) else "")
     except httpx.InvalidURL:
         url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
-        rule = "must be an http or https URL with a host and without query and fragment"
+    well_formed = _HOST.fullmatch(url.raw_host) and (url.port is None or 0 < url.port < 65536)
+    if url.scheme not in ("http", "https") or not well_formed or url.query or url.fragment:
+        rule = "must be an http or https URL with a host, a port from 1 to 65535 if any, and without query and fragment"
         raise ConfigurationError(path, rule, shown(value))
 
 

@@ -231,7 +231,7 @@ class JsonAnswerReader:
     def _complete(self, reason: str) -> None:
         """The answer is complete. The first reason stands: some servers let ``stop`` follow on ``tool_calls``."""
         if self._finish_reason is None:
-            self._finish_reason = encodable(reason[:NAME_LIMIT_CHARACTERS])
+            self._finish_reason = encodable(reason.strip()[:NAME_LIMIT_CHARACTERS])
 
     # ---- how it closes ----
 

@@ -106,6 +106,9 @@ class ToolCalls:
         given = (piece.get("function"), piece.get("custom"))
         function = next((member for member in given if isinstance(member, Mapping)), piece)
         name, call_id = _text(function.get("name")), piece.get("id")
+        odd = next((member for member in given if not is_nothing(member)), None)
+        if function is piece and name is None and odd is not None:
+            raise UnreadableError(f"a tool call whose function is a {type(odd).__name__}")
         call_id = None if is_nothing(call_id) and call_id != 0 else _text(call_id)
         arguments = _arguments(next((function[key] for key in _ARGUMENTS if function.get(key) is not None), None))
         call = self._call(_index(piece.get("index")), call_id, name, place, more=bool(arguments.strip()))

@@ -109,7 +109,7 @@ class LMStudioServer:
             said = {"message": answer.get("message") or answer["status"]}
             raise self._http.failure(None, said, otherwise=ModelLoadError)
         instance_id = answer.get("instance_id") or answer.get("model_instance_id")  # the latter in early betas
-        return instance_id if isinstance(instance_id, str) else None
+        return instance_id if isinstance(instance_id, str) and instance_id.strip() else None
 
     async def _load_just_in_time(self) -> None:
         body = {"model": self._model, "messages": [{"role": "user", "content": "."}], "max_tokens": 1, "stream": False}

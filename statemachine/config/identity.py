@@ -18,11 +18,11 @@ from collections.abc import Hashable, Mapping
 from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
+from .hosts import host_name
 from .options import copy_options
 
 __all__ = ["normalise_base_url", "public_url", "short", "signature", "spelling"]
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -111,7 +111,8 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _authority(scheme: str, host: str, port: int | None) -> str:
-    name = "localhost" if host in _LOOPBACK else f"[{host}]" if ":" in host else host
+    host = host_name(host)
+    name = f"[{host}]" if ":" in host else host
     return name if port is None or port == _DEFAULT_PORTS.get(scheme) else f"{name}:{port}"
 
 

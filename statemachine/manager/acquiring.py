@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, NoReturn
 
+from .hints import AsyncOnly
 from .lease import Lease
 
 __all__ = ["Acquiring"]
 
 
-class Acquiring:
+class Acquiring(AsyncOnly):
     """A lease for the length of an ``async with`` block."""
 
+    _how = "async with manager.acquire(...) as lease; or: lease = await manager.get_adapter(...)"
     __slots__ = ("_acquire", "_arguments", "_entered", "_lease")
 
     def __init__(self, acquire: Callable[..., Awaitable[Lease]], *arguments: Any) -> None:
@@ -35,4 +37,4 @@ class Acquiring:
         await self._lease.__aexit__(kind, error, trace)
 
     def __await__(self) -> NoReturn:
-        raise TypeError("write: async with manager.acquire(...) as lease; or: lease = await manager.get_adapter(...)")
+        raise TypeError(f"write: {self._how}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
@@ -13,6 +13,7 @@ from ..text import fit_to_show
 from .broken import says_broken
 from .expected import check_stream, name_of
 from .faults import own_fault
+from .hints import AsyncOnly
 from .lease import Lease
 from .manager import ProviderManager
 from .reading import Reading
@@ -67,8 +68,10 @@ class ReasoningEngine:
         return config
 
 
-class Call:
+class Call(AsyncOnly):
     """One call, for the length of an ``async with`` block."""
+
+    _how = "async with engine.call(prompt, options) as stream: and in the block: async for event in stream"
 
     def __init__(self, engine: ReasoningEngine, prompt: Sequence[Message], options: CallOptions) -> None:
         _check_prompt(prompt)
@@ -112,15 +115,10 @@ class Call:
         )  # an error that leaves the block is the stream's own only if it has closed it already
 
     def __aiter__(self) -> NoReturn:
-        raise TypeError(_HOW_TO_CALL)
+        raise TypeError(f"write: {self._how}")
 
     def __await__(self) -> NoReturn:
-        raise TypeError(_HOW_TO_CALL)
-
-
-_HOW_TO_CALL: Final = (
-    "write: async with engine.call(prompt, options) as stream: and in the block: async for event in stream"
-)
+        raise TypeError(f"write: {self._how}")
 
 
 def _check_prompt(prompt: object) -> None:
@@ -133,11 +131,13 @@ def _check_prompt(prompt: object) -> None:
             raise ConfigurationError(f"prompt[{index}]", rule, f"a {type(message).__name__}")
 
 
-class AnswerStream:
+class AnswerStream(AsyncOnly):
     """The events of one answer, up to and including its ``end``. ``lease`` tells where it runs and how long it waited.
 
     One task reads at a time; any task may close.
     """
+
+    _how = "async for event in stream"
 
     def __init__(self, lease: Lease, events: AsyncIterator[StreamEvent]) -> None:
         self.lease = lease

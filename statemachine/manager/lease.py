@@ -19,6 +19,7 @@ from ..core.events import FoundBroken, Released
 from ..errors import LeaseReleasedError
 from .at_work import is_task_at_work
 from .broken import lease_number, says_broken
+from .hints import AsyncOnly
 
 if TYPE_CHECKING:
     from typing import Self
@@ -157,7 +158,7 @@ class Lessor:
         self._uses[event.ticket].end()
 
 
-class Lease:
+class Lease(AsyncOnly):
     """Made by ``ProviderManager.get_adapter`` and ``acquire``.
 
     Ends by :meth:`release`, by leaving its ``async with`` block, or by being revoked when the manager closes, whichever
@@ -168,6 +169,7 @@ class Lease:
     room for it); together they are the time from the call to the grant.
     """
 
+    _how = "async with lease; or lease.release() when it is no longer needed"
     __slots__ = (
         "__weakref__",
         "_adapter",

@@ -50,6 +50,7 @@ from ..core.events import (
 from ..errors import ConfigurationError, ManagerClosedError
 from .acquiring import Acquiring
 from .at_work import is_task_at_work
+from .hints import AsyncOnly
 from .kin import leases_above
 from .lease import Lease, Lessor, Use
 from .observing import Observer, Observers
@@ -81,12 +82,14 @@ class _Asker:
     task: trio.lowlevel.Task | None = None
 
 
-class ProviderManager:
+class ProviderManager(AsyncOnly):
     """Coordinates adapters, as docs/contract.md says. Entered once, in one trio run, and used from that run's thread.
 
     ``observers`` are called with every transition. ``core`` makes the coordinator, such as one that tests watch. Raises
     ConfigurationError.
     """
+
+    _how = "async with ProviderManager(config) as manager"
 
     def __init__(
         self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator

@@ -240,3 +240,51 @@ def test_an_adapter_config_shows_names_and_a_digest() -> None:
     assert "s3cret" not in repr(config)
     assert config.config_signature[:8] in repr(config)
     assert config.config_signature not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "LOCALHOST",
+        "localhost.",
+        "127.0.0.1",
+        "127.0.0.1.",
+        "127.1",
+        "127.0.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0x7F000001",
+        "0177.0.0.1",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[0000::0001]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "0.0.0.0",
+        "[::]",
+        "loc%61lhost",
+    ],
+)
+def test_this_host_has_one_name(host: str) -> None:
+    def signature(url: str) -> str:
+        return RuntimeProviderConfig("p", "m", {"base_url": url}).config_signature
+
+    assert signature(f"http://{host}:1234/v1/") == signature("http://localhost:1234")
+    assert signature(f"http://{host}:1235") != signature("http://localhost:1234")
+
+
+def test_hosts_have_one_name() -> None:
+    def same(*hosts: str) -> bool:
+        return len({RuntimeProviderConfig("p", "m", {"base_url": f"http://{h}"}).config_signature for h in hosts}) == 1
+
+    assert same(
+        "b\u00fccher.example",
+        "B\u00dcCHER.example",
+        "bu\u0308cher.example",
+        "xn--bcher-kva.example",
+        "b\u00fccher.example.:80",
+    )
+    assert same("[2001:db8::1]", "[2001:0DB8:0::0001]")
+    assert not same("127.0.0.1", "127.0.0.2")
+    assert not same("256.1.1.1", "1.1.1.1")
+    assert not same("[fe80::1%25eth0]", "[fe80::1%25eth1]")

@@ -15,6 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from adapters import FakeAdapter
 from statemachine import (
     AdapterConfig,
     CallOptions,
@@ -27,6 +28,7 @@ from statemachine import (
     ProviderManagerConfig,
     ProviderManagerError,
     ReasoningEngine,
+    RuntimeProviderConfig,
     StateManager,
     Transition,
     TransitionLog,
@@ -230,3 +232,28 @@ async def test_r21_a_constructor_that_blocks_is_noticed(caplog: pytest.LogCaptur
     assert (record.name, record.levelno) == ("statemachine.manager.worker", logging.WARNING)
     assert "blocked every task for 0." in record.message
     assert "start()" in record.message
+
+
+async def test_n09_what_lacks_async_says_what_to_write() -> None:
+    config = RuntimeProviderConfig("f", "m")
+    async with ProviderManager(ProviderManagerConfig([ProviderConfig("f", FakeAdapter)])) as manager:
+        engine = ReasoningEngine(manager)
+        lease = await manager.get_adapter(config)
+        call = engine.call([{"role": "user", "content": "x"}], CallOptions(config))
+        for thing in (manager, manager.acquire(config), call, lease):
+            with pytest.raises(TypeError, match="write: async with"), thing:
+                pass
+        async with call as stream:
+            with pytest.raises(TypeError, match="write: async for event in stream"):
+                list(stream)
+        with pytest.raises(TypeError, match="write: async with"):
+            list(call)
+        lease.release()
+
+
+async def test_public_values_can_be_keys() -> None:
+    config = ProviderManagerConfig([ProviderConfig("f", FakeAdapter, base_options={"a": [1, {"b": 2}]})])
+    async with ProviderManager(config) as manager:
+        statistics = manager.statistics()
+    values = [config, statistics, config.available_providers[0], CallOptions(RuntimeProviderConfig("f", "m"))]
+    assert len({*values, *values}) == len(values)
