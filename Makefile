@@ -61,8 +61,8 @@ conformance: $(STAMP)  ## the conformance suite against 52 broken and 5 correct 
 	$(BIN)/python -m tests.conformance
 	$(BIN)/python -m tests.conformance.wire --transcripts 100000
 
-fuzz: $(STAMP)  ## a million answers, right and wrong ones, through the readers of the wire (an hour of one core)
-	$(BIN)/python -m tests.adapters.fuzz --inputs 1000000
+fuzz: $(STAMP)  ## a million answers and files, right and damaged ones, through their readers (two hours of one core)
+	$(BIN)/python -m tests.fuzz --inputs 1000000
 
 frameworks: $(STAMP)  ## the examples inside LangChain, pydantic-ai and the OpenAI Agents SDK (installs them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[frameworks]'

@@ -41,6 +41,10 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 
 
+_BLOCK_BYTES: Final = 512  # in memory, beside its texts
+_PIECE_BYTES: Final = 64
+
+
 @dataclass(slots=True)
 class _Block:
     """One block of the answer: its type, and what is known of it at its end only."""
@@ -49,7 +53,13 @@ class _Block:
     number: int = 0  # counted over the answer: the server's indices may repeat
     given: object = None  # the arguments of a tool that stand in its start
     pieces: int = 0
-    kept: dict[str, Any] = field(default_factory=dict)  # a block of thinking, as it is to be given back
+    kept: dict[str, Any] = field(default_factory=dict)  # a block of thinking, as it is to be given back,
+    more: dict[str, list[str]] = field(default_factory=dict)  # and the pieces of it that came later
+
+    def whole(self) -> dict[str, Any]:
+        """All that is kept."""
+        joined = {name: f"{self.kept.get(name) or ''}{''.join(pieces)}" for name, pieces in self.more.items()}
+        return {**self.kept, **joined}
 
 
 class MessagesReader(JsonAnswerReader):
@@ -108,6 +118,7 @@ class MessagesReader(JsonAnswerReader):
         kind = _type(block)
         kept = dict(block) if kind in ("thinking", "redacted_thinking") else {}
         self._count += 1
+        self._keep(_BLOCK_BYTES + _size(block))
         self._blocks[index] = _Block(kind, self._count, block.get("input"), 0, kept)
         if kind == "text":
             yield from self._text(block.get("text"))
@@ -125,20 +136,32 @@ class MessagesReader(JsonAnswerReader):
     def _delta(self, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
         index, given = _index(payload), payload.get("delta")
         delta, kind = _mapping(given), _type(given)
-        block = self._blocks.setdefault(index, _Block("text"))
+        block = self._block(index)
         if kind == "input_json_delta" or "partial_json" in delta:
             yield from self._input(block, delta.get("partial_json"))
         elif kind == "signature_delta":
-            block.kept["signature"] = f"{block.kept.get('signature') or ''}{delta.get('signature') or ''}"
+            self._more(block, "signature", delta.get("signature"))
         elif kind == "thinking_delta" or "thinking" in delta:
             text = delta.get("thinking")
-            if isinstance(text, str):
-                block.kept["thinking"] = f"{block.kept.get('thinking') or ''}{text}"
+            self._more(block, "thinking", text)
             yield from self._text(text, "reasoning")
         elif kind == "text_delta" or "text" in delta:
             yield from self._text(delta.get("text"))
         elif kind != "citations_delta" and not is_empty(given):
             yield from self._text(given)
+
+    def _block(self, index: int) -> _Block:
+        """The block of that index; one that was never begun is text."""
+        if (block := self._blocks.get(index)) is None:
+            self._keep(_BLOCK_BYTES)
+            block = self._blocks[index] = _Block("text")
+        return block
+
+    def _more(self, block: _Block, name: str, text: object) -> None:
+        """Another piece of a block of thinking."""
+        if isinstance(text, str) and text:
+            self._keep(len(text) + _PIECE_BYTES)
+            block.more.setdefault(name, []).append(text)
 
     def _input(self, block: _Block, piece: object) -> Iterator[StreamEvent]:
         if block.kind != "tool_use" or is_empty(piece):
@@ -154,8 +177,9 @@ class MessagesReader(JsonAnswerReader):
         if block.kind == "tool_use" and not block.pieces:
             arguments = {} if block.given is None else block.given
             yield from self._tool_calls([{"index": block.number, "function": {"arguments": arguments}}], whole=True)
-        if block.kept.get("signature") or block.kept.get("data"):
-            self._thinking.append(sound(block.kept))
+        kept = block.whole()
+        if kept.get("signature") or kept.get("data"):
+            self._thinking.append(sound(kept))
 
     # ---- the end ----
 
@@ -174,7 +198,9 @@ class MessagesReader(JsonAnswerReader):
     def _add_usage(self, payload: Mapping[str, Any]) -> None:
         """What a later event says replaces what an earlier one said; what it does not say stays."""
         usage = _mapping(payload.get("usage"))
-        self._usage.update({name: value for name, value in sound(usage).items() if value is not None})
+        new = {name: value for name, value in sound(usage).items() if value is not None}
+        self._keep(_size({name: value for name, value in new.items() if self._usage.get(name) != value}))
+        self._usage.update(new)
 
 
 def _with_openai_names(usage: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,6 +214,11 @@ def _with_openai_names(usage: Mapping[str, Any]) -> dict[str, Any]:
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": _count(usage.get("cache_read_input_tokens"))},
     }
+
+
+def _size(kept: Mapping[str, Any]) -> int:
+    """About how many bytes of memory a block of the answer takes."""
+    return sum(len(name) + len(str(value)) + _PIECE_BYTES for name, value in kept.items())
 
 
 def _told(reason: object) -> object:

@@ -71,6 +71,7 @@ class JsonAnswerReader:
         self._calls: Final = ToolCalls()
         self._answered = False
         self._unreadable: str | None = None
+        self._kept = 0  # characters that are kept until the answer's end
         self._finish_reason: str | None = None
 
     # ---- what comes: see ``stream.AnswerReader`` ----
@@ -212,6 +213,14 @@ class JsonAnswerReader:
                 yield StreamEvent("tool_call", call)
         except UnreadableError as error:
             self._unreadable = str(error)
+
+    def _keep(self, characters: int) -> None:
+        """So much more of the answer is kept until its end. Raises LineTooLongError beyond ``max_body_bytes`` in all."""
+        self._kept += characters
+        if self._kept > self._http.bounds.max_body_bytes:
+            raise LineTooLongError(
+                f"an answer of which more than {self._http.bounds.max_body_bytes} bytes have to be kept"
+            )
 
     def _reason(self, reason: object, report: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """The finish reason, where the server tells one. ``report`` may hold an error beside it."""

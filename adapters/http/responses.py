@@ -22,6 +22,7 @@ from .stream import HttpRequest, stream_answer
 __all__ = ["RESPONSES_PATH", "ResponsesReader", "responses_request", "stream_responses"]
 
 RESPONSES_PATH: Final = "/v1/responses"
+_INDEX_BYTES: Final = 64  # in memory
 _PARTS: Final = {"text": "input_text", "image_url": "input_image"}
 
 
@@ -73,7 +74,7 @@ class ResponsesReader(JsonAnswerReader):
     def _event(self, kind: str, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
         index, item = _index(payload.get("output_index")), _mapping(payload.get("item"))
         if kind.endswith(".delta"):
-            self._told.add(index)
+            self._tell(index)
         if kind in ("response.output_text.delta", "response.refusal.delta"):
             yield from self._text(payload.get("delta"))
         elif kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
@@ -94,8 +95,13 @@ class ResponsesReader(JsonAnswerReader):
 
     def _untold(self, item: object, index: int | None) -> Iterator[StreamEvent]:
         if not self._told & {index, None}:
-            self._told.add(index)
+            self._tell(index)
             yield from self._item(item, index)
+
+    def _tell(self, index: int | None) -> None:
+        if index not in self._told:
+            self._keep(_INDEX_BYTES)
+            self._told.add(index)
 
     def _item(self, item: object, index: int | None, *, whole: bool = True) -> Iterator[StreamEvent]:
         """One item of the output. The server's tools, which it has called itself, are none of ours."""
