@@ -93,13 +93,15 @@ class Instance:
         state = self.state
         if state == "active":
             return _SPARE if len(self.leases) < self.demand.parallel else _HELD
+        if state == "idle":
+            return _IDLE
         if state == "stopping":
             return _VACATING if self.successor is None else _HELD
         if state == "starting":
             return _STARTING if len(self.assigned) < self.demand.parallel else _HELD
         if state == "absent":
             return _PLANNED if len(self.assigned) < self.demand.parallel else _GONE
-        return _IDLE if state == "idle" else _HELD if state == "draining" else _GONE
+        return _HELD if state == "draining" else _GONE
 
 
 class Pool:

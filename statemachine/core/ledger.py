@@ -72,11 +72,11 @@ class Ledger:
     def grant(self, pool: Pool, instance: Instance, request: Request) -> None:
         """Lease ``instance``, which is idle or active, to ``request``."""
         now, state = self.now, request.state
-        if state == "assigned":
-            request.loading += now - request.since
-        else:
-            request.queued += now - request.since
-        if state != "new":  # a newcomer has no deadline yet
+        if state != "new":  # a newcomer has not waited, and has no deadline yet
+            if state == "assigned":
+                request.loading += now - request.since
+            else:
+                request.queued += now - request.since
             self.timers.disarm(ACQUIRE, request.ticket)
         self.fire(REQUEST, request, "grant")
         if instance.state == "idle":
