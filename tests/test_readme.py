@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import metadata, version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import statemachine
 from statemachine.__main__ import main
 from statemachine.core.diagram import mermaid
 from statemachine.core.lifecycle import MACHINES, MANAGER, FastMachine
@@ -43,3 +45,13 @@ def test_every_example_runs(name: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert not done.stderr
+
+
+def test_n10_it_says_how_to_install_what_comes_out_and_with_what_it_goes() -> None:
+    assert re.search(rf"pip install '?{metadata('llm-slot-manager')['Name']}\b", README)
+    assert "asyncio" in README
+    assert "![" in README, "a picture"
+
+
+def test_n10_the_version_is_told() -> None:
+    assert statemachine.__version__ == version("llm-slot-manager")

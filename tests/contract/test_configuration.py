@@ -239,7 +239,7 @@ def test_call_options_are_checked(given: dict[str, Any], field: str) -> None:
     ("policy", "extra"),
     [(Gated, 0), (Gated(extra=2), 2), (partial(Gated, 3), 3), (lambda: Gated(4), 4), ("gated:5", 5)],
 )
-def test_a_policy_is_an_instance_a_class_a_factory_or_a_name(policy: Any, extra: int) -> None:
+def test_n06_a_policy_is_an_instance_a_class_a_factory_or_a_name(policy: Any, extra: int) -> None:
     config = manager_config(policy=policy)
     one, other = config.policy_factory(), config.policy_factory()
     assert one is not other
@@ -272,7 +272,7 @@ class Remote(Local):
     option_names = frozenset()
 
 
-def test_what_an_adapter_class_declares_of_its_place_is_not_contradicted() -> None:
+def test_n02_what_an_adapter_class_declares_of_its_place_is_not_contradicted() -> None:
     assert ProviderConfig("p", Local, is_local=True).is_local
     assert not ProviderConfig("p", Remote).is_local
     for adapter, is_local in ((Local, False), (partial(Local), False), (Remote, True)):

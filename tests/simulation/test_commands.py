@@ -34,7 +34,7 @@ def test_without_a_command_help_is_shown_and_the_status_says_so(capsys: pytest.C
     assert capsys.readouterr().out.startswith("usage: ")
 
 
-def test_help_of_every_command_needs_no_extra() -> None:
+def test_n03_help_of_every_command_needs_no_extra() -> None:
     words = [[name, "--help"] for name in COMMANDS]
     script = f"""
 {BARE}
@@ -52,7 +52,7 @@ for words in {words!r}:
 
 
 @pytest.mark.parametrize(("words", "missing"), [(["replay"], "matplotlib"), (["serve", "--port", "0"], "hypercorn")])
-def test_a_missing_extra_is_named_before_any_work(words: list[str], missing: str, tmp_path: Path) -> None:
+def test_n03_a_missing_extra_is_named_before_any_work(words: list[str], missing: str, tmp_path: Path) -> None:
     result = python(f"import os; os.chdir({str(tmp_path)!r}); {BARE} sys.exit(main({words!r}))")
     assert result.returncode == 2
     assert result.stderr == (

@@ -33,7 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_everything_is_inside_the_page(report: Path) -> None:
+def test_n11_everything_is_inside_the_page(report: Path) -> None:
     text = (report / "index.html").read_text()
     assert text.count("<svg") >= 5
     assert not re.search(r"""(src|href)=["'](https?:|//)|@import|url\((?!#)""", text)
@@ -49,7 +49,7 @@ def test_a_picture_lies_beside_the_page_for_each_figure(report: Path) -> None:
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 500])  # 500 is the narrowest that a window of Chromium's gets
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_browser_shows_it_light_and_dark_wide_and_narrow(
+def test_n11_a_browser_shows_it_light_and_dark_wide_and_narrow(
     report: Path, tmp_path: Path, width: int, dark: bool
 ) -> None:
     picture = tmp_path / "page.png"
