@@ -31,6 +31,7 @@ from ..core.events import (
     Wake,
 )
 from ..errors import JournalError
+from ..policies import PolicyFactory
 from ..policies.names import name_of
 
 __all__ = ["FORMAT", "Demands", "configuration", "event_of", "form", "header"]
@@ -81,7 +82,7 @@ def header(config: ProviderManagerConfig) -> dict[str, Any]:
     return {"journal": FORMAT, "providers": providers, "policy": name_of(config.policy_factory), **settings}
 
 
-def configuration(first: Mapping[str, Any], policy: str | None = None) -> ProviderManagerConfig:
+def configuration(first: Mapping[str, Any], policy: PolicyFactory | str | None = None) -> ProviderManagerConfig:
     """Return the configuration of a header; ``policy`` replaces its policy. Raises JournalError, ConfigurationError."""
     if first.get("journal") != FORMAT:
         raise JournalError(f"the first line must be the header of a journal of format {FORMAT}")

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ..checking.passing import Account, after, within_bounds
 from ..core.coordinator import Coordinator
 from ..core.events import Expired, Transition
 from ..errors import InvariantError, JournalError
 from ..foreign import ForeignJSONError, read_json
+from ..policies import PolicyFactory
 from ..properties.invariants import checking, looking
 from ..properties.property import Step
 from .forms import Demands, configuration, event_of, form
@@ -23,6 +25,7 @@ from .forms import Demands, configuration, event_of, form
 __all__ = ["Verification", "verify", "verify_lines"]
 
 LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
+BOUND: Final = "No waiting request is passed over more often than the bound of its policy allows."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +46,15 @@ class Verification:
         return self.problem is None
 
 
-def verify(paths: Iterable[Path], *, policy: str | None = None) -> Verification:
-    """Verify the files of one journal, oldest first. ``policy`` names its policy where the header has none.
+def verify(paths: Iterable[Path], *, policy: PolicyFactory | str | None = None) -> Verification:
+    """Verify the files of one journal, oldest first. ``policy`` is its policy where the header names none.
 
     Raises JournalError where a file cannot be read or is no journal.
     """
     return verify_lines(_lines(paths), policy=policy)
 
 
-def verify_lines(lines: Iterable[bytes], *, policy: str | None = None) -> Verification:
+def verify_lines(lines: Iterable[bytes], *, policy: PolicyFactory | str | None = None) -> Verification:
     """Verify the lines of one journal, each with its line end. Raises JournalError."""
     rows = iter(lines)
     first = _row(next(rows, b""), 1)
@@ -72,6 +75,7 @@ class _Replay:
     def __init__(self, make: type[Coordinator], config: Any) -> None:
         self.changes = 0
         self._broken: InvariantError | None = None
+        self._account: Account = ()
         self._coordinator = make(config, watch=looking(checking(self._report), self._look))
         self._demands = Demands()
         self._made: list[tuple[Any, Any]] = []
@@ -119,7 +123,11 @@ class _Replay:
 
     def _look(self, step: Step) -> bool:
         effects = [form(effect, self._demands) for effect in step.effects if not isinstance(effect, Transition)]
-        self._made.append((form(step.event, self._demands), effects))
+        event = form(step.event, self._demands)
+        self._made.append((event, effects))
+        self._account = after(self._account, step)
+        if not within_bounds(step.after, self._account):
+            self._report(InvariantError("policy_bound", BOUND, self.changes + len(self._made), event["is"]))
         return True
 
     def _resolved(self, value: object) -> Any:

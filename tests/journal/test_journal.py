@@ -30,7 +30,7 @@ from statemachine import (
 )
 from statemachine.journal.verify import verify, verify_lines
 from statemachine.journal.writer import Journal
-from statemachine.policies import Fifo
+from statemachine.policies import Bound, Fifo
 
 PROMPT = [{"role": "user", "content": "hello"}]
 
@@ -212,3 +212,21 @@ def test_a_full_disk_ends_the_journal_and_not_the_manager(caplog: pytest.LogCapt
         journal._file = io.FileIO("/dev/full", "w")
         trio.run(program, journal, {}, CALLS[:2], clock=trio.testing.MockClock(autojump_threshold=0))
     assert [record.message for record in caplog.records if "journal ends" in record.message]
+
+
+class Boaster(Gated):
+    """Serves as the gated discipline does, and promises that nobody is ever passed over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bound = Bound(passes=1, late=0)  # type: ignore[misc]  # what the policy promises
+
+
+def test_a_policy_that_does_not_keep_its_bound_is_found(tmp_path: Path) -> None:
+    calls = [("local", model, math.inf) for model in ("a", "b", "a", "a", "a", "a", "b")]
+    lines = written(tmp_path / "journal.jsonl", calls)
+    assert verify_lines(lines).conforms
+    verdict = verify_lines(lines, policy=Boaster)
+    assert verdict.problem is not None
+    assert "policy_bound" in verdict.problem
+    assert 0 < verdict.changes < len(lines)
