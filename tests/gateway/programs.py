@@ -64,6 +64,16 @@ def langchain(model: str) -> str:
     return "".join(str(chunk.content) for chunk in chat.stream(QUESTION))
 
 
+def openai_agents(model: str) -> str:
+    """``openai-agents``: an agent's run, over chats: an incomplete response is an error to it, and these answers are cut."""
+    from agents import Agent, ModelSettings, Runner, set_default_openai_api, set_tracing_disabled
+
+    set_tracing_disabled(True)
+    set_default_openai_api("chat_completions")
+    agent = Agent(name="weather", model=model, model_settings=ModelSettings(max_tokens=TOKENS))
+    return str(Runner.run_sync(agent, QUESTION).final_output)
+
+
 def _present(*programs: tuple[str, Program]) -> Mapping[str, Program]:
     return {program.__name__: program for library, program in programs if find_spec(library) is not None}
 
@@ -74,8 +84,9 @@ PROGRAMS: Final = _present(
     ("anthropic", anthropic_message),
     ("pydantic_ai", pydantic_ai),
     ("langchain_openai", langchain),
+    ("agents", openai_agents),
 )
-"""Those whose library is installed: the last two come with the extra ``clients``."""
+"""Those whose library is installed: the last three come with the extras ``clients`` and ``frameworks``."""
 
 
 def main(name: str, models: Sequence[str]) -> None:
