@@ -41,6 +41,7 @@ class OwnedFile:
 
     def __init__(self, path: Path) -> None:
         self.left: dict[int, Owned] = {}
+        self._loads: set[int] = set()  # of this run
         self._path = path
         self._file: TextIO | None = None
         try:
@@ -63,6 +64,7 @@ class OwnedFile:
     def loading(self, owned: Owned) -> int:
         """A load is about to be sent. Returns its number."""
         number = next(self._numbers)
+        self._loads.add(number)
         self._write(number, owned)
         return number
 
@@ -71,9 +73,13 @@ class OwnedFile:
         self._write(number, replace(owned, id=id, config=config))
 
     def gone(self, number: int) -> None:
-        """It was unloaded, or never came."""
+        """It was unloaded, or never came. A file that holds nothing else is emptied, so that it does not grow."""
         self.left.pop(number, None)
-        self._write(number, None)
+        self._loads.discard(number)
+        if self.left or self._loads:
+            self._write(number, None)
+        else:
+            self._rewrite()
 
     def close(self) -> None:
         """Close the file. What is in it is there for the next run."""
@@ -83,8 +89,9 @@ class OwnedFile:
             self._file = None
 
     def _rewrite(self) -> None:
-        assert self._file is not None
-        self._file.truncate(0)
+        """Hold what is left, and nothing else."""
+        if self._file is not None:
+            self._file.truncate(0)
         for number, owned in self.left.items():
             self._write(number, owned)
 

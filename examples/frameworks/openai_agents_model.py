@@ -31,7 +31,7 @@ class LeasedModel(OpenAIChatCompletionsModel):
             return await super().get_response(*arguments, **more)
 
     async def stream_response(self, *arguments: Any, **more: Any) -> AsyncIterator[Any]:
-        async with self._manager.acquire(self._config), aclosing(super().stream_response(*arguments, **more)) as events:
+        async with self._manager.acquire(self._config), aclosing(super().stream_response(*arguments, **more)) as events:  # type: ignore[type-var]  # a generator in practice
             async for event in events:
                 yield event
 

@@ -121,6 +121,18 @@ def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     owned.close()
 
 
+def test_the_file_does_not_grow(tmp_path: Path) -> None:
+    owned = OwnedFile(tmp_path / "owned.jsonl")
+    for _ in range(100):
+        one, other = owned.loading(Owned("s", "m")), owned.loading(Owned("s", "n"))
+        owned.loaded(one, Owned("s", "m"), "m", {})
+        owned.gone(other)
+        assert (tmp_path / "owned.jsonl").read_text().count("\n") == 4
+        owned.gone(one)
+    owned.close()
+    assert (tmp_path / "owned.jsonl").read_text() == ""
+
+
 def test_one_process_has_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     first = OwnedFile(tmp_path / "owned.jsonl")
