@@ -20,7 +20,9 @@ Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Answer:
-    """``streams``: whether the client asked for a stream. ``status`` is what was sent, None before the head.
+    """``streams``: whether the client asked for a stream; ``comments_off``: whether it wants no comments in it.
+
+    ``status`` is what was sent, None before the head.
 
     ``is_forwarding``: a server has answered.
     """
@@ -28,6 +30,7 @@ class Answer:
     def __init__(self, send: Send, dialect: Dialect, *, streams: bool = False) -> None:
         self.dialect = dialect
         self.streams = streams
+        self.comments_off = False
         self.status: int | None = None
         self.is_forwarding = False
         self._send = send
@@ -36,7 +39,7 @@ class Answer:
     @property
     def takes_comments(self) -> bool:
         """Whether a comment may be sent: only into a stream whose clients skip comments."""
-        return self.streams and self.dialect.comments and not self._ended
+        return self.streams and self.dialect.comments and not self.comments_off and not self._ended
 
     async def comment(self, text: str) -> None:
         """Send one comment line, and before it the head of a stream if there is none yet."""

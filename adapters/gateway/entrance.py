@@ -20,6 +20,9 @@ from .settings import ProviderSettings
 
 __all__ = ["UNLOADS", "enter"]
 
+OFF: Final = ("0", "false", "no", "off")
+"""What a client says in ``X-Queue-Comments`` to get none."""
+
 UNLOADS: Final = Problem(
     403,
     "unload_refused",
@@ -58,6 +61,7 @@ async def _understand(
     if route.dialect is OLLAMA and _only_unloads(body):
         raise RefusedError(UNLOADS)
     headers = [(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]]
+    answer.comments_off = dict(headers).get("x-queue-comments", "").lower() in OFF
     address = (scope.get("client") or ("unknown",))[0]
     who = asking(split_prefix(scope["prefixed_path"]), dict(headers), body, address)
     provider, model = await gateway.catalogue.find(name)
