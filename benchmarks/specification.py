@@ -6,7 +6,6 @@ Both search with every assertion and property. SPIN's time is that of its search
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -16,6 +15,7 @@ from statemachine.checking.system import CoordinatorSystem
 from tests.spin.projection import explore
 from tests.spin.second_opinion import LARGE, MISSING, Answer, Size, Verifier, states
 
+from .measuring.compare import clock_of_children
 from .measuring.results import load, spread, write
 
 __all__ = ["measure"]
@@ -40,20 +40,20 @@ def measure(folder: Path, rounds: int) -> Path:
 
 def _size(size: Size, rounds: int) -> dict[str, Any]:
     with TemporaryDirectory() as directory:
-        began = time.perf_counter()
+        before = clock_of_children()
         verifier = Verifier.build(Path(directory), size)
         subprocess.run(FAST, cwd=directory, check=True)
-        built = time.perf_counter() - began
+        built = clock_of_children() - before
         steps = explore(size.scenario())
         ours, theirs = [], []
         for _ in range(rounds):
-            began = time.perf_counter()
+            before = clock_of_children()
             assert verifier.safety() is Answer.NOTHING
-            theirs.append(time.perf_counter() - began)
+            theirs.append(clock_of_children() - before)
             result = check(CoordinatorSystem(size.scenario(), symmetric=False))
             assert result.complete
             assert not result.counterexamples
-            ours.append(result.seconds)
+            ours.append(result.work_seconds)
     row = {
         "size": str(size),
         "states": len(states(steps)),

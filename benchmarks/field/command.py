@@ -1,52 +1,66 @@
-"""Play every contender on every seed, one after the other, and write the figures."""
+"""Play every contender on every seed, and write the figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from ..measuring.environments import UnavailableError, environment
 from ..measuring.results import load, write
-from .contenders import CONTENDERS
+from .contenders import CONTENDERS, Contender
 from .run import Run, run
 
-__all__ = ["measure", "names"]
+__all__ = ["measure"]
 
 TICKERS: Final = 4
-SPEED: Final = 20.0  # how many times faster than the models are
+SPEED: Final = 15.0  # how many times faster than the models are: the faster, the more a busy machine distorts
+AT_ONCE: Final = 5  # runs side by side, each of which sleeps most of the time
 
 
 def measure(folder: Path, seeds: int, *, tickers: int = TICKERS, speed: float = SPEED, only: str = "") -> Path:
-    """Seeds in the outer loop, so that a machine whose load changes changes it for all. ``only``: part of a contender's name."""
+    """Play everything and write ``field.json``. ``only``: part of a contender's name."""
     before = load()
-    runs: list[Run] = []
-    skipped: dict[str, str] = {}
-    for seed in range(seeds):
-        for contender in CONTENDERS:
-            if only not in contender.name or contender.name in skipped:
-                continue
-            try:
-                made = run(contender, seed, tickers, speed)
-            except (UnavailableError, RuntimeError) as error:
-                skipped[contender.name] = str(error)
-                print(f"{contender.name}: skipped, {error}", flush=True)
-                continue
-            runs.append(made)
-            print(_line(made), flush=True)
-    packages = [
-        package for each in CONTENDERS if each.name not in skipped for package in environment(each.environment).packages
-    ]
+    chosen = [contender for contender in CONTENDERS if only in contender.name]
+    skipped = {each.name: reason for each in chosen if (reason := _reason(each)) is not None}
+    plays = [(each, seed) for seed in range(seeds) for each in chosen if each.name not in skipped]
+    failed: list[str] = []
+
+    def play_one(play: tuple[Contender, int]) -> Run | None:
+        try:
+            return _told(run(play[0], play[1], tickers, speed))
+        except RuntimeError as error:
+            failed.append(f"{play[0].name}, seed {play[1]}: {error}")
+            return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [made for made in pool.map(play_one, plays) if made is not None]
     figures = {
         "workload": f"trading graph, {tickers} tickers: 6 agents, 2 models",
         "speed": speed,
-        "asked": {each.name: each.asked for each in CONTENDERS},
-        "kinds": {each.name: each.kind for each in CONTENDERS},
+        "asked": {each.name: each.asked for each in chosen},
+        "kinds": {each.name: each.kind for each in chosen},
         "skipped": skipped,
+        "failed": failed,
         "runs": [_row(made, first=made.seed == 0) for made in runs],
     }
-    return write(folder, "field", figures, load_before=before, packages=packages)
+    packages = {package: None for each, _ in plays for package in environment(each.environment).packages}
+    return write(folder, "field", figures, load_before=before, packages=list(packages))
+
+
+def _reason(contender: Contender) -> str | None:
+    """Why it cannot take part; None: it can."""
+    try:
+        environment(contender.environment)
+    except UnavailableError as error:
+        return str(error)
+    return None
+
+
+def _told(made: Run) -> Run:
+    print(_line(made), flush=True)
+    return made
 
 
 def _line(made: Run) -> str:
@@ -62,8 +76,3 @@ def _row(made: Run, *, first: bool) -> dict[str, Any]:
     if not first:
         del row["events"]
     return row
-
-
-def names(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """The contenders in the order in which they ran."""
-    return list(dict.fromkeys(run["contender"] for run in runs))

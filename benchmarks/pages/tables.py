@@ -35,6 +35,8 @@ def filled(page: str) -> str:
 
 def _section(name: str) -> str:
     result = read(RESULTS, name.partition("-")[0])
+    if result is None:
+        return "Not measured."
     return "\n".join([*TABLES[name](result["figures"]), "", _origin(result)])
 
 
@@ -42,29 +44,33 @@ def _origin(result: Any) -> str:
     machine, versions = result["machine"], result["versions"]
     before, after = machine["load_average"]
     loaded = "a quiet machine" if max(before, after) < machine["cores"] + 0.5 else "a loaded machine"
-    peers = [f"{name} {version}" for name, version in versions.items() if name in TOLD]
-    told = f"`{result['command']}`, {result['date']}, {machine['cores']} cores, Python {versions['python']}, {', '.join(peers)}"
-    return f"*{told}; {loaded} (load average {before} before, {after} after).*"
+    packages = [f"{name} {versions[name]}" for name in TOLD[result["name"]] if name in versions]
+    told = [
+        f"`{result['command']}`",
+        result["date"],
+        f"{machine['cores']} cores",
+        f"Python {versions['python']}",
+        *packages,
+    ]
+    return f"*{', '.join(told)}; {loaded} (load average {before} before, {after} after).*"
 
 
-TOLD: Final = (
-    "trio",
-    "anyio",
-    "httpcore",
-    "httpx",
-    "openai",
-    "simpy",
-    "transitions",
-    "Ciw",
-    "salabim",
-    "SQLAlchemy",
-    "Automat",
-)
+TOLD: Final[dict[str, tuple[str, ...]]] = {
+    "core": ("trio", "transitions", "simpy"),
+    "overhead": ("trio", "anyio", "httpcore", "SQLAlchemy"),
+    "streamed": ("httpx", "openai"),
+    "growth": ("trio",),
+    "machines": ("transitions", "Automat", "python-statemachine"),
+    "simulators": ("simpy", "Ciw", "salabim"),
+    "checker": (),
+    "field": (),
+}
+"""The packages whose versions stand under a scenario's tables; the JSON has all."""
 
 
-def _table(head: Sequence[str], body: Iterable[Sequence[object]]) -> list[str]:
-    """Markdown; the first column is text, the others are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+def _table(head: Sequence[str], body: Iterable[Sequence[object]], *, texts: int = 1) -> list[str]:
+    """Markdown; the first columns are ``texts``, the others are numbers."""
+    lines = [head, [*["---"] * texts, *["---:"] * (len(head) - texts)], *body]
     return [f"| {' | '.join(map(str, line))} |" for line in lines]
 
 
@@ -78,17 +84,13 @@ def _ranged(spread: dict[str, Any]) -> str:
 
 
 def _core(figures: Any) -> list[str]:
-    body = [
-        (
-            row["name"],
-            f"{row['ratio']:.2f}",
-            f"at most {row['aim']:.2f}",
-            "met" if row["ratio"] <= row["aim"] else "missed",
-            row["unit"],
+    body = []
+    for row in figures:
+        verdict = "met" if row["ratio"] <= row["aim"] else "missed"
+        body.append(
+            (row["name"], row["unit"].removeprefix("x "), f"{row['ratio']:.2f}", f"at most {row['aim']:.2f}", verdict)
         )
-        for row in figures
-    ]
-    return _table(["", "ratio", "aim", "", "to"], body)
+    return _table(["", "in times", "ratio", "aim", ""], body, texts=2)
 
 
 def _sides(kind: str, unit: str, base: str) -> Callable[[Any], list[str]]:
@@ -99,8 +101,22 @@ def _sides(kind: str, unit: str, base: str) -> Callable[[Any], list[str]]:
     return table
 
 
+def _streamed(figures: Any) -> list[str]:
+    paced, wall = (figures[f"paced, 100 tokens per second, {what}"] for what in ("processor", "wall"))
+    least = paced["httpx"]["time"]["median"]
+    body = []
+    for name, side in paced.items():
+        processor = side["time"]["median"]
+        added = f"{(processor - least) / (figures['tokens'] / 10):.1f} %"  # of the time that the tokens take
+        unpaced = _n(figures["unpaced, processor"][name]["time"]["median"])
+        body.append((name, _n(processor), added if name != "httpx" else "-", unpaced, _ranged(wall[name]["ratio"])))
+    head = ["", "ms of processor time", "more than httpx, of the 2 s", "unpaced, ms", "on the clock, times httpx"]
+    return _table(head, body)
+
+
 def _skipped(figures: Any) -> list[str]:
-    return [f"\nNot measured: {name} ({reason})." for name, reason in figures.get("skipped", {}).items()]
+    reasons = [f"{name} ({reason})" for name, reason in figures.get("skipped", {}).items()] + figures.get("failed", [])
+    return [f"\nNot measured: {reason}." for reason in reasons]
 
 
 def _waiters(figures: Any) -> list[str]:
@@ -183,15 +199,14 @@ def _field_row(row: Row) -> list[str]:
 
 
 def _asked(figures: Any) -> list[str]:
-    return _table(["", "what it is asked to do"], [(row.name, row.asked) for row in rows(figures)])
+    return _table(["", "what it is asked to do"], [(row.name, row.asked) for row in rows(figures)], texts=2)
 
 
 TABLES: Final[dict[str, Callable[[Any], list[str]]]] = {
     "core": _core,
     "overhead-warm": _sides("warm", "us", "`trio.CapacityLimiter`"),
     "overhead-contended": _sides("contended", "us", "`trio.CapacityLimiter`"),
-    "streamed-paced": _sides("paced, 100 tokens per second, wall", "ms for a call", "httpx"),
-    "streamed-processor": _sides("unpaced, processor", "ms of processor time", "httpx"),
+    "streamed": _streamed,
     "growth-waiters": _waiters,
     "growth-instances": _instances,
     "growth-bytes": _bytes,

@@ -1,4 +1,4 @@
-"""One simulator on one number of customers, as a process of its own: its rate, the memory it takes, and the mean wait it finds."""
+"""One simulator on one number of customers, as a process of its own: seconds of processor time, memory, and the mean wait it finds."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ def simulate(target: str, count: int, switch_thousandths: int) -> Callable[[], d
     module, _, function = target.partition(":")
     run: Callable[[Customers], Iterable[Visit]] = getattr(import_module(module), function)
     who = Customers.drawn(count, switch_seconds=switch_thousandths / 1000)
+    run(Customers.drawn(10))  # what is imported late is imported by now
 
     def make_round() -> dict[str, float]:
         before = _peak_kib(reset=True)
-        began = time.perf_counter()
+        began = time.process_time()
         visits = run(who)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         wait = fmean(begun - came for came, begun, _ in visits)
         return {"seconds": seconds, "mib": (_peak_kib() - before) / 1024, "mean_wait": wait}
 
