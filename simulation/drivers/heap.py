@@ -65,8 +65,9 @@ BEGIN: Final = 2
 
 _REMEMBERED: Final = 2**16  # loads and unloads whose durations are kept for the next run
 
-_Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
-"""Time, priority, sequence, and what to do with which call or instance."""
+_Entry: TypeAlias = tuple[float, int, int, Callable[[int], None] | None, int]
+"""Time, priority, sequence, and what to do with which call, ticket or instance. None: what most entries of the priority are for, an end of
+an answer or a first call."""
 
 
 def one_slot(policy: PolicyFactory = Fifo, *, parallel: int = 1) -> ProviderManagerConfig:
@@ -179,13 +180,11 @@ class HeapRun:
         self.faults, self.forgetful = plan.faults, plan.forgetful
         self.alone = not self.shared and self.faults is None and self.forgetful is None  # each answer is as planned
         self.homes: dict[str, int] = {}  # of each agent: the instance whose prompt cache has its last prompt
-        self.on_end = self.end  # bound once, not for every call
         self.demands = placement.demands(config, self.names)
         self.observers = observers
         watch = watch_invariants(_raise) if config.check_invariants else None
         self.model = core(config, record=bool(observers), watch=watch)
         self.model.step(Opened(), 0.0)
-        self.model_step = self.model.step
         self.now = 0.0
         self.heap: list[_Entry] = []
         self.first_calls = iter(plan.first_calls)
@@ -232,8 +231,13 @@ class HeapRun:
             if heap and heap[0][0] <= due:
                 if heap[0][0] > until:
                     break
-                self.now, _, _, act, what = heappop(heap)
-                act(what)
+                self.now, priority, _, act, what = heappop(heap)
+                if act is not None:
+                    act(what)
+                elif priority == END:
+                    self.end(what)
+                else:
+                    self.issue_first(what)
             elif due < math.inf:
                 if due > until:
                     break
@@ -247,7 +251,7 @@ class HeapRun:
         self.now = max(self.now, until)
 
     def tell_coordinator(self, event: Event) -> None:
-        for effect in self.model_step(event, self.now):
+        for effect in self.model.step(event, self.now):
             self.carry_out[type(effect)](effect)
 
     def push(self, seconds: float, priority: int, act: Callable[[int], None], what: int) -> None:
@@ -269,7 +273,7 @@ class HeapRun:
     def push_first_call(self) -> None:
         call = next(self.first_calls, None)
         if call is not None:
-            heappush(self.heap, (self.plan.calls[call].delay, FIRST, 0, self.issue_first, call))
+            heappush(self.heap, (self.plan.calls[call].delay, FIRST, 0, None, call))
 
     def issue(self, call: int) -> None:
         issued, now = self.issued, self.now
@@ -277,7 +281,7 @@ class HeapRun:
         issued.append(call)
         self.arrived[call] = now
         event = AcquireRequested(ticket, self.demands[call], ticket, self.agents[call], 0, self.timeout)
-        for effect in self.model_step(
+        for effect in self.model.step(
             event, now
         ):  # tell_coordinator(), written out, here and in end(): runs consist of these two
             self.carry_out[type(effect)](effect)
@@ -291,7 +295,7 @@ class HeapRun:
             self.residency.enter(effect.instance, self.names[call], "busy", now)
         if self.alone:
             self.first_token[call] = now + self.alone_first[call]
-            heappush(self.heap, (now + self.alone_whole[call], END, next(self.sequence), self.on_end, ticket))
+            heappush(self.heap, (now + self.alone_whole[call], END, next(self.sequence), None, ticket))
         else:
             self.begin_answer(ticket, call, effect.instance)
 
@@ -310,7 +314,7 @@ class HeapRun:
         else:
             first, whole = _alone(answer)
             self.first_token[call] = self.now + self.lasting(first)
-            self.push(whole, END, self.on_end, ticket)
+            self.push(whole, END, self.end, ticket)
 
     def answer(self, call: int, instance: int) -> Answer:
         """What ``call`` takes here: its cached tokens are found in the instance that its agent's last prompt went to."""
@@ -335,7 +339,7 @@ class HeapRun:
         instance = self.model.requests[ticket].instance
         assert instance is not None, "a granted request has an instance"
         now, carry_out = self.now, self.carry_out
-        for effect in self.model_step(Released(ticket, broken), now):
+        for effect in self.model.step(Released(ticket, broken), now):
             carry_out[type(effect)](effect)
         if instance.state == "idle" and instance.id in self.busy:
             self.busy.remove(instance.id)

@@ -13,7 +13,7 @@ must not wait; both change the state through :mod:`.ledger`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import ClassVar, TypeAlias, assert_never
 
 from ..config.providers import Demand, ProviderManagerConfig
 from .admission import Admission
@@ -44,7 +44,7 @@ from .events import (
 )
 from .index import Instance, Pool, Request
 from .ledger import Ledger
-from .lifecycle import INSTANCE, MANAGER, POOL, REQUEST, ManagerState
+from .lifecycle import MANAGER, ManagerState
 from .placement import Placement
 
 __all__ = ["Coordinator", "Watch"]
@@ -72,19 +72,6 @@ class Coordinator:
         self.ledger = self.ledger_type(config, record=record)
         self.placement = self.placement_type(self.ledger, self.admission_type(config.max_waiting))
         self._watch = watch
-        self._handlers: Final[dict[type[Event], Callable[[Any], None]]] = {
-            AcquireRequested: self._acquire,
-            Released: self._released,
-            FoundBroken: self._found_broken,
-            Cancelled: self._cancelled,
-            StartSucceeded: self._start_succeeded,
-            StartFailed: self._start_failed,
-            Stopped: self._stopped,
-            Expired: self._expired,
-            Opened: self._opened,
-            CloseRequested: self._close,
-            Wake: self._woken,
-        }
         # for reading only
         self.pools = self.ledger.pools
         self.requests = self.ledger.requests
@@ -120,28 +107,46 @@ class Coordinator:
         if self.timers.next_deadline <= now:
             self._expire_due(now)
         if self._watch is None:
-            self._handlers[type(event)](event)
+            self._handle(event)
         else:
             self._watched(event)
         return effects
 
     def _expire_due(self, now: float) -> None:
         while (timer := self.timers.due(now)) is not None:
-            (self._expired if self._watch is None else self._watched)(Expired(timer))
+            (self._handle if self._watch is None else self._watched)(Expired(timer))
 
     def _watched(self, event: Event) -> None:
         assert self._watch is not None
         after = self._watch(self, event)
         first = len(self.ledger.effects)
-        self._handlers[type(event)](event)
+        self._handle(event)
         if after is not None:
             after(self.ledger.effects[first:])
 
-    def _opened(self, _: Opened) -> None:
-        MANAGER.fire(self.ledger, "open")
-
-    def _woken(self, _: Wake) -> None:
-        pass  # what was due has expired already
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, AcquireRequested):  # the most frequent first
+            self._acquire(event)
+        elif isinstance(event, Released):
+            self._released(event)
+        elif isinstance(event, StartSucceeded):
+            self._start_succeeded(event)
+        elif isinstance(event, Stopped):
+            self._stopped(event)
+        elif isinstance(event, Expired):
+            self._expired(event)
+        elif isinstance(event, Cancelled):
+            self._cancelled(event)
+        elif isinstance(event, StartFailed):
+            self._start_failed(event)
+        elif isinstance(event, FoundBroken):
+            self._found_broken(event)
+        elif isinstance(event, Opened):
+            MANAGER.fire(self.ledger, "open")
+        elif isinstance(event, CloseRequested):
+            self._close(event)
+        elif not isinstance(event, Wake):
+            assert_never(event)
 
     # ---- acquiring ----
 
@@ -172,7 +177,7 @@ class Coordinator:
         request = self.requests.get(event.ticket)
         if request is None or request.state != "granted":
             return  # it was released before, or revoked
-        self.ledger.fire(REQUEST, request, "release")
+        self.ledger.fire_request(request, "release")
         self._end_lease(request, event.broken)
 
     def _end_lease(self, request: Request, broken: bool) -> None:
@@ -191,7 +196,7 @@ class Coordinator:
         elif broken or ledger.state != "open" or instance.state == "draining":
             ledger.stop(pool, instance)
         else:
-            ledger.fire(INSTANCE, instance, "release")
+            ledger.fire_instance(instance, "release")
             ledger.rest(pool, instance)
         if pool.waiting:
             self.placement.serve(pool)
@@ -215,7 +220,7 @@ class Coordinator:
             return
         self.ledger.tally.counts["cancellations"] += 1
         was_waiting = request.state == "waiting"
-        self.ledger.fire(REQUEST, request, "cancel")
+        self.ledger.fire_request(request, "cancel")
         self._remove(request, was_waiting)
 
     def _time_out(self, request: Request) -> None:
@@ -223,7 +228,7 @@ class Coordinator:
         self.ledger.tally.counts["timeouts"] += 1
         self.ledger.emit_reject(request, Cause.TIMED_OUT, pool)
         was_waiting = request.state == "waiting"
-        self.ledger.fire(REQUEST, request, "time_out")
+        self.ledger.fire_request(request, "time_out")
         self._remove(request, was_waiting)
 
     def _remove(self, request: Request, was_waiting: bool) -> None:
@@ -251,12 +256,12 @@ class Coordinator:
         if ledger.state != "open":
             ledger.stop(pool, instance)
         elif instance.assigned:
-            ledger.fire(INSTANCE, instance, "activate")
+            ledger.fire_instance(instance, "activate")
             joined, instance.assigned = instance.assigned, {}
             for request in joined.values():
                 ledger.grant(pool, instance, request)
         else:
-            ledger.fire(INSTANCE, instance, "settle")
+            ledger.fire_instance(instance, "settle")
             ledger.rest(pool, instance)
         self.placement.serve(pool)
         ledger.update(pool)
@@ -303,7 +308,7 @@ class Coordinator:
         Without a successor no request waits: a waiting request would have reserved the place.
         """
         ledger, pool = self.ledger, self.pools[instance.demand.pool]
-        ledger.fire(INSTANCE, instance, "evict")
+        ledger.fire_instance(instance, "evict")
         ledger.timers.disarm(STOP, instance.id)
         ledger.tally.counts["stops"] += 1
         ledger.tally.counts["shutdown_failures"] += failed
@@ -356,7 +361,7 @@ class Coordinator:
 
     def _close_pool(self, pool: Pool) -> None:
         ledger = self.ledger
-        ledger.fire(POOL, pool, "close")
+        ledger.fire_pool(pool, "close")
         for ticket in sorted(pool.waiting):
             request = pool.waiting[ticket]
             pool.dequeue(request)
@@ -375,7 +380,7 @@ class Coordinator:
         ledger = self.ledger
         ledger.timers.disarm(GRACE, 0)
         for request in list(self.requests.values()):
-            ledger.fire(REQUEST, request, "revoke")
+            ledger.fire_request(request, "revoke")
             ledger.tally.counts["revocations"] += 1
             ledger.effects.append(Revoke(request.ticket))
             self._end_lease(request, broken=False)

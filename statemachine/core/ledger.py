@@ -9,6 +9,8 @@ instance where it belongs, counts the call, and adds the effect that tells the d
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..config.providers import Demand, PoolKey, ProviderManagerConfig
 from ..policies import Fifo, Prioritised
 from .counters import Tally
@@ -30,10 +32,23 @@ from .events import (
     Transition,
 )
 from .index import Instance, Pool, Request
-from .lifecycle import INSTANCE, MANAGER, POOL, REQUEST, FastMachine, Fire, HasState, ManagerState, StateT, TriggerT
+from .lifecycle import (
+    INSTANCE,
+    MANAGER,
+    POOL,
+    REQUEST,
+    InstanceTrigger,
+    Kind,
+    ManagerState,
+    PoolTrigger,
+    RequestTrigger,
+)
 from .timers import Timers
 
 __all__ = ["Ledger", "holder"]
+
+_INSTANCES: Final = INSTANCE.table
+_REQUESTS: Final = REQUEST.table
 
 
 class Ledger:
@@ -45,7 +60,7 @@ class Ledger:
 
     def __init__(self, config: ProviderManagerConfig, *, record: bool) -> None:
         self.config = config
-        self.fire: Fire = self._fire_and_record if record else FastMachine.fire
+        self.record = record
         self.state: ManagerState = "new"
         self.pools: dict[PoolKey, Pool] = {}
         self.requests: dict[int, Request] = {}
@@ -60,7 +75,7 @@ class Ledger:
 
     def assign(self, pool: Pool, instance: Instance, request: Request) -> None:
         """Reserve a lease of ``instance``, which is planned or starting, for ``request``."""
-        self.fire(REQUEST, request, "assign")
+        self.fire_request(request, "assign")
         request.queued += self.now - request.since
         request.since = self.now
         request.instance = instance
@@ -78,9 +93,9 @@ class Ledger:
             else:
                 request.queued += now - request.since
             self.timers.disarm(ACQUIRE, request.ticket)
-        self.fire(REQUEST, request, "grant")
+        self.fire_request(request, "grant")
         if instance.state == "idle":
-            self.fire(INSTANCE, instance, "acquire")
+            self.fire_instance(instance, "acquire")
             if pool.idle_timeout is not None:
                 self.timers.disarm(IDLE, instance.id)
         request.instance = instance
@@ -106,7 +121,7 @@ class Ledger:
 
     def requeue(self, pool: Pool, request: Request) -> None:
         """Put ``request`` back into the queue: the start that it had joined failed."""
-        self.fire(REQUEST, request, "requeue")
+        self.fire_request(request, "requeue")
         request.loading += self.now - request.since
         request.since = self.now
         request.instance = None
@@ -114,7 +129,7 @@ class Ledger:
 
     def reject(self, request: Request, cause: Cause, pool: Pool | None = None, failed: Instance | None = None) -> None:
         """End ``request`` without a lease. ``pool``: where it competed; ``failed``: the instance whose start failed for it."""
-        self.fire(REQUEST, request, "reject" if failed is None else "fail")
+        self.fire_request(request, "reject" if failed is None else "fail")
         del self.requests[request.ticket]
         self.timers.disarm(ACQUIRE, request.ticket)
         self.tally.counts["rejections"] += 1
@@ -152,7 +167,7 @@ class Ledger:
 
     def start(self, pool: Pool, instance: Instance) -> None:
         """Start ``instance``, which has a place and at least one request assigned."""
-        self.fire(INSTANCE, instance, "start")
+        self.fire_instance(instance, "start")
         instance.cause = min(instance.assigned)  # the request that made the plan may have gone
         pool.live += 1
         pool.reindex(instance)
@@ -184,7 +199,7 @@ class Ledger:
     def drain(self, pool: Pool, instance: Instance) -> None:
         """Grant no further lease of ``instance``, which has leases."""
         if instance.state == "active":
-            self.fire(INSTANCE, instance, "drain")
+            self.fire_instance(instance, "drain")
             pool.reindex(instance)
 
     def stop(self, pool: Pool, instance: Instance) -> None:
@@ -194,16 +209,16 @@ class Ledger:
                 self.timers.disarm(IDLE, instance.id)
         elif instance.state == "starting":
             self.timers.disarm(START, instance.id)
-        self.fire(INSTANCE, instance, "stop")
+        self.fire_instance(instance, "stop")
         self._shut_down(pool, instance)
 
     def fail_start(self, pool: Pool, instance: Instance, *, constructed: bool) -> None:
         """Record that the start of ``instance`` failed. If an adapter was constructed, shut it down."""
         if constructed:
-            self.fire(INSTANCE, instance, "fail")
+            self.fire_instance(instance, "fail")
             self._shut_down(pool, instance)
         else:
-            self.fire(INSTANCE, instance, "abort")
+            self.fire_instance(instance, "abort")
             pool.live -= 1
             self.forget(pool, instance)
 
@@ -236,9 +251,9 @@ class Ledger:
         """Make the state of ``pool`` agree with its places, at the end of a step."""
         if pool.held >= pool.limit:
             if pool.state == "open":
-                self.fire(POOL, pool, "saturate")
+                self.fire_pool(pool, "saturate")
         elif pool.state == "saturated":
-            self.fire(POOL, pool, "relax")
+            self.fire_pool(pool, "relax")
 
     def drop_if_empty(self, pool: Pool) -> None:
         """Drop ``pool`` if nothing is left in it and it is the slot of an endpoint, or the manager closes."""
@@ -247,7 +262,7 @@ class Ledger:
         if pool.state == "closing":
             self.finish()
         elif pool.is_slot and not pool.waiting and self.config.local_scope == "endpoint":
-            self.fire(POOL, pool, "close")
+            self.fire_pool(pool, "close")
             self._remove_pool(pool)
 
     def finish(self) -> None:
@@ -261,7 +276,7 @@ class Ledger:
             self.effects.append(Closed())
 
     def _remove_pool(self, pool: Pool) -> None:
-        self.fire(POOL, pool, "finish")
+        self.fire_pool(pool, "finish")
         del self.pools[pool.key]
 
     # ---- timers and transitions ----
@@ -271,20 +286,46 @@ class Ledger:
         if seconds is not None:
             self.timers.arm(kind, subject, self.now + seconds)
 
-    def _fire_and_record(
-        self, machine: FastMachine[StateT, TriggerT], subject: HasState[StateT], trigger: TriggerT
+    # ---- the machines: a method for each kind, as Python makes a look-up fast where it meets one type ----
+
+    def fire_request(self, request: Request, trigger: RequestTrigger) -> None:
+        """Move ``request`` by ``trigger``. Raises MachineError, and changes nothing, where that is illegal."""
+        source = request.state
+        try:
+            request.state = _REQUESTS[trigger][source]
+        except KeyError:
+            REQUEST.fire(request, trigger)  # which says what is wrong
+        if self.record:
+            self._tell("request", request.ticket, trigger, source, request.state, request.demand, request.agent)
+
+    def fire_instance(self, instance: Instance, trigger: InstanceTrigger) -> None:
+        """Move ``instance`` by ``trigger``. Raises MachineError, and changes nothing, where that is illegal."""
+        source = instance.state
+        try:
+            instance.state = _INSTANCES[trigger][source]
+        except KeyError:
+            INSTANCE.fire(instance, trigger)  # which says what is wrong
+        if self.record:
+            self._tell("instance", instance.id, trigger, source, instance.state, instance.demand)
+
+    def fire_pool(self, pool: Pool, trigger: PoolTrigger) -> None:
+        """Move ``pool`` by ``trigger``. Raises MachineError, and changes nothing, where that is illegal."""
+        source = pool.state
+        POOL.fire(pool, trigger)
+        if self.record:
+            self._tell("pool", pool.key, trigger, source, pool.state)
+
+    def _tell(
+        self,
+        kind: Kind,
+        subject: int | PoolKey,
+        trigger: str,
+        source: str,
+        dest: str,
+        demand: Demand | None = None,
+        agent: str | None = None,
     ) -> None:
-        source = subject.state
-        machine.fire(subject, trigger)
-        what: int | PoolKey
-        agent = subject.agent if isinstance(subject, Request) else None
-        if isinstance(subject, Pool):
-            what, demand = subject.key, None
-        else:
-            assert isinstance(subject, Instance | Request)
-            what = subject.id if isinstance(subject, Instance) else subject.ticket
-            demand = subject.demand
-        self.effects.append(Transition(self.now, machine.kind, what, trigger, source, subject.state, demand, agent))
+        self.effects.append(Transition(self.now, kind, subject, trigger, source, dest, demand, agent))
 
 
 def holder(pool: Pool) -> Instance | None:

@@ -31,7 +31,7 @@ from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, 
 
 from transitions import Machine, MachineError, State, Transition
 
-__all__ = ["INSTANCE", "MACHINES", "MANAGER", "POOL", "REQUEST", "FastMachine", "Fire", "MachineError"]
+__all__ = ["INSTANCE", "MACHINES", "MANAGER", "POOL", "REQUEST", "FastMachine", "MachineError"]
 
 InstanceState: TypeAlias = Literal["absent", "starting", "active", "idle", "draining", "stopping", "evicted"]
 RequestState: TypeAlias = Literal[
@@ -58,14 +58,6 @@ class HasState(Protocol[StateT]):
     """An object that a machine moves. It needs a ``state`` and nothing else."""
 
     state: StateT
-
-
-class Fire(Protocol):
-    """How a trigger is fired: :meth:`FastMachine.fire`, or a function around it that records the change."""
-
-    def __call__(
-        self, machine: FastMachine[StateT, TriggerT], subject: HasState[StateT], trigger: TriggerT, /
-    ) -> None: ...
 
 
 def _refuse_additions(*_: object, **__: object) -> NoReturn:

@@ -26,7 +26,6 @@ from ..policies import Choice, Pause
 from .admission import Admission
 from .index import Instance, Pool, Request
 from .ledger import Ledger
-from .lifecycle import REQUEST
 
 __all__ = ["Placement"]
 
@@ -41,7 +40,7 @@ class Placement:
     def place_or_queue(self, pool: Pool, request: Request) -> None:
         """Add ``request``, which is new, to the queue, and place what can be placed. Reject it if it must not wait."""
         pool.enqueue(request)
-        if pool.state != "saturated" or pool.eligible or pool.loading:
+        if self.takes_newcomers(pool):
             self.place_waiting(pool)
             if request.state != "new":
                 return
@@ -50,9 +49,13 @@ class Placement:
             pool.dequeue(request)
             self.ledger.reject(request, cause, pool)
             return
-        self.ledger.fire(REQUEST, request, "wait")
+        self.ledger.fire_request(request, "wait")
         if pool.is_slot:
             self._reject_self_deadlocks(pool)
+
+    def takes_newcomers(self, pool: Pool) -> bool:
+        """Return whether a request that comes now could be placed: in a free place, or in an instance with a free lease."""
+        return pool.state != "saturated" or bool(pool.eligible or pool.loading)
 
     def serve(self, pool: Pool) -> None:
         """Place waiting requests, after a place or a lease became free or the queue changed. Reject those that now wait for themselves."""

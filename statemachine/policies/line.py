@@ -12,6 +12,8 @@ __all__ = ["ByModel", "Line"]
 class Line:
     """Tickets in order. A newcomer has the highest ticket; a request that comes back gets its former position."""
 
+    __slots__ = ("_tickets", "_youngest")
+
     def __init__(self) -> None:
         self._tickets: OrderedDict[int, None] = OrderedDict()
         self._youngest = 0  # the youngest ticket that was ever here

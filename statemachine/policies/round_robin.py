@@ -42,7 +42,7 @@ class RoundRobin:
         self._turn = ""  # the model that has the turn
         self._round = 0  # the round that is being served
         self._agents: dict[str, dict[str, Line]] = {}  # the waiters, by model and agent
-        self._models: dict[str, set[str]] = {}  # the models for which each agent waits
+        self._models: dict[str, tuple[str, ...]] = {}  # the models for which each agent waits
         self._rounds: dict[int, int] = {}  # how many waiting agents are in each round
         # by model, a heap of its agents: round, oldest ticket, name; some entries are outdated
         self._orders: dict[str, list[_Entry]] = {}
@@ -57,10 +57,12 @@ class RoundRobin:
         model, agent = waiter.signature, waiter.agent or ""
         line = self._agents.setdefault(model, {}).setdefault(agent, Line())
         line.add(waiter)
-        if agent not in self._models:
-            self._models[agent] = set()
+        models = self._models.get(agent)
+        if models is None:
+            self._models[agent] = (model,)
             self._count(self._round_of(agent), 1)
-        self._models[agent].add(model)
+        elif model not in models:
+            self._models[agent] = (*models, model)
         if line.first == waiter.ticket:
             self._enter(model, agent)
 
@@ -77,8 +79,10 @@ class RoundRobin:
         del agents[agent]
         if not agents:
             del self._agents[model], self._orders[model]
-        self._models[agent].remove(model)
-        if not self._models[agent]:
+        models = tuple([other for other in self._models[agent] if other != model])
+        if models:
+            self._models[agent] = models
+        else:
             del self._models[agent]
             self._count(self._round_of(agent), -1)
             self._passing.add(agent)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
 import trio
-import trio.testing
 
 from .fingerprint import fingerprint
 from .selftest import why_not
@@ -109,8 +108,11 @@ def run(
     After half of ``most_steps`` the natural order takes over, so that a run that uses up all of them is a livelock and not just a victim
     of the schedule. The garbage collector is off during the run, because it would call finalisers at moments that are not controlled.
     """
+    if clock is None:
+        from trio.testing import MockClock  # not at the top: it imports pytest, where that is installed
+
+        clock = MockClock(autojump_threshold=0)
     control = _Control(schedule, most_steps)
-    clock = trio.testing.MockClock(autojump_threshold=0) if clock is None else clock
     error: BaseException | None = None
     with _controlled(control), _no_garbage_collection():
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 import trio
-import trio.testing
 
 from .switch import chosen_by, interrupt
 
@@ -68,6 +67,8 @@ _MANY = 20
 
 def _heard_of(tasks: list[object]) -> list[int]:
     """Return the order in which tasks are woken by equal deadlines, and then by one cancellation."""
+    from trio.testing import MockClock  # not at the top: it imports pytest, where that is installed
+
     heard: list[int] = []
 
     async def waits(number: int, deadline: float) -> None:
@@ -88,12 +89,13 @@ def _heard_of(tasks: list[object]) -> list[int]:
                 nursery.cancel_scope.cancel()
 
     with chosen_by(lambda ready: ready[0]):
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        trio.run(main, clock=MockClock(autojump_threshold=0))
     return heard
 
 
 def _a_task_is_interrupted() -> None:
     """Interrupt a task that waits in a shield, and one that is ready."""
+    from trio.testing import MockClock, wait_all_tasks_blocked
 
     class Interrupted(BaseException):
         pass
@@ -112,11 +114,11 @@ def _a_task_is_interrupted() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(waits, trio.Event(), name="waiting")
             nursery.start_soon(waits, event, name="ready")
-            await trio.testing.wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
             event.set()
             for task in sorted(nursery.child_tasks, key=lambda task: task.name):
                 _expect(interrupt(task, Interrupted()), True)
 
     with chosen_by(lambda ready: ready[0]):
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        trio.run(main, clock=MockClock(autojump_threshold=0))
     _expect(sorted(heard), ["ready", "waiting"])

@@ -6,13 +6,16 @@ from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import Released
 from statemachine.core.index import Instance, Pool, Request
 from statemachine.core.ledger import Ledger
-from statemachine.core.lifecycle import INSTANCE, REQUEST
+from statemachine.core.lifecycle import INSTANCE
 from statemachine.core.placement import Placement
 from statemachine.policies import Choice
 
 
 class Generous(Placement):
     """Tries to place the next request even where nothing is free."""
+
+    def takes_newcomers(self, pool: Pool) -> bool:
+        return True
 
     def place_waiting(self, pool: Pool) -> None:
         while isinstance(choice := pool.policy.choose(), Choice) and self.place(pool, pool.waiting[choice.ticket]):
@@ -79,7 +82,7 @@ class _GrantsWhileStopping(Placement):
     def place(self, pool: Pool, request: Request) -> bool:
         for instance in pool.instances.values():
             if instance.state == "stopping" and instance.demand.signature == request.signature:
-                self.ledger.fire(REQUEST, request, "grant")
+                self.ledger.fire_request(request, "grant")
                 request.instance = instance
                 pool.add_lease(instance, request)
                 return True
@@ -130,5 +133,5 @@ class MissingGuard(Coordinator):
 
     def _released(self, event: Released) -> None:
         request = self.requests[event.ticket]
-        self.ledger.fire(REQUEST, request, "release")
+        self.ledger.fire_request(request, "release")
         self._end_lease(request, event.broken)

@@ -6,7 +6,6 @@ from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import Cancelled, Cause, StartFailed, StartSucceeded
 from statemachine.core.index import Instance, Pool, Request
 from statemachine.core.ledger import Ledger
-from statemachine.core.lifecycle import INSTANCE
 from statemachine.core.placement import Placement
 
 
@@ -94,5 +93,5 @@ class LateStartCounts(Coordinator):
 
     def _start_succeeded(self, event: StartSucceeded) -> None:
         if self.instances[event.instance].state == "stopping":
-            self.ledger.fire(INSTANCE, self.instances[event.instance], "activate")
+            self.ledger.fire_instance(self.instances[event.instance], "activate")
         super()._start_succeeded(event)

@@ -6,7 +6,7 @@ from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import Closed, CloseRequested, Stopped, Timer, TimerKind
 from statemachine.core.index import Instance, Pool, Request
 from statemachine.core.ledger import Ledger
-from statemachine.core.lifecycle import MANAGER, POOL
+from statemachine.core.lifecycle import MANAGER
 
 from .leases import Generous
 
@@ -63,7 +63,7 @@ class WaitsWhileClosing(Coordinator):
     """Closing lets waiting requests wait on."""
 
     def _close_pool(self, pool: Pool) -> None:
-        self.ledger.fire(POOL, pool, "close")
+        self.ledger.fire_pool(pool, "close")
         for instance in list(pool.idle.values()):
             self.ledger.stop(pool, instance)
 
