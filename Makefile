@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge frameworks conformance mutation mutation-wire signals soak soak-slice gateway-kill gateway-soak study validate bench bench-field bench-check docs clean
+.PHONY: help install simulate test test-real clients lint types check prove attack fuzz bridge cluster frameworks conformance mutation mutation-wire signals soak soak-slice gateway-kill gateway-soak study validate bench bench-field bench-check docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,10 @@ conformance: $(STAMP)  ## the conformance suite against 52 broken and 5 correct 
 fuzz: $(STAMP)  ## a million answers and files, right and damaged ones, through their readers (two hours of one core)
 	$(BIN)/python -m tests.fuzz --inputs 1000000
 
+cluster: $(STAMP)  ## a sweep on a Dask cluster of two worker processes, one of which is killed (installs Dask)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cluster]'
+	$(BIN)/python -m pytest -rs tests/simulation/test_cluster.py
+
 frameworks: $(STAMP)  ## the examples inside LangChain, pydantic-ai and the OpenAI Agents SDK (installs them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[frameworks]'
 	$(BIN)/python -m pytest tests/providers/test_frameworks.py
@@ -112,4 +116,4 @@ bench-check: $(STAMP)  ## the core's ratios against benchmarks/thresholds.toml (
 	$(BIN)/python -m benchmarks check
 
 clean:  ## remove what was made
-	rm -rf $(VENV) site .mutation report report-compare report-study report-sweep report-validate attack-results bench-results .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) site .mutation report report-advise report-compare report-fidelity report-study report-sweep report-validate attack-results bench-results .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -21,26 +21,33 @@ from ..workloads.workload import Workload
 from .metrics import percentile
 from .sweeping import measures_of
 
-__all__ = ["COMPARED", "Fidelity", "Foretold", "foretell", "values_of"]
+__all__ = ["COMPARED", "PARTS", "Fidelity", "Foretold", "foretell", "values_of"]
 
 COMPARED: Final = ("makespan", "mean", "p50", "p95", "switches")
 """What is predicted and measured: seconds, but for the last."""
+PARTS: Final = ("answering", "loading", "unloading")
+"""Where the time went: seconds in which the slot did each of these. They explain errors, and do not count among them."""
 SEEDS: Final = 20
+_STATES: Final = dict(zip(("busy", "loading", "unloading"), PARTS, strict=True))
 
 Values = Mapping[str, float]
 
 
 def values_of(run: Replay) -> dict[str, float]:
-    """``COMPARED`` of one run, real or simulated."""
+    """``COMPARED`` and ``PARTS`` of one run, real or simulated."""
     found = measures_of(run.records, run.statistics.counters.switches)
-    return {name: found[name] for name in COMPARED}
+    parts = dict.fromkeys(PARTS, 0.0)
+    for interval in run.intervals:
+        if interval.state in _STATES:
+            parts[_STATES[interval.state]] += interval.seconds
+    return {**{name: found[name] for name in COMPARED}, **parts}
 
 
 def foretell(workload: Workload, profile: ServerProfile, policy: str, parallel: int) -> dict[str, float]:
-    """Simulate the workload with ``SEEDS`` seeds of the profile; the mean of each of ``COMPARED``. Raises ConfigurationError."""
+    """Simulate the workload with ``SEEDS`` seeds of the profile; the mean of each value. Raises ConfigurationError."""
     config = one_slot(policy_named(policy), parallel=parallel)
     found = [values_of(HeapDriver(workload, ServerTiming(profile, seed)).replay(config)) for seed in range(SEEDS)]
-    return {name: fmean(each[name] for each in found) for name in COMPARED}
+    return {name: fmean(each[name] for each in found) for name in (*COMPARED, *PARTS)}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Figures that add up over a run (loads, unloads) are means; lines are fitted by l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, linear_regression, median, pstdev
 
@@ -57,7 +57,7 @@ def _paces(profile: ServerProfile, records: Sequence[CallRecord]) -> tuple[float
 
 
 def _predicted(model: ModelProfile, record: CallRecord) -> float:
-    token = model.token_seconds + model.token_seconds_per_context_token * record.prompt_tokens
+    token = model.seconds_of_token(record.prompt_tokens, record.output_tokens)
     prefill = model.first_token_seconds + record.prompt_tokens / model.prefill_tokens_per_second
     return prefill + token * record.output_tokens
 
@@ -66,8 +66,10 @@ def _model(key: str, rank: int, measured: Measured) -> ModelProfile:
     answered = [each for each in measured.alone if each.model == key and each.outcome == "ok" and each.ttft is not None]
     if len({record.prompt_tokens for record in answered}) < 2:
         raise ConfigurationError("models", "must answer prompts of two sizes", repr(key))
-    token, growth = _line([each for each in answered if each.output_tokens > 1], _token_seconds)
-    fixed, per_token = _line(answered, lambda record: _first_token_seconds(record) - token)
+    longer = [each for each in answered if each.output_tokens > 1]
+    token, growth = _line([each.prompt_tokens + each.output_tokens / 2 for each in longer], map(_token_seconds, longer))
+    first = (_first_token_seconds(each) - token - growth * each.prompt_tokens for each in answered)
+    fixed, per_token = _line([float(each.prompt_tokens) for each in answered], first)
     return ModelProfile(
         key=key,
         size_bytes=rank,  # not measured, and not needed: the load is; it orders the models
@@ -80,9 +82,9 @@ def _model(key: str, rank: int, measured: Measured) -> ModelProfile:
     )
 
 
-def _line(records: Sequence[CallRecord], value: Callable[[CallRecord], float]) -> tuple[float, float]:
-    """Intercept and slope over the prompt's tokens, neither below 0."""
-    sizes, values = [float(record.prompt_tokens) for record in records], [value(record) for record in records]
+def _line(sizes: Sequence[float], found: Iterable[float]) -> tuple[float, float]:
+    """Intercept and slope of what was ``found`` over the ``sizes``, neither below 0."""
+    values = list(found)
     if len(set(sizes)) < 2:
         return max(0.0, fmean(values)) if values else 0.0, 0.0
     slope, intercept = linear_regression(sizes, values)

@@ -62,7 +62,7 @@ def profile_lines(profile: ServerProfile) -> list[str]:
 
 
 def _decode_rate(model: ModelProfile) -> float:
-    return 1 / max(model.token_seconds + CONTEXT * model.token_seconds_per_context_token, 1e-9)
+    return 1 / max(model.seconds_of_token(CONTEXT, 0), 1e-9)
 
 
 def _rates(rates: tuple[float, ...]) -> str:

@@ -92,13 +92,13 @@ class _Experiment:
 
 
 def _plan(workload: Workload, slots: int) -> CalibrationPlan:
-    """One round with sizes of the workload: those that a tenth, a half, and nine tenths of its calls do not exceed."""
+    """One round with sizes of the workload: those that 5, 50 and 95 of 100 calls do not exceed."""
     prompts = _sizes([call.prompt_tokens + call.cached_tokens for call in workload.calls])
     return CalibrationPlan(prompts, _sizes([call.output_tokens for call in workload.calls]), 1, slots)
 
 
 def _sizes(values: Sequence[int]) -> tuple[int, ...]:
-    return tuple(sorted({int(percentile(values, percent) or 1) for percent in (10, 50, 90)}))
+    return tuple(sorted({int(percentile(values, percent) or 1) for percent in (5, 50, 95)}))
 
 
 def run(options: Options) -> int:

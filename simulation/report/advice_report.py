@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ..analysis.advice import Prices, Target, ranked
 from ..analysis.sweeping import Estimate, Point, PointResult, estimates
 from .figures import plain_text, saved
-from .heat_map import AXES
+from .heat_map import AXES, axes_that_vary
 from .page import Origin, Table, write_page
 from .palette import SERIES
 from .sweep_report import estimate_text, point_cells
@@ -25,10 +25,11 @@ _CAPTION: Final = "What each point costs, and what it comes to, with 95 % confid
 
 def _table(found: Found, wanted: Wanted, chosen: Point | None) -> Table:
     targets, prices = wanted
-    head = ["policy", *AXES.values(), "cost", *(target.measure for target in targets), "meets"]
+    axes = axes_that_vary(found)
+    head = ["policy", *(AXES[axis] for axis in axes), "cost", *(target.measure for target in targets), "meets"]
     rows = [
         [
-            *point_cells(point),
+            *point_cells(point, axes),
             f"{prices.of(point):g}",
             *(estimate_text(found[point][target.measure]) for target in targets),
             "advised" if point == chosen else "yes" if all(each.met(found[point]) for each in targets) else "no",

@@ -11,7 +11,7 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from ..analysis.fidelity import COMPARED, Fidelity
+from ..analysis.fidelity import COMPARED, PARTS, Fidelity
 from .figures import plain_text, saved
 from .page import Origin, Table, write_page
 from .palette import SERIES
@@ -25,7 +25,7 @@ def fidelity_table(found: Fidelity) -> Table:
     """A row for each policy and measure."""
     rows = []
     for each in found.policies:
-        for name in COMPARED:
+        for name in (*COMPARED, *PARTS):
             noise = [abs(value) for value in each.noise(name)]
             rows.append(
                 [
@@ -72,7 +72,8 @@ def write_fidelity(folder: Path, found: Fidelity, profile_lines: Sequence[str], 
         title="The simulator against a real server",
         findings=found.sentences(),
         introduction="Times are seconds; latencies are from a request's arrival to the end of its answer. “Real” is the median of the"
-        " runs. An error is the predicted value over a real one, less 1; the noise floor is the same between two real runs.",
+        " runs. An error is the predicted value over a real one, less 1; the noise floor is the same between two real runs. Answering,"
+        " loading and unloading are seconds in which the slot did that; they explain errors and do not count among them.",
         tables=[fidelity_table(found), Table("The profile", ["figure"], [[line] for line in profile_lines])],
         pictures=saved(folder, {"fidelity.png": (_CAPTION, _picture(found))}),
         method="Calibrations and runs alternate. The profile is fitted to the calibrations alone, and the predictions are means over"

@@ -5,7 +5,7 @@ The two axes with the most values span a panel; every combination of the others 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ..analysis.sweeping import Estimate, Point
 
-__all__ = ["AXES", "PANELS_LIMIT", "heat_map", "setting_of"]
+__all__ = ["AXES", "PANELS_LIMIT", "axes_that_vary", "heat_map", "label", "setting_of"]
 
 AXES: Final = {
     "load_time": "load time",
@@ -39,6 +39,19 @@ class _Best(NamedTuple):
 def setting_of(point: Point) -> tuple[object, ...]:
     """Where the point is, but for its policy."""
     return tuple(getattr(point, axis) for axis in AXES)
+
+
+def axes_that_vary(points: Iterable[Point]) -> list[str]:
+    """The axes on which the points have more than one value."""
+    values = [setting_of(point) for point in points]
+    return [axis for axis, column in zip(AXES, zip(*values, strict=True), strict=True) if len(set(column)) > 1]
+
+
+def label(axis: str, value: object) -> str:
+    """A value of an axis, as text."""
+    if value is None:
+        return {"load_time": "own", "memory": "one model"}[axis]
+    return f"{value:g}{ {'load_time': ' s', 'memory': ' GB'}.get(axis, '') }"
 
 
 def heat_map(found: Found, measure: str) -> Figure:
@@ -97,14 +110,8 @@ def _draw(
                 text = f"{found.value:.0f}\n{found.policy}"
                 axes.text(column, row, text, ha="center", va="center", fontsize="small", color=colour)
     axes.imshow(cells, aspect="auto", cmap="cividis_r", norm=scale)
-    axes.set_xticks(range(len(across[1])), [_label(across[0], value) for value in across[1]], fontsize="small")
-    axes.set_yticks(range(len(down[1])), [_label(down[0], value) for value in down[1]], fontsize="small")
+    axes.set_xticks(range(len(across[1])), [label(across[0], value) for value in across[1]], fontsize="small")
+    axes.set_yticks(range(len(down[1])), [label(down[0], value) for value in down[1]], fontsize="small")
     axes.set_xlabel(AXES[across[0]])
     axes.set_ylabel(AXES[down[0]])
-    axes.set_title(", ".join(f"{AXES[axis]} {_label(axis, value)}" for axis, value in fixed.items()), fontsize="medium")
-
-
-def _label(axis: str, value: object) -> str:
-    if value is None:
-        return {"load_time": "own", "memory": "one model"}[axis]
-    return f"{value:g}{ {'load_time': ' s', 'memory': ' GB'}.get(axis, '') }"
+    axes.set_title(", ".join(f"{AXES[axis]} {label(axis, value)}" for axis, value in fixed.items()), fontsize="medium")

@@ -16,6 +16,8 @@ from .figures import PageFigure
 
 __all__ = ["Origin", "Table", "write_page"]
 
+SHORT_ROWS: Final = 20
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -47,13 +49,18 @@ def write_page(
     origin: Origin,
     data: Sequence[str],
 ) -> Path:
-    """Write ``index.html``: ``findings`` are sentences, ``data`` files beside the page. Returns its path."""
+    """Write ``index.html``: ``findings`` are sentences, ``data`` files beside the page. Returns its path.
+
+    Long tables come after the pictures.
+    """
     page = folder / "index.html"
+    short = [table for table in tables if len(table.rows) <= SHORT_ROWS]
     content = _PAGE.format(
         title=escape(title),
         findings="\n".join(f"<p class=finding>{escape(sentence)}</p>" for sentence in findings),
         introduction=escape(introduction),
-        tables="\n".join(map(_table, tables)),
+        tables="\n".join(map(_table, short)),
+        long_tables="\n".join(_table(table) for table in tables if table not in short),
         pictures="\n".join(map(_figure, pictures)),
         method=escape(method),
         settings="\n".join(_row((name, value), head=True) for name, value in origin.settings.items()),
@@ -122,6 +129,7 @@ pre {{ background: var(--box); padding: 0.75rem; overflow-x: auto; white-space: 
 {findings}
 {tables}
 {pictures}
+{long_tables}
 <h2>How to read it</h2>
 <p>{introduction}</p>
 <h2>How it was made</h2>

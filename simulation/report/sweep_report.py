@@ -12,7 +12,7 @@ from statemachine.policies.names import BASELINE
 from ..analysis.sweeping import MEASURES, Estimate, Point, PointResult, estimates, paired_difference
 from .compare_plots import load_title
 from .figures import plain_text, saved
-from .heat_map import AXES, heat_map, setting_of
+from .heat_map import AXES, axes_that_vary, heat_map, label, setting_of
 from .page import Origin, Table, write_page
 
 __all__ = ["best_sentences", "estimate_text", "point_cells", "sweep_table", "write_sweep"]
@@ -23,24 +23,18 @@ _MAPPED: Final = ("mean", "p95")
 
 def sweep_table(found: Found) -> Table:
     """A row for each point."""
-    head = ["policy", *AXES.values(), *MEASURES]
+    axes = axes_that_vary(found)
+    head = ["policy", *(AXES[axis] for axis in axes), *MEASURES]
     rows = [
-        [*point_cells(point), *(estimate_text(values[measure]) for measure in MEASURES)]
+        [*point_cells(point, axes), *(estimate_text(values[measure]) for measure in MEASURES)]
         for point, values in found.items()
     ]
     return Table("Every point: mean of the replications, with half of its 95 % confidence interval", head, rows)
 
 
-def point_cells(point: Point) -> list[str]:
-    """The coordinates of a point, as text."""
-    return [
-        point.policy,
-        "own" if point.load_time is None else f"{point.load_time:g} s",
-        str(point.sessions),
-        str(point.parallel),
-        str(point.servers),
-        "one model" if point.memory is None else f"{point.memory:g} GB",
-    ]
+def point_cells(point: Point, axes: Sequence[str]) -> list[str]:
+    """The policy of a point, and where it is on ``axes``, as text."""
+    return [point.policy, *(label(axis, getattr(point, axis)) for axis in axes)]
 
 
 def estimate_text(estimate: Estimate) -> str:
@@ -61,7 +55,7 @@ def best_sentences(results: Sequence[PointResult], measure: str = "p95") -> list
     ranked = sorted(wins.items(), key=lambda each: -len(each[1]))
     told = ", ".join(f"{name} in {len(clear)} (clearly in {sum(clear)})" for name, clear in ranked)
     question = f"Which policy has the least {measure} latency? Of {len(by_setting)} settings: {told}."
-    return [question, *_worth(found, list(by_setting.values()), ranked[0][0], measure)]
+    return [question, *_worth(results, list(by_setting.values()), ranked[0][0], measure)]
 
 
 def _is_clear(results: Sequence[PointResult], best: Point, rivals: Sequence[Point], measure: str) -> bool:
@@ -70,15 +64,18 @@ def _is_clear(results: Sequence[PointResult], best: Point, rivals: Sequence[Poin
     return all(each.half_width is not None and each.mean + each.half_width < 0 for each in others)
 
 
-def _worth(found: Found, settings: Sequence[Sequence[Point]], policy: str, measure: str) -> list[str]:
-    """The ratio of the policy that is best most often to first come, first served, where both were run."""
-    pairs = [{point.policy: found[point][measure].mean for point in rivals} for rivals in settings]
-    ratios = [each[policy] / each[BASELINE] for each in pairs if each.get(BASELINE) and policy in each]
-    if policy == BASELINE or not ratios:
+def _worth(results: Sequence[PointResult], settings: Sequence[Sequence[Point]], policy: str, measure: str) -> list[str]:
+    """What the policy that is best most often makes of first come, first served, where both were run."""
+    found = estimates(results)
+    by_policy = [{point.policy: point for point in rivals} for rivals in settings]
+    pairs = [(each[policy], each[BASELINE]) for each in by_policy if policy in each and BASELINE in each]
+    if policy == BASELINE or not pairs:
         return []
+    ratios = [found[own][measure].mean / max(found[base][measure].mean, 1e-9) for own, base in pairs]
+    clear = sum(_is_clear(results, own, [base], measure) for own, base in pairs)
     return [
         f"Its {measure} is {median(ratios):.2f} times that of {BASELINE} in the median setting,"
-        f" {min(ratios):.2f} in the best and {max(ratios):.2f} in the worst."
+        f" {min(ratios):.2f} in the best and {max(ratios):.2f} in the worst; it is clearly below in {clear} of {len(pairs)}."
     ]
 
 

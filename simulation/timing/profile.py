@@ -5,7 +5,7 @@ The model behind a profile, each part with one figure or two:
 * a load takes the engine's start plus the model's bytes over a bandwidth: the disk's the first time, the page cache's afterwards
   where all models fit there together;
 * an answer's first token takes a fixed time plus the tokens that must be read over the prefill rate; cached tokens are not read;
-* every further token takes a fixed time plus a part that grows with the context;
+* every further token takes a fixed time plus a part that grows with the context, which is the prompt and half of the answer on average;
 * ``n`` requests at once in one instance make ``slot_rates[n - 1]`` times the tokens per second of one: a measured curve; another may say
   how fast they read prompts side by side;
 * the prompt cache survives a switch (``keeps_prefix``), or is lost with the instance;
@@ -70,6 +70,10 @@ class ModelProfile:
             check_duration(name, getattr(self, name))
         if self.load_seconds is not None:
             check_duration("load_seconds", self.load_seconds)
+
+    def seconds_of_token(self, prompt: int, output: int) -> float:
+        """The mean seconds of a token of an answer of ``output`` tokens to ``prompt`` tokens."""
+        return self.token_seconds + self.token_seconds_per_context_token * (prompt + output / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +183,7 @@ class ServerTiming:
 
     def _answer(self, call: PlannedCall, unread: int) -> Answer:
         model, pace = self.profile.model(call.model), self._pace_of_answer(call.id)
-        context = call.prompt_tokens + call.cached_tokens
-        token = pace * (model.token_seconds + model.token_seconds_per_context_token * context)
+        token = pace * model.seconds_of_token(call.prompt_tokens + call.cached_tokens, call.output_tokens)
         prefill = pace * (model.first_token_seconds + unread / model.prefill_tokens_per_second)
         rest = range(1, call.output_tokens, TOKENS_PER_PIECE)
         pieces = (token, *(token * min(TOKENS_PER_PIECE, call.output_tokens - done) for done in rest))

@@ -21,6 +21,11 @@ from .workload import Workload
 __all__ = ["GRAPHS", "agent_graph"]
 
 _SENTENCE: Final = "Token counts and pauses are drawn uniformly from ranges of our own choosing; prompts are read from their beginning."
+_SOURCES: Final = {
+    "plan_execute": "The graph is that of plan-and-execute agents (Wang et al., Plan-and-Solve, ACL 2023).",
+    "orchestrator": "The graph is that of Anthropic's multi-agent research system (2025): a lead agent with three to five sub-agents.",
+    "debate": "The graph is that of multi-agent debate (Du et al., ICML 2024): three debaters, two rounds, a judge.",
+}
 
 
 def agent_graph(kind: str, quick: str, deep: str, *, tasks: int = 10, seed: int = 0) -> Workload:
@@ -31,7 +36,7 @@ def agent_graph(kind: str, quick: str, deep: str, *, tasks: int = 10, seed: int 
     for task in range(1, tasks + 1):
         GRAPHS[kind](graph, f"task {task:02d}", quick, deep, begin)
         begin += graph.rng.uniform(5.0, 30.0)
-    return Workload(kind.replace("_", "-"), tuple(graph.calls), (_SENTENCE,))
+    return Workload(kind.replace("_", "-"), tuple(graph.calls), (_SOURCES[kind], _SENTENCE))
 
 
 def _plan_execute(graph: Graph, task: str, quick: str, deep: str, begin: float) -> None:

@@ -36,4 +36,5 @@ def closed_loop(
     sentence = (
         f"Agents think {think_seconds:g} s on average, exponentially; tokens are drawn, and no trace is behind them."
     )
-    return Workload("closed loop", tuple(planned), (sentence,))
+    source = "The closed loop is the machine-repair model (Kleinrock, Queueing Systems 1, 1975)."
+    return Workload("closed loop", tuple(planned), (source, sentence))

@@ -57,6 +57,11 @@ def modulated_times(rate: float, rng: Random, rush: float = 5.0, stay_seconds: f
             change = now + rng.expovariate(1 / stay_seconds)
 
 
+_SOURCES = {
+    "poisson": "Arrivals of many independent users are a Poisson process (Palm; Khinchin).",
+    "bursts": "Gaps between arrivals are gamma-distributed, of variation 3, as bursts are in BurstGPT (Wang et al., 2024).",
+    "modulated": "Arrivals are a Markov-modulated Poisson process (Fischer and Meier-Hellstern, Performance Evaluation 18, 1993).",
+}
 _TIMES = {"poisson": poisson_times, "bursts": burst_times, "modulated": modulated_times}
 
 
@@ -84,4 +89,4 @@ def open_loop(
         agent = f"agent {rng.randint(1, agents):02d}"
         calls.append(PlannedCall(number, agent, model_of(mix, rng), *tokens.draw(rng), (), time))
     sentence = f"Arrivals are drawn ({kind}, {rate:g} a second on average), and so are tokens; no trace is behind them."
-    return Workload(f"{kind} arrivals", tuple(calls), (sentence,))
+    return Workload(f"{kind} arrivals", tuple(calls), (_SOURCES[kind], sentence))

@@ -19,6 +19,7 @@ ANALYSTS = ("market analyst", "news analyst", "social analyst")
 _RESEARCH, _TRADER, _RISK = "research manager", "trader", "risk manager"
 
 _ASSUMPTIONS = (
+    "The graph is that of TradingAgents (Xiao et al., 2024).",
     "Token counts and think times of the trading graph are drawn uniformly from ranges of our own choosing; no trace is behind them.",
     "Each prompt of the trading graph is read from its beginning: no prompt cache.",
     "An agent starts on the next ticker as soon as it has done its part of the last one.",

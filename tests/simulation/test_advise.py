@@ -102,6 +102,7 @@ def test_times_are_multiplied_one_kind_at_a_time() -> None:
     assert max(record.finished for record in fixed.records) == 6.0
 
 
+@pytest.mark.timeout(300)  # seconds of processor time, which a busy machine takes minutes for
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     axes = ["--policies", "gated", "--slots", "1,2", "--servers", "1", "--seeds", "2", "--jobs", "1"]
     words = ["advise", "--workload", "closed", "--tickers", "2", "--sessions", "3", *axes, "--out", str(tmp_path)]

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from simulation.__main__ import main
-from simulation.analysis.fidelity import COMPARED, Fidelity, Foretold, foretell
+from simulation.analysis.fidelity import COMPARED, PARTS, Fidelity, Foretold, foretell
 from simulation.drivers.calibration import CalibrationPlan, Measured, calls_in, measure, merged, word_counts
 from simulation.drivers.manager import mock_lm_studio, replay
 from simulation.drivers.record import CallRecord
@@ -26,7 +26,7 @@ from statemachine import ProviderManagerConfig
 
 
 def values(makespan: float, **others: float) -> dict[str, float]:
-    return {**dict.fromkeys(COMPARED, 10.0), "makespan": makespan, **others}
+    return {**dict.fromkeys((*COMPARED, *PARTS), 10.0), "makespan": makespan, **others}
 
 
 FIFO = Foretold("fifo", values(110.0), [values(100.0), values(125.0)])
@@ -98,6 +98,7 @@ async def counted(config: ProviderManagerConfig, style: SizedRequests) -> list[i
     return [call.prompt_tokens for call in recorder.calls()]
 
 
+@pytest.mark.timeout(300)  # seconds of processor time, which a busy machine takes minutes for
 def test_the_command_against_the_mock_in_real_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     specs = [
         ModelSpec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -25,7 +26,7 @@ def test_the_seed_decides_and_the_source_is_told(name: str) -> None:
     assert workload == generated(name, DRAWN)
     assert workload != generated(name, replace(DRAWN, seed=1))
     assert set(workload.models) == {"quick", "deep"}
-    assert workload.assumptions
+    assert re.search(r"\(.*(19|20)\d\d\)|Khinchin", workload.assumptions[0]), "its source"
 
 
 @pytest.mark.parametrize("name", ["plan_execute", "orchestrator", "debate"])

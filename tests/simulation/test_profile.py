@@ -47,8 +47,8 @@ def test_an_answer_slows_with_its_context() -> None:
     call = PlannedCall(0, "a", "small", 100, 65, cached_tokens=900)
     answer = ServerTiming(PROFILE).answer(call)
     assert answer.prefill == pytest.approx(0.5 + 1.0)
-    assert sum(answer.pieces) == pytest.approx(65 * (0.01 + 0.0001 * 1000))
-    assert answer.pieces[0] == pytest.approx(0.11)
+    assert sum(answer.pieces) == pytest.approx(65 * (0.01 + 0.0001 * (1000 + 65 / 2)))
+    assert answer.pieces[0] == pytest.approx(0.01 + 0.0001 * (1000 + 65 / 2))
 
 
 def test_a_prompt_cache_that_a_switch_loses() -> None:

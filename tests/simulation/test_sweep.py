@@ -23,6 +23,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return sorted(rows_of(folder), key=lambda row: (row["sessions"], row["load_time"], row["policy"], row["seed"]))
 
 
+@pytest.mark.timeout(300)  # seconds of processor time, which a busy machine takes minutes for
 def test_a_sweep_goes_on_where_it_was_and_gives_the_same_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +69,7 @@ def test_estimates_over_replications() -> None:
     assert estimates([PointResult(point, 0, values[0])])[point]["mean"] == Estimate(1.0, None)
 
 
+@pytest.mark.timeout(300)  # seconds of processor time, which a busy machine takes minutes for
 def test_memory_and_servers_are_axes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     axes = ["--policies", "fifo", "--servers", "1,2", "--memory", "13,20", "--mix", "1,1"]
     assert main([*WORDS[:-2], *axes, "--out", str(tmp_path)]) == 0
