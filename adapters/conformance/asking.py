@@ -52,7 +52,7 @@ async def ask(
     """Fill ``answer``. ``first`` is awaited once, after the first event or, where there is none, at the end."""
     options = call_options(subject, answer.call)
     untouched = copy.deepcopy((answer.prompt, dict(options.parameters), options.tools))
-    began = trio.current_time()
+    began, sent = trio.current_time(), subject.pieces_sent()
     reading = _Reading(subject, answer, first)
     try:
         events = adapter.call(answer.prompt, options)
@@ -63,6 +63,8 @@ async def ask(
         answer.ended = "read"
     finally:
         answer.seconds = trio.current_time() - began
+        if sent is not None and (now_sent := subject.pieces_sent()) is not None:
+            answer.sent = now_sent - sent
         names = ("prompt", "parameters", "tools")
         now = (answer.prompt, dict(options.parameters), options.tools)
         answer.changed = next((name for name, old, new in zip(names, untouched, now, strict=True) if old != new), None)

@@ -162,12 +162,19 @@ def early_close_frees(run: Run) -> Iterator[str | None]:
             yield f"closing a stream early raises {named(answer.closing_error)}"
         elif step.overdue:
             yield "closing a stream early hangs"
+        elif isinstance(step.operation, Call) and _sent_on(run, answer):
+            yield f"the server goes on: {answer.sent} pieces for a reader that left after {len(answer.events)}"
         elif isinstance(step.operation, Call) and not step.cancels:
             kept = step.after.beyond(step.before)
             yield "the connection of a stream that was closed early is in use" if kept else None
     alone = [step for step, _ in closed if isinstance(step.operation, Call)]
     if len(alone) > 1 and alone[-1].after.more_sockets(alone[0].before) > 1:
         yield "each stream that is closed early leaves a socket"
+
+
+def _sent_on(run: Run, answer: Answer) -> bool:
+    most = run.capabilities.buffer_pieces
+    return most is not None and answer.sent is not None and answer.sent > len(answer.events) + most + 1
 
 
 def calls_do_not_mix(run: Run) -> Iterator[str | None]:

@@ -38,14 +38,20 @@ def _hit(run: Run, names: tuple[str, ...]) -> Iterator[tuple[Step, Answer]]:
             yield step, answer
 
 
-def broken_stream_is_error(run: Run) -> Iterator[str | None]:
-    for step, answer in _hit(run, _BROKEN):
+def _ends_in_failure(run: Run, names: tuple[str, ...]) -> Iterator[str | None]:
+    for step, answer in _hit(run, names):
         yield f"a stream ends well though {_what(step)}" if answer.failure is None else None
+    for step, answer in run.answers:
+        if answer.ended == "overdue" and step.fault in names and takes_calls(run, step):
+            yield f"a call never ends though {_what(step)}"
+
+
+def broken_stream_is_error(run: Run) -> Iterator[str | None]:
+    yield from _ends_in_failure(run, _BROKEN)
 
 
 def error_body_is_error(run: Run) -> Iterator[str | None]:
-    for step, answer in _hit(run, _REPORTED):
-        yield f"a stream ends well though {_what(step)}" if answer.failure is None else None
+    yield from _ends_in_failure(run, _REPORTED)
 
 
 def _what(step: Step) -> str:

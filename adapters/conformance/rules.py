@@ -319,6 +319,7 @@ _OF_ONE_ADAPTER: Final = (
         "The server goes on generating for a reader that has gone.",
         "statemachine/manager/engine.py",
         calls.early_close_frees,
+        after=("back-pressure",),
     ),
     Rule(
         "cancel-not-swallowed",

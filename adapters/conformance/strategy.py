@@ -44,6 +44,7 @@ def _by_capability(subject: Subject) -> Iterator[Program]:
         yield (Start(), Together((Call(words=1), Call(words=4, pause=_pause(subject)))))
         yield (Start(), Together((Call(read=1), Call(words=4))), Call())
     if capabilities.buffer_pieces is not None:
+        yield (Start(), Call(words=LONG_WORDS, read=1))
         yield (Start(), Call(words=LONG_WORDS, linger=60.0 if capabilities.deterministic_clock else 0.5))
 
 

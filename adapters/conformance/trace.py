@@ -57,6 +57,7 @@ class Answer:
     ended: Literal["read", "closed", "cancelled", "overdue"] = "cancelled"
     expected: str | None = None
     sent_ahead: int | None = None  # pieces sent to a reader that had stopped
+    sent: int | None = None  # pieces sent by the time it was closed
     changed: str | None = None  # which argument the adapter has changed
     seconds: float = 0.0
 

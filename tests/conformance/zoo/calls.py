@@ -34,6 +34,19 @@ class LeaksOnEarlyClose(GoodAdapter):
             super().close(connection)
 
 
+@breaks("early-close-frees", "the rest of an answer is read before its connection is given back")
+class DrainsOnEarlyClose(GoodAdapter):
+    async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
+        async with aclosing(super().call(prompt, options)) as events:
+            try:
+                async for event in events:
+                    yield event
+            except GeneratorExit:
+                async for _ in events:
+                    pass
+                raise
+
+
 @breaks("early-close-frees", "closing a stream raises")
 class RaisesOnClose(GoodAdapter):
     async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
@@ -153,6 +166,16 @@ class TakesTruncatedForWhole(GoodAdapter):
                 if event.type in ("end", "error"):
                     return
         yield StreamEvent("end", None)
+
+
+@breaks("error-body-is-error", "a busy server is asked again, without end")
+class AsksWithoutEnd(GoodAdapter):
+    async def ask(self, prompt: str, tools: bool) -> Connection:
+        while True:
+            try:
+                return await super().ask(prompt, tools)
+            except AdapterBusyError:
+                await trio.sleep(1)
 
 
 @breaks("error-body-is-error", "an error with status 200 is an empty answer")

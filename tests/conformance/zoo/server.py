@@ -52,6 +52,8 @@ class Connection:
         if self.fault == "silent" or (self.fault == "stalled" and self.given == 1):
             await trio.sleep_forever()
         if self.given == 1 and (broken := self._broken()) is not None:
+            self.fault = None
+            del self.frames[1:]  # nothing follows
             return broken
         if self.fault == "truncated" and self.given == 1:
             return None
