@@ -17,12 +17,13 @@ from simulation.workloads.workload import PlannedCall, Workload
 from statemachine import ProviderConfig, ProviderManagerConfig
 
 from .agents import PROVIDER
-from .conftest import MODELS
+from .conftest import MODELS, only_tiny
 from .llama_server import LlamaServer
 
 pytestmark = pytest.mark.timeout(240)
 
 
+@only_tiny
 async def test_f30_the_server_counts_the_tokens_that_the_plan_says(server: LlamaServer) -> None:
     recorder = TraceRecorder()
 
@@ -40,6 +41,7 @@ async def test_f30_the_server_counts_the_tokens_that_the_plan_says(server: Llama
     assert [call.completion_tokens for call in recorder.calls()] == [7, 7, 7]
 
 
+@only_tiny
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_a_run_is_foretold(server: LlamaServer, tmp_path: Path, parallel: int) -> None:
     where = ["--base-url", server.url, "--server", "llamacpp", "--models", ",".join(MODELS)]
