@@ -38,7 +38,8 @@ def field(result: Any, target: Path) -> None:
     lanes = [by_name[name] for name in SHOWN if name in by_name]
     figure = Figure(figsize=(11, 0.44 * len(lanes) + 1.5), layout="constrained")
     axes = figure.add_subplot()
-    end = max((event[0] for lane in lanes for event in lane.events), default=1.0) / 60
+    end = max((lane.events[-1][0] for lane in lanes if lane.events), default=1.0)
+    end = max(end, *(lane.measures["makespan"][0] for lane in lanes)) / 60
     for place, lane in enumerate(lanes):
         _lane(axes, -place, lane)
         _words(axes, -place, lane, end)
@@ -152,6 +153,7 @@ def _rates(axes: Axes, figures: dict[str, Any]) -> None:
             axes.plot([p["customers"] for p in points], [p["rate"] for p in points], line, color=colour, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(60, 3e5)  # room for the legend
     axes.set_xlabel("customers")
     axes.set_title("simulated customers per second", fontsize=10)
     axes.legend(frameon=False, fontsize=8)
