@@ -158,6 +158,8 @@ def structure(coordinator: Coordinator, requests: Sequence[Request], instances: 
     for request in requests:
         rank = None if request.instance is None else ids[request.instance.id]
         parts += request.state, rank, (ACQUIRE, request.ticket) in armed
+        if request.held_above:
+            parts.append(tuple(sorted(tickets[ticket] for ticket in request.held_above if ticket in tickets)))
     for one in instances:
         leases = [tickets[ticket] for ticket in one.leases]
         cause = tickets.get(one.cause) if one.cause is not None and one.state == "starting" else None

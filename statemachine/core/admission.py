@@ -30,9 +30,8 @@ class Admission:
 
     def refusal(self, pool: Pool, request: Request) -> Cause | None:
         """Return why ``request``, which was just added to the queue of ``pool``, must not wait in it; None if it may."""
-        above = request.held_above
-        own = above or request.owner in pool.leases_by_owner
-        if pool.raises or (own and self.is_self_deadlock(pool, request, above)):
+        own = request.held_above or request.owner in pool.leases_by_owner
+        if pool.raises or (own and self.is_self_deadlock(pool, request)):
             return self.contention(pool, request)
         return Cause.QUEUE_FULL if self.is_overfull(pool) else None
 
@@ -47,13 +46,12 @@ class Admission:
         held_by = holder(pool)
         return Cause.BUSY if held_by is not None and held_by.demand.signature == request.signature else Cause.CONFLICT
 
-    def is_self_deadlock(self, pool: Pool, request: Request, above: int = 0) -> bool:
+    def is_self_deadlock(self, pool: Pool, request: Request) -> bool:
         """Return whether ``request`` is blocked by its owner's own leases alone.
 
-        ``above`` leases count as the owner's own: their holders cannot release them before the owner ends. The owner's leases and these
-        together are at least one.
+        The leases above it count as the owner's own: their holders wait for the owner to end.
         """
-        own = pool.leases_by_owner.get(request.owner, 0) + above
+        own = pool.leases_held_by(request)
         if own < pool.limit:
             return False
         if not pool.is_slot:
@@ -75,7 +73,8 @@ class Admission:
         A wait can become a self-deadlock after it began: by a broken release, or by a newcomer of higher priority. In the pool of an API
         provider it cannot, because an owner that holds all places is refused at the beginning, and places are alike.
         """
-        for owner in pool.leases_by_owner:  # few: a slot has one instance
-            for request in list(pool.waiting_by_owner.get(owner, ())):
-                if self.is_self_deadlock(pool, request):
-                    yield request
+        holders = pool.leases_by_owner  # few: a slot has one instance
+        own = [request for owner in holders for request in pool.waiting_by_owner.get(owner, ())]
+        for request in (*own, *pool.waiting_below.values()):
+            if request.ticket in pool.waiting and self.is_self_deadlock(pool, request):
+                yield request

@@ -89,8 +89,8 @@ class Opened:
 class AcquireRequested:
     """A task asks for a lease. ``owner`` is the task that will hold it; ``timeout`` is in seconds from now (None: unbounded).
 
-    ``held_above``: how many leases of the same pool are held by tasks that wait for ``owner`` to end, such as the parent that runs it as
-    a child. They cannot be released while ``owner`` waits.
+    ``held_above``: the tickets of leases of the same pool whose holders wait for ``owner`` to end, such as the parent that runs it as a
+    child. While ``owner`` waits, they are released only by hand.
     """
 
     ticket: int
@@ -99,7 +99,7 @@ class AcquireRequested:
     agent: str | None = None
     priority: int = 0
     timeout: float | None = None
-    held_above: int = 0
+    held_above: tuple[int, ...] = ()
 
 
 @value

@@ -31,7 +31,7 @@ class Request:
     priority: int
     arrived: float
     since: float  # when the present phase (queueing, loading, holding) began
-    held_above: int = 0  # see AcquireRequested; it counts only when the request joins the queue
+    held_above: tuple[int, ...] = ()  # see AcquireRequested
     state: RequestState = "new"
     instance: Instance | None = None
     queued: float = 0.0
@@ -138,6 +138,7 @@ class Pool:
         self.vacating: dict[int, Instance] = {}
         self.waiting: dict[int, Request] = {}
         self.waiting_by_owner: dict[object, list[Request]] = {}
+        self.waiting_below: dict[int, Request] = {}  # those that have leases above them
         self.leases_by_owner: dict[object, int] = {}
         self.kept: Instance | None = None  # the idle instance that a pause of the policy keeps
 
@@ -151,6 +152,8 @@ class Pool:
             self.waiting_by_owner[request.owner] = [request]
         else:
             own.append(request)
+        if request.held_above:
+            self.waiting_below[request.ticket] = request
         self.policy.arrived(request)
 
     def dequeue(self, request: Request, *, placed: bool = False) -> None:
@@ -161,6 +164,8 @@ class Pool:
             del self.waiting_by_owner[request.owner]
         else:
             own.remove(request)
+        if request.held_above:
+            del self.waiting_below[request.ticket]
         if placed:
             self.policy.placed(request)
         else:
@@ -181,6 +186,13 @@ class Pool:
             self.leases_by_owner[request.owner] = left
         else:
             del self.leases_by_owner[request.owner]
+
+    def leases_held_by(self, request: Request) -> int:
+        """Count the leases that the owner of ``request`` keeps by waiting: its own, and those above it that are not released yet."""
+        own = self.leases_by_owner.get(request.owner, 0)
+        if request.held_above:
+            own += sum(ticket in i.leases for i in self.instances.values() for ticket in request.held_above)
+        return own
 
     # ---- the indexes ----
 

@@ -151,7 +151,7 @@ class Ledger:
                 holder=None if held_by is None else held_by.demand,
                 limit=self.config.max_waiting if cause is Cause.QUEUE_FULL else pool.limit,
                 instance=None if failed is None else failed.id,
-                own=pool.leases_by_owner.get(request.owner, 0) + request.held_above,
+                own=pool.leases_held_by(request),
                 agents=() if held_by is None else agents_of(held_by),
             )
         )

@@ -138,7 +138,7 @@ class Placement:
         self.ledger.assign(pool, planned, request)
 
     def _reject_self_deadlocks(self, pool: Pool) -> None:
-        if pool.leases_by_owner.keys().isdisjoint(pool.waiting_by_owner.keys()):
+        if not pool.waiting_below and pool.leases_by_owner.keys().isdisjoint(pool.waiting_by_owner.keys()):
             return
         for request in self.admission.self_deadlocks(pool):
             pool.dequeue(request)

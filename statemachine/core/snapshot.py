@@ -28,6 +28,7 @@ class RequestRecord(NamedTuple):
     priority: int
     arrived: float
     since: float
+    held_above: tuple[int, ...]
     state: RequestState
     queued: float
     loading: float
@@ -83,7 +84,7 @@ def snapshot(coordinator: Coordinator) -> Snapshot:
 
 def _request(r: Request) -> RequestRecord:
     return RequestRecord(
-        r.ticket, r.demand, r.owner, r.agent, r.priority, r.arrived, r.since, r.state, r.queued, r.loading
+        r.ticket, r.demand, r.owner, r.agent, r.priority, r.arrived, r.since, r.held_above, r.state, r.queued, r.loading
     )
 
 
@@ -103,9 +104,9 @@ def restore(coordinator: Coordinator, saved: Snapshot) -> None:
     _empty(coordinator)
     coordinator.ledger.state, coordinator.ledger.next_instance = saved.state, saved.next_instance
     requests, instances = coordinator.requests, coordinator.instances
-    for ticket, demand, owner, agent, priority, arrived, since, state, queued, loading in saved.requests:
+    for ticket, demand, owner, agent, priority, arrived, since, above, state, queued, loading in saved.requests:
         requests[ticket] = Request(
-            ticket, demand, owner, agent, priority, arrived, since, 0, state, None, queued, loading
+            ticket, demand, owner, agent, priority, arrived, since, above, state, None, queued, loading
         )
     for i in saved.instances:
         instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause, idle_since=i.idle_since)

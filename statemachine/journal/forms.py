@@ -178,6 +178,7 @@ def event_of(value: Mapping[str, Any], demands: Demands) -> Event:
         if name == AcquireRequested.__name__:
             owner = parts.pop("owner")
             demand = demands.demand_of(parts.pop("demand"))
+            parts["held_above"] = tuple(parts.get("held_above", ()))
             return AcquireRequested(demand=demand, owner=tuple(owner) if isinstance(owner, list) else owner, **parts)
         return _EVENTS[name](**parts)
     except (KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Count the leases whose holders wait for a task to end: those of the tasks that run it as a child, inside of a lease's block.
+"""Find the leases whose holders wait for a task to end: those of the tasks that run it as a child, inside of a lease's block.
 
 A task that holds a lease for the length of a block, and in it waits in a nursery for a child, cannot give it back before; a child that
 waits for that very lease would never get it. What is known of this, without looking into any code: the child descends from the
@@ -17,19 +17,20 @@ from .lease import Lessor
 __all__ = ["leases_above"]
 
 
-def leases_above(task: trio.lowlevel.Task, demand: Demand, coordinator: Coordinator, lessor: Lessor) -> int:
-    """How many leases of the pool of ``demand`` wait for ``task`` to end."""
+def leases_above(task: trio.lowlevel.Task, demand: Demand, coordinator: Coordinator, lessor: Lessor) -> tuple[int, ...]:
+    """Return the tickets of the leases of the pool of ``demand`` that wait for ``task`` to end."""
     pool = coordinator.pools.get(demand.pool)
     if pool is None or not pool.leases_by_owner:
-        return 0
-    count = 0
+        return ()
+    above: list[int] = []
     while (nursery := task.parent_nursery) is not None:
         task = nursery.parent_task
         if task in pool.leases_by_owner:
             opened = task.child_nurseries.index(nursery)
-            count += sum(
-                request.owner is task and lessor.encloses(ticket, opened)
+            above += (
+                ticket
                 for instance in pool.instances.values()
                 for ticket, request in instance.leases.items()
+                if request.owner is task and lessor.encloses(ticket, opened)
             )
-    return count
+    return tuple(above)

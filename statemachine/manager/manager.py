@@ -303,7 +303,7 @@ class ProviderManager(AsyncOnly):
         seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
         asker = self._askers[ticket] = _Asker()
         try:
-            above = leases_above(task, demand, self._coordinator, self._lessor) if self._lessor.is_lending() else 0
+            above = leases_above(task, demand, self._coordinator, self._lessor) if self._lessor.is_lending() else ()
             self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
         except BaseException:
             self._askers.pop(ticket, None)

@@ -98,12 +98,14 @@ def every_waiter_can_be_woken(coordinator: Coordinator) -> bool:
     return True
 
 
-@always_of_states("No request waits for a place that only its own owner's leases keep from it.")
+@always_of_states(
+    "No request waits for a place that only its own owner's leases keep from it, or leases whose holders wait for the owner."
+)
 def no_self_deadlock(coordinator: Coordinator) -> bool:
     for pool in coordinator.pools.values():
         holders = {r.owner for i in pool.instances.values() for r in i.leases.values()} if pool.waiting else ()
         for request in pool.waiting.values():
-            if request.owner in holders and not _others_may_help(pool, request):
+            if (request.owner in holders or request.held_above) and not _others_may_help(pool, request):
                 return False
     return True
 
@@ -162,14 +164,18 @@ def _will_start(request: Request) -> bool:
 
 
 def _others_may_help(pool: Pool, request: Request) -> bool:
-    """Return whether there is a place that its owner does not hold, or a lease of its own instance that may become free."""
-    own = [i for i in pool.instances.values() if any(r.owner == request.owner for r in i.leases.values())]
+    """Return whether there is a place that it does not keep by waiting, or a lease of such an instance that may become free."""
+    own = [i for i in pool.instances.values() if _kept_by(request, i)]
     return len(own) < pool.limit or any(_may_free_a_slot_for(request, i) for i in own)
 
 
 def _may_free_a_slot_for(request: Request, i: Instance) -> bool:
-    own = sum(r.owner == request.owner for r in i.leases.values())
+    own = _kept_by(request, i)
     return i.demand.signature == request.signature and i.state != "draining" and own < i.demand.parallel
+
+
+def _kept_by(request: Request, i: Instance) -> int:
+    return sum(r.owner == request.owner or r.ticket in request.held_above for r in i.leases.values())
 
 
 ALWAYS: Final = (

@@ -125,8 +125,8 @@ async def test_r13_with_room_left_a_child_is_served(autojump_clock: MockClock) -
             nursery.start_soon(use, manager, A)  # waits for its sibling
 
 
-@pytest.mark.parametrize(("above", "cause"), [(0, None), (1, Cause.CONFLICT)])
-def test_r13_the_coordinator_refuses_what_only_leases_above_block(above: int, cause: Cause | None) -> None:
+@pytest.mark.parametrize(("above", "cause"), [((), None), ((1,), Cause.CONFLICT), ((7,), None)])
+def test_r13_the_coordinator_refuses_what_only_leases_above_block(above: tuple[int, ...], cause: Cause | None) -> None:
     config = local_manager(Recorder(), on_conflict="wait").config
     coordinator = Coordinator(config)
     coordinator.step(Opened(), 0.0)
@@ -134,3 +134,31 @@ def test_r13_the_coordinator_refuses_what_only_leases_above_block(above: int, ca
     coordinator.step(StartSucceeded(1), 0.0)
     effects = coordinator.step(AcquireRequested(2, config.resolve(Y), "child", held_above=above), 1.0)
     assert [effect.cause for effect in effects if isinstance(effect, Reject)] == ([] if cause is None else [cause])
+
+
+@pytest.mark.parametrize(
+    "by_hand", [False, True], ids=["the lease above goes on", "the lease above is released by hand"]
+)
+async def test_r13_a_wait_that_becomes_one_for_the_parent_is_refused_then(
+    autojump_clock: MockClock, by_hand: bool
+) -> None:
+    """Another holder finds the instance broken, so that it serves no one before the parent's lease is over."""
+    async with local_manager(Recorder(), parallel=2, on_conflict="wait", check_invariants=True) as manager:
+        other = await manager.get_adapter(X)
+        ends: list[str] = []
+
+        async def child() -> None:
+            try:
+                async with manager.acquire(X):
+                    ends.append("granted")
+            except LocalInstanceBusyError:
+                ends.append("refused")
+
+        with trio.fail_after(10):
+            async with manager.acquire(X) as lease, trio.open_nursery() as nursery:
+                nursery.start_soon(child)
+                await trio.sleep(1)
+                if by_hand:
+                    lease.release()
+                other.release(broken=True)
+    assert ends == ["granted" if by_hand else "refused"]

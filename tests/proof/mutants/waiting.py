@@ -59,7 +59,7 @@ class WaitsInRaiseMode(Coordinator):
 
 
 class _WaitsForItself(Admission):
-    def is_self_deadlock(self, pool: Pool, request: Request, above: int = 0) -> bool:
+    def is_self_deadlock(self, pool: Pool, request: Request) -> bool:
         return False
 
 
