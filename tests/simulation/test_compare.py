@@ -283,7 +283,7 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
         (["--load-time", "6,fast"], "must be numbers of seconds with commas; got '6,fast'"),
         (["--load-time", "-1"], "--load-time: must be finite numbers of seconds of at least 0; got '-1'"),
         (["--load-time", "nan"], "--load-time"),
-        (["--load-time", "6,6.0"], "must name each time once"),
+        (["--load-time", "6,6.0"], "must name each once"),
         (["--seeds", "0"], "seeds"),
         (["--tickers", "0"], "tickers"),
         (["--map", "a=qwen3.5-4b"], "traces that name their models"),
