@@ -7,7 +7,7 @@ What a chat calls by one name has another here: messages are input items, a tool
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.errors import AdapterError, ConfigurationError
@@ -54,7 +54,7 @@ class ResponsesReader(JsonAnswerReader):
 
     def __init__(self, http: HttpClient, request: HttpRequest) -> None:
         super().__init__(http, request)
-        self._told: Final[set[int | None]] = set()  # items whose pieces came, by their place in the output
+        self._told: Final[set[int | str | None]] = set()  # items whose pieces came, by place in the output and by id
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         kind = payload.get("type")
@@ -74,7 +74,7 @@ class ResponsesReader(JsonAnswerReader):
     def _event(self, kind: str, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
         index, item = _index(payload.get("output_index")), _mapping(payload.get("item"))
         if kind.endswith(".delta"):
-            self._tell(index)
+            self._tell(index, payload.get("item_id"))
         if kind in ("response.output_text.delta", "response.refusal.delta"):
             yield from self._text(payload.get("delta"))
         elif kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
@@ -94,14 +94,16 @@ class ResponsesReader(JsonAnswerReader):
                 yield from self._done()
 
     def _untold(self, item: object, index: int | None) -> Iterator[StreamEvent]:
-        if not self._told & {index, None}:
-            self._tell(index)
+        item_id = _mapping(item).get("id")
+        if None not in self._told and index not in self._told and not (_is_id(item_id) and item_id in self._told):
+            self._tell(index, item_id)
             yield from self._item(item, index)
 
-    def _tell(self, index: int | None) -> None:
-        if index not in self._told:
-            self._keep(_INDEX_BYTES)
-            self._told.add(index)
+    def _tell(self, index: int | None, item_id: object) -> None:
+        for name in (index, item_id) if _is_id(item_id) else (index,):
+            if name not in self._told:
+                self._keep(_INDEX_BYTES + (len(name) if isinstance(name, str) else 0))
+                self._told.add(name)
 
     def _item(self, item: object, index: int | None, *, whole: bool = True) -> Iterator[StreamEvent]:
         """One item of the output. The server's tools, which it has called itself, are none of ours."""
@@ -162,6 +164,10 @@ def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _index(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _is_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value != ""
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
