@@ -80,7 +80,7 @@ async def gateway_of(options: AskedOptions) -> str | None:
 
 @asynccontextmanager
 async def asked(options: AskedOptions, model: str = "-") -> AsyncIterator[Asked]:
-    """Whoever is asked about ``model``, for the length of the block."""
+    """Yield the server that is asked about ``model``, for the length of the block."""
     url = await gateway_of(options)
     if url is None:
         yield Server(options.provider or USUAL_PROVIDER, options, model)

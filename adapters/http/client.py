@@ -36,7 +36,7 @@ CLOSE_SECONDS: Final = 5
 DRAIN_SECONDS: Final = 0.25
 URLS_REMEMBERED: Final = 32
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody: for servers that are asked without TLS, so that no certificates are read, which blocks the event loop."""
+"""Trusts no certificate: for servers that are asked without TLS, so that no certificates are read, which blocks the event loop."""
 _LOST: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, RuntimeError)
 """What httpx and what lies below it raise when a request cannot be made or its answer cannot be read. RuntimeError: a closed client."""
 

@@ -147,7 +147,7 @@ class Residency:
         raise AdapterTimeoutError(f"{self._name}: not seen unloaded after {self._unload_seconds:g} s")
 
     async def remove(self, resident_id: str) -> None:
-        """Unload any instance, whoever has loaded it, and wait until the list no longer shows it. Raises AdapterError."""
+        """Unload any instance, also one that is not ours, and wait until the list no longer shows it. Raises AdapterError."""
         await self._memory.remove(resident_id)
 
     async def recover(self) -> list[str]:

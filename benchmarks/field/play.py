@@ -43,7 +43,7 @@ class Call:
 
     @property
     def prompt(self) -> str:
-        """A text of so many tokens, as the mock server counts them."""
+        """A text of this number of tokens, as the mock server counts them."""
         return f"{self.id} ".ljust(self.prompt_tokens * CHARACTERS_PER_TOKEN, "x")
 
 

@@ -33,7 +33,7 @@ Act = Callable[[], Awaitable[object]]
 
 
 class Outside:
-    """The server, and somebody who acts when a chat is on its way: ``acts``, one for each chat."""
+    """The server, and an outsider who acts when a chat is on its way: ``acts``, one for each chat."""
 
     def __init__(self, server: MockLMStudio | MockOllama, *acts: Act) -> None:
         self.server = server

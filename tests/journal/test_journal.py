@@ -215,7 +215,7 @@ def test_a_full_disk_ends_the_journal_and_not_the_manager(caplog: pytest.LogCapt
 
 
 class Boaster(Gated):
-    """Serves as the gated discipline does, and promises that nobody is ever passed over."""
+    """Serves as the gated discipline does, and promises that no request is ever passed over."""
 
     def __init__(self) -> None:
         super().__init__()

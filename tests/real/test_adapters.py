@@ -198,7 +198,7 @@ async def test_two_managers_take_turns_and_notice_each_other(
 
 
 async def test_two_managers_of_an_api_wait_in_the_server(server: LlamaServer, loads: list[str], family: Family) -> None:
-    """The server swaps for one of them when it has made the other's answer: nobody can notice."""
+    """The server swaps for one of them when it has made the other's answer: no client can notice."""
     begun = trio.Event()
     async with engine(server.url, OpenAIAdapter) as ours, engine(server.url, OpenAIAdapter) as theirs:
         async with trio.open_nursery() as nursery:
