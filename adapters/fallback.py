@@ -31,11 +31,11 @@ from statemachine.errors import (
     ProviderManagerError,
 )
 
-__all__ = ["Engine", "Fallback"]
+__all__ = ["AnyEngine", "Fallback"]
 
 
-class Engine(Protocol):
-    """What makes the calls: a ReasoningEngine."""
+class AnyEngine(Protocol):
+    """What makes the calls: a ReasoningEngine, or an object with the same ``call``."""
 
     def call(
         self, prompt: Sequence[Message], options: CallOptions
@@ -58,7 +58,7 @@ class Fallback:
     """
 
     def __init__(
-        self, engine: Engine, choices: Sequence[RuntimeProviderConfig], *, failures: int = 3, cooldown: float = 5.0
+        self, engine: AnyEngine, choices: Sequence[RuntimeProviderConfig], *, failures: int = 3, cooldown: float = 5.0
     ) -> None:
         if not choices:
             raise ConfigurationError("choices", "must not be empty", "none")

@@ -149,7 +149,7 @@ def run(mode: str, config: Mapping[str, Any], tickers: Sequence[str]) -> tuple[T
 def draw(graph: TradingGraph, path: Path) -> None:
     """The Gantt chart of what the graph's calls waited for, and of what the server held."""
     from simulation.drivers.record import CallRecord
-    from simulation.drivers.residency import Residency
+    from simulation.drivers.residency import ResidencyRecorder
     from simulation.report.figures import saved
     from simulation.report.gantt import gantt
 
@@ -169,7 +169,7 @@ def draw(graph: TradingGraph, path: Path) -> None:
         )
         for number, call in enumerate(graph.calls)
     ]
-    residency, end = Residency(), max(call.ended for call in graph.calls)
+    residency, end = ResidencyRecorder(), max(call.ended for call in graph.calls)
     for change in graph.changes:
         residency(change)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,14 +13,14 @@ from statemachine.shell.options import argument, option
 from ..lmstudio import LMStudioAdapter
 from ..providers.lmstudio_singleton import LMStudioMetrics
 from ..providers.sharing import get_lmstudio_singleton
-from .server import ServerOptions
+from .server import LocalServerOptions
 from .show import print_rows
 
 __all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ServerOptions):
+class Options(LocalServerOptions):
     """Which models are asked, and how often. The server is an LM Studio, which alone has a coordinator that counts."""
 
     model: tuple[str, ...] = argument("a model; several are asked in turn", count="+")

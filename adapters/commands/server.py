@@ -16,7 +16,7 @@ from statemachine.text import fit_to_show
 from ..providers.kinds import KINDS
 from ..residency import ModelServer, Resident
 
-__all__ = ["LOCAL_PROVIDERS", "PROVIDERS", "EndpointOptions", "Server", "ServerOptions"]
+__all__ = ["LOCAL_PROVIDERS", "PROVIDERS", "EndpointOptions", "LocalServerOptions", "Server"]
 
 UNLOAD_SECONDS: Final = 60
 PROVIDERS: Final = sorted(KINDS)
@@ -37,7 +37,7 @@ class EndpointOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerOptions(EndpointOptions):
+class LocalServerOptions(EndpointOptions):
     """Which local server."""
 
     provider: str = option("lmstudio", "what it is", choices=LOCAL_PROVIDERS)

@@ -9,14 +9,14 @@ import trio
 
 from statemachine.shell.options import argument
 
-from .server import Server, ServerOptions
+from .server import LocalServerOptions, Server
 from .show import print_rows, waiting
 
 __all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ServerOptions):
+class Options(LocalServerOptions):
     """Which model of which server."""
 
     model: str = argument("the model to load in place of all others")

@@ -15,7 +15,7 @@ from statemachine.config.runtime import RuntimeProviderConfig
 
 from .program import Call
 from .subject import Subject
-from .trace import Answer
+from .trace import CallRun
 
 __all__ = ["ask", "call_options", "prompt_of"]
 
@@ -47,7 +47,7 @@ def call_options(subject: Subject, call: Call, model: str | None = None) -> Call
 
 
 async def ask(
-    subject: Subject, adapter: Adapter, answer: Answer, first: Callable[[], Awaitable[None]] | None = None
+    subject: Subject, adapter: Adapter, answer: CallRun, first: Callable[[], Awaitable[None]] | None = None
 ) -> None:
     """Fill ``answer``. ``first`` is awaited once, after the first event or, where there is none, at the end."""
     options = call_options(subject, answer.call)
@@ -72,7 +72,7 @@ async def ask(
 
 
 @asynccontextmanager
-async def _closing(events: Any, answer: Answer) -> AsyncIterator[None]:
+async def _closing(events: Any, answer: CallRun) -> AsyncIterator[None]:
     """Closes the stream, as the engine does: in the task that has read it, cancelled or not."""
     try:
         yield
@@ -85,7 +85,7 @@ async def _closing(events: Any, answer: Answer) -> AsyncIterator[None]:
 
 
 class _Reading:
-    def __init__(self, subject: Subject, answer: Answer, first: Callable[[], Awaitable[None]] | None) -> None:
+    def __init__(self, subject: Subject, answer: CallRun, first: Callable[[], Awaitable[None]] | None) -> None:
         self._subject = subject
         self._answer = answer
         self._first = first

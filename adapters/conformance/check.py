@@ -13,12 +13,12 @@ from hypothesis.errors import Flaky, NoSuchExample
 from statemachine.errors import ConfigurationError
 
 from .program import Program, size
-from .report import Report, Verdict, with_hint
+from .report import Report, RuleResult, with_hint
 from .rules import RULES, RULES_BY_ID, Rule, why_skipped
 from .run import perform
 from .strategy import MOST_CANCELLATIONS, drawn_programs, plain_programs, sweeps
 from .subject import SubjectFactory, subject_factory
-from .trace import Run
+from .trace import ProgramRun
 
 __all__ = ["check", "replay"]
 
@@ -127,23 +127,23 @@ class _Campaign:
         except _NotRunnableError as error:
             self._trouble = str(error)
 
-    def verdict(self, rule: Rule) -> Verdict:
+    def verdict(self, rule: Rule) -> RuleResult:
         """What is known about ``rule`` now."""
         if rule.id in self._broken:
             program = self._broken[rule.id]
             finding = self._seen[program].findings[rule.id] or ""
             if (cause := next((other for other in rule.after if other in self._broken), None)) is not None:
-                return Verdict(rule, "UNDETERMINED", f"perhaps because {cause} is broken: {finding}", program)
-            return Verdict(rule, "FAIL", with_hint(finding), program)
+                return RuleResult(rule, "UNDETERMINED", f"perhaps because {cause} is broken: {finding}", program)
+            return RuleResult(rule, "FAIL", with_hint(finding), program)
         if self._trouble is not None:
-            return Verdict(rule, "UNDETERMINED", self._trouble)
+            return RuleResult(rule, "UNDETERMINED", self._trouble)
         if (reason := why_skipped(rule, self._make(), self._told)) is not None:
-            return Verdict(rule, "SKIPPED", reason)
+            return RuleResult(rule, "SKIPPED", reason)
         if rule.id in self._looked_at:
-            return Verdict(rule, "PASS", "")
+            return RuleResult(rule, "PASS", "")
         if rule.unseen and not any(map(self._has, rule.shown_by)):
-            return Verdict(rule, "SKIPPED", rule.unseen)
-        return Verdict(rule, "UNDETERMINED", "no program has shown anything about it")
+            return RuleResult(rule, "SKIPPED", rule.unseen)
+        return RuleResult(rule, "UNDETERMINED", "no program has shown anything about it")
 
     def _has(self, name: str) -> bool:
         """Whether the subject declares it, or its back door has shown it."""
@@ -164,7 +164,7 @@ class _Campaign:
             self._seen[program] = _Seen(self._judge(run), aimed)
         return self._seen.get(program, _NOT_SEEN)
 
-    def _judge(self, run: Run) -> dict[str, str | None]:
+    def _judge(self, run: ProgramRun) -> dict[str, str | None]:
         subject, findings = self._make(), dict[str, str | None]()
         for rule in RULES:
             if why_skipped(rule, subject, self._told) is None and (found := list(rule.judge(run))):

@@ -13,7 +13,7 @@ from .faults import FAULTS
 from .judging_life import named
 from .model import takes_calls
 from .program import Call, Together
-from .trace import Answer, Run, Step
+from .trace import CallRun, OperationRun, ProgramRun
 
 __all__ = [
     "answer_complete",
@@ -40,7 +40,7 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-def _whole(run: Run) -> Iterator[tuple[Step, Answer]]:
+def _whole(run: ProgramRun) -> Iterator[tuple[OperationRun, CallRun]]:
     """The answers of a healthy server that were read to their end, one call at a time."""
     for step, answer in run.answers:
         healthy = not step.cancels and (step.fault is None or not FAULTS[step.fault].fails)
@@ -53,7 +53,7 @@ def _whole(run: Run) -> Iterator[tuple[Step, Answer]]:
             yield step, answer
 
 
-def stream_order(run: Run) -> Iterator[str | None]:
+def stream_order(run: ProgramRun) -> Iterator[str | None]:
     for _, answer in run.answers:
         if answer.after:
             yield f"after the closing event comes {_type(answer.after[0])!r}"
@@ -67,7 +67,7 @@ def _type(event: Any) -> str:
     return str(getattr(event, "type", type(event).__name__))
 
 
-def event_types(run: Run) -> Iterator[str | None]:
+def event_types(run: ProgramRun) -> Iterator[str | None]:
     for _, answer in run.answers:
         for event in (*answer.events, *answer.after):
             yield event_fault(event)
@@ -99,7 +99,7 @@ def _tool_fault(call: ToolCall) -> str | None:
     return None
 
 
-def tool_calls_whole(run: Run) -> Iterator[str | None]:
+def tool_calls_whole(run: ProgramRun) -> Iterator[str | None]:
     for _, answer in _whole(run):
         calls: dict[int, list[ToolCall]] = {}
         for event in answer.events:
@@ -124,14 +124,14 @@ def _joined_fault(pieces: list[ToolCall]) -> str | None:
     return None
 
 
-def answer_complete(run: Run) -> Iterator[str | None]:
+def answer_complete(run: ProgramRun) -> Iterator[str | None]:
     for _, answer in _whole(run):
         if answer.expected is not None and not answer.call.tools and answer.failure is None:
             same = answer.text == answer.expected
             yield None if same else f"the server sent {answer.expected[:60]!r}, the tokens join to {answer.text[:60]!r}"
 
 
-def whole_stream_is_no_error(run: Run) -> Iterator[str | None]:
+def whole_stream_is_no_error(run: ProgramRun) -> Iterator[str | None]:
     for _, answer in _whole(run):
         if answer.ended == "overdue":
             yield "a whole answer is never finished"
@@ -141,7 +141,7 @@ def whole_stream_is_no_error(run: Run) -> Iterator[str | None]:
             yield None
 
 
-def no_repeat(run: Run) -> Iterator[str | None]:
+def no_repeat(run: ProgramRun) -> Iterator[str | None]:
     for step, answer in run.answers:
         breaks_off = step.fault in ("cut", "truncated", "error_in_stream", "stalled") and takes_calls(run, step)
         if breaks_off and answer.ended == "read" and answer.text and answer.expected is not None:
@@ -149,13 +149,13 @@ def no_repeat(run: Run) -> Iterator[str | None]:
             yield None if begins else f"after a stream broke off, the tokens join to {answer.text[:80]!r}"
 
 
-def end_frees(run: Run) -> Iterator[str | None]:
+def end_frees(run: ProgramRun) -> Iterator[str | None]:
     for step, answer in run.answers:
         if isinstance(step.operation, Call) and answer.ended == "read" and not step.cancels:
             yield "the connection is in use after the closing event" if step.after.beyond(step.before) else None
 
 
-def early_close_frees(run: Run) -> Iterator[str | None]:
+def early_close_frees(run: ProgramRun) -> Iterator[str | None]:
     closed = [(step, answer) for step, answer in run.answers if answer.ended == "closed"]
     for step, answer in closed:
         if answer.closing_error is not None:
@@ -172,7 +172,7 @@ def early_close_frees(run: Run) -> Iterator[str | None]:
         yield "each stream that is closed early leaves a socket"
 
 
-def _sent_on(run: Run, answer: Answer) -> bool:
+def _sent_on(run: ProgramRun, answer: CallRun) -> bool:
     """Whether most of a long answer was sent. Of a short one nothing can be told: an adapter may make fewer events than pieces."""
     most = run.capabilities.buffer_pieces
     if most is None or answer.sent is None or answer.call.words <= 10 * (len(answer.events) + most):
@@ -180,7 +180,7 @@ def _sent_on(run: Run, answer: Answer) -> bool:
     return answer.sent > answer.call.words / 2
 
 
-def calls_do_not_mix(run: Run) -> Iterator[str | None]:
+def calls_do_not_mix(run: ProgramRun) -> Iterator[str | None]:
     for step, answer in run.answers:
         if isinstance(step.operation, Together) and takes_calls(run, step) and answer.ended == "read":
             if answer.expected is None or answer.call.tools:
@@ -191,7 +191,7 @@ def calls_do_not_mix(run: Run) -> Iterator[str | None]:
                 yield None if answer.text == answer.expected else "a call beside others gets another answer than alone"
 
 
-def parallel_as_declared(run: Run) -> Iterator[str | None]:
+def parallel_as_declared(run: ProgramRun) -> Iterator[str | None]:
     for step in run.steps:
         if isinstance(step.operation, Together) and step.operation.hold and takes_calls(run, step):
             waiting = sum(answer.ended == "overdue" and not answer.events for answer in step.answers)
@@ -199,7 +199,7 @@ def parallel_as_declared(run: Run) -> Iterator[str | None]:
             yield f"of {total} calls at once, {waiting} get no event while the others are open" if waiting else None
 
 
-def back_pressure(run: Run) -> Iterator[str | None]:
+def back_pressure(run: ProgramRun) -> Iterator[str | None]:
     most = run.capabilities.buffer_pieces or 0
     for _, answer in _whole(run):
         if answer.sent_ahead is not None and answer.pieces > most + 1:
@@ -207,6 +207,6 @@ def back_pressure(run: Run) -> Iterator[str | None]:
             yield f"{answer.sent_ahead} pieces were sent to a reader that had stopped at the first" if ahead else None
 
 
-def arguments_unchanged(run: Run) -> Iterator[str | None]:
+def arguments_unchanged(run: ProgramRun) -> Iterator[str | None]:
     for _, answer in run.answers:
         yield None if answer.changed is None else f"the call's {answer.changed} is changed"

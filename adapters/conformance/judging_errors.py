@@ -12,7 +12,7 @@ from .faults import FAULTS
 from .judging_life import named
 from .model import takes_calls
 from .program import Start
-from .trace import Answer, Run, Step
+from .trace import CallRun, OperationRun, ProgramRun
 
 __all__ = [
     "broken_stream_is_error",
@@ -31,14 +31,14 @@ _REPORTED = ("error_body", "error_in_stream", "busy", "refused", "unauthorised",
 _SILENT = ("silent", "stalled")
 
 
-def _hit(run: Run, names: tuple[str, ...]) -> Iterator[tuple[Step, Answer]]:
+def _hit(run: ProgramRun, names: tuple[str, ...]) -> Iterator[tuple[OperationRun, CallRun]]:
     """The calls that were read to their end while the server did wrong in one of these ways."""
     for step, answer in run.answers:
         if step.fault in names and takes_calls(run, step) and answer.ended == "read" and not step.cancels:
             yield step, answer
 
 
-def _ends_in_failure(run: Run, names: tuple[str, ...]) -> Iterator[str | None]:
+def _ends_in_failure(run: ProgramRun, names: tuple[str, ...]) -> Iterator[str | None]:
     for step, answer in _hit(run, names):
         yield f"a stream ends well though {_what(step)}" if answer.failure is None else None
     for step, answer in run.answers:
@@ -46,19 +46,19 @@ def _ends_in_failure(run: Run, names: tuple[str, ...]) -> Iterator[str | None]:
             yield f"a call never ends though {_what(step)}"
 
 
-def broken_stream_is_error(run: Run) -> Iterator[str | None]:
+def broken_stream_is_error(run: ProgramRun) -> Iterator[str | None]:
     yield from _ends_in_failure(run, _BROKEN)
 
 
-def error_body_is_error(run: Run) -> Iterator[str | None]:
+def error_body_is_error(run: ProgramRun) -> Iterator[str | None]:
     yield from _ends_in_failure(run, _REPORTED)
 
 
-def _what(step: Step) -> str:
+def _what(step: OperationRun) -> str:
     return FAULTS[step.fault].sentence if step.fault is not None else "nothing is wrong"
 
 
-def errors_typed(run: Run) -> Iterator[str | None]:
+def errors_typed(run: ProgramRun) -> Iterator[str | None]:
     """Where no call is promised an answer, other rules say what is wrong."""
     for step in run.steps:
         judged = takes_calls(run, step) or isinstance(step.operation, Start)
@@ -74,7 +74,7 @@ def _untyped(error: BaseException) -> str | None:
     return f"{named(error)} is no AdapterError"
 
 
-def errors_say_retry(run: Run) -> Iterator[str | None]:
+def errors_say_retry(run: ProgramRun) -> Iterator[str | None]:
     for step, answer in _hit(run, tuple(FAULTS)):
         expected = FAULTS[step.fault].retryable if step.fault is not None else None
         if expected is None or not isinstance(answer.failure, AdapterError):
@@ -83,7 +83,7 @@ def errors_say_retry(run: Run) -> Iterator[str | None]:
         yield f"{named(answer.failure)} says retryable={not expected}, though {_what(step)}" if wrong else None
 
 
-def errors_pickle(run: Run) -> Iterator[str | None]:
+def errors_pickle(run: ProgramRun) -> Iterator[str | None]:
     for step in run.steps:
         for error in step.failures:
             if isinstance(error, AdapterError):
@@ -99,21 +99,21 @@ def _pickle_fault(error: AdapterError) -> str | None:
     return None if same else f"{type(error).__name__} is another error after pickle"
 
 
-def cause_not_invented(run: Run) -> Iterator[str | None]:
+def cause_not_invented(run: ProgramRun) -> Iterator[str | None]:
     for step, answer in _hit(run, tuple(FAULTS)):
         if step.fault != "evicted" and answer.failure is not None:
             invented = isinstance(answer.failure, ModelEvictedError)
             yield f"an eviction is reported, though only this is wrong: {_what(step)}" if invented else None
 
 
-def eviction_is_broken(run: Run) -> Iterator[str | None]:
+def eviction_is_broken(run: ProgramRun) -> Iterator[str | None]:
     for _, answer in _hit(run, ("evicted",)):
         if isinstance(answer.failure, AdapterError):
             text = f"{named(answer.failure)} says broken=False, though the model is gone"
             yield None if answer.failure.broken is True else text
 
 
-def timeouts_kept(run: Run) -> Iterator[str | None]:
+def timeouts_kept(run: ProgramRun) -> Iterator[str | None]:
     most = run.capabilities.silence_seconds or 0
     for step in run.steps:
         if step.cancels:
@@ -126,12 +126,12 @@ def timeouts_kept(run: Run) -> Iterator[str | None]:
                 yield f"a call is not over {most:g} s after the server has fallen silent" if late else None
 
 
-def _waited(answer: Answer) -> float:
+def _waited(answer: CallRun) -> float:
     """The seconds that were not the reader's own."""
     return answer.seconds - answer.call.linger - answer.call.pause * len(answer.events)
 
 
-def secrets_hidden(run: Run) -> Iterator[str | None]:
+def secrets_hidden(run: ProgramRun) -> Iterator[str | None]:
     shown = [("a repr or a log", text) for text in run.shown]
     for step in run.steps:
         shown += [("an error", text) for error in step.failures for text in _texts(error)]

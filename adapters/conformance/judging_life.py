@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statemachine.errors import AdapterError, ProviderManagerError
 
 from .program import Agents, Shutdown, Start
-from .trace import Run, Step
+from .trace import OperationRun, ProgramRun
 
 __all__ = [
     "call_after_shutdown",
@@ -38,12 +38,12 @@ def named(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def how(step: Step) -> str:
+def how(step: OperationRun) -> str:
     """How a step that should have completed has not."""
     return "hangs" if step.overdue else f"raises {named(step.error)}"
 
 
-def construct_no_effect(run: Run) -> Iterator[str | None]:
+def construct_no_effect(run: ProgramRun) -> Iterator[str | None]:
     if run.construction is None:
         return
     before, after = run.construction.before, run.construction.after
@@ -57,19 +57,19 @@ def construct_no_effect(run: Run) -> Iterator[str | None]:
     yield f"after construction there is {', '.join(more)}" if more else None
 
 
-def _starts(run: Run, phase: str) -> Iterator[Step]:
+def _starts(run: ProgramRun, phase: str) -> Iterator[OperationRun]:
     for step in run.steps:
         if isinstance(step.operation, Start) and step.phase == phase and not (step.cancelled or step.swallowed):
             yield step
 
 
-def start_succeeds(run: Run) -> Iterator[str | None]:
+def start_succeeds(run: ProgramRun) -> Iterator[str | None]:
     for step in _starts(run, "new"):
         if step.fault in (None, "foreign"):
             yield None if step.completed else f"start {how(step)} on a healthy server"
 
 
-def start_idempotent(run: Run) -> Iterator[str | None]:
+def start_idempotent(run: ProgramRun) -> Iterator[str | None]:
     for step in _starts(run, "ready"):
         if step.fault is not None:
             continue
@@ -81,13 +81,13 @@ def start_idempotent(run: Run) -> Iterator[str | None]:
             yield None
 
 
-def failed_start_is_error(run: Run) -> Iterator[str | None]:
+def failed_start_is_error(run: ProgramRun) -> Iterator[str | None]:
     for step in _starts(run, "new"):
         if step.fault == "load_fails":
             yield "start succeeds though the load failed" if step.completed else None
 
 
-def _typed_refusals(run: Run, phase: str, when: str) -> Iterator[str | None]:
+def _typed_refusals(run: ProgramRun, phase: str, when: str) -> Iterator[str | None]:
     for step in run.steps:
         for answer in step.answers if step.phase == phase and not step.cancels else ():
             if answer.ended == "closed" and not answer.pieces:
@@ -104,27 +104,27 @@ def _typed_refusals(run: Run, phase: str, when: str) -> Iterator[str | None]:
                 yield None
 
 
-def start_before_call(run: Run) -> Iterator[str | None]:
+def start_before_call(run: ProgramRun) -> Iterator[str | None]:
     yield from _typed_refusals(run, "new", "before start")
 
 
-def call_after_shutdown(run: Run) -> Iterator[str | None]:
+def call_after_shutdown(run: ProgramRun) -> Iterator[str | None]:
     yield from _typed_refusals(run, "down", "after shutdown")
 
 
-def _shutdowns(run: Run, *phases: str) -> Iterator[Step]:
+def _shutdowns(run: ProgramRun, *phases: str) -> Iterator[OperationRun]:
     for step in run.steps:
         if isinstance(step.operation, Shutdown) and step.phase in phases and not step.cancelled:
             yield step
 
 
-def shutdown_idempotent(run: Run) -> Iterator[str | None]:
+def shutdown_idempotent(run: ProgramRun) -> Iterator[str | None]:
     for step in _shutdowns(run, "down"):
         if step.fault is None:
             yield None if step.completed else f"the second shutdown {how(step)}"
 
 
-def shutdown_after_anything(run: Run) -> Iterator[str | None]:
+def shutdown_after_anything(run: ProgramRun) -> Iterator[str | None]:
     for step in _shutdowns(run, "new", "failed"):
         if step.fault is not None:
             continue
@@ -139,7 +139,7 @@ def shutdown_after_anything(run: Run) -> Iterator[str | None]:
             yield None
 
 
-def shutdown_bounded(run: Run) -> Iterator[str | None]:
+def shutdown_bounded(run: ProgramRun) -> Iterator[str | None]:
     for step in _shutdowns(run, "ready"):
         if step.fault in ("unload_silent", "unload_lost"):
             most = run.capabilities.shutdown_seconds
@@ -147,7 +147,7 @@ def shutdown_bounded(run: Run) -> Iterator[str | None]:
             yield f"shutdown is not over after {most:g} s while the server is silent" if late else None
 
 
-def shutdown_leaves_nothing(run: Run) -> Iterator[str | None]:
+def shutdown_leaves_nothing(run: ProgramRun) -> Iterator[str | None]:
     """Where something was cancelled, another rule looks at it."""
     if any(step.cancelled or step.overdue or step.cancels for step in run.steps) or run.construction is None:
         return
@@ -159,13 +159,13 @@ def shutdown_leaves_nothing(run: Run) -> Iterator[str | None]:
         yield f"after shutdown there is {', '.join(more)}" if more else None
 
 
-def _still_loaded(run: Run, step: Step) -> bool:
+def _still_loaded(run: ProgramRun, step: OperationRun) -> bool:
     before = run.construction.before.resident if run.construction is not None else None
     foreign = any(s.fault == "foreign" for s in run.steps)
     return not foreign and step.after.resident is not None and bool(step.after.resident - (before or frozenset()))
 
 
-def unload_unloads(run: Run) -> Iterator[str | None]:
+def unload_unloads(run: ProgramRun) -> Iterator[str | None]:
     if not run.begun_well or any(step.fault in ("foreign", "evicted") for step in run.steps):
         return
     for step in _shutdowns(run, "ready"):
@@ -173,7 +173,7 @@ def unload_unloads(run: Run) -> Iterator[str | None]:
             yield "the model is still loaded after shutdown" if _still_loaded(run, step) else None
 
 
-def foreign_stays(run: Run) -> Iterator[str | None]:
+def foreign_stays(run: ProgramRun) -> Iterator[str | None]:
     starts = [step for step in _starts(run, "new") if step.fault == "foreign"]
     if not starts:
         return
@@ -183,14 +183,14 @@ def foreign_stays(run: Run) -> Iterator[str | None]:
         yield "shutdown unloads what another program has loaded" if gone else None
 
 
-def cancel_not_swallowed(run: Run) -> Iterator[str | None]:
+def cancel_not_swallowed(run: ProgramRun) -> Iterator[str | None]:
     for step in run.steps:
         if step.cancelled or step.swallowed:
             name = type(step.operation).__name__.lower()
             yield f"{name} completes though it was cancelled" if step.swallowed else None
 
 
-def cancel_leaks_nothing(run: Run) -> Iterator[str | None]:
+def cancel_leaks_nothing(run: ProgramRun) -> Iterator[str | None]:
     cancelled = [step for step in run.steps if step.cancelled]
     if not cancelled or run.construction is None:
         return
@@ -206,18 +206,18 @@ def cancel_leaks_nothing(run: Run) -> Iterator[str | None]:
             yield "after a cancellation and a shutdown the model is still loaded" if _still_loaded(run, step) else None
 
 
-def no_blocking(run: Run) -> Iterator[str | None]:
+def no_blocking(run: ProgramRun) -> Iterator[str | None]:
     blocked = run.longest_step > BLOCKED_SECONDS
     yield f"the event loop was held up for {1000 * run.longest_step:.0f} ms" if blocked else None
 
 
-def no_leftovers(run: Run) -> Iterator[str | None]:
+def no_leftovers(run: ProgramRun) -> Iterator[str | None]:
     yield from run.warnings
     if not run.warnings:
         yield None
 
 
-def manager_properties(run: Run) -> Iterator[str | None]:
+def manager_properties(run: ProgramRun) -> Iterator[str | None]:
     if not isinstance(run.program[0], Agents):
         return
     if run.manager_error is not None:

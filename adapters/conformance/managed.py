@@ -14,7 +14,7 @@ from statemachine.manager.manager import ProviderManager
 from .asking import call_options, prompt_of
 from .program import Agents, Call, Visit
 from .subject import Subject
-from .trace import Answer, Run
+from .trace import CallRun, ProgramRun
 
 __all__ = ["run_agents"]
 
@@ -31,7 +31,7 @@ def _config(subject: Subject, patience: float) -> ProviderManagerConfig:
     )
 
 
-async def run_agents(subject: Subject, run: Run, agents: Agents, patience: float) -> None:
+async def run_agents(subject: Subject, run: ProgramRun, agents: Agents, patience: float) -> None:
     """Let all agents make their visits; note each, and what the manager says at its end."""
     try:
         async with ProviderManager(_config(subject, patience)) as manager:
@@ -46,11 +46,11 @@ async def run_agents(subject: Subject, run: Run, agents: Agents, patience: float
 
 
 async def _visit(
-    subject: Subject, run: Run, engine: ReasoningEngine, number: int, visits: tuple[Visit, ...], patience: float
+    subject: Subject, run: ProgramRun, engine: ReasoningEngine, number: int, visits: tuple[Visit, ...], patience: float
 ) -> None:
     for place, visit in enumerate(visits):
         call = Call(words=visit.words, read=visit.read)
-        answer = Answer(call, prompt_of(100 * number + place, call))
+        answer = CallRun(call, prompt_of(100 * number + place, call))
         run.visits.append(answer)
         options = call_options(subject, call, subject.models[visit.model % len(subject.models)])
         with trio.move_on_after(patience) as guard:

@@ -16,14 +16,14 @@ from typing import Final
 
 from .faults import FAULTS
 from .program import Shutdown, Start
-from .trace import Phase, Run, Step
+from .trace import OperationRun, Phase, ProgramRun
 
 __all__ = ["next_phase", "takes_calls", "told_to_fail"]
 
 _TAKES_MODEL: Final = ("evicted",)
 
 
-def next_phase(step: Step, told: Collection[str]) -> Phase:
+def next_phase(step: OperationRun, told: Collection[str]) -> Phase:
     """Where the adapter is after ``step``. ``told`` has the optional methods of the adapter."""
     if isinstance(step.operation, Start):
         return _after_start(step, has_start="start" in told)
@@ -35,7 +35,7 @@ def next_phase(step: Step, told: Collection[str]) -> Phase:
     return step.phase
 
 
-def _after_start(step: Step, *, has_start: bool) -> Phase:
+def _after_start(step: OperationRun, *, has_start: bool) -> Phase:
     if step.phase == "new":
         well = step.completed and not told_to_fail(step)
         return "ready" if well or not has_start else "failed"
@@ -44,17 +44,17 @@ def _after_start(step: Step, *, has_start: bool) -> Phase:
     return "undefined" if step.phase == "down" else step.phase
 
 
-def _after_shutdown(step: Step) -> Phase:
+def _after_shutdown(step: OperationRun) -> Phase:
     """A shutdown that did not complete is called once by a manager, and given up on."""
     return "down" if step.completed and step.phase != "undefined" else "undefined"
 
 
-def takes_calls(run: Run, step: Step) -> bool:
+def takes_calls(run: ProgramRun, step: OperationRun) -> bool:
     """Whether a call in this step is promised an answer."""
     return step.phase == "ready" or (step.phase == "new" and not run.capabilities.needs_start)
 
 
-def told_to_fail(step: Step, names: Sequence[str] | None = None) -> bool:
+def told_to_fail(step: OperationRun, names: Sequence[str] | None = None) -> bool:
     """Whether the server does wrong in this step in a way that must fail it (``names``: one of these ways)."""
     fault = None if step.fault is None else FAULTS[step.fault]
     return fault is not None and fault.fails and (names is None or fault.name in names)

@@ -10,14 +10,14 @@ from . import judging_calls as calls
 from . import judging_errors as errors
 from . import judging_life as life
 from .subject import Subject
-from .trace import METHODS, Run
+from .trace import METHODS, ProgramRun
 
 __all__ = ["RULES", "RULES_BY_ID", "Finding", "Judge", "Rule", "why_skipped"]
 
 Finding: TypeAlias = str | None
 """None: something was looked at, and is as it should be. Text: what is wrong."""
 
-Judge: TypeAlias = Callable[[Run], Iterable[Finding]]
+Judge: TypeAlias = Callable[[ProgramRun], Iterable[Finding]]
 """Looks at one run. No finding at all means that the run says nothing about the rule."""
 
 

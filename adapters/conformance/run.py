@@ -20,7 +20,7 @@ from .model import next_phase
 from .observe import LoopWatch, captured_log, captured_warnings, socket_count, task_names
 from .program import Agents, Call, Operation, Program, Shutdown, Start, Together
 from .subject import Subject, SubjectFactory
-from .trace import METHODS, Answer, Left, Run, Step
+from .trace import METHODS, CallRun, Left, OperationRun, ProgramRun
 
 __all__ = ["BLOCKED_SECONDS", "perform"]
 
@@ -31,7 +31,7 @@ _SETTLE_POLL_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 20.0
 
 
-def perform(make: SubjectFactory, program: Program) -> Run:
+def perform(make: SubjectFactory, program: Program) -> ProgramRun:
     """Run ``program``. A held-up event loop counts when it is seen three times, so such a program runs three times.
 
     Raises what the subject's server raises, and what the adapter's construction raises.
@@ -43,9 +43,9 @@ def perform(make: SubjectFactory, program: Program) -> Run:
     return runs[0]
 
 
-def _perform_once(make: SubjectFactory, program: Program) -> Run:
+def _perform_once(make: SubjectFactory, program: Program) -> ProgramRun:
     subject = make()
-    run = Run(program, subject.capabilities, secrets=subject.secrets)
+    run = ProgramRun(program, subject.capabilities, secrets=subject.secrets)
     clock = trio.testing.MockClock(autojump_threshold=0) if subject.capabilities.deterministic_clock else None
     failures: list[Exception] = []
     with captured_log(run.shown), captured_warnings(run.warnings), LoopWatch() as watch:
@@ -56,12 +56,12 @@ def _perform_once(make: SubjectFactory, program: Program) -> Run:
     return run
 
 
-async def _serve(subject: Subject, run: Run, failures: list[Exception]) -> None:
+async def _serve(subject: Subject, run: ProgramRun, failures: list[Exception]) -> None:
     async with subject.serving(), trio.open_nursery() as nursery:
         nursery.start_soon(_live, subject, run, failures)
 
 
-async def _live(subject: Subject, run: Run, failures: list[Exception]) -> None:
+async def _live(subject: Subject, run: ProgramRun, failures: list[Exception]) -> None:
     """The program's own task: whatever task is below it is the adapter's."""
     try:
         await _Execution(subject, run).whole()
@@ -72,7 +72,7 @@ async def _live(subject: Subject, run: Run, failures: list[Exception]) -> None:
 class _Execution:
     """One adapter and what is done to it."""
 
-    def __init__(self, subject: Subject, run: Run) -> None:
+    def __init__(self, subject: Subject, run: ProgramRun) -> None:
         self._subject = subject
         self._run = run
         self._capabilities = subject.capabilities
@@ -123,13 +123,13 @@ class _Execution:
         config = AdapterConfig("subject", subject.models[0], dict(subject.options))
         adapter = subject.adapter(config)
         after = await self._settled()
-        self._run.construction = Step(Start(), "new", self._base, self._base, after)
+        self._run.construction = OperationRun(Start(), "new", self._base, self._base, after)
         self._run.shown.append(repr(adapter))
         return adapter
 
     async def _step(self, operation: Operation) -> None:
         before = await self._look()
-        step = Step(operation, self._phase, before, before, before)
+        step = OperationRun(operation, self._phase, before, before, before)
         self._run.steps.append(step)
         async with self._fault(step):
             step.planted = before if step.fault is None else await self._look()
@@ -139,7 +139,7 @@ class _Execution:
         step.after = await self._settled(sockets=isinstance(operation, Shutdown))
 
     @asynccontextmanager
-    async def _fault(self, step: Step) -> AsyncIterator[None]:
+    async def _fault(self, step: OperationRun) -> AsyncIterator[None]:
         faults = self._subject.server_faults()
         if step.fault is None:
             yield
@@ -155,7 +155,7 @@ class _Execution:
         declared = (self._capabilities.silence_seconds or 0, self._capabilities.shutdown_seconds)
         return 2 * max(declared) + _PATIENCE_SECONDS if self._capabilities.deterministic_clock else max(declared) + 5
 
-    async def _guarded(self, step: Step, action: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, step: OperationRun, action: Callable[[], Awaitable[None]]) -> None:
         began = trio.current_time()
         with trio.move_on_after(self._patience + getattr(step.operation, "linger", 0)) as guard:
             cancel_at = getattr(step.operation, "cancel_at", None)
@@ -169,7 +169,7 @@ class _Execution:
             if step.overdue and answer.ended == "cancelled":
                 answer.ended = "overdue"
 
-    async def _cancelled(self, step: Step, action: Callable[[], Awaitable[None]], cancel_at: int) -> None:
+    async def _cancelled(self, step: OperationRun, action: Callable[[], Awaitable[None]], cancel_at: int) -> None:
         cancelling, completed = Cancelling(cancel_at), False
         trio.lowlevel.add_instrument(cancelling)
         try:
@@ -187,7 +187,7 @@ class _Execution:
 
     # ---- operations ----
 
-    async def _operate(self, step: Step) -> None:
+    async def _operate(self, step: OperationRun) -> None:
         operation = step.operation
         if isinstance(operation, Start):
             await self._await(step, "start")
@@ -201,16 +201,16 @@ class _Execution:
                 for call in operation.calls:
                     nursery.start_soon(self._ask, step, call, barrier)
 
-    async def _await(self, step: Step, method: str) -> None:
+    async def _await(self, step: OperationRun, method: str) -> None:
         try:
             if callable(function := getattr(self._adapter, method, None)):
                 await function()
         except Exception as error:
             step.error = error
 
-    async def _ask(self, step: Step, call: Call, barrier: _Barrier | None = None) -> None:
+    async def _ask(self, step: OperationRun, call: Call, barrier: _Barrier | None = None) -> None:
         self._asked += 1
-        answer = Answer(call, prompt_of(self._asked, call))
+        answer = CallRun(call, prompt_of(self._asked, call))
         step.answers.append(answer)
         try:
             await ask(self._subject, self._adapter, answer, None if barrier is None else barrier.arrive)
@@ -219,13 +219,13 @@ class _Execution:
             if answer.expected is not None:
                 self._run.told |= {"expected_text"}
 
-    async def _reference(self, step: Step) -> None:
+    async def _reference(self, step: OperationRun) -> None:
         """Ask for each answer again, alone, where nothing else says what it should be."""
         if not self._capabilities.repeatable or step.overdue:
             return
         for answer in step.answers:
             if answer.expected is None:
-                alone = Answer(answer.call, answer.prompt)
+                alone = CallRun(answer.call, answer.prompt)
                 with trio.move_on_after(self._patience):
                     await ask(self._subject, self._adapter, alone)
                 answer.expected = alone.text

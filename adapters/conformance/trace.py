@@ -12,7 +12,7 @@ from statemachine.errors import AdapterError
 from .program import Call, Operation, Program, Start
 from .subject import Capabilities
 
-__all__ = ["METHODS", "Answer", "Left", "Phase", "Run", "Step"]
+__all__ = ["METHODS", "CallRun", "Left", "OperationRun", "Phase", "ProgramRun"]
 
 METHODS: Final = ("start", "shutdown")
 """They are optional. Those that an adapter has are told like the parts of the back door."""
@@ -45,7 +45,7 @@ class Left:
 
 
 @dataclass
-class Answer:
+class CallRun:
     """One call, and what came of it. ``closed`` early, ``cancelled``, or ``overdue``: it had to be given up on."""
 
     call: Call
@@ -89,7 +89,7 @@ class Answer:
 
 
 @dataclass
-class Step:
+class OperationRun:
     """One operation. ``phase`` is the adapter's before it."""
 
     operation: Operation
@@ -97,7 +97,7 @@ class Step:
     before: Left
     planted: Left  # with the server's fault, just before the operation
     after: Left
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[CallRun] = field(default_factory=list)
     error: BaseException | None = None
     aimed: bool = False  # its cancellation was asked for before it was over
     cancelled: bool = False
@@ -131,14 +131,14 @@ class Step:
 
 
 @dataclass
-class Run:
+class ProgramRun:
     """One run of a program. Times are in seconds of its clock, but for ``longest_step``, which is real."""
 
     program: Program
     capabilities: Capabilities
-    construction: Step | None = None
-    steps: list[Step] = field(default_factory=list)
-    visits: list[Answer] = field(default_factory=list)  # of agents, through a manager
+    construction: OperationRun | None = None
+    steps: list[OperationRun] = field(default_factory=list)
+    visits: list[CallRun] = field(default_factory=list)  # of agents, through a manager
     manager_error: BaseException | None = None
     manager_left: list[str] | None = None
     requests_at_construction: int = 0
@@ -149,7 +149,7 @@ class Run:
     told: frozenset[str] = frozenset()  # the parts of the back door that tell something, and METHODS
 
     @property
-    def answers(self) -> Iterator[tuple[Step, Answer]]:
+    def answers(self) -> Iterator[tuple[OperationRun, CallRun]]:
         """Every call, with its step."""
         for step in self.steps:
             for answer in step.answers:

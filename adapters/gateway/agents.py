@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["AgentWait", "Agents"]
+__all__ = ["AgentWait", "RecentAgents"]
 
 REMEMBERED: Final = 500
 """How many agents are remembered; the one that was served least recently is forgotten."""
@@ -27,7 +27,7 @@ class AgentWait:
         return self.total_wait / self.answered if self.answered else 0.0
 
 
-class Agents:
+class RecentAgents:
     """The agents that were served, the most recent last."""
 
     def __init__(self) -> None:

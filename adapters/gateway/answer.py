@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 from .dialects import Dialect
 from .problems import Problem
 
-__all__ = ["Answer", "Receive", "Send"]
+__all__ = ["ClientAnswer", "Receive", "Send"]
 
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class Answer:
+class ClientAnswer:
     """``streams``: whether the client asked for a stream; ``comments_off``: whether it wants no comments in it.
 
     ``status`` is what was sent, None before the head.

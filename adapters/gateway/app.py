@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Path
 
-from .answer import Answer, Receive, Send
+from .answer import ClientAnswer, Receive, Send
 from .asking import credential, split_prefix
 from .entrance import enter
 from .gateway import Gateway
@@ -58,7 +58,7 @@ class _Guard:
                 problem = Problem(
                     401, "invalid_api_key", "a token is needed: send it as a bearer token", "authentication_error"
                 )
-                await Answer(send, dialect_of(path)).problem(problem)
+                await ClientAnswer(send, dialect_of(path)).problem(problem)
                 return
             scope = {**scope, "path": path, "raw_path": path.encode(), "prefixed_path": scope["path"]}
         await self._app(scope, receive, send)  # type: ignore[arg-type]  # Starlette wants a MutableMapping, and has one

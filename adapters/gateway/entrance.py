@@ -8,7 +8,7 @@ from typing import Any, Final
 from statemachine import ConfigurationError, ForwardRequest
 
 from ..ollama.adapter import RUNNER_CHECKS
-from .answer import Answer, Receive, Send
+from .answer import ClientAnswer, Receive, Send
 from .asking import asking, split_prefix
 from .dialects import OLLAMA
 from .gateway import Gateway
@@ -33,7 +33,7 @@ UNLOADS: Final = Problem(
 
 async def enter(gateway: Gateway, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
     """Answer one request of a forwarded path, whatever comes of it."""
-    answer = Answer(send, route.dialect)
+    answer = ClientAnswer(send, route.dialect)
     try:
         with gateway.admitted():
             passage = await _understand(gateway, route, scope, receive, answer)
@@ -48,7 +48,7 @@ async def enter(gateway: Gateway, route: Route, scope: Mapping[str, Any], receiv
 
 
 async def _understand(
-    gateway: Gateway, route: Route, scope: Mapping[str, Any], receive: Receive, answer: Answer
+    gateway: Gateway, route: Route, scope: Mapping[str, Any], receive: Receive, answer: ClientAnswer
 ) -> Passage:
     settings = gateway.settings
     raw = await read_body(receive, most_bytes=settings.body_limit, seconds=settings.sender_seconds)

@@ -14,7 +14,7 @@ import trio
 
 from statemachine import ConfigurationError, Lease, Observer, ProviderManager, RuntimeProviderConfig
 
-from .agents import Agents
+from .agents import RecentAgents
 from .catalogue import Catalogue
 from .history import History
 from .loads import Loads
@@ -25,12 +25,12 @@ from .recording import Recorder, Recording
 from .settings import GatewaySettings
 from .waiting import WaitingRoom
 
-__all__ = ["Gateway", "Observers"]
+__all__ = ["Gateway", "GatewayObservers"]
 
 POOLS_REMEMBERED: Final = 1024
 
 
-class Observers:
+class GatewayObservers:
     """What watches the manager's transitions."""
 
     def __init__(self) -> None:
@@ -50,14 +50,14 @@ class Gateway:
         settings: GatewaySettings,
         manager: ProviderManager,
         catalogue: Catalogue,
-        observers: Observers,
+        observers: GatewayObservers,
         recorder: Recorder | None = None,
     ) -> None:
         self.settings = settings
         self.manager = manager
         self.catalogue = catalogue
         self.history = observers.history
-        self.agents = Agents()
+        self.agents = RecentAgents()
         self.waiting = WaitingRoom(observers.loads, settings.waiting_per_agent)
         self.metrics = Metrics(manager.statistics, lambda: len(self.waiting))
         self._recorder = recorder

@@ -24,14 +24,14 @@ from statemachine import (
 from statemachine.foreign import ForeignJSONError, read_json
 
 from ..http.errors import adapter_error
-from .answer import Answer, Receive
+from .answer import ClientAnswer, Receive
 from .asking import Asking
 from .gateway import Gateway
 from .problems import Problem, problem_of
 from .reading import RefusedError, until_gone
 from .recording import Recording
 from .routes import Route
-from .waiting import Waiter
+from .waiting import WaitingRequest
 
 __all__ = ["Passage", "carry"]
 
@@ -51,7 +51,7 @@ class Passage:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def carry(gateway: Gateway, passage: Passage, answer: Answer, receive: Receive) -> None:
+async def carry(gateway: Gateway, passage: Passage, answer: ClientAnswer, receive: Receive) -> None:
     """Carry the request to its end, or until the client has gone. Every problem is told to the client."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_leave_with_the_client, receive, nursery.cancel_scope)
@@ -70,7 +70,7 @@ async def _leave_with_the_client(receive: Receive, scope: trio.CancelScope) -> N
     scope.cancel()
 
 
-async def _pass(gateway: Gateway, passage: Passage, answer: Answer) -> None:
+async def _pass(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> None:
     """Pass the request on; again, with another lease, where the model had gone from the server before anything was answered."""
     recorded = gateway.recorded(passage.asking.agent, passage.model, len(passage.request.body))
     for tries_left in reversed(range(EVICTED_TRIES)):
@@ -82,7 +82,7 @@ async def _pass(gateway: Gateway, passage: Passage, answer: Answer) -> None:
                 raise
 
 
-async def _pass_once(gateway: Gateway, passage: Passage, answer: Answer, recorded: Recording | None) -> None:
+async def _pass_once(gateway: Gateway, passage: Passage, answer: ClientAnswer, recorded: Recording | None) -> None:
     async with await _acquire(gateway, passage, answer) as lease:
         gateway.granted(passage.asking.agent, passage.model, lease)
         if not isinstance(lease.adapter, ForwardingAdapter):
@@ -102,7 +102,7 @@ async def _pass_once(gateway: Gateway, passage: Passage, answer: Answer, recorde
     await answer.end()  # the client may go at once, which ends everything here
 
 
-async def _acquire(gateway: Gateway, passage: Passage, answer: Answer) -> Lease:
+async def _acquire(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> Lease:
     """Wait for a lease; while it takes long, tell a streaming client why."""
     config = RuntimeProviderConfig(passage.provider, passage.model, passage.options)
     asking, lease, failure = passage.asking, None, None
@@ -130,7 +130,7 @@ async def _acquire(gateway: Gateway, passage: Passage, answer: Answer) -> Lease:
     return lease
 
 
-async def _comment(gateway: Gateway, waiter: Waiter, answer: Answer, answered: trio.Event) -> None:
+async def _comment(gateway: Gateway, waiter: WaitingRequest, answer: ClientAnswer, answered: trio.Event) -> None:
     """Send a comment every ``comment_seconds`` until the request is answered."""
     seconds = gateway.settings.comment_seconds
     while seconds is not None and answer.takes_comments:

@@ -24,7 +24,7 @@ from statemachine.journal.writer import Journal
 
 from .app import application
 from .catalogue import Catalogue, ListModels
-from .gateway import Gateway, Observers
+from .gateway import Gateway, GatewayObservers
 from .listing import ask_for_models
 from .recording import Recorder
 from .recovering import owning
@@ -58,7 +58,7 @@ async def open_gateway(
     Every decision is written to ``journal``, the workload to ``recorder``.
     """
     core = Coordinator if journal is None else journal.core
-    observers = Observers()
+    observers = GatewayObservers()
     async with (
         owning(settings),
         ProviderManager(settings.manager, observers=observers.all(), core=core) as manager,

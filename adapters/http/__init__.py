@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from .bounds import Bounds, Patience
 from .chat import ChatReader, stream_chat
-from .client import Answer, HttpClient
+from .client import HttpClient, HttpResponse
 from .errors import adapter_error, has_error, retry_after_seconds
 from .forward import forward, with_model
 from .lines import LineTooLongError
@@ -33,13 +33,13 @@ from .stream import AnswerReader, HttpRequest, stream_answer
 
 __all__ = [
     "HTTP_CHECKS",
-    "Answer",
     "AnswerReader",
     "Bounds",
     "ChatReader",
     "Check",
     "HttpClient",
     "HttpRequest",
+    "HttpResponse",
     "JsonAnswerReader",
     "LineTooLongError",
     "NDJSONDecoder",

@@ -30,7 +30,7 @@ from .lines import LineTooLongError
 from .secrets import secrets_in_headers, secrets_in_url
 from .sse import SSEDecoder
 
-__all__ = ["Answer", "HttpClient"]
+__all__ = ["HttpClient", "HttpResponse"]
 
 CLOSE_SECONDS: Final = 5
 DRAIN_SECONDS: Final = 0.25
@@ -112,7 +112,7 @@ class HttpClient:
         patience: Patience,
         *,
         kept: bool = False,
-    ) -> AsyncGenerator[Answer, None]:
+    ) -> AsyncGenerator[HttpResponse, None]:
         """Make a request; the block gets the answer, its head read. Leaving the block ends the request. Raises AdapterError.
 
         ``path`` starts with a slash and may have a query. ``kept``: on a connection that may have served before; such a request is
@@ -132,7 +132,7 @@ class HttpClient:
         headers: Mapping[str, str] | Iterable[tuple[str, str]],
         patience: Patience,
         kept: bool,
-    ) -> Answer:
+    ) -> HttpResponse:
         response: httpx.Response | None = None
         try:
             with trio.move_on_at(patience.deadline):
@@ -150,7 +150,7 @@ class HttpClient:
             lost = self.lost(error)
         else:
             if response is not None:
-                return Answer(self, response)
+                return HttpResponse(self, response)
             lost = patience.exhausted(self.server)
         raise lost
 
@@ -177,7 +177,7 @@ class HttpClient:
 
     def checked(
         self,
-        answer: Answer,
+        answer: HttpResponse,
         body: bytes,
         *,
         secrets: Collection[str] = (),
@@ -195,7 +195,7 @@ class HttpClient:
 
     def failure(
         self,
-        answer: Answer | None,
+        answer: HttpResponse | None,
         payload: object,
         *,
         secrets: Collection[str] = (),
@@ -227,7 +227,7 @@ class HttpClient:
                 await self._kept.aclose()
 
 
-class Answer:
+class HttpResponse:
     """The server's answer: its head has been read, its body comes in pieces, decoded from any content encoding."""
 
     def __init__(self, http: HttpClient, response: httpx.Response) -> None:

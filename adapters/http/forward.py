@@ -18,7 +18,7 @@ from statemachine.errors import AdapterError, AdapterRequestError, ModelEvictedE
 from statemachine.foreign import ForeignJSONError, check_nesting
 
 from .bounds import Patience
-from .client import Answer, HttpClient, payload_of
+from .client import HttpClient, HttpResponse, payload_of
 
 __all__ = ["Judge", "forward", "with_model", "with_options"]
 
@@ -75,7 +75,7 @@ async def forward(
 class _Pieces:
     """The pieces of an answer's body, each an event. No generator: one that is left early would be closed by the garbage collector."""
 
-    def __init__(self, answer: Answer, patience: Patience) -> None:
+    def __init__(self, answer: HttpResponse, patience: Patience) -> None:
         self._answer = answer
         self._patience = patience
         self._read = b""  # and not yet handed on

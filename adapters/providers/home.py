@@ -11,7 +11,7 @@ from statemachine.errors import WrongEventLoopError
 from statemachine.manager.asyncio_side import AsyncioCall
 from statemachine.manager.background import Background, current
 from statemachine.manager.bridge import Function, Undo, call_from_asyncio, call_from_thread
-from statemachine.manager.engine import Call
+from statemachine.manager.engine import EngineCall
 from statemachine.manager.sync_side import SyncCall
 
 __all__ = ["Home", "in_trio"]
@@ -58,10 +58,10 @@ class Home:
         """Run a function without awaits in the home, and return its result."""
         return function() if self.is_here else self.background.read(function)
 
-    def entered(self, call: Call) -> Call | AsyncioCall:
+    def entered(self, call: EngineCall) -> EngineCall | AsyncioCall:
         """Return a context manager for ``async with home.entered(call) as stream``, in a task of the home or of asyncio."""
         return call if self.is_here else AsyncioCall(self, call)
 
-    def entered_by_a_thread(self, call: Call) -> SyncCall:
+    def entered_by_a_thread(self, call: EngineCall) -> SyncCall:
         """Return a context manager for ``with home.entered_by_a_thread(call) as stream``."""
         return SyncCall(self, call)

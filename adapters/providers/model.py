@@ -12,7 +12,7 @@ import trio
 from statemachine.config.call import CallOptions, Message, StreamEvent, ToolCall
 from statemachine.config.runtime import RuntimeProviderConfig
 from statemachine.errors import ModelEvictedError
-from statemachine.manager.engine import Call, ReasoningEngine
+from statemachine.manager.engine import EngineCall, ReasoningEngine
 
 from .home import Home
 
@@ -128,7 +128,7 @@ class Model:
         """Ask several prompts at once, and return the answers in order. The first error cancels the others, and is raised."""
         return await self.home.call(partial(self.batch_in_trio, prompts, parameters))
 
-    def call(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> Call:
+    def call(self, prompt: Prompt, tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> EngineCall:
         """Return the call of the engine, to be entered in the home."""
         options = CallOptions(self.config, parameters={**self.parameters, **parameters}, tools=tools, agent=self.agent)
         return self._engine.call(messages(prompt), options)

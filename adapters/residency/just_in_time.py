@@ -33,7 +33,7 @@ from .judging import left_unanswered
 from .memory import Memory, pauses
 from .server import Resident, by_id, different
 
-__all__ = ["Ask", "Call", "CallsThatLoad", "LoadsOnCall"]
+__all__ = ["Ask", "CallInProgress", "CallsThatLoad", "LoadsOnCall"]
 
 log = logging.getLogger("adapters.residency")
 
@@ -45,7 +45,7 @@ _COPIES_SECONDS: Final = 0.5
 """How long after the first instance others may come: calls that were left came together, and their loads take the same time."""
 
 
-class Call:
+class CallInProgress:
     """One call under way. ``answered``: something of its answer came, or it is over; ``ended``: its answer is complete.
 
     ``looked_after``: whether its end is worth a look at the list.
@@ -77,7 +77,7 @@ class Call:
 class _Noted:
     """The pieces of a call's answer. No generator: one that is left early would be closed by the garbage collector."""
 
-    def __init__(self, call: Call, body: AsyncIterator[bytes], well: bool) -> None:
+    def __init__(self, call: CallInProgress, body: AsyncIterator[bytes], well: bool) -> None:
         self._call = call
         self._body = body
         self._well = well
@@ -112,16 +112,16 @@ class CallsThatLoad:
         self._left = 0  # since then, before anything of their answers came
         self._left_at = 0.0
 
-    def is_looked_after(self, call: Call) -> bool:
+    def is_looked_after(self, call: CallInProgress) -> bool:
         """Whether the list is to be read now that ``call`` is over."""
         if call.answered:
             return self._loads == "otherwise" and call.ended and call.looked_after
         return self._loads != "no"
 
     @contextmanager
-    def one(self) -> Iterator[Call]:
+    def one(self) -> Iterator[CallInProgress]:
         """A call, from before it is sent until it is over."""
-        call = Call()
+        call = CallInProgress()
         self._sent = True
         self._open += 1
         try:

@@ -28,7 +28,7 @@ from ..http.forward import forward
 from ..http.health import Health
 from ..http.options import check_seconds
 from .judging import may_be_eviction, not_evicted
-from .just_in_time import Ask, Call, CallsThatLoad, LoadsOnCall
+from .just_in_time import Ask, CallInProgress, CallsThatLoad, LoadsOnCall
 from .loading import Loading
 from .memory import Memory
 from .noting import Noting
@@ -232,7 +232,7 @@ class Residency:
             raise await self.judged(error) from None
 
     @asynccontextmanager
-    async def _one_call(self) -> AsyncGenerator[Call, None]:
+    async def _one_call(self) -> AsyncGenerator[CallInProgress, None]:
         """A call, whose end is followed by a look at the list where it may have made the server load. Also when cancelled."""
         was_seen = self._seen_at is not None
         with self._calls.one() as call:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import trio
 
 from simulation.mock.engine.engine import LoadFailedError, Progress
-from simulation.mock.engine.instance import Instance
+from simulation.mock.engine.instance import ServerInstance
 from simulation.mock.lmstudio import MockLMStudio
 from simulation.mock.lmstudio.fields import HUGE
 from simulation.mock.serve import serve
@@ -61,7 +61,7 @@ class WatchedServer(MockLMStudio):
         jit: bool = False,
         ttl: float | None = None,
         progress: Progress | None = None,
-    ) -> Instance:
+    ) -> ServerInstance:
         """Load as asked, if the memory allows it."""
         others = [instance.model.key for instance in self.resident.values()]
         if others:
@@ -75,7 +75,7 @@ class WatchedServer(MockLMStudio):
         self._see("loaded", model.key)
         return instance
 
-    async def unload(self, instance: Instance) -> None:
+    async def unload(self, instance: ServerInstance) -> None:
         """Unload as asked, busy or not."""
         self._see("unload", instance.model.key, len(instance.jobs))
         await super().unload(instance)

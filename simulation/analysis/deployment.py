@@ -18,7 +18,7 @@ from statemachine import ProviderConfig, ProviderManagerConfig
 from statemachine.policies import PolicyFactory
 
 from ..drivers.heap import no_adapter
-from ..drivers.placement import Placement
+from ..drivers.routing import Routing
 from ..workloads.workload import Workload
 
 __all__ = ["Deployment", "Machines", "deployed"]
@@ -50,7 +50,7 @@ class Deployment(NamedTuple):
     """What a driver is given."""
 
     config: ProviderManagerConfig
-    placement: Placement
+    routing: Routing
 
 
 def deployed(workload: Workload, seconds: Sequence[float], machines: Machines, policy: PolicyFactory) -> Deployment:
@@ -73,7 +73,7 @@ def deployed(workload: Workload, seconds: Sequence[float], machines: Machines, p
     names = list(dict.fromkeys(slots.values()))
     providers = [ProviderConfig(name, no_adapter, is_local=True, parallel=machines.parallel) for name in names]
     config = ProviderManagerConfig(providers, on_conflict="wait", policy=policy, local_scope="endpoint")
-    return Deployment(config, Placement(chosen, {name: server for (server, _), name in slots.items()}))
+    return Deployment(config, Routing(chosen, {name: server for (server, _), name in slots.items()}))
 
 
 def _session(agent: str) -> str:

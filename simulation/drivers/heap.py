@@ -49,12 +49,12 @@ from statemachine.manager.refusal import refusal
 from statemachine.policies import Fifo, PolicyFactory
 from statemachine.properties.invariants import watch_invariants
 
-from ..timing.durations import Answer, ForgetfulTiming, Timing
+from ..timing.durations import AnswerTimes, ForgetfulTiming, Timing
 from ..timing.faults import FaultPlan
 from ..workloads.workload import Workload
-from .placement import Placement
 from .record import CallRecords, Replay
-from .residency import Residency
+from .residency import ResidencyRecorder
+from .routing import Routing
 
 __all__ = ["HeapDriver", "HeapRun", "no_adapter", "one_slot"]
 
@@ -123,15 +123,15 @@ class HeapDriver:
         *,
         observers: Sequence[Observer] = (),
         core: Core = Coordinator,
-        placement: Placement | None = None,
+        routing: Routing | None = None,
     ) -> Replay:
-        """Make every call on the first provider of ``config``, or where ``placement`` says. Adapters are not used.
+        """Make every call on the first provider of ``config``, or where ``routing`` says. Adapters are not used.
 
         A call that is refused is recorded as such, and those after it are made. A start or a
         shutdown that the model gives up on is over at that moment. Raises RuntimeError where calls are left and nothing can happen
         any more: then the policy is at fault. With ``check_invariants`` raises InvariantError. ``core`` makes the coordinator.
         """
-        run = self.begin(config, observers=observers, core=core, placement=placement)
+        run = self.begin(config, observers=observers, core=core, routing=routing)
         run.run()
         return run.result()
 
@@ -141,17 +141,17 @@ class HeapDriver:
         *,
         observers: Sequence[Observer] = (),
         core: Core = Coordinator,
-        placement: Placement | None = None,
+        routing: Routing | None = None,
     ) -> HeapRun:
         """As :meth:`replay`, but nothing has happened yet: for a run that is looked at on its way, by ``step()`` and ``run(until=)``."""
-        return HeapRun(self, config, observers, core, placement or Placement.on_one(config, len(self.calls)))
+        return HeapRun(self, config, observers, core, routing or Routing.on_one(config, len(self.calls)))
 
 
 def _raise(error: InvariantError) -> NoReturn:
     raise error
 
 
-def _alone(answer: Answer) -> tuple[float, float]:
+def _alone(answer: AnswerTimes) -> tuple[float, float]:
     """Seconds to the first token and to the end, for a request that shares its instance with no other."""
     return answer.prefill + answer.pieces[0], answer.prefill + math.fsum(answer.pieces)
 
@@ -168,19 +168,19 @@ class HeapRun:
         config: ProviderManagerConfig,
         observers: Sequence[Observer],
         core: Core,
-        placement: Placement,
+        routing: Routing,
     ) -> None:
         calls = len(plan.calls)
         self.plan = plan
         self.timeout = config.acquire_timeout
-        self.machines = placement.shared_machines  # of each provider that shares its machine with another
+        self.machines = routing.shared_machines  # of each provider that shares its machine with another
         self.shared = bool(self.machines) or any(provider.parallel > 1 for provider in config.available_providers)
         self.agents, self.names = plan.agents, plan.names  # each call's
         self.alone_first, self.alone_whole = plan.first_token, plan.whole
         self.faults, self.forgetful = plan.faults, plan.forgetful
         self.alone = not self.shared and self.faults is None and self.forgetful is None  # each answer is as planned
         self.homes: dict[str, int] = {}  # of each agent: the instance whose prompt cache has its last prompt
-        self.demands = placement.demands(config, self.names)
+        self.demands = routing.demands(config, self.names)
         self.observers = observers
         watch = watch_invariants(_raise) if config.check_invariants else None
         self.model = core(config, record=bool(observers), watch=watch)
@@ -196,9 +196,9 @@ class HeapRun:
         self.arrived, self.queued, self.loading, self.finished = zeros[:], zeros[:], zeros[:], zeros
         self.first_token = array("d", [math.nan]) * calls
         self.outcomes: dict[int, str] = {}  # of calls that did not succeed
-        self.answers: dict[int, Answer] = {}  # of calls at work in a shared instance
+        self.answers: dict[int, AnswerTimes] = {}  # of calls at work in a shared instance
         self.pieces: dict[int, Iterator[float]] = {}  # of these: those not begun
-        self.residency = Residency()
+        self.residency = ResidencyRecorder()
         self.busy: set[int] = set()  # the instances that the residency knows to be so, and is not told of again
         self.loads: Counter[str] = Counter()
         self.unloads: Counter[str] = Counter()
@@ -305,7 +305,7 @@ class HeapRun:
         faults = self.faults
         crash = None if faults is None else faults.crash_at(call)
         if faults is not None and (stall := faults.stall_of(call)):
-            answer = Answer(answer.prefill + stall, answer.pieces)
+            answer = AnswerTimes(answer.prefill + stall, answer.pieces)
         if crash is not None:
             self.push(crash * _alone(answer)[1], END, self.crash, ticket)
         elif self.shared:
@@ -316,7 +316,7 @@ class HeapRun:
             self.first_token[call] = self.now + self.lasting(first)
             self.push(whole, END, self.end, ticket)
 
-    def answer(self, call: int, instance: int) -> Answer:
+    def answer(self, call: int, instance: int) -> AnswerTimes:
         """What ``call`` takes here: its cached tokens are found in the instance that its agent's last prompt went to."""
         planned = self.plan.calls[call]
         if self.forgetful is None:

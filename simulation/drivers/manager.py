@@ -32,9 +32,9 @@ from ..timing.latency import LatencyProfile, ModelSpec
 from ..workloads.workload import PlannedCall, Workload
 from .record import CallRecord, Replay
 from .requests import MockRequests, RequestStyle
-from .residency import Residency
+from .residency import ResidencyRecorder
 
-__all__ = ["Agents", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
+__all__ = ["CallIssuer", "Served", "mock_lm_studio", "replay", "replay_in_virtual_time"]
 
 Served: TypeAlias = Callable[[], AbstractAsyncContextManager[ProviderManagerConfig]]
 """Opens the server that answers the calls, such as the mock, and yields a configuration whose first provider leads to it."""
@@ -95,19 +95,19 @@ async def replay(
 
     A call that fails is recorded as such and counts as finished, so those after it are made.
     """
-    residency = Residency(trio.current_time())
+    residency = ResidencyRecorder(trio.current_time())
     async with ProviderManager(config, observers=[residency, *observers]) as manager:
         answering = _Answering(workload, manager, style or MockRequests())
-        agents = Agents(workload, answering.answer, finished)
-        await agents.run()
+        issuer = CallIssuer(workload, answering.answer, finished)
+        await issuer.run()
         statistics = manager.statistics()
-    records = tuple(sorted(agents.records, key=lambda record: record.call))
+    records = tuple(sorted(issuer.records, key=lambda record: record.call))
     makespan = max((record.finished for record in records), default=0.0)
     return Replay(records, residency.intervals(makespan), statistics)
 
 
-class Agents:
-    """The calls in progress: each is issued when what it comes after is over, and ``answer`` makes it."""
+class CallIssuer:
+    """Issues each call of ``workload`` once all calls it comes after are over; ``answer`` makes it, ``finished`` is told of its end."""
 
     def __init__(
         self,

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from statemachine.core.statistics import Statistics
 
+from .lazy_rows import LazyRows
 from .residency import Interval
-from .table import Table
 
 __all__ = ["CallRecord", "CallRecords", "Replay", "json_lines"]
 
@@ -46,7 +46,7 @@ class CallRecord(NamedTuple):
         return self.arrived + self.total
 
 
-class CallRecords(Table[CallRecord]):
+class CallRecords(LazyRows[CallRecord]):
     """The records of a run."""
 
     def __init__(self, columns: Sequence[Sequence[Any]], outcomes: Mapping[int, str]) -> None:

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from statemachine.core.events import Transition
 
-from .table import Table
+from .lazy_rows import LazyRows
 
-__all__ = ["Interval", "Intervals", "Residency", "ResidencyState"]
+__all__ = ["Interval", "Intervals", "ResidencyRecorder", "ResidencyState"]
 
 ResidencyState: TypeAlias = Literal["loading", "busy", "resident", "unloading"]
 
@@ -50,7 +50,7 @@ class _Changes(NamedTuple):
     times: array[float]
 
 
-class Intervals(Table[Interval]):
+class Intervals(LazyRows[Interval]):
     """The intervals of a run, in the order of their start. They are worked out when they are first asked for."""
 
     def __init__(self, changes: _Changes, end: float) -> None:
@@ -66,7 +66,7 @@ class Intervals(Table[Interval]):
         return Interval(*fields)
 
 
-class Residency:
+class ResidencyRecorder:
     """Writes down what each instance is, and from when on. All times are in seconds from the start of the replay.
 
     A driver tells it of changes, or it observes a manager on whose clock the replay starts at ``origin``.

@@ -23,7 +23,7 @@ from ..mock.lmstudio import MockLMStudio
 from ..mock.transport import StreamingTransport
 from ..timing.latency import LatencyProfile, ModelSpec
 from ..workloads.workload import PlannedCall, Workload
-from .manager import Agents
+from .manager import CallIssuer
 from .record import CallRecord
 from .requests import MockRequests
 
@@ -57,7 +57,7 @@ def run_uncoordinated(
         server = MockLMStudio(models, profile, memory_bytes=max(model.size_bytes for model in used))
         async with StreamingTransport(server) as transport:
             asking = _Asking(workload, transport)
-            agents = Agents(workload, asking.answer, finished)
+            agents = CallIssuer(workload, asking.answer, finished)
             await agents.run()
             records = sorted(agents.records, key=lambda record: record.call)
             for adapter in asking.adapters.values():

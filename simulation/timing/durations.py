@@ -16,10 +16,18 @@ from ..workloads.workload import PlannedCall, prompt_text
 from .latency import LatencyProfile, ModelSpec
 from .switches import SwitchTimes, check_duration
 
-__all__ = ["Answer", "BoundedTiming", "FixedTiming", "ForgetfulTiming", "MeasuredTiming", "ProfileTiming", "Timing"]
+__all__ = [
+    "AnswerTimes",
+    "BoundedTiming",
+    "FixedTiming",
+    "ForgetfulTiming",
+    "MeasuredTiming",
+    "ProfileTiming",
+    "Timing",
+]
 
 
-class Answer(NamedTuple):
+class AnswerTimes(NamedTuple):
     """One answer by an instance that has nothing else to do. The first of the ``pieces`` ends with the first token."""
 
     prefill: float
@@ -37,7 +45,7 @@ class Timing(Protocol):
         """The ``nth`` unload of ``model``, counted from 1."""
         ...
 
-    def answer(self, call: PlannedCall) -> Answer:
+    def answer(self, call: PlannedCall) -> AnswerTimes:
         """What ``call`` takes. Raises ConfigurationError where that is not known."""
         ...
 
@@ -53,7 +61,7 @@ class Timing(Protocol):
 class ForgetfulTiming(Timing, Protocol):
     """One of a server whose prompt cache is gone when its model is unloaded."""
 
-    def cold_answer(self, call: PlannedCall) -> Answer:
+    def cold_answer(self, call: PlannedCall) -> AnswerTimes:
         """What ``call`` takes when nothing of its prompt is cached."""
         ...
 
@@ -98,11 +106,11 @@ class ProfileTiming:
         loads = {spec.key: spec.load_seconds * least for spec in specs}
         return SwitchTimes(loads, {spec.key: spec.unload_seconds * least for spec in specs})
 
-    def answer(self, call: PlannedCall) -> Answer:
+    def answer(self, call: PlannedCall) -> AnswerTimes:
         spec = self._spec(call.model)
         pace = self.profile.pace("answer", call.model, prompt_text(call))
         pieces = self.profile.chunks(call.output_tokens)
-        return Answer(
+        return AnswerTimes(
             call.prompt_tokens * pace / spec.prefill_tokens_per_second,
             tuple(tokens * pace / spec.decode_tokens_per_second for tokens in pieces),
         )
@@ -143,10 +151,10 @@ class MeasuredTiming:
     def least_switches(self, models: Sequence[str]) -> SwitchTimes:
         return SwitchTimes(dict.fromkeys(models, self.switch_seconds), dict.fromkeys(models, 0.0))
 
-    def answer(self, call: PlannedCall) -> Answer:
+    def answer(self, call: PlannedCall) -> AnswerTimes:
         token = 8.63e-3 + 7.9e-8 * (call.prompt_tokens + call.cached_tokens)
         pieces = tuple(tokens * token for tokens in _SHARING.chunks(call.output_tokens))
-        return Answer(0.66 + call.prompt_tokens / 2128, pieces)
+        return AnswerTimes(0.66 + call.prompt_tokens / 2128, pieces)
 
     def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
         return _SHARING.slowdown(requests, instances)
@@ -173,10 +181,10 @@ class FixedTiming:
     def unload_seconds(self, model: str, nth: int) -> float:
         return 0.0
 
-    def answer(self, call: PlannedCall) -> Answer:
+    def answer(self, call: PlannedCall) -> AnswerTimes:
         if call.id >= len(self.service_seconds):
             raise ConfigurationError("service_seconds", "must hold one number for each call", f"none for {call.id}")
-        return Answer(0.0, (self.service_seconds[call.id],))
+        return AnswerTimes(0.0, (self.service_seconds[call.id],))
 
     def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
         return 1.0

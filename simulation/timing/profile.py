@@ -30,7 +30,7 @@ from statemachine.checks import check_bool, check_count, check_name, is_number, 
 from statemachine.errors import ConfigurationError
 
 from ..workloads.workload import PlannedCall
-from .durations import Answer
+from .durations import AnswerTimes
 from .latency import check_rates, slot_slowdown
 from .switches import SwitchTimes, check_duration
 
@@ -170,10 +170,10 @@ class ServerTiming:
         loads = {key: least * min(self.profile.load_seconds(key, nth) for nth in (1, 2)) for key in models}
         return SwitchTimes(loads, {key: least * self.profile.model(key).unload_seconds for key in models})
 
-    def answer(self, call: PlannedCall) -> Answer:
+    def answer(self, call: PlannedCall) -> AnswerTimes:
         return self._answer(call, call.prompt_tokens)
 
-    def cold_answer(self, call: PlannedCall) -> Answer:
+    def cold_answer(self, call: PlannedCall) -> AnswerTimes:
         """What ``call`` takes where its prompt cache was lost with the instance."""
         return self._answer(call, call.prompt_tokens + (0 if self.profile.keeps_prefix else call.cached_tokens))
 
@@ -181,13 +181,13 @@ class ServerTiming:
         rates = self.profile.prefill_slot_rates if reading else None
         return slot_slowdown(rates or self.profile.slot_rates, requests) * instances
 
-    def _answer(self, call: PlannedCall, unread: int) -> Answer:
+    def _answer(self, call: PlannedCall, unread: int) -> AnswerTimes:
         model, pace = self.profile.model(call.model), self._pace_of_answer(call.id)
         token = pace * model.seconds_of_token(call.prompt_tokens + call.cached_tokens, call.output_tokens)
         prefill = pace * (model.first_token_seconds + unread / model.prefill_tokens_per_second)
         rest = range(1, call.output_tokens, TOKENS_PER_PIECE)
         pieces = (token, *(token * min(TOKENS_PER_PIECE, call.output_tokens - done) for done in rest))
-        return Answer(prefill, pieces)
+        return AnswerTimes(prefill, pieces)
 
     def _pace_of_answer(self, call: int) -> float:
         paces = self.profile.paces

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..workloads.workload import PlannedCall
-from .durations import Answer, BoundedTiming, ForgetfulTiming
+from .durations import AnswerTimes, BoundedTiming, ForgetfulTiming
 from .switches import SwitchTimes
 
 __all__ = ["Scale", "scaled"]
@@ -45,18 +45,20 @@ class _Scaled:
         loads = {key: seconds * factor for key, seconds in least.load.items()}
         return SwitchTimes(loads, {key: seconds * factor for key, seconds in least.unload.items()})
 
-    def answer(self, call: PlannedCall) -> Answer:
+    def answer(self, call: PlannedCall) -> AnswerTimes:
         return self._longer(self.timing.answer(call))
 
     def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
         return self.timing.slowdown(requests, instances, reading=reading)
 
-    def _longer(self, answer: Answer) -> Answer:
-        return Answer(answer.prefill * self.scale.prefill, tuple(piece * self.scale.decode for piece in answer.pieces))
+    def _longer(self, answer: AnswerTimes) -> AnswerTimes:
+        return AnswerTimes(
+            answer.prefill * self.scale.prefill, tuple(piece * self.scale.decode for piece in answer.pieces)
+        )
 
 
 class _ScaledForgetful(_Scaled):
-    def cold_answer(self, call: PlannedCall) -> Answer:
+    def cold_answer(self, call: PlannedCall) -> AnswerTimes:
         """What ``call`` takes when nothing of its prompt is cached."""
         assert isinstance(self.timing, ForgetfulTiming), "made for such a timing only"
         return self._longer(self.timing.cold_answer(call))

@@ -11,14 +11,20 @@ from random import Random
 
 from statemachine.checks import check_count
 
-from .draws import CHAT, Tokens, check_mix, check_positive, model_of
+from .draws import CHAT, TokenDistribution, check_mix, check_positive, model_of
 from .workload import PlannedCall, Workload
 
 __all__ = ["closed_loop"]
 
 
 def closed_loop(
-    mix: Mapping[str, float], *, agents: int, calls: int, think_seconds: float, seed: int = 0, tokens: Tokens = CHAT
+    mix: Mapping[str, float],
+    *,
+    agents: int,
+    calls: int,
+    think_seconds: float,
+    seed: int = 0,
+    tokens: TokenDistribution = CHAT,
 ) -> Workload:
     """``agents`` that make ``calls`` calls each, with exponential pauses of ``think_seconds`` on average. Raises ConfigurationError."""
     check_mix(mix)

@@ -11,11 +11,11 @@ from typing import Final
 from statemachine.checks import is_number, shown
 from statemachine.errors import ConfigurationError
 
-__all__ = ["CHAT", "Tokens", "check_mix", "check_positive", "model_of"]
+__all__ = ["CHAT", "TokenDistribution", "check_mix", "check_positive", "model_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenDistribution:
     """Log-normal numbers of tokens with these medians; ``spread`` is the standard deviation of the logarithm."""
 
     prompt: float = 1000.0
@@ -28,7 +28,7 @@ class Tokens:
         return prompt, 1 + round(self.output * rng.lognormvariate(0, self.spread))
 
 
-CHAT: Final = Tokens()
+CHAT: Final = TokenDistribution()
 """Medians of 1,000 and 250: of the size of the Azure conversation trace (1,020 and 129) and the coding traces' answers."""
 
 

@@ -15,7 +15,7 @@ from random import Random
 
 from statemachine.checks import check_count
 
-from .draws import CHAT, Tokens, check_mix, check_positive, model_of
+from .draws import CHAT, TokenDistribution, check_mix, check_positive, model_of
 from .workload import PlannedCall, Workload
 
 __all__ = ["burst_times", "modulated_times", "open_loop", "poisson_times"]
@@ -73,7 +73,7 @@ def open_loop(
     requests: int,
     agents: int = 12,
     seed: int = 0,
-    tokens: Tokens = CHAT,
+    tokens: TokenDistribution = CHAT,
 ) -> Workload:
     """``requests`` arrivals of ``kind`` (above), ``rate`` a second, dealt to models by ``mix`` and to agents evenly.
 

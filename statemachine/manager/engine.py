@@ -22,7 +22,7 @@ from .running import check_trio
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["AnswerStream", "Call", "ReasoningEngine", "ThreadConfigs"]
+__all__ = ["AnswerStream", "EngineCall", "ReasoningEngine", "ThreadConfigs"]
 
 
 class ThreadConfigs(Protocol):
@@ -40,14 +40,14 @@ class ReasoningEngine:
         self._manager = manager
         self._state = state
 
-    def call(self, prompt: Sequence[Message], options: CallOptions) -> Call:
+    def call(self, prompt: Sequence[Message], options: CallOptions) -> EngineCall:
         """``async with engine.call(prompt, options) as stream: async for event in stream: ...``
 
         Entering acquires, and raises what ``ProviderManager.get_adapter`` raises. Iterating raises an AdapterError where the adapter
         reports one, and TruncatedStreamError where its stream just stops. The lease is freed at the stream's end or error, or when the
         block is left, whichever is first.
         """
-        return Call(self, prompt, options)
+        return EngineCall(self, prompt, options)
 
     async def acquire(self, options: CallOptions) -> Lease:
         """The lease for a call with ``options``."""
@@ -68,7 +68,7 @@ class ReasoningEngine:
         return config
 
 
-class Call(AsyncOnly):
+class EngineCall(AsyncOnly):
     """One call, for the length of an ``async with`` block."""
 
     _how = "async with engine.call(prompt, options) as stream: and in the block: async for event in stream"

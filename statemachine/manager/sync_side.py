@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
 from .bridged import BridgedEngine, BridgedLease, BridgedManager, close_events, open_events, release_lease
-from .engine import AnswerStream, Call
+from .engine import AnswerStream, EngineCall
 from .hosting import Crossing
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class SyncReasoningEngine(BridgedEngine[SyncProviderManager]):
 class SyncCall:
     """One call, for the length of a ``with`` block."""
 
-    def __init__(self, host: Crossing, call: Call) -> None:
+    def __init__(self, host: Crossing, call: EngineCall) -> None:
         self._host = host
         self._call = call
 

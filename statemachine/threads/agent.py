@@ -15,7 +15,7 @@ from ..checks import check_name, shown
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.providers import ProviderManagerConfig
 from ..errors import ConfigurationError
-from ..manager.engine import Call, ReasoningEngine
+from ..manager.engine import EngineCall, ReasoningEngine
 from ..manager.manager import ProviderManager
 from ..manager.observing import Observer, check_observers
 from .state import StateManager
@@ -73,7 +73,7 @@ class AgentCore:
         async with self._call(instruction, query, thread_id) as stream:
             return "".join([str(event.data) async for event in stream if event.type == "token"])
 
-    def _call(self, instruction: str, query: str, thread_id: str) -> Call:
+    def _call(self, instruction: str, query: str, thread_id: str) -> EngineCall:
         prompt: list[Message] = [{"role": "system", "content": instruction}, {"role": "user", "content": query}]
         return self._engine.call(prompt, replace(self._options, thread_id=thread_id))
 

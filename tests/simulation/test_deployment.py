@@ -23,12 +23,12 @@ def slots(servers: int = 1, memory: float | None = None, parallel: int = 1) -> d
     found = deployed(Workload("w", tuple(calls)), [WORK[call.model] for call in calls], machines, Fifo)
     models: dict[str, set[str]] = {}
     for call in calls:
-        models.setdefault(found.placement.providers[call.id], set()).add(call.model)
-    homes = {(call.agent, call.model): found.placement.providers[call.id] for call in calls}
+        models.setdefault(found.routing.providers[call.id], set()).add(call.model)
+    homes = {(call.agent, call.model): found.routing.providers[call.id] for call in calls}
     assert all(homes["a4", model] == homes["a4/sub", model] for model in SIZES), "a session stays together"
     assert {provider.name for provider in found.config.available_providers} == models.keys()
     assert {provider.parallel for provider in found.config.available_providers} == {parallel}
-    assert found.placement.machines == {name: int(name.split()[1]) for name in models}
+    assert found.routing.machines == {name: int(name.split()[1]) for name in models}
     return models
 
 

@@ -11,8 +11,8 @@ from benchmarks.simulators.customers import Customers
 from benchmarks.simulators.heap import SWITCH_SECONDS, driver, through_simpy
 from simulation.analysis.metrics import summarise
 from simulation.drivers.heap import HeapDriver, one_slot
-from simulation.drivers.placement import Placement
 from simulation.drivers.record import CallRecord, Replay
+from simulation.drivers.routing import Routing
 from simulation.timing.durations import FixedTiming, MeasuredTiming, ProfileTiming
 from simulation.timing.latency import DEFAULT_MODELS
 from simulation.timing.profile import ModelProfile, ServerProfile, ServerTiming
@@ -163,7 +163,7 @@ def two_slots(machines: dict[str, int]) -> list[CallRecord]:
     timing = ServerTiming(ServerProfile("p", models, "a test"))
     providers = [ProviderConfig(name, FakeAdapter, is_local=True) for name in ("one", "two")]
     config = ProviderManagerConfig(providers, on_conflict="wait", local_scope="endpoint")
-    run = HeapDriver(Workload("w", calls), timing).replay(config, placement=Placement(["one", "two"], machines))
+    run = HeapDriver(Workload("w", calls), timing).replay(config, routing=Routing(["one", "two"], machines))
     assert run.statistics.counters.switches == 0
     return list(run.records)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters import FakeAdapter
 from simulation.analysis.metrics import Distribution, percentile, queue_lengths, summarise, table
 from simulation.drivers.record import CallRecord, json_lines
-from simulation.drivers.residency import Interval, Residency
+from simulation.drivers.residency import Interval, ResidencyRecorder
 from statemachine import ProviderConfig, ProviderManagerConfig, RuntimeProviderConfig, Transition
 from statemachine.config.providers import Demand, PoolKey
 
@@ -75,12 +75,12 @@ def test_a_percentile_is_the_smallest_value_that_enough_values_do_not_exceed(val
 # ---- residency ----
 
 
-def tell(residency: Residency, time: float, demand: Demand, instance: int, source: str, dest: str) -> None:
+def tell(residency: ResidencyRecorder, time: float, demand: Demand, instance: int, source: str, dest: str) -> None:
     residency(Transition(time, "instance", instance, "trigger", source, dest, demand))
 
 
 def test_residency_from_transitions() -> None:
-    residency = Residency(origin=100.0)
+    residency = ResidencyRecorder(origin=100.0)
     tell(residency, 101, A, 1, "absent", "starting")
     tell(residency, 103, A, 1, "starting", "active")
     tell(residency, 104, A, 1, "active", "draining")  # still busy
@@ -100,7 +100,7 @@ def test_residency_from_transitions() -> None:
 
 
 def test_residency_is_cut_off_at_the_end() -> None:
-    residency = Residency(origin=0.0)
+    residency = ResidencyRecorder(origin=0.0)
     tell(residency, 1, A, 1, "idle", "active")
     tell(residency, 5, A, 1, "active", "idle")
     tell(residency, 6, A, 1, "idle", "stopping")
@@ -109,7 +109,7 @@ def test_residency_is_cut_off_at_the_end() -> None:
 
 
 def test_residency_heeds_instances_only() -> None:
-    residency = Residency(origin=0.0)
+    residency = ResidencyRecorder(origin=0.0)
     residency(Transition(1, "request", 1, "assign", "new", "assigned", A))
     residency(Transition(1, "pool", PoolKey("slot", "local"), "saturate", "open", "saturated"))
     assert residency.intervals(end=9.0) == ()

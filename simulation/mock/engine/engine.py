@@ -18,9 +18,9 @@ from statemachine.checks import shown
 from statemachine.errors import ConfigurationError
 
 from ..faults import Faults
-from .instance import CutError, Instance, Job, Piece
+from .instance import CutError, Job, Piece, ServerInstance
 
-__all__ = ["Counters", "Engine", "LoadFailedError", "Progress", "Sink"]
+__all__ = ["Engine", "LoadFailedError", "Progress", "ServerCounters", "Sink"]
 
 Progress = Callable[[float], Awaitable[None]]
 """Is told how much has been done, from 0 to 1."""
@@ -49,7 +49,7 @@ class LoadFailedError(Exception):
 
 
 @dataclass(slots=True)
-class Counters:
+class ServerCounters:
     """Since the server was made. ``peak_resident``: instances that took up memory at the same time.
 
     ``answered``: answers made to the last token; ``cut``: ended by an unload or a crash; ``abandoned``: ended by their clients.
@@ -74,15 +74,15 @@ class Engine:
         if not models or len(self.models) != len(models):
             raise ConfigurationError("models", "must be one or more, with different keys", shown(models))
         self.profile: Final = profile or LatencyProfile()
-        self.counters: Final = Counters()
+        self.counters: Final = ServerCounters()
         self.faults: Final = Faults()
         self._memory_bytes = memory_bytes
-        self._resident: dict[str, Instance] = {}
+        self._resident: dict[str, ServerInstance] = {}
         self._loads: Counter[str] = Counter()
         self._unloads: Counter[str] = Counter()
 
     @property
-    def resident(self) -> dict[str, Instance]:
+    def resident(self) -> dict[str, ServerInstance]:
         """The instances that take up memory, by id: loading, loaded, unloading. One whose time to live is over is gone, at once."""
         if any(instance.ttl is not None for instance in self._resident.values()):
             now = trio.current_time()
@@ -91,11 +91,11 @@ class Engine:
         return self._resident
 
     @property
-    def loaded(self) -> tuple[Instance, ...]:
+    def loaded(self) -> tuple[ServerInstance, ...]:
         """The instances that answer, oldest first."""
         return tuple(instance for instance in self.resident.values() if instance.state == "loaded")
 
-    def find(self, name: str) -> Instance | None:
+    def find(self, name: str) -> ServerInstance | None:
         """The loaded instance that answers for ``name``, which is an instance's id or a model's key."""
         by_id = self.resident.get(name)
         if by_id is not None and by_id.state == "loaded":
@@ -112,7 +112,7 @@ class Engine:
         jit: bool = False,
         ttl: float | None = None,
         progress: Progress | None = None,
-    ) -> Instance:
+    ) -> ServerInstance:
         """Load one more instance of ``model``. Raises LoadFailedError."""
         self._check_memory(model)
         failure = self.faults.take_load()
@@ -136,7 +136,7 @@ class Engine:
         self.counters.loads += 1
         return instance
 
-    async def unload(self, instance: Instance) -> None:
+    async def unload(self, instance: ServerInstance) -> None:
         """Unload a loaded instance; the answers that it is making are cut."""
         instance.state = "unloading"
         _cut(instance, CutError("Model unloaded"))
@@ -147,13 +147,13 @@ class Engine:
             if self._resident.get(instance.id) is instance:  # no crash came first
                 self._remove(instance)
 
-    def crash(self, instance: Instance, message: str) -> None:
+    def crash(self, instance: ServerInstance, message: str) -> None:
         """The engine of a loaded instance fails: the instance is gone, and its answers are cut with ``message``."""
         instance.state = "unloading"
         del self._resident[instance.id]
         _cut(instance, CutError(message, crashed=True))
 
-    def _remove(self, instance: Instance) -> None:
+    def _remove(self, instance: ServerInstance) -> None:
         del self._resident[instance.id]
         self.counters.unloads += 1
 
@@ -163,7 +163,9 @@ class Engine:
             self.counters.load_failures += 1
             raise LoadFailedError(GUARDRAIL.format(model.size_bytes / 1e9))
 
-    def _new_instance(self, model: ModelSpec, config: Mapping[str, Any], jit: bool, ttl: float | None) -> Instance:
+    def _new_instance(
+        self, model: ModelSpec, config: Mapping[str, Any], jit: bool, ttl: float | None
+    ) -> ServerInstance:
         config = {
             "context_length": model.context_length,
             "eval_batch_size": 512,
@@ -173,7 +175,7 @@ class Engine:
             **config,
         }
         slots = trio.Semaphore(config["parallel"])
-        instance = Instance(self._free_id(model.key), model, config, jit, slots, ttl)
+        instance = ServerInstance(self._free_id(model.key), model, config, jit, slots, ttl)
         self._resident[instance.id] = instance
         self.counters.peak_resident = max(self.counters.peak_resident, len(self._resident))
         return instance
@@ -185,7 +187,7 @@ class Engine:
 
     # ---- answers ----
 
-    async def generate(self, instance: Instance, job: Job, sink: Sink) -> bool:
+    async def generate(self, instance: ServerInstance, job: Job, sink: Sink) -> bool:
         """Make the answer, piece by piece; whether ``sink`` took all of it. Raises CutError or ClientGoneError."""
         if instance.state != "loaded":
             raise CutError("Model unloaded")
@@ -199,7 +201,7 @@ class Engine:
         finally:
             instance.leave(job)
 
-    async def _run(self, instance: Instance, job: Job, sink: Sink) -> bool:
+    async def _run(self, instance: ServerInstance, job: Job, sink: Sink) -> bool:
         await self._read_prompt(instance, job, sink.reading)
         done = 0
         for tokens in self.profile.chunks(len(job.pieces)):
@@ -210,7 +212,7 @@ class Engine:
             done += tokens
         return True
 
-    async def _read_prompt(self, instance: Instance, job: Job, reading: Progress | None) -> None:
+    async def _read_prompt(self, instance: ServerInstance, job: Job, reading: Progress | None) -> None:
         seconds = job.prompt_tokens * self._slowdown(instance) * job.pace / instance.model.prefill_tokens_per_second
         if reading is None:
             await job.prefill(seconds)
@@ -220,12 +222,12 @@ class Engine:
             await job.prefill(seconds / STEPS)
         await reading(1.0)
 
-    def _slowdown(self, instance: Instance) -> float:
+    def _slowdown(self, instance: ServerInstance) -> float:
         at_work = sum(1 for other in self._resident.values() if other.running)
         return self.profile.slowdown(instance.running, max(at_work, 1))
 
 
-def _cut(instance: Instance, error: CutError) -> None:
+def _cut(instance: ServerInstance, error: CutError) -> None:
     for job in instance.jobs:
         job.cut(error)
 

@@ -13,7 +13,7 @@ from simulation.timing.latency import ModelSpec
 
 from ..http import ClientGoneError
 
-__all__ = ["CutError", "Instance", "Job", "Piece"]
+__all__ = ["CutError", "Job", "Piece", "ServerInstance"]
 
 
 class CutError(Exception):
@@ -82,7 +82,7 @@ class Job:
 
 
 @dataclass(slots=True, eq=False)
-class Instance:
+class ServerInstance:
     """``id`` is the model's key, or ``key:2`` and so on for further copies. ``jit``: loaded by a request, not explicitly.
 
     ``config`` is as the server lists it; ``slots`` are first come, first served. ``ttl``: seconds without work after which it goes.

@@ -14,7 +14,7 @@ import trio
 from simulation.timing.latency import ModelSpec
 
 from .engine import Engine, Progress
-from .instance import Instance
+from .instance import ServerInstance
 
 __all__ = ["JustInTime"]
 
@@ -34,7 +34,7 @@ class JustInTime:
 
     async def load(
         self, model: ModelSpec, config: Mapping[str, Any], *, ttl: float | None, progress: Progress | None = None
-    ) -> Instance:
+    ) -> ServerInstance:
         """An instance of ``model``, loaded for a request. Raises LoadFailedError."""
         while not self._race and (other := self._under_way.get(model.key)) is not None:
             await other.wait()

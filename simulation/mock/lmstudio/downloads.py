@@ -9,7 +9,7 @@ from typing import Final
 from ..http import Body
 from . import errors
 from .catalogue import DownloadedModel, described
-from .residency import Residency
+from .engine import LMStudioEngine
 
 __all__ = ["Downloads"]
 
@@ -27,7 +27,7 @@ class _Job:
 class Downloads:
     """The jobs of one server; one for each model that can be had. What is complete is a downloaded model."""
 
-    def __init__(self, server: Residency) -> None:
+    def __init__(self, server: LMStudioEngine) -> None:
         self._server = server
         self._offered: Final = {model.key: described(model) for model in server.settings.downloadable}
         self._jobs: dict[str, _Job] = {}

@@ -14,12 +14,12 @@ from starlette.routing import Route
 from simulation.timing.latency import token_count
 
 from ..engine.engine import LoadFailedError, Progress
-from ..engine.instance import CutError, Instance, Job, Piece
+from ..engine.instance import CutError, Job, Piece, ServerInstance
 from ..http import Body, json_response
 from . import errors
 from .bodies import read_fields
+from .engine import LMStudioEngine
 from .fields import Fields
-from .residency import Residency
 
 __all__ = ["EmbeddingEndpoints"]
 
@@ -39,7 +39,7 @@ class _Nothing:
 class EmbeddingEndpoints:
     """Of one server."""
 
-    def __init__(self, server: Residency) -> None:
+    def __init__(self, server: LMStudioEngine) -> None:
         self._server = server
 
     def routes(self) -> list[Route]:
@@ -65,9 +65,9 @@ class EmbeddingEndpoints:
         body: Body = {"object": "list", "data": rows, "model": instance.id, "usage": usage}
         return json_response(200, body)
 
-    async def _instance(self, name: str, ttl: float | None) -> Instance:
+    async def _instance(self, name: str, ttl: float | None) -> ServerInstance:
         found = self._server.locate(name, "embedding")
-        if isinstance(found, Instance):
+        if isinstance(found, ServerInstance):
             return found
         try:
             return await self._server.jit.load(found, {}, ttl=self._server.settings.default_ttl if ttl is None else ttl)

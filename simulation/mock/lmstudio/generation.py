@@ -12,16 +12,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..engine.engine import LoadFailedError, Progress
-from ..engine.instance import CutError, Instance, Job, Piece
+from ..engine.instance import CutError, Job, Piece, ServerInstance
 from ..faults import BrokenStream
 from ..http import ClientGoneError, EventStream, frame, json_response, wait_gone
 from . import errors
 from .ask import Ask
 from .catalogue import DownloadedModel
-from .memory import Memory
+from .conversations import StoredConversations
+from .engine import LMStudioEngine
 from .plan import plan_answer
-from .residency import Residency
-from .writer import Answer, Dialect, Writer
+from .writer import AnswerInProgress, Dialect, Writer
 
 __all__ = ["Generation", "Generations"]
 
@@ -29,9 +29,9 @@ __all__ = ["Generation", "Generations"]
 class Generations:
     """Makes the answers of one server, each with an id of its own."""
 
-    def __init__(self, server: Residency, memory: Memory) -> None:
+    def __init__(self, server: LMStudioEngine, stored: StoredConversations) -> None:
         self.server: Final = server
-        self.memory: Final = memory
+        self.stored: Final = stored
         self._numbers = count(1)
 
     def random(self) -> Random:
@@ -98,7 +98,7 @@ class Generation(Response):
         if self._ask.stream and self._writer.opens_early:
             self.reading = self._tell_reading
             await self._begin()
-        instance = found if isinstance(found, Instance) else await self._load(found)
+        instance = found if isinstance(found, ServerInstance) else await self._load(found)
         answer.model, answer.spec = instance.id, self._server.spec(instance)
         answer.context_length = instance.config["context_length"]
         answer.plan = plan_answer(self._ask, answer.spec, await self._room(answer), self._server.profile.seed)
@@ -108,10 +108,10 @@ class Generation(Response):
         self._server.counters.answered += 1
         return await self._finish()
 
-    def _new_writer(self, found: Instance | DownloadedModel) -> Writer:
+    def _new_writer(self, found: ServerInstance | DownloadedModel) -> Writer:
         server = self._server
-        model, spec = (found.id, server.spec(found)) if isinstance(found, Instance) else (found.key, found)
-        answer = Answer(
+        model, spec = (found.id, server.spec(found)) if isinstance(found, ServerInstance) else (found.key, found)
+        answer = AnswerInProgress(
             ask=self._ask,
             settings=server.settings,
             model=model,
@@ -122,7 +122,7 @@ class Generation(Response):
         )
         return self._dialect.writer(answer)
 
-    def _new_job(self, answer: Answer) -> Job:
+    def _new_job(self, answer: AnswerInProgress) -> Job:
         pace = self._server.profile.pace("answer", answer.spec.key, self._ask.prompt)
         leaves = not self._server.settings.stubborn_prefill
         self._job = Job(self._ask.prompt_tokens, answer.plan.pieces, pace, leaves_prefill=leaves)
@@ -130,7 +130,7 @@ class Generation(Response):
             self._job.leave()
         return self._job
 
-    async def _load(self, model: DownloadedModel) -> Instance:
+    async def _load(self, model: DownloadedModel) -> ServerInstance:
         ask, settings = self._ask, self._server.settings
         config = {} if ask.context_length is None else {"context_length": ask.context_length}
         ttl = settings.default_ttl if ask.ttl is None else ask.ttl
@@ -144,7 +144,7 @@ class Generation(Response):
             await self._stream.send(self._writer.loaded())
         return instance
 
-    async def _room(self, answer: Answer) -> int:
+    async def _room(self, answer: AnswerInProgress) -> int:
         """The tokens that the prompt leaves. Where it does not fit, a stream has begun by the time that the real server finds out."""
         room = answer.context_length - self._ask.prompt_tokens
         if room > 0:
@@ -175,7 +175,7 @@ class Generation(Response):
 
     async def _finish(self) -> Response | None:
         if self._ask.store:
-            self._made_by.memory.keep(self._writer.answer)
+            self._made_by.stored.keep(self._writer.answer)
         if not self._ask.stream:
             return json_response(200, self._writer.whole(), indent=self._indent)
         if not await self._breaks():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..engine.instance import Instance
+from ..engine.instance import ServerInstance
 from ..http import Body
 from .catalogue import DownloadedModel
 
 __all__ = ["loaded", "openai_list", "openai_row", "v0_row", "v1_row"]
 
 
-def v1_row(model: DownloadedModel, instances: Iterable[Instance], now: float | None) -> Body:
+def v1_row(model: DownloadedModel, instances: Iterable[ServerInstance], now: float | None) -> Body:
     """One downloaded model. ``instances``: those that are listed. With ``now``, each tells when its time to live is over."""
     row: Body = {
         "type": "embedding" if model.kind == "embedding" else "llm",
@@ -36,14 +36,14 @@ def v1_row(model: DownloadedModel, instances: Iterable[Instance], now: float | N
     return row
 
 
-def _instance(instance: Instance, model: DownloadedModel, now: float | None) -> Body:
+def _instance(instance: ServerInstance, model: DownloadedModel, now: float | None) -> Body:
     body: Body = {"id": instance.id, "config": _config(instance, model)}
     if now is not None and instance.ttl is not None:
         body["remaining_ttl_seconds"] = max(0, round(min(instance.expires, now + instance.ttl) - now))
     return body
 
 
-def _config(instance: Instance, model: DownloadedModel) -> Body:
+def _config(instance: ServerInstance, model: DownloadedModel) -> Body:
     config = dict(instance.config)
     return {"context_length": config["context_length"]} if model.kind == "embedding" else config
 
@@ -55,7 +55,7 @@ def _capabilities(model: DownloadedModel) -> Body:
     return body
 
 
-def loaded(instance: Instance, model: DownloadedModel, *, echo_config: bool) -> Body:
+def loaded(instance: ServerInstance, model: DownloadedModel, *, echo_config: bool) -> Body:
     """A load that succeeded."""
     body: Body = {
         "type": "embedding" if model.kind == "embedding" else "llm",
@@ -66,7 +66,7 @@ def loaded(instance: Instance, model: DownloadedModel, *, echo_config: bool) -> 
     return {**body, "load_config": _config(instance, model)} if echo_config else body
 
 
-def v0_row(model: DownloadedModel, id_: str, instance: Instance | None) -> Body:
+def v0_row(model: DownloadedModel, id_: str, instance: ServerInstance | None) -> Body:
     """One downloaded model, or one further instance of it."""
     row: Body = {
         "id": id_,

@@ -10,11 +10,11 @@ from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
 from .ask import MOST_TOOLS, Ask, Role, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .conversations import StoredConversations
 from .errors import Refusal
 from .fields import Fields
-from .memory import Memory
 from .plan import Ending
-from .writer import Answer, Dialect, Run, Writer, runs
+from .writer import AnswerInProgress, Dialect, PieceGroup, Writer, runs
 
 __all__ = ["MESSAGE", "parse_message"]
 
@@ -27,7 +27,7 @@ DELTA_TEXTS: Final = {"text": "text", "reasoning": "thinking", "call": "partial_
 # ---- what is asked ----
 
 
-def parse_message(fields: Fields, headers: Mapping[str, str], memory: Memory) -> Ask:
+def parse_message(fields: Fields, headers: Mapping[str, str], stored: StoredConversations) -> Ask:
     """Raises Refusal."""
     model = fields.required_string("model")
     for name in ("max_tokens", "messages"):
@@ -80,7 +80,7 @@ def _tool_choice(choice: Fields) -> str:
 class MessageWriter(Writer):
     """One block after the other: thinking, then text or uses of tools."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerInProgress) -> None:
         super().__init__(answer)
         answer.id = answer.new_id("msg_", 24)
         self._open: tuple[str, int] | None = None
@@ -136,7 +136,7 @@ class MessageWriter(Writer):
             "usage": {"input_tokens": answer.ask.prompt_tokens, "output_tokens": len(answer.made) if ending else 0},
         }
 
-    def _new_block(self, run: Run) -> Body:
+    def _new_block(self, run: PieceGroup) -> Body:
         if run.kind == "call":
             name = self.answer.ask.calls[run.call].name
             return {"type": "tool_use", "id": self.answer.new_id("toolu_", 22), "name": name, "input": {}}
@@ -155,7 +155,7 @@ def _event(name: str, /, **members: Any) -> bytes:
     return frame({"type": name, **members}, event=name)
 
 
-def _filled(run: Run) -> Body:
+def _filled(run: PieceGroup) -> Body:
     if run.kind != "call":
         return {DELTA_TEXTS[run.kind]: run.text}
     try:

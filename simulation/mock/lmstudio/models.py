@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..engine.engine import LoadFailedError
-from ..engine.instance import Instance
+from ..engine.instance import ServerInstance
 from ..http import Body, json_response
 from . import errors, listings
 from .bodies import read_fields
 from .catalogue import DownloadedModel, described
 from .downloads import Downloads
-from .residency import Residency
+from .engine import LMStudioEngine
 
 __all__ = ["ModelEndpoints"]
 
@@ -36,7 +36,7 @@ MOST_PARALLEL: Final = 1024
 class ModelEndpoints:
     """Of one server."""
 
-    def __init__(self, server: Residency) -> None:
+    def __init__(self, server: LMStudioEngine) -> None:
         self._server = server
         self._settings = server.settings
         self._downloads = Downloads(server)
@@ -74,7 +74,7 @@ class ModelEndpoints:
         ]
         return self._native({"models": rows})
 
-    def _listed(self, model: DownloadedModel) -> list[Instance]:
+    def _listed(self, model: DownloadedModel) -> list[ServerInstance]:
         """Its instances that can be unloaded, or are just being so."""
         if self._server.faults.hide_instances:
             return []

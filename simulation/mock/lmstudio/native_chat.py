@@ -9,10 +9,10 @@ from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
 from .ask import Ask, Turn, prompt_tokens
+from .conversations import StoredConversations
 from .errors import Refusal
 from .fields import Fields
-from .memory import Memory
-from .writer import Answer, Dialect, Writer, runs
+from .writer import AnswerInProgress, Dialect, Writer, runs
 
 __all__ = ["NATIVE", "parse_native"]
 
@@ -40,7 +40,7 @@ REASONING: Final = {"": None, "off": False, "low": True, "medium": True, "high":
 # ---- what is asked ----
 
 
-def parse_native(fields: Fields, headers: Mapping[str, str], memory: Memory) -> Ask:
+def parse_native(fields: Fields, headers: Mapping[str, str], stored: StoredConversations) -> Ask:
     """Raises Refusal."""
     fields.only(KEYS)
     model = fields.required_string("model")
@@ -52,7 +52,7 @@ def parse_native(fields: Fields, headers: Mapping[str, str], memory: Memory) -> 
     if reasoning not in REASONING:
         raise errors.invalid_type("reasoning", "off, low, medium, high or on")
     system = fields.string("system_prompt")
-    turns = (*([Turn("system", system)] if system else []), *memory.recall(previous), Turn("user", _input(fields)))
+    turns = (*([Turn("system", system)] if system else []), *stored.recall(previous), Turn("user", _input(fields)))
     return Ask(
         model=model,
         turns=turns,
@@ -101,7 +101,7 @@ class NativeWriter(Writer):
 
     opens_early: ClassVar = True
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerInProgress) -> None:
         super().__init__(answer)
         answer.id = answer.new_id("resp_", 48, HEX)
         self._open: str | None = None

@@ -10,10 +10,10 @@ from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
 from .ask import MOST_TOOLS, Ask, Role, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .conversations import StoredConversations
 from .errors import Refusal
 from .fields import Fields
-from .memory import Memory
-from .writer import Answer, Dialect, Writer, runs
+from .writer import AnswerInProgress, Dialect, Writer, runs
 
 __all__ = [
     "CHAT",
@@ -40,7 +40,7 @@ ROLES: Final[dict[str, Role]] = {
 # ---- what is asked ----
 
 
-def parse_chat(fields: Fields, headers: Mapping[str, str], memory: Memory) -> Ask:
+def parse_chat(fields: Fields, headers: Mapping[str, str], stored: StoredConversations) -> Ask:
     """Raises Refusal."""
     model = fields.required_string("model")
     fields.required("messages")
@@ -112,7 +112,7 @@ def _schema(fields: Fields) -> object:
 class ChatWriter(Writer):
     """One choice after the other; each chunk belongs to one."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerInProgress) -> None:
         super().__init__(answer)
         answer.id = answer.new_id("chatcmpl-", 21)
         self._ids = {
@@ -220,7 +220,7 @@ class ChatV0Writer(ChatWriter):
         return figures(self.answer)
 
 
-def usage(answer: Answer) -> Body:
+def usage(answer: AnswerInProgress) -> Body:
     """The tokens of one answer, all its choices together."""
     prompt, made = answer.ask.prompt_tokens, len(answer.made)
     body: Body = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
@@ -229,7 +229,7 @@ def usage(answer: Answer) -> Body:
     return body
 
 
-def figures(answer: Answer) -> Body:
+def figures(answer: AnswerInProgress) -> Body:
     """What the v0 API tells of an answer's speed, its model and its engine."""
     spec = answer.spec
     return {

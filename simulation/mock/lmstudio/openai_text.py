@@ -9,15 +9,15 @@ from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
 from .ask import Ask, Turn, prompt_tokens
+from .conversations import StoredConversations
 from .fields import Fields
-from .memory import Memory
 from .openai_chat import MOST_CHOICES, figures, made_up_logprobs, sampling, usage
-from .writer import Answer, Dialect, Writer, runs
+from .writer import AnswerInProgress, Dialect, Writer, runs
 
 __all__ = ["COMPLETION", "COMPLETION_V0", "parse_completion"]
 
 
-def parse_completion(fields: Fields, headers: Mapping[str, str], memory: Memory) -> Ask:
+def parse_completion(fields: Fields, headers: Mapping[str, str], stored: StoredConversations) -> Ask:
     """Several prompts are several choices. Raises Refusal."""
     model = fields.required_string("model")
     fields.required("prompt")
@@ -41,7 +41,7 @@ def parse_completion(fields: Fields, headers: Mapping[str, str], memory: Memory)
 class CompletionWriter(Writer):
     """One choice after the other."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerInProgress) -> None:
         super().__init__(answer)
         answer.id = answer.new_id("cmpl-", 21)
         self._offsets = [0] * answer.ask.choices

@@ -12,10 +12,10 @@ from ..engine.instance import Piece
 from ..http import Body, frame
 from . import errors
 from .ask import MOST_TOOLS, Ask, Tool, Turn, chosen_tools, prompt_tokens, text_of
+from .conversations import StoredConversations
 from .errors import Refusal
 from .fields import Fields
-from .memory import Memory
-from .writer import Answer, Dialect, Run, Writer, runs
+from .writer import AnswerInProgress, Dialect, PieceGroup, Writer, runs
 
 __all__ = ["RESPONSE", "parse_response"]
 
@@ -35,7 +35,7 @@ ECHOED: Final = (
 # ---- what is asked ----
 
 
-def parse_response(fields: Fields, headers: Mapping[str, str], memory: Memory) -> Ask:
+def parse_response(fields: Fields, headers: Mapping[str, str], stored: StoredConversations) -> Ask:
     """Raises Refusal."""
     model = fields.required_string("model")
     fields.required("input")
@@ -43,7 +43,7 @@ def parse_response(fields: Fields, headers: Mapping[str, str], memory: Memory) -
     system = fields.string("instructions")
     turns = (
         *([Turn("system", system)] if system else []),
-        *memory.recall(previous),
+        *stored.recall(previous),
         *_turns(fields),
     )
     tools = tuple(
@@ -116,7 +116,7 @@ def _schema(form: Fields) -> object:
 class ResponseWriter(Writer):
     """One item after the other: reasoning, then calls of functions or a message."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerInProgress) -> None:
         super().__init__(answer)
         answer.id = answer.new_id("resp_", 48, HEX)
         self._items: list[Body] = []
@@ -161,7 +161,7 @@ class ResponseWriter(Writer):
 
     # ---- items ----
 
-    def _start(self, run: Run) -> list[bytes]:
+    def _start(self, run: PieceGroup) -> list[bytes]:
         self._open = run.kind, run.call
         item = self._new_item(run)
         self._items.append(item)
@@ -170,7 +170,7 @@ class ResponseWriter(Writer):
             frames.append(self._item_event("response.content_part.added", content_index=0, part=_part(run.kind, "")))
         return frames
 
-    def _new_item(self, run: Run) -> Body:
+    def _new_item(self, run: PieceGroup) -> Body:
         if run.kind == "call":
             name = self.answer.ask.calls[run.call].name
             about = {"id": self.answer.new_id("fc_", 22), "type": "function_call", "status": "in_progress"}
@@ -180,7 +180,7 @@ class ResponseWriter(Writer):
         about = {"id": self.answer.new_id("msg_", 22), "type": "message", "role": "assistant"}
         return {**about, "status": "in_progress", "content": []}
 
-    def _delta(self, run: Run) -> bytes:
+    def _delta(self, run: PieceGroup) -> bytes:
         item = self._items[-1]
         if run.kind == "call":
             item["arguments"] += run.text

@@ -25,16 +25,16 @@ from ..http import ClientGoneError, json_response
 from . import errors
 from .ask import Ask
 from .bodies import read_fields
+from .conversations import StoredConversations
 from .embeddings import EmbeddingEndpoints
+from .engine import LMStudioEngine
 from .fields import Fields
 from .generation import Generations
-from .memory import Memory
 from .messages import MESSAGE, parse_message
 from .models import ModelEndpoints
 from .native_chat import NATIVE, parse_native
 from .openai_chat import CHAT, CHAT_V0, parse_chat
 from .openai_text import COMPLETION, COMPLETION_V0, parse_completion
-from .residency import Residency
 from .responses import RESPONSE, parse_response
 from .settings import Settings
 from .writer import Dialect
@@ -42,10 +42,10 @@ from .writer import Dialect
 __all__ = ["MockLMStudio"]
 
 Handler = Callable[[Request], Awaitable[Response]]
-Parse = Callable[[Fields, Mapping[str, str], Memory], Ask]
+Parse = Callable[[Fields, Mapping[str, str], StoredConversations], Ask]
 
 
-class MockLMStudio(Residency):
+class MockLMStudio(LMStudioEngine):
     """The server: ``await server(scope, receive, send)``. ``settings`` are those of :class:`Settings`, by name.
 
     ``models`` are the downloaded ones. Tests and replays look at it through ``loaded``, ``resident`` and ``counters``, and order mishaps
@@ -54,8 +54,8 @@ class MockLMStudio(Residency):
 
     def __init__(self, models: Sequence[ModelSpec], profile: LatencyProfile | None = None, **settings: Any) -> None:
         super().__init__(models, profile, Settings(**settings))
-        self._memory = Memory()
-        self._generations = Generations(self, self._memory)
+        self._stored = StoredConversations()
+        self._generations = Generations(self, self._stored)
         self._app: Final = self._make_app()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,7 +93,7 @@ class MockLMStudio(Residency):
     def _answering(self, parse: Parse, dialect: Dialect) -> Handler:
         async def answer(request: Request) -> Response:
             try:
-                ask = parse(await read_fields(request, strict=self.settings.strict_keys), request.headers, self._memory)
+                ask = parse(await read_fields(request, strict=self.settings.strict_keys), request.headers, self._stored)
             except errors.Refusal as refusal:
                 raise dialect.refusal(refusal) from None
             return self._generations.answer(ask, dialect)

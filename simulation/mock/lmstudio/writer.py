@@ -18,11 +18,11 @@ from .errors import Refusal
 from .plan import Plan
 from .settings import Settings
 
-__all__ = ["Answer", "Dialect", "Run", "Writer", "as_it_is", "runs"]
+__all__ = ["AnswerInProgress", "Dialect", "PieceGroup", "Writer", "as_it_is", "runs"]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Answer:
+class AnswerInProgress:
     """One answer: what was asked, what is planned, and what has been made of it.
 
     Times are in seconds on trio's clock; ``created`` is in Unix time. ``model`` is the id of the instance that answers, ``id`` the writer's
@@ -75,7 +75,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PieceGroup:
     """Pieces that follow each other and belong together."""
 
     choice: int
@@ -89,10 +89,10 @@ class Run:
         return "".join(self.texts)
 
 
-def runs(pieces: Sequence[Piece]) -> Iterator[Run]:
+def runs(pieces: Sequence[Piece]) -> Iterator[PieceGroup]:
     """``pieces``, joined where they belong together."""
     for (choice, kind, call), group in groupby(pieces, lambda piece: (piece.choice, piece.kind, piece.call)):
-        yield Run(choice, kind, call, tuple(piece.text for piece in group))
+        yield PieceGroup(choice, kind, call, tuple(piece.text for piece in group))
 
 
 class Writer(ABC):
@@ -100,7 +100,7 @@ class Writer(ABC):
 
     opens_early: ClassVar = False
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerInProgress) -> None:
         self.answer = answer
 
     def begin(self) -> list[bytes]:
@@ -152,6 +152,6 @@ def as_it_is(refusal: Refusal) -> Refusal:
 class Dialect:
     """How an endpoint answers: its writer, its form of a refusal, and the indentation of its JSON."""
 
-    writer: Callable[[Answer], Writer]
+    writer: Callable[[AnswerInProgress], Writer]
     refusal: Translate = as_it_is
     pretty: bool = False

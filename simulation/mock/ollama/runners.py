@@ -19,7 +19,7 @@ import trio
 from ...timing.latency import LatencyProfile, ModelSpec
 from ..faults import Faults
 
-__all__ = ["LoadFailedError", "QueueFullError", "Runner", "Runners"]
+__all__ = ["LoadFailedError", "Runner", "RunnerQueueFullError", "Runners"]
 
 RELOADING: Final = ("num_ctx", "num_batch", "num_gpu", "num_thread", "main_gpu", "use_mmap")
 
@@ -28,7 +28,7 @@ class LoadFailedError(Exception):
     """The model could not be loaded; the text says why."""
 
 
-class QueueFullError(Exception):
+class RunnerQueueFullError(Exception):
     """As many requests as the queue takes are waiting already."""
 
 
@@ -75,7 +75,7 @@ class Runners:
 
     @asynccontextmanager
     async def use(self, model: ModelSpec, options: Mapping[str, Any], keep_alive: float) -> AsyncIterator[Runner]:
-        """A runner for one request. Raises QueueFullError, LoadFailedError."""
+        """A runner for one request. Raises RunnerQueueFullError, LoadFailedError."""
         wanted = {name: value for name, value in options.items() if name in RELOADING}
         runner = self._fitting(model, wanted)
         if runner is None:
@@ -107,7 +107,7 @@ class Runners:
 
     async def _queued(self, model: ModelSpec, wanted: Mapping[str, Any], keep_alive: float) -> Runner:
         if self._turn.statistics().tasks_waiting >= self.max_queue:
-            raise QueueFullError
+            raise RunnerQueueFullError
         async with self._turn:
             runner = self._fitting(model, wanted)
             if runner is None:

@@ -37,7 +37,7 @@ from ..faults import BrokenStream, Faults
 from ..streamed import CutError, Streamed, Write, made_up_arguments, read_object, while_client_stays
 from ..words import made_up_tokens
 from . import wire
-from .runners import LoadFailedError, QueueFullError, Runner, Runners
+from .runners import LoadFailedError, Runner, RunnerQueueFullError, Runners
 
 __all__ = ["MockOllama"]
 
@@ -178,7 +178,7 @@ class _Answer:
             options = self._body.get("options") or {}
             async with self._server.runners.use(self._model, options, self._keep_alive) as runner:
                 await self._respond(runner)(scope, receive, send)
-        except QueueFullError:
+        except RunnerQueueFullError:
             refusal = JSONResponse(wire.error(BUSY), 503)
         except LoadFailedError as error:
             refusal = JSONResponse(wire.error(str(error)), 500)

@@ -11,7 +11,7 @@ import trio
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.config.providers import ProviderManagerConfig
 from statemachine.core.events import AbandonStop, Cancelled, Event, Released, Stopped
-from statemachine.manager.engine import AnswerStream, Call, ReasoningEngine
+from statemachine.manager.engine import AnswerStream, EngineCall, ReasoningEngine
 from statemachine.manager.lease import Lease
 from statemachine.manager.manager import ProviderManager
 from statemachine.manager.worker import Worker
@@ -101,7 +101,7 @@ class _Answer(AnswerStream):
         return await super().__anext__()
 
 
-class _OnlyIfBegun(Call):
+class _OnlyIfBegun(EngineCall):
     def _open(self, lease: Lease) -> AnswerStream:
         stream = super()._open(lease)
         stream.__class__ = _Answer
@@ -119,5 +119,5 @@ class _OnlyIfBegun(Call):
 class FreedByItsStream(ReasoningEngine):
     """Frees a lease at the end of its stream only, so never if that is not begun."""
 
-    def call(self, prompt: Sequence[Message], options: CallOptions) -> Call:
+    def call(self, prompt: Sequence[Message], options: CallOptions) -> EngineCall:
         return _OnlyIfBegun(self, prompt, options)

@@ -7,22 +7,22 @@ from typing import Final
 
 from . import errors
 from .ask import Turn
-from .writer import Answer
+from .writer import AnswerInProgress
 
-__all__ = ["Memory"]
+__all__ = ["StoredConversations"]
 
 MOST_KEPT: Final = 1000
 MOST_CHARACTERS: Final = 100_000_000
 
 
-class Memory:
+class StoredConversations:
     """The conversations that end in the last thousand stored answers, by the answers' ids; fewer, if they are very long."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[Turn, ...]] = OrderedDict()
         self._characters = 0
 
-    def keep(self, answer: Answer) -> None:
+    def keep(self, answer: AnswerInProgress) -> None:
         """Store an answer that is complete."""
         calls = tuple(tool.name for tool in answer.ask.calls)
         turns = (*answer.ask.turns, Turn("assistant", answer.text(), calls))

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from statemachine import ProviderManagerConfig, RuntimeProviderConfig
 from statemachine.config.providers import Demand
 
-__all__ = ["Placement"]
+__all__ = ["Routing"]
 
 
 @dataclass(frozen=True)
-class Placement:
+class Routing:
     """``providers``: the provider's name for each call, by the call's id; ``machines``: the number of each provider's machine."""
 
     providers: Sequence[str]
     machines: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def on_one(cls, config: ProviderManagerConfig, calls: int) -> Placement:
+    def on_one(cls, config: ProviderManagerConfig, calls: int) -> Routing:
         """All ``calls`` go to the first provider of ``config``."""
         return cls([config.available_providers[0].name] * calls)
 

@@ -11,16 +11,16 @@ import trio
 from simulation.timing.latency import LatencyProfile, ModelSpec
 
 from ..engine.engine import Engine
-from ..engine.instance import Instance
+from ..engine.instance import ServerInstance
 from ..engine.jit import JustInTime
 from . import errors
 from .catalogue import DownloadedModel, described
 from .settings import Settings
 
-__all__ = ["Residency"]
+__all__ = ["LMStudioEngine"]
 
 
-class Residency(Engine):
+class LMStudioEngine(Engine):
     """The engine, with LM Studio's rules of who answers. Raises ConfigurationError."""
 
     def __init__(self, models: Sequence[ModelSpec], profile: LatencyProfile | None, settings: Settings) -> None:
@@ -34,19 +34,19 @@ class Residency(Engine):
         )
         self._first_request: float | None = None
 
-    def locate(self, name: str, kind: str = "llm") -> Instance | DownloadedModel:
+    def locate(self, name: str, kind: str = "llm") -> ServerInstance | DownloadedModel:
         """What answers for ``name``: a loaded instance, or a model that must be loaded first. Raises Refusal."""
         found = self.find(name) or self.models.get(name) or self._guess(name)
-        model = self.spec(found) if isinstance(found, Instance) else described(found)
+        model = self.spec(found) if isinstance(found, ServerInstance) else described(found)
         if (model.kind == "embedding") != (kind == "embedding"):
             raise errors.cannot_answer(kind)
-        if isinstance(found, Instance):
+        if isinstance(found, ServerInstance):
             return found
         if not self.settings.jit:
             raise self._nothing_loaded()
         return model
 
-    def spec(self, instance: Instance) -> DownloadedModel:
+    def spec(self, instance: ServerInstance) -> DownloadedModel:
         """What the lists say of an instance's model."""
         return described(instance.model)
 
@@ -60,7 +60,7 @@ class Residency(Engine):
         self._first_request = now if self._first_request is None else self._first_request
         return self.settings.epoch + now - self._first_request
 
-    def _guess(self, name: str) -> Instance:
+    def _guess(self, name: str) -> ServerInstance:
         """What an old version takes for ``name``, which is not known. Raises Refusal."""
         version = self.settings.profile
         if version.guesses_model and not self.settings.jit:

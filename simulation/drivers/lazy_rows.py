@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from operator import eq
 from typing import Any, TypeVar, overload
 
-__all__ = ["Table"]
+__all__ = ["LazyRows"]
 
 RowT = TypeVar("RowT")
 
 
-class Table(Sequence[RowT]):
+class LazyRows(Sequence[RowT]):
     """A sequence of rows, each made when it is asked for. Equal to any sequence of equal rows."""
 
     @property
