@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import hypothesis
 from hypothesis.errors import Flaky, NoSuchExample
 
-from statemachine.errors import ConfigurationError
+from statemachine.errors import AdapterConnectError, AuthenticationError, ConfigurationError, ModelNotFoundError
 
 from .program import Program, size
 from .report import Report, RuleResult, with_hint
@@ -85,6 +85,8 @@ class _Seen(NamedTuple):
 
 
 _NOT_SEEN: Final = _Seen({}, False)
+_ABSENT: Final = (AdapterConnectError, AuthenticationError, ModelNotFoundError)
+"""What a first call fails with where the server is another one than was meant, or none."""
 _SETTINGS: Final = hypothesis.settings(
     database=None, deadline=None, derandomize=False, suppress_health_check=list(hypothesis.HealthCheck)
 )
@@ -160,6 +162,8 @@ class _Campaign:
             except Exception as error:
                 raise _NotRunnableError(_hidden(_trouble(error), self._make().secrets)) from error
             self._told |= run.told
+            if not self._seen and not self._make().serves and (absent := _absent(run)) is not None:
+                raise _NotRunnableError(_hidden(absent, run.secrets))
             aimed = any(step.aimed for step in run.steps)
             self._seen[program] = _Seen(self._judge(run), aimed)
         return self._seen.get(program, _NOT_SEEN)
@@ -205,6 +209,16 @@ class _Campaign:
             hypothesis.find(strategy, breaks, settings=settings, random=Random(self._seed))
         except (NoSuchExample, Flaky):  # time was over before it was found again
             return
+
+
+def _absent(run: ProgramRun) -> str | None:
+    """Why the first program says that its server is elsewhere, or None."""
+    failures = [error for step in run.steps for error in step.failures]
+    found = next((error for error in failures if isinstance(error, _ABSENT)), None)
+    if found is None:
+        return None
+    cure = "start the server, and tell its address and a model that it has: --option base_url=URL --model ID"
+    return f"no call is taken: {type(found).__name__}: {found} ({cure})"
 
 
 def _trouble(error: Exception) -> str:

@@ -182,21 +182,24 @@ def _sent_on(run: ProgramRun, answer: CallRun) -> bool:
 
 def calls_do_not_mix(run: ProgramRun) -> Iterator[str | None]:
     for step, answer in run.answers:
-        if isinstance(step.operation, Together) and takes_calls(run, step) and answer.ended == "read":
-            if answer.expected is None or answer.call.tools:
-                continue
-            if answer.failure is not None:
-                yield f"a call beside others fails with {named(answer.failure)}"
-            else:
-                yield None if answer.text == answer.expected else "a call beside others gets another answer than alone"
+        together = isinstance(step.operation, Together) and takes_calls(run, step) and not answer.call.tools
+        if together and answer.ended == "read" and answer.failure is None and answer.expected is not None:
+            yield None if answer.text == answer.expected else "a call beside others gets another answer than alone"
 
 
 def parallel_as_declared(run: ProgramRun) -> Iterator[str | None]:
     for step in run.steps:
-        if isinstance(step.operation, Together) and step.operation.hold and takes_calls(run, step):
-            waiting = sum(answer.ended == "overdue" and not answer.events for answer in step.answers)
-            total = len(step.answers)
-            yield f"of {total} calls at once, {waiting} get no event while the others are open" if waiting else None
+        if not isinstance(step.operation, Together) or not takes_calls(run, step):
+            continue
+        total = len(step.answers)
+        waiting = sum(answer.ended == "overdue" and not answer.events for answer in step.answers)
+        failed = [answer.failure for answer in step.answers if answer.ended == "read" and answer.failure is not None]
+        if step.operation.hold and waiting:
+            yield f"of {total} calls at once, {waiting} get no event while the others are open"
+        elif failed:
+            yield f"of {total} calls at once, {len(failed)} fail with {named(failed[0])}"
+        elif step.operation.hold:
+            yield None
 
 
 def back_pressure(run: ProgramRun) -> Iterator[str | None]:

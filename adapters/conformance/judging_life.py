@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from statemachine.errors import AdapterError, ProviderManagerError
+from statemachine.errors import AdapterError, ModelEvictedError, ProviderManagerError
 
 from .program import Agents, Shutdown, Start
 from .trace import OperationRun, ProgramRun
@@ -220,6 +220,8 @@ def no_leftovers(run: ProgramRun) -> Iterator[str | None]:
 def manager_properties(run: ProgramRun) -> Iterator[str | None]:
     if not isinstance(run.program[0], Agents):
         return
+    if not run.capabilities.local and any(isinstance(answer.error, ModelEvictedError) for answer in run.visits):
+        return  # a server that holds one model at a time, and is not declared local: it takes models away, not the adapter
     if run.manager_error is not None:
         yield named(run.manager_error)
     for answer in run.visits:

@@ -50,8 +50,8 @@ def _after_shutdown(step: OperationRun) -> Phase:
 
 
 def takes_calls(run: ProgramRun, step: OperationRun) -> bool:
-    """Whether a call in this step is promised an answer."""
-    return step.phase == "ready" or (step.phase == "new" and not run.capabilities.needs_start)
+    """Whether a call in this step is promised an answer. Before a start, only an adapter that has none promises it."""
+    return step.phase == "ready" or (step.phase == "new" and "start" not in run.told)
 
 
 def told_to_fail(step: OperationRun, names: Sequence[str] | None = None) -> bool:

@@ -87,6 +87,9 @@ class Report:
 
     def table(self) -> str:
         """For a terminal."""
+        reasons = {(verdict.outcome, verdict.reason) for verdict in self.verdicts}
+        if len(reasons) == 1 and len(self.verdicts) > 1 and self.verdicts[0].outcome == "UNDETERMINED":
+            return f"No rule could be looked at: {self.verdicts[0].reason}\n\n{self.summary()}"
         width = max(len(verdict.rule.id) for verdict in self.verdicts)
         lines = [
             f"{v.rule.id:<{width}}  {v.rule.severity:<6}  {self._word(v):<12}  {v.reason}".rstrip()

@@ -358,6 +358,7 @@ _OF_ONE_ADAPTER: Final = (
         "field faults F7",
         calls.parallel_as_declared,
         needs=("parallel",),
+        after=("whole-stream-is-no-error",),
     ),
     Rule(
         "back-pressure",

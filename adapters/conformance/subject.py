@@ -69,6 +69,11 @@ class Subject:
         """Construct the adapter."""
         raise TypeError(f"{type(self).__name__} must define adapter(config)")
 
+    @property
+    def serves(self) -> bool:
+        """Whether it brings its own server, as against one that runs elsewhere, or nowhere."""
+        return type(self).serving is not Subject.serving
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """The server, for the length of one program. The default has none, or one that runs elsewhere."""
@@ -139,7 +144,8 @@ def subject_factory(
 ) -> SubjectFactory:
     """Makes a subject for each program of a Subject class, or of what makes an adapter of an AdapterConfig.
 
-    The latter may have an attribute ``capabilities``; what is given here is overlaid. Raises ConfigurationError.
+    The latter may have an attribute ``capabilities``, or ``is_local`` alone; what is given here is overlaid. Raises
+    ConfigurationError.
     """
     if hasattr(given, "server_faults"):
         if capabilities or models or options:
@@ -147,7 +153,7 @@ def subject_factory(
         return given  # type: ignore[no-any-return]
     if not callable(given):
         raise ConfigurationError("target", "must be a Subject class, or a factory of adapters", type(given).__name__)
-    declared = getattr(given, "capabilities", Capabilities())
+    declared = getattr(given, "capabilities", Capabilities(local=getattr(given, "is_local", False)))
     try:
         declared = replace(declared, **(capabilities or {}))
     except TypeError:

@@ -81,6 +81,17 @@ def test_what_cannot_be_run_is_undetermined(capsys: pytest.CaptureFixture[str]) 
     assert "no program can be run: ValueError: no such model" in capsys.readouterr().out
 
 
+def test_our_adapters_as_a_user_types_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adapters:FakeAdapter", *FAST]) == 0
+    assert " FAIL  " not in capsys.readouterr().out
+    nobody = ["--option", "base_url=http://127.0.0.1:9"]
+    for name in ("LMStudioAdapter", "OllamaAdapter", "LlamaCppAdapter", "OpenAIAdapter", "AnthropicAdapter"):
+        assert main([f"adapters:{name}", *FAST, *nobody]) == 3
+        printed = capsys.readouterr().out
+        assert printed.startswith("No rule could be looked at: no call is taken: AdapterConnectError: ")
+        assert f"adapters:{name}: 0 PASS, 0 FAIL, 0 SKIPPED, {len(RULES)} UNDETERMINED" in printed
+
+
 def test_expected_failures_are_no_failures_and_unexpected_passes_are(tmp_path: Path) -> None:
     file = tmp_path / "expected"
     file.write_text("# known\nstream-order  # two ends\n")

@@ -1,58 +1,106 @@
-"""The adapter of docs/conformance.md, against a real server on loopback: what the page says about it is so."""
+"""The adapter of docs/conformance.md, against the server of the page: what the page says about it is so, as a new user types it."""
 
 from __future__ import annotations
 
-import json
 import re
-import threading
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+
+import httpx
+import pytest
 
 from adapters.conformance import check
+from statemachine import AdapterConfig, AdapterRequestError, CallOptions, Message, StreamEvent
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
+LINES_OF_AN_ADAPTER = 40
 
 
-class _Lines(BaseHTTPRequestHandler):
-    """Answers with the words of the prompt, one a line, and ``done``."""
+def _block(name: str) -> str:
+    """The code of the page that begins with the comment ``# name``."""
+    found = re.search(rf"```python\n(# {re.escape(name)}\n.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
 
-    protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        lines = "".join(f"{word}\n" for word in [*body["messages"][-1]["content"].split(), "done"]).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(lines)))
-        self.end_headers()
-        self.wfile.write(lines)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing is to be printed."""
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @contextmanager
-def _serving() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Lines)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
+def _serving(folder: Path, port: int) -> Iterator[None]:
+    (folder / "server.py").write_text(_block("server.py").replace("8000", str(port)))
+    server = subprocess.Popen([sys.executable, "server.py"], cwd=folder, stderr=subprocess.DEVNULL)
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        server.kill()
+        server.wait()
 
 
-def test_the_adapter_of_the_page_gets_the_verdict_of_the_page() -> None:
-    example = re.search(r"```python\n(# mine\.py\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert example is not None
-    namespace: dict[str, Any] = {}
-    exec(example[1], namespace)
-    with _serving() as url:
-        report = check(namespace["MyAdapter"], options={"base_url": url}, capabilities={"parallel": 4}, examples=0)
+def test_the_adapter_of_the_page_keeps_every_rule_by_one_command(tmp_path: Path, port: int) -> None:
+    adapter = _block("mine.py").replace("8000", str(port))
+    assert adapter.count("\n") <= LINES_OF_AN_ADAPTER
+    (tmp_path / "mine.py").write_text(adapter)
+    command = ["-m", "adapters", "conformance", "mine:MyAdapter", "--declare", "parallel=4", "--declare", "repeatable"]
+    with _serving(tmp_path, port):
+        done = subprocess.run(
+            [sys.executable, *command, "--examples", "0"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mine:MyAdapter: 19 PASS, 0 FAIL, 19 SKIPPED, 0 UNDETERMINED" in done.stdout
+
+
+def test_without_a_server_nothing_is_judged(tmp_path: Path, port: int) -> None:
+    (tmp_path / "mine.py").write_text(_block("mine.py").replace("8000", str(port)))
+    done = subprocess.run(
+        [sys.executable, "-m", "adapters", "conformance", "mine:MyAdapter"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert f"no call is taken: AdapterConnectError: http://localhost:{port}: ConnectError" in done.stdout
+    assert "--option base_url=URL" in done.stdout
+
+
+class PlainHttpxAdapter:
+    """The same with httpx alone, as the page tells of it."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        self.client = httpx.AsyncClient(base_url=config.options["base_url"], limits=httpx.Limits(max_connections=None))
+
+    async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
+        if self.client.is_closed:
+            raise AdapterRequestError("the adapter is shut down")
+        async with self.client.stream("POST", "/chat", json={"messages": list(prompt)}) as response:
+            async for line in response.aiter_lines():
+                if "done" in line:
+                    yield StreamEvent("end", "stop")
+                    return
+                yield StreamEvent("token", line)
+
+    async def shutdown(self) -> None:
+        await self.client.aclose()
+
+
+def test_httpx_alone_leaves_generators_to_the_garbage_collector(tmp_path: Path, port: int) -> None:
+    with _serving(tmp_path, port):
+        report = check(PlainHttpxAdapter, options={"base_url": f"http://127.0.0.1:{port}"}, examples=0)
     assert report.failed == ["no-leftovers"]
     assert report.exit_code == 0
