@@ -63,7 +63,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "adapters/commands": [
         {"server", "show"},
         {"asked"},
-        {"chat", "load", "metrics", "models", "status", "switch", "unload"},
+        {"*"},
         {"__init__"},
     ],
     "adapters/anthropic": [
@@ -105,8 +105,9 @@ FLOORS: dict[str, list[set[str]]] = {
         {"policy"},
         {"line"},
         {"round_robin"},
-        {"fifo", "prioritised", "gated", "affinity", "*"},
+        {"*"},
         {"cost_aware", "fair"},
+        {"table"},
         {"names"},
         {"__init__"},
     ],
@@ -133,7 +134,8 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "statemachine/properties": [
         {"property"},
-        {"always", "waiting", "sometimes", "eventually", "*"},
+        {"*"},
+        {"table"},
         {"__init__"},
         {"invariants"},
     ],

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .check import check, replay
 from .program import Agents, Call, Program, Shutdown, Start, Together, Visit
-from .report import Report, RuleResult
+from .report import Report, RuleVerdict
 from .rules import RULES, Rule
 from .subject import Capabilities, Subject
 from .suite import AdapterConformance
@@ -26,7 +26,7 @@ __all__ = [
     "Program",
     "Report",
     "Rule",
-    "RuleResult",
+    "RuleVerdict",
     "Shutdown",
     "Start",
     "Subject",

@@ -13,7 +13,7 @@ from hypothesis.errors import Flaky, NoSuchExample
 from statemachine.errors import AdapterConnectError, AuthenticationError, ConfigurationError, ModelNotFoundError
 
 from .program import Program, size
-from .report import Report, RuleResult, with_hint
+from .report import Report, RuleVerdict, with_hint
 from .rules import RULES, RULES_BY_ID, Rule, why_skipped
 from .run import perform
 from .strategy import MOST_CANCELLATIONS, drawn_programs, plain_programs, sweeps
@@ -129,23 +129,23 @@ class _Campaign:
         except _NotRunnableError as error:
             self._trouble = str(error)
 
-    def verdict(self, rule: Rule) -> RuleResult:
+    def verdict(self, rule: Rule) -> RuleVerdict:
         """What is known about ``rule`` now."""
         if rule.id in self._broken:
             program = self._broken[rule.id]
             finding = self._seen[program].findings[rule.id] or ""
             if (cause := next((other for other in rule.after if other in self._broken), None)) is not None:
-                return RuleResult(rule, "UNDETERMINED", f"perhaps because {cause} is broken: {finding}", program)
-            return RuleResult(rule, "FAIL", with_hint(finding), program)
+                return RuleVerdict(rule, "UNDETERMINED", f"perhaps because {cause} is broken: {finding}", program)
+            return RuleVerdict(rule, "FAIL", with_hint(finding), program)
         if self._trouble is not None:
-            return RuleResult(rule, "UNDETERMINED", self._trouble)
+            return RuleVerdict(rule, "UNDETERMINED", self._trouble)
         if (reason := why_skipped(rule, self._make(), self._told)) is not None:
-            return RuleResult(rule, "SKIPPED", reason)
+            return RuleVerdict(rule, "SKIPPED", reason)
         if rule.id in self._looked_at:
-            return RuleResult(rule, "PASS", "")
+            return RuleVerdict(rule, "PASS", "")
         if rule.unseen and not any(map(self._has, rule.shown_by)):
-            return RuleResult(rule, "SKIPPED", rule.unseen)
-        return RuleResult(rule, "UNDETERMINED", "no program has shown anything about it")
+            return RuleVerdict(rule, "SKIPPED", rule.unseen)
+        return RuleVerdict(rule, "UNDETERMINED", "no program has shown anything about it")
 
     def _has(self, name: str) -> bool:
         """Whether the subject declares it, or its back door has shown it."""

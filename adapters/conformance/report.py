@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from .program import Program, shown
 from .rules import Rule
 
-__all__ = ["EXIT_BROKEN", "EXIT_KEPT", "EXIT_UNDETERMINED", "Outcome", "Report", "RuleResult", "with_hint"]
+__all__ = ["EXIT_BROKEN", "EXIT_KEPT", "EXIT_UNDETERMINED", "Outcome", "Report", "RuleVerdict", "with_hint"]
 
 Outcome: TypeAlias = Literal["PASS", "FAIL", "SKIPPED", "UNDETERMINED"]
 
@@ -30,7 +30,7 @@ def with_hint(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleResult:
+class RuleVerdict:
     """Of one rule. ``reason``: how it is broken, or why it was not applied. ``program``: the shortest that breaks it."""
 
     rule: Rule
@@ -57,7 +57,7 @@ class Report:
 
     target: str
     seed: int
-    verdicts: Sequence[RuleResult]
+    verdicts: Sequence[RuleVerdict]
     programs: int
     expected: Mapping[str, str] = field(default_factory=dict)
     how: str = ""
@@ -67,7 +67,7 @@ class Report:
         """The ids of the rules that are broken."""
         return [verdict.rule.id for verdict in self.verdicts if verdict.outcome == "FAIL"]
 
-    def trouble(self, verdict: RuleResult) -> str | None:
+    def trouble(self, verdict: RuleVerdict) -> str | None:
         """What makes the check fail about this verdict: a rule is broken and was not expected to be, or the other way round."""
         known = verdict.rule.id in self.expected
         if verdict.outcome == "FAIL" and not known:
@@ -111,7 +111,7 @@ class Report:
         words = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("PASS", "FAIL", "SKIPPED", "UNDETERMINED"))
         return f"{self.target}: {words}; {self.programs} programs, seed {self.seed}"
 
-    def _word(self, verdict: RuleResult) -> str:
+    def _word(self, verdict: RuleVerdict) -> str:
         if verdict.rule.id not in self.expected or verdict.outcome not in ("PASS", "FAIL"):
             return verdict.outcome
         return "EXPECTED" if verdict.outcome == "FAIL" else "UNEXPECTED"

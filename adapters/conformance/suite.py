@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .check import check
-from .report import Report, RuleResult
+from .report import Report, RuleVerdict
 from .rules import RULES
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class AdapterConformance:
         judge(verdict, report, self.expected_failures)
 
 
-def judge(verdict: RuleResult, report: Report, expected: Mapping[str, str]) -> None:
+def judge(verdict: RuleVerdict, report: Report, expected: Mapping[str, str]) -> None:
     """Pass, fail or skip the running test."""
     import pytest
 

@@ -19,8 +19,8 @@ from statemachine.shell.options import option
 
 from ..workloads.traces.formats import FORMATS, read_trace
 from ..workloads.traces.notes import Notes
-from ..workloads.traces.schema import write_schema
 from ..workloads.traces.sessions import within
+from ..workloads.traces.slots import write_slots
 
 __all__ = ["Options", "run"]
 
@@ -50,7 +50,7 @@ def run(options: Options) -> int:
     length = inf if options.length is None else options.length
     calls = within(read_trace(options.trace, notes, options.format), options.start, length)
     with _written(options.out) as stream:
-        number = write_schema(stream, calls)
+        number = write_slots(stream, calls)
     print(f"{number} calls: {options.out}")
     for sentence in notes.sentences():
         print(sentence, file=sys.stderr)

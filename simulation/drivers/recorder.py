@@ -29,7 +29,8 @@ from statemachine.text import fit_to_show
 
 from ..workloads.traces.fields import NAME_LIMIT, TOKENS_LIMIT
 from ..workloads.traces.notes import Notes
-from ..workloads.traces.schema import TraceCall, at_least_one_token, write_schema
+from ..workloads.traces.schema import TraceCall, at_least_one_token
+from ..workloads.traces.slots import write_slots
 from ..workloads.traces.spans import spans_to_calls
 
 __all__ = ["TraceRecorder"]
@@ -79,7 +80,7 @@ class TraceRecorder:
     def write(self, path: Path) -> int:
         """Write a trace in our own format. Returns the number of calls. Raises OSError."""
         with path.open("w", encoding="utf-8") as stream:
-            return write_schema(stream, self.calls())
+            return write_slots(stream, self.calls())
 
 
 class _WatchedAdapter:

@@ -8,10 +8,10 @@ from typing import Final
 
 from ..checks import check_count
 from .line import ByModel
-from .policy import BasePolicy, Bound, Choice, Rank, Waiter
+from .policy import BasePolicy, Bound, Choice, NamedPolicy, Rank, Waiter
 from .round_robin import RoundRobin
 
-__all__ = ["Affinity"]
+__all__ = ["POLICY", "Affinity"]
 
 
 class Affinity(BasePolicy):
@@ -77,3 +77,6 @@ class Affinity(BasePolicy):
         self._ahead = list(ahead)  # sorted, and so a heap
         if self._agents is not None:
             self._agents.restore(agents[0], self._turn)
+
+
+POLICY: Final = NamedPolicy(Affinity, "PASSES")

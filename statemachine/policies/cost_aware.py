@@ -7,9 +7,9 @@ from typing import Final
 
 from ..checks import check_count
 from .gated import Gated
-from .policy import Choice, Pause, Rank, Waiter
+from .policy import Choice, NamedPolicy, Pause, Rank, Waiter
 
-__all__ = ["CostAware"]
+__all__ = ["POLICY", "CostAware"]
 
 _OCTAVE: Final = 4  # levels
 _EXPENSIVE: Final = 8  # levels: a switch is expensive when it takes about four times as long as an answer
@@ -109,3 +109,6 @@ class CostAware(Gated):
 def _towards(level: int, milliseconds: int) -> int:
     seen = (milliseconds**_OCTAVE).bit_length()
     return level + (seen > level) - (seen < level) if level else seen
+
+
+POLICY: Final = NamedPolicy(CostAware, "MOST")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from .gated import Gated
+from typing import Final
 
-__all__ = ["Fair"]
+from .gated import Gated
+from .policy import NamedPolicy
+
+__all__ = ["POLICY", "Fair"]
 
 
 class Fair(Gated):
@@ -15,3 +18,6 @@ class Fair(Gated):
 
     def __init__(self, extra: int = 0, quantum: int = 10_000) -> None:
         super().__init__(extra, quantum)
+
+
+POLICY: Final = NamedPolicy(Fair, "EXTRA")

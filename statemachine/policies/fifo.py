@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from .line import Line
-from .policy import BasePolicy, Bound, Choice
+from .policy import BasePolicy, Bound, Choice, NamedPolicy
 
-__all__ = ["Fifo"]
+__all__ = ["POLICY", "Fifo"]
 
 
 class Fifo(Line, BasePolicy):
@@ -20,3 +20,6 @@ class Fifo(Line, BasePolicy):
 
     def choose(self) -> Choice | None:
         return Choice(next(iter(self._tickets)), "oldest") if self._tickets else None
+
+
+POLICY: Final = NamedPolicy(Fifo)

@@ -16,10 +16,10 @@ from typing import Final
 
 from ..checks import check_count
 from .line import Line
-from .policy import BasePolicy, Bound, Choice, Pause, Rank, Waiter
+from .policy import BasePolicy, Bound, Choice, NamedPolicy, Pause, Rank, Waiter
 from .round_robin import RoundRobin
 
-__all__ = ["Gated"]
+__all__ = ["POLICY", "Gated"]
 
 
 class Gated(BasePolicy):
@@ -144,3 +144,6 @@ class Gated(BasePolicy):
     def _is_oldest(self, ticket: int, model: str) -> bool:
         line = self._lines.get(model)
         return model != self._turn and line is not None and line.first == ticket
+
+
+POLICY: Final = NamedPolicy(Gated, "EXTRA")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
+from types import ModuleType
 from typing import Final
 
 from ..checks import shown
 from ..errors import ConfigurationError
-from .affinity import Affinity
-from .cost_aware import CostAware
-from .fair import Fair
-from .fifo import Fifo
-from .gated import Gated
-from .policy import Policy, PolicyFactory
+from . import table
+from .policy import NamedPolicy, Policy, PolicyFactory
 
 __all__ = ["BASELINE", "DEFAULT", "NAMES", "factory_of", "name_of", "policies_named", "policy_named"]
 
@@ -24,14 +21,9 @@ BASELINE: Final = "fifo"
 DEFAULT: Final = "gated"
 """The policy of a manager that is not told another."""
 
-_POLICIES: Final[dict[str, tuple[Callable[..., Policy], str | None]]] = {
-    BASELINE: (Fifo, None),
-    "gated": (Gated, "EXTRA"),
-    "affinity": (Affinity, "PASSES"),
-    "cost_aware": (CostAware, "MOST"),
-    "fair": (Fair, "EXTRA"),
+_POLICIES: Final[dict[str, NamedPolicy]] = {
+    name: file.POLICY for name, file in vars(table).items() if isinstance(file, ModuleType)
 }
-"""Each with the name of its parameter, a count, where it has one."""
 
 NAMES: Final = ", ".join(f"{name}[:{parameter}]" if parameter else name for name, (_, parameter) in _POLICIES.items())
 """All of them, for help and errors."""

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from ..value import value
 
-__all__ = ["BasePolicy", "Bound", "Choice", "Pause", "Policy", "PolicyFactory", "Rank", "Waiter"]
+__all__ = ["BasePolicy", "Bound", "Choice", "NamedPolicy", "Pause", "Policy", "PolicyFactory", "Rank", "Waiter"]
 
 
 class Waiter(Protocol):
@@ -136,6 +136,13 @@ class Policy(Protocol):
 
 
 PolicyFactory: TypeAlias = Callable[[], Policy]
+
+
+class NamedPolicy(NamedTuple):
+    """A policy that has a name in :mod:`.table`. ``parameter``: what its first argument, a count, is called there; None: it has none."""
+
+    make: Callable[..., Policy]
+    parameter: str | None = None
 
 
 class BasePolicy:

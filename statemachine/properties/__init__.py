@@ -5,15 +5,18 @@ Read :mod:`.property` first. ``ALWAYS`` must hold at every step, ``SOMETIMES`` m
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Final
 
-from . import always, sometimes, waiting
+from . import sometimes, table
 from .eventually import EVENTUALLY, close_ends, every_waiter_is_served
 from .property import Property, Step
 
 __all__ = ["ALWAYS", "EVENTUALLY", "SOMETIMES", "close_ends", "every_waiter_is_served", "violated"]
 
-ALWAYS: Final = (*always.ALWAYS, *waiting.ALWAYS)
+ALWAYS: Final[tuple[Property, ...]] = tuple(
+    each for file in vars(table).values() if isinstance(file, ModuleType) for each in file.ALWAYS
+)
 SOMETIMES: Final = sometimes.SOMETIMES
 
 

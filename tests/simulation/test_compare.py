@@ -66,7 +66,7 @@ def test_an_unknown_policy_is_named(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         policy_named(name)
     assert f"a string of {len(name)} characters" in str(caught.value)
-    assert "fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]" in str(caught.value)
+    assert "affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA], fifo, gated[:EXTRA]" in str(caught.value)
 
 
 # ---- numbers ----
@@ -276,7 +276,7 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
     [
         (
             ["--policies", "fifo,lottery"],
-            "must be one of fifo, gated[:EXTRA], affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA]; got a string of 7 characters",
+            "must be one of affinity[:PASSES], cost_aware[:MOST], fair[:EXTRA], fifo, gated[:EXTRA]; got a string of 7 characters",
         ),
         (["--policies", "gated,gated"], "must name each policy once; got a string of 5 characters"),
         (["--policies", ""], "must be one of"),

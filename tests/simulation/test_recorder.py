@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from adapters import FakeAdapter
 from simulation.drivers.recorder import TraceRecorder
 from simulation.workloads.traces.notes import Notes
-from simulation.workloads.traces.schema import read_schema
+from simulation.workloads.traces.slots import read_slots
 from statemachine import CallOptions, ProviderConfig, ProviderManager, ProviderManagerConfig, ReasoningEngine
 from statemachine import RuntimeProviderConfig as Model
 
@@ -36,7 +36,7 @@ async def test_calls_are_recorded_with_agents_times_and_tokens(autojump_clock: M
             nursery.start_soon(ask, "bob", "large", [1.5])
     path = tmp_path / "trace.jsonl"
     assert recorder.write(path) == 3
-    ann, bob, again = read_schema(path, Notes())
+    ann, bob, again = read_slots(path, Notes())
     assert (ann.agent, ann.session, ann.model, ann.arrival_seconds, ann.depends_on) == ("ann", "ann", "small", 0.0, ())
     assert (bob.agent, bob.model, bob.arrival_seconds) == ("bob", "large", 0.5), (
         "when it asked, not when it was granted"

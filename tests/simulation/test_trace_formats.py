@@ -20,8 +20,9 @@ from simulation.__main__ import main
 from simulation.workloads.traces.fields import TraceError
 from simulation.workloads.traces.formats import FORMATS, format_of, read_trace
 from simulation.workloads.traces.notes import Notes
-from simulation.workloads.traces.schema import TraceCall, read_schema, write_schema
+from simulation.workloads.traces.schema import TraceCall
 from simulation.workloads.traces.sessions import Deal, calls_of, sessions_of, timed_workload, within
+from simulation.workloads.traces.slots import read_slots, write_slots
 from simulation.workloads.traces.spans import spans_to_calls
 from simulation.workloads.trading_graph import trading_graph
 
@@ -211,8 +212,8 @@ def test_a_workload_survives_being_a_trace(tmp_path: Path) -> None:
     workload = trading_graph("small", "large", tickers=3)
     path = tmp_path / "trace.jsonl"
     with path.open("w") as stream:
-        assert write_schema(stream, calls_of(workload, "graph")) == len(workload.calls)
-    (again,) = sessions_of(read_schema(path, Notes()), Deal({"m": 1}, 1))
+        assert write_slots(stream, calls_of(workload, "graph")) == len(workload.calls)
+    (again,) = sessions_of(read_slots(path, Notes()), Deal({"m": 1}, 1))
     assert again.calls == workload.calls
 
 

@@ -12,10 +12,10 @@ from typing import Final
 
 from .fields import TraceError
 from .notes import Notes
-from .schema import TraceCall, at_least_one_token
+from .schema import TraceCall, TraceFormat, at_least_one_token
 from .tables import Row, rows, tokens_in
 
-__all__ = ["COLUMNS", "read_azure"]
+__all__ = ["COLUMNS", "FORMAT", "read_azure"]
 
 COLUMNS: Final = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 
@@ -45,3 +45,6 @@ def _timestamp(row: Row, place: str) -> datetime:
     except ValueError:
         raise TraceError(f"{place}: TIMESTAMP", "must be a date and time (ISO 8601)", repr(text)[:80]) from None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+FORMAT: Final = TraceFormat(read_azure, (b"timestamp", b"contexttokens", b"generatedtokens"))

@@ -11,10 +11,10 @@ from typing import Final
 
 from .fields import TraceError, name_in
 from .notes import Notes
-from .schema import TraceCall, at_least_one_token
+from .schema import TraceCall, TraceFormat, at_least_one_token
 from .tables import rows, seconds_in, tokens_in
 
-__all__ = ["COLUMNS", "read_burstgpt"]
+__all__ = ["COLUMNS", "FORMAT", "read_burstgpt"]
 
 COLUMNS: Final = ("Timestamp", "Model", "Request tokens", "Response tokens")
 
@@ -32,3 +32,6 @@ def read_burstgpt(path: Path, notes: Notes) -> Iterator[TraceCall]:
             prompt, output = tokens_in(row, "Request tokens", place), tokens_in(row, "Response tokens", place)
             model = name_in(row["Model"], f"{place}: Model")
             yield at_least_one_token(TraceCall(prompt, output, arrival_seconds=when - first, model=model), notes)
+
+
+FORMAT: Final = TraceFormat(read_burstgpt, (b"timestamp", b"request tokens", b"response tokens"))

@@ -14,9 +14,9 @@ from .fields import TraceError, count_at, number_at, parsed_json
 from .files import lines
 from .notes import Notes
 from .prompt_cache import PromptCache, blocks_at
-from .schema import TraceCall, at_least_one_token
+from .schema import TraceCall, TraceFormat, at_least_one_token
 
-__all__ = ["BLOCK_TOKENS", "read_mooncake"]
+__all__ = ["BLOCK_TOKENS", "FORMAT", "read_mooncake"]
 
 BLOCK_TOKENS: Final = 512
 
@@ -38,3 +38,6 @@ def read_mooncake(path: Path, notes: Notes) -> Iterator[TraceCall]:
             cached = min(prompt, known * BLOCK_TOKENS)
             call = TraceCall(prompt, output, arrival_seconds=when - first, cached_tokens=cached)
             yield at_least_one_token(call, notes)
+
+
+FORMAT: Final = TraceFormat(read_mooncake, (b'"input_length"', b'"output_length"'))

@@ -7,17 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, islice
 from math import fsum, inf
-from pathlib import Path
 
 from statemachine.errors import ConfigurationError
 
 from ..workload import PlannedCall, Workload
 from .fields import TraceError
-from .notes import Notes
 from .schema import TraceCall
-from .weka import weka_sessions
 
-__all__ = ["Deal", "calls_of", "sessions_of", "timed_workload", "weka_calls", "within"]
+__all__ = ["Deal", "calls_of", "sessions_of", "timed_workload", "within"]
 
 
 class Deal:
@@ -148,11 +145,3 @@ def calls_of(workload: Workload, session: str) -> Iterator[TraceCall]:
             model=call.model,
             cached_tokens=call.cached_tokens,
         )
-
-
-def weka_calls(path: Path, notes: Notes) -> Iterator[TraceCall]:
-    """Yield the calls of Weka sessions, with pauses of any length. Raises TraceError."""
-    for session in weka_sessions(path, max_think=inf, notes=notes):
-        for sentence in session.assumptions:
-            notes.remark(sentence)
-        yield from calls_of(session, session.name)

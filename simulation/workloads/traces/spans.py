@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 from .fields import TOKENS_LIMIT, TraceError, list_at, name_in, parsed_json, text_at
 from .files import documents, whole
 from .notes import Notes
-from .schema import TraceCall, at_least_one_token
+from .schema import TraceCall, TraceFormat, at_least_one_token
 
-__all__ = ["read_spans", "spans_to_calls"]
+__all__ = ["FORMAT", "read_spans", "spans_to_calls"]
 
 _PROMPT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
@@ -179,3 +179,6 @@ class _Session:
         for _, each in self._ends[place:]:  # calls end nearly in order, so these are few
             before = max(before, self._starts[each])
             self._latest_starts.append(before)
+
+
+FORMAT: Final = TraceFormat(read_spans, (b'"resourcespans"',))

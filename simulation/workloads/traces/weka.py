@@ -25,11 +25,20 @@ from .fields import TraceError, count_at, list_at, number_at, parsed_json, path_
 from .files import documents, whole
 from .notes import Notes
 from .prompt_cache import PromptCache, blocks_at
-from .schema import TraceCall, at_least_one_token
+from .schema import TraceCall, TraceFormat, at_least_one_token
+from .sessions import calls_of
 
-__all__ = ["read_weka_session", "weka_sessions"]
+__all__ = ["FORMAT", "read_weka", "read_weka_session", "weka_sessions"]
 
 DEPTH_LIMIT: Final = 8
+
+
+def read_weka(path: Path, notes: Notes) -> Iterator[TraceCall]:
+    """Yield the calls of Weka sessions, with pauses of any length. Raises TraceError."""
+    for session in weka_sessions(path, max_think=inf, notes=notes):
+        for sentence in session.assumptions:
+            notes.remark(sentence)
+        yield from calls_of(session, session.name)
 
 
 def weka_sessions(
@@ -154,3 +163,6 @@ class _SessionReader:
 
     def _pause(self, conversation: _Conversation, seconds: float) -> float:
         return min(max(0.0, seconds), self._max_think) if conversation.begun else conversation.delay
+
+
+FORMAT: Final = TraceFormat(read_weka, (b'"block_size"',))
