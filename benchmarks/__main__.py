@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from . import figures, growth, machines, overhead, specification, streamed
 from .field import command as field
+from .field import real
 from .gate import check
 from .measuring.results import RESULTS
 from .pages.tables import write_tables
@@ -44,6 +45,7 @@ SCENARIOS: Final = {
     "simulators": Scenario(simulators.measure, None, "the heap driver against SimPy, ciw and salabim"),
     "checker": Scenario(specification.measure, 3, "the checker against SPIN on the same specification"),
     "field": Scenario(field.measure, 3, "one workload through every manager there is (about an hour)"),
+    "real": Scenario(real.measure, 3, "the same on a real llama.cpp server (half an hour)"),
 }
 
 
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=int, help="rounds of each scenario, or seeds of the field (default: each its own)"
     )
-    parser.add_argument("--only", default="", help="of the field, contenders whose names have this in them")
+    parser.add_argument("--only", default="", help="of field and real, contenders whose names have this in them")
     options = parser.parse_args(arguments)
     folder = RESULTS if options.keep else options.output
     for name in options.what:
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(scenario: Scenario, name: str, folder: Path, options: argparse.Namespace) -> Path:
-    measure = scenario.measure if name != "field" else partial(scenario.measure, only=options.only)
+    measure = scenario.measure if name not in ("field", "real") else partial(scenario.measure, only=options.only)
     if scenario.rounds is None:
         return measure(folder)
     return measure(folder, options.rounds or scenario.rounds)

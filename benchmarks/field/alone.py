@@ -21,7 +21,7 @@ def main() -> None:
 
     def answer(call: Call) -> str:
         with lock(call.model):
-            return chat(plan.url, call)
+            return chat(plan.url, call, **plan.parameters)
 
     play(plan, answer)
 

@@ -15,7 +15,7 @@ def main() -> None:
     plan = read_plan()
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "gateway.toml")
-        provider = f'[providers.server]\nkind = "lmstudio"\nbase_url = "{plan.url}"\nparallel = {plan.parallel}\n'
+        provider = f'[providers.server]\nkind = "{plan.server}"\nbase_url = "{plan.url}"\nparallel = {plan.parallel}\n'
         settings.write_text(f"[gateway]\nport = 0\n{provider}", encoding="utf-8")
         command = [sys.executable, "-m", "adapters", "serve", "--config", str(settings)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
@@ -23,7 +23,7 @@ def main() -> None:
             said = next(line for line in gateway.stdout if "listening on" in line)
             url = next(word for word in said.split() if word.startswith("http")).rstrip(".,/")
             try:
-                play(plan, lambda call: chat(url, call), at_end=gateway.terminate)
+                play(plan, lambda call: chat(url, call, **plan.parameters), at_end=gateway.terminate)
             finally:
                 gateway.terminate()
 

@@ -43,19 +43,26 @@ class Call:
 
     @property
     def prompt(self) -> str:
-        """A text of this number of tokens, as the mock server counts them."""
-        return f"{self.id} ".ljust(self.prompt_tokens * CHARACTERS_PER_TOKEN, "x")
+        """A text of this number of tokens, as the mock server counts them (and real ones nearly so: a short word is one token)."""
+        characters = self.prompt_tokens * CHARACTERS_PER_TOKEN
+        return (f"{self.id} " + "and " * self.prompt_tokens)[:characters]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to play. ``parallel``: answers that the server makes at once; ``settings``: for the manager; ``deadline``: then it is over."""
+    """What to play. ``parallel``: answers that the server makes at once; ``settings``: for the manager; ``deadline``: then it is over.
+
+    ``parameters`` go with every call. ``words``: the server's tokens are words, so that a cut answer can be told by counting them.
+    """
 
     url: str
+    server: str
     speed: float
     parallel: int
     deadline: float
     settings: dict[str, Any]
+    parameters: dict[str, Any]
+    words: bool
     calls: tuple[Call, ...]
 
     def real(self, seconds: float) -> float:
@@ -123,7 +130,7 @@ class _Player:
         for _ in range(ATTEMPTS):
             try:
                 text = self.answer(call)
-                if len(text.split()) != call.output_tokens:
+                if self.plan.words and len(text.split()) != call.output_tokens:
                     raise CutError
                 made.finished = self._now()
                 break
@@ -147,11 +154,11 @@ class _Player:
             self._begin(follower)
 
 
-def chat(url: str, call: Call) -> str:
+def chat(url: str, call: Call, **parameters: Any) -> str:
     """One streamed chat, as any client makes it. Raises CutError, OSError, http.client.HTTPException."""
     parts = urlsplit(url)
     message = {"role": "user", "content": call.prompt}
-    body = {"model": call.model, "messages": [message], "max_tokens": call.output_tokens, "stream": True}
+    body = {"model": call.model, "messages": [message], "max_tokens": call.output_tokens, "stream": True, **parameters}
     headers = {"Content-Type": "application/json", "X-Agent-ID": call.agent}
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=600)
     try:

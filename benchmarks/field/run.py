@@ -20,7 +20,7 @@ from ..measuring.environments import ROOT, environment
 from .contenders import Contender
 from .server import DEEP, PARALLEL, QUICK
 
-__all__ = ["Run", "run", "workload"]
+__all__ = ["Run", "play_by", "run", "workload"]
 
 DEADLINE_SECONDS: Final = 4 * 3600.0  # virtual: what has no answer by then has none
 
@@ -61,7 +61,6 @@ def workload(seed: int, tickers: int) -> Workload:
 
 def run(contender: Contender, seed: int, tickers: int, speed: float, *, deadline: float = DEADLINE_SECONDS) -> Run:
     """Play it, for ``deadline`` virtual seconds at most. Raises UnavailableError where the contender does not install."""
-    python = environment(contender.environment).python
     calls = workload(seed, tickers).calls
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.field.server", str(speed)],
@@ -74,30 +73,29 @@ def run(contender: Contender, seed: int, tickers: int, speed: float, *, deadline
         assert server.stdin is not None
         assert server.stdout is not None
         try:
-            plan = _plan(contender, calls, server.stdout.readline().strip(), speed, deadline)
-            command = [str(python), "-m", contender.module]
-            played = subprocess.run(command, cwd=ROOT, input=json.dumps(plan), capture_output=True, text=True)
-            if played.returncode or not played.stdout:
-                raise RuntimeError(f"{contender.name} ended with {played.returncode}: {played.stderr[-2000:]}")
+            url = server.stdout.readline().strip()
+            setting = {"url": url, "server": "lmstudio", "speed": speed, "parallel": PARALLEL, "deadline": deadline}
+            played = play_by(contender, calls, {**setting, "parameters": {}, "words": True})
             server.stdin.close()
             seen = json.loads(server.stdout.readline())
         finally:
             server.kill()
-    return _figures(contender, seed, calls, json.loads(played.stdout.splitlines()[-1]), seen, speed)
+    return _figures(contender, seed, calls, played, seen, speed)
 
 
-def _plan(
-    contender: Contender, calls: Sequence[PlannedCall], url: str, speed: float, deadline: float
-) -> dict[str, Any]:
+def play_by(contender: Contender, calls: Sequence[PlannedCall], setting: dict[str, Any]) -> Any:
+    """Let the contender play the calls; returns what :func:`.play.play` prints. ``setting``: the members of ``Plan`` that are not its own.
+
+    Raises RuntimeError where its process fails, UnavailableError where it does not install.
+    """
     names = ("id", "agent", "model", "prompt_tokens", "output_tokens", "after", "delay")
-    return {
-        "url": url,
-        "speed": speed,
-        "parallel": PARALLEL,
-        "deadline": deadline,
-        "settings": contender.settings,
-        "calls": [{name: value for name, value in asdict(call).items() if name in names} for call in calls],
-    }
+    rows = [{name: value for name, value in asdict(call).items() if name in names} for call in calls]
+    plan = json.dumps({**setting, "settings": contender.settings, "calls": rows})
+    command = [str(environment(contender.environment).python), "-m", contender.module]
+    played = subprocess.run(command, cwd=ROOT, input=plan, capture_output=True, text=True)
+    if played.returncode or not played.stdout:
+        raise RuntimeError(f"{contender.name} ended with {played.returncode}: {played.stderr[-2000:]}")
+    return json.loads(played.stdout.splitlines()[-1])
 
 
 def _figures(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from statistics import mean, median
 from typing import Any, Final
 
 from ..field.summary import Row, rows
@@ -64,6 +65,7 @@ TOLD: Final[dict[str, tuple[str, ...]]] = {
     "simulators": ("simpy", "Ciw", "salabim"),
     "checker": (),
     "field": (),
+    "real": (),
 }
 """The packages whose versions stand under a scenario's tables; the JSON has all."""
 
@@ -198,6 +200,20 @@ def _field_row(row: Row) -> list[str]:
     ]
 
 
+def _real(figures: Any) -> list[str]:
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for run in figures["runs"]:
+        runs.setdefault(run["contender"], []).append(run)
+    body = []
+    for name, told in runs.items():
+        made = {what: [row[what] for row in told] for what in told[0]}
+        spans = f"{median(made['makespan']):.1f} ({min(made['makespan']):.1f} to {max(made['makespan']):.1f}) s"
+        times = [f"{median(made[what]):.1f} s" for what in ("mean", "p95")]
+        counts = [f"{median(made['switches']):g}", *(f"{mean(made[what]):.3g}" for what in ("refused", "lost"))]
+        body.append([name, spans, *times, *counts])
+    return _table(["", "all answered after", "mean", "p95", "switches", "refused", "never answered"], body)
+
+
 def _asked(figures: Any) -> list[str]:
     return _table(["", "what it is asked to do"], [(row.name, row.asked) for row in rows(figures)], texts=2)
 
@@ -216,4 +232,5 @@ TABLES: Final[dict[str, Callable[[Any], list[str]]]] = {
     "checker": _checker,
     "field": _field,
     "field-asked": _asked,
+    "real": _real,
 }

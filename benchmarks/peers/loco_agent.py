@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import loco
 
@@ -22,7 +23,7 @@ def main() -> None:
     asyncio.run_coroutine_threadsafe(configure(), loop).result()
 
     async def call_server(call: Call) -> str:
-        return await asyncio.to_thread(chat, plan.url, call)
+        return await asyncio.to_thread(partial(chat, plan.url, call, **plan.parameters))
 
     async def wrapped(call: Call) -> str:
         return str(await loco.wrap(call_server, agent_id=call.agent, weight=1.0, call=call))
