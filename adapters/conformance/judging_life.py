@@ -59,7 +59,7 @@ def construct_no_effect(run: ProgramRun) -> Iterator[str | None]:
 
 def _starts(run: ProgramRun, phase: str) -> Iterator[OperationRun]:
     for step in run.steps:
-        if isinstance(step.operation, Start) and step.phase == phase and not (step.cancelled or step.swallowed):
+        if isinstance(step.operation, Start) and step.phase == phase and not (step.cancelled or step.aimed):
             yield step
 
 

@@ -126,6 +126,7 @@ _OF_ONE_ADAPTER: Final = (
         _WORKER,
         life.shutdown_after_anything,
         sees=("shutdown",),
+        after=("unload-unloads",),
     ),
     Rule(
         "shutdown-bounded",
