@@ -49,6 +49,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"asking", "problems", "backends", "running", "tokens", "facts"},
         {"dialects", "settings"},
         {"answer", "routes"},
+        {"http1"},
         {"reading", "loads", "history", "agents", "metrics", "listing", "discovery", "recording", "recovering"},
         {"catalogue", "waiting"},
         {"gateway", "lists"},

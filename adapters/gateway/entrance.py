@@ -9,7 +9,7 @@ from statemachine import ConfigurationError, ForwardRequest
 
 from ..ollama.adapter import RUNNER_CHECKS
 from .answer import ClientAnswer, Receive, Send
-from .asking import asking, split_prefix
+from .asking import Prefix, asking
 from .dialects import OLLAMA
 from .gateway import Gateway
 from .passage import Passage, carry
@@ -31,12 +31,14 @@ UNLOADS: Final = Problem(
 )
 
 
-async def enter(gateway: Gateway, route: Route, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    """Answer one request of a forwarded path, whatever comes of it."""
+async def enter(
+    gateway: Gateway, route: Route, prefix: Prefix, scope: Mapping[str, Any], receive: Receive, send: Send
+) -> None:
+    """ClientAnswer one request of a forwarded path, whatever comes of it. ``prefix`` is what its path begins with."""
     answer = ClientAnswer(send, route.dialect)
     try:
         with gateway.admitted():
-            passage = await _understand(gateway, route, scope, receive, answer)
+            passage = await _understand(gateway, route, prefix, scope, receive, answer)
             await carry(gateway, passage, answer, receive)
     except ClientGoneError:
         return
@@ -48,7 +50,7 @@ async def enter(gateway: Gateway, route: Route, scope: Mapping[str, Any], receiv
 
 
 async def _understand(
-    gateway: Gateway, route: Route, scope: Mapping[str, Any], receive: Receive, answer: ClientAnswer
+    gateway: Gateway, route: Route, prefix: Prefix, scope: Mapping[str, Any], receive: Receive, answer: ClientAnswer
 ) -> Passage:
     settings = gateway.settings
     raw = await read_body(receive, most_bytes=settings.body_limit, seconds=settings.sender_seconds)
@@ -60,10 +62,10 @@ async def _understand(
     answer.streams = stream is True
     if route.dialect is OLLAMA and _only_unloads(body):
         raise RefusedError(UNLOADS)
-    headers = [(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]]
-    answer.comments_off = dict(headers).get("x-queue-comments", "").lower() in OFF
-    address = (scope.get("client") or ("unknown",))[0]
-    who = asking(split_prefix(scope["prefixed_path"]), dict(headers), body, address)
+    headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in scope["headers"]]
+    named = dict(headers)
+    answer.comments_off = named.get("x-queue-comments", "").lower() in OFF
+    who = asking(prefix, named, body, scope["client"][0])
     provider, model = await gateway.catalogue.find(name)
     kind = settings.provider(provider).kind
     if not speaks(kind, route.path):

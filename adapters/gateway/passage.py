@@ -103,23 +103,31 @@ async def _pass_once(gateway: Gateway, passage: Passage, answer: ClientAnswer, r
 
 
 async def _acquire(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> Lease:
-    """Wait for a lease; while it takes long, tell a streaming client why."""
+    """Return a lease: at once where one is free, else after a wait."""
     config = RuntimeProviderConfig(passage.provider, passage.model, passage.options)
-    asking, lease, failure = passage.asking, None, None
+    asking, pool = passage.asking, gateway.pool_of(passage.provider, passage.model)
+    with gateway.waiting.enter(asking.agent, passage.provider, passage.model, pool) as waiter:
+        try:
+            return gateway.manager.acquire_nowait(config, asking.agent, asking.priority)
+        except trio.WouldBlock:
+            return await _wait(gateway, config, asking, waiter, answer)
+
+
+async def _wait(
+    gateway: Gateway, config: RuntimeProviderConfig, asking: Asking, waiter: WaitingRequest, answer: ClientAnswer
+) -> Lease:
+    """Wait for a lease; while it takes long, tell a streaming client why."""
+    lease, failure = None, None
     answered = trio.Event()
-    room = gateway.waiting.enter(
-        asking.agent, passage.provider, passage.model, gateway.pool_of(passage.provider, passage.model)
-    )
     try:
-        with room as waiter:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_comment, gateway, waiter, answer, answered)
-                try:
-                    lease = await gateway.manager.get_adapter(config, asking.timeout, asking.agent, asking.priority)
-                except ProviderManagerError as error:
-                    failure = error  # raised below: a nursery would wrap it in a group
-                finally:
-                    answered.set()  # not cancelled: a comment that is half sent must be sent whole
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_comment, gateway, waiter, answer, answered)
+            try:
+                lease = await gateway.manager.get_adapter(config, asking.timeout, asking.agent, asking.priority)
+            except ProviderManagerError as error:
+                failure = error  # raised below: a nursery would wrap it in a group
+            finally:
+                answered.set()  # not cancelled: a comment that is half sent must be sent whole
     except BaseException:
         if lease is not None:
             lease.release()

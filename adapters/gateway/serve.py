@@ -12,10 +12,8 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
-import hypercorn
-import hypercorn.trio
 import trio
 
 from statemachine import ConfigurationError, ProviderManager, ProviderManagerError, RuntimeProviderConfig
@@ -25,14 +23,12 @@ from statemachine.journal.writer import Journal
 from .app import application
 from .catalogue import Catalogue, ListModels
 from .gateway import Gateway, GatewayObservers
+from .http1 import serve_http
 from .listing import ask_for_models
 from .recording import Recorder
 from .recovering import owning
 from .settings import GatewaySettings
 from .unloading import unload_in_time
-
-if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework
 
 __all__ = ["listening", "open_gateway", "run"]
 
@@ -40,7 +36,8 @@ log = logging.getLogger(__name__)
 
 CLIENT_IDLE_SECONDS: Final = 75.0
 """How long an idle connection of a client is kept: longer than usual clients keep theirs, so that none uses one that just closes."""
-HEAD_LIMIT_BYTES: Final = 64 * 1024
+BACKLOG: Final = 1024
+"""How many clients may connect at the same moment."""
 SIGHUP: Final = getattr(signal, "SIGHUP", None)  # not on Windows
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([] if SIGHUP is None else [SIGHUP]))
 
@@ -85,21 +82,22 @@ async def _preload(manager: ProviderManager, provider: str, model: str) -> None:
 async def listening(gateway: Gateway) -> AsyncIterator[str]:
     """Serve over HTTP for the length of the block, which gets the base URL. Port 0 takes a free one. Raises OSError."""
     listener = _listener(gateway.settings.host, gateway.settings.port)
-    config = hypercorn.Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.loglevel = "WARNING"
-    config.include_server_header = False
-    config.keep_alive_timeout = CLIENT_IDLE_SECONDS
-    config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
-    framework = cast("ASGIFramework", application(gateway))  # the same thing, with looser types of messages
-    async with trio.open_nursery() as nursery:
-        (url,) = await nursery.start(partial(hypercorn.trio.serve, framework, config, mode="asgi"))
-        yield url
+    serve = partial(serve_http, application(gateway), listener, idle_seconds=CLIENT_IDLE_SECONDS)
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(serve, reader_seconds=lambda: gateway.settings.reader_seconds))
+        yield _url(listener.socket.getsockname())
         nursery.cancel_scope.cancel()
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+def _listener(host: str, port: int) -> trio.SocketListener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(opened))
+
+
+def _url(address: Sequence[object]) -> str:
+    host, port = address[:2]
+    return f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}"
 
 
 async def run(

@@ -64,9 +64,10 @@ class ProviderSettings:
 class GatewaySettings:
     """All of it. ``token``: what a client must send, None: nothing. Times are in seconds, ``comment_seconds`` None: no comments.
 
-    ``body_limit`` is in bytes, ``requests_limit`` counts requests at a time, ``waiting_per_agent`` those of one agent that have no
-    lease yet. ``aliases`` map a name that clients use to ``(provider, model)``. ``fixed``: what cannot change while the gateway runs.
-    ``owned_file``: where is noted what was loaded, for the next run (None: nowhere).
+    A client has ``sender_seconds`` to send its body, and ``reader_seconds`` to read a piece of its answer. ``body_limit`` is in bytes,
+    ``requests_limit`` counts requests at a time, ``waiting_per_agent`` those of one agent that have no lease yet. ``aliases`` map a
+    name that clients use to ``(provider, model)``. ``fixed``: what cannot change while the gateway runs. ``owned_file``: where is
+    noted what was loaded, for the next run (None: nowhere).
     """
 
     providers: tuple[ProviderSettings, ...]
@@ -79,6 +80,7 @@ class GatewaySettings:
     comment_seconds: float | None = 5.0
     body_limit: int = 64 * 1024 * 1024
     sender_seconds: float = 30.0
+    reader_seconds: float = 60.0
     requests_limit: int = 4096
     waiting_per_agent: int = 256
     fixed: object = field(default=None, repr=False)
@@ -137,6 +139,7 @@ def settings_of(document: Mapping[str, Any], environment: Mapping[str, str], **g
         comment_seconds=_off(gateway.get("comment_seconds", 5.0)),
         body_limit=gateway.get("body_limit_mib", 64) * 1024 * 1024,
         sender_seconds=gateway.get("sender_seconds", 30.0),
+        reader_seconds=gateway.get("reader_seconds", 60.0),
         requests_limit=gateway.get("requests_limit", 4096),
         waiting_per_agent=gateway.get("waiting_per_agent", 256),
         fixed=(manager, document.get("providers"), host, gateway.get("port"), owned_file),
@@ -182,6 +185,7 @@ _GATEWAY: Final[Mapping[str, Check]] = {
     "comment_seconds": _check_seconds_or_off,
     "body_limit_mib": check_count,
     "sender_seconds": check_timeout,
+    "reader_seconds": check_timeout,
     "requests_limit": check_count,
     "waiting_per_agent": check_count,
     "owned_file": _check_name_or_off,

@@ -19,14 +19,12 @@ from typing import Final
 
 import trio
 
-from .processes import MODELS, ask, at_rest, gateway_command, instances, mock_command, process
+from .processes import MODELS, PATIENCE_SECONDS, ask, at_rest, gateway_command, instances, mock_command, process
 
 __all__ = ["main", "one_run"]
 
 VICTIMS: Final = ("client", "backend", "gateway")
 CLIENTS: Final = 6
-PATIENCE_SECONDS: Final = 60.0
-"""No client may wait longer than that: the time-out of a lease and that of a load are 20 s and 10 s."""
 
 
 async def one_run(seed: int, folder: Path) -> tuple[str, Counter[str]]:

@@ -18,10 +18,23 @@ from typing import Any, Final
 import httpx
 import trio
 
-__all__ = ["CHAT", "MODELS", "ask", "at_rest", "gateway_command", "instances", "mock_command", "process"]
+__all__ = [
+    "CHAT",
+    "MODELS",
+    "PATIENCE_SECONDS",
+    "ask",
+    "at_rest",
+    "gateway_command",
+    "instances",
+    "mock_command",
+    "process",
+]
 
 MODELS: Final = ("maker/a", "maker/b")
 CHAT: Final = "/v1/chat/completions"
+ACQUIRE_SECONDS: Final = 60
+PATIENCE_SECONDS: Final = 3 * ACQUIRE_SECONDS
+"""No client, and no process that is to end, may take longer than that."""
 _URL: Final = re.compile(rb"http://127\.0\.0\.1:(\d+)")
 
 
@@ -32,9 +45,12 @@ def mock_command(port: int = 0) -> list[str]:
 
 
 def gateway_command(folder: Path, base_url: str, log: Path | None = None) -> list[str]:
-    """A gateway before the server at ``base_url``; its configuration is written to ``folder``."""
+    """A gateway before the server at ``base_url``; its configuration is written to ``folder``.
+
+    Its times are the usual ones but for that of a lease: on a machine that has other things to do, an unload may take seconds.
+    """
     provider = f'[providers.studio]\nkind = "lmstudio"\nbase_url = "{base_url}"\nparallel = 2\n'
-    times = "acquire_timeout = 20\nstart_timeout = 10\nshutdown_timeout = 2\nclose_grace = 5\n"
+    times = f"acquire_timeout = {ACQUIRE_SECONDS}\n"
     owned = f'owned_file = "{folder / "owned.jsonl"}"\n'
     (folder / "gateway.toml").write_text(f"[gateway]\nport = 0\n{owned}[manager]\n{times}{provider}", encoding="utf-8")
     journal = [] if log is None else ["--log", str(log)]
@@ -62,7 +78,7 @@ async def process(command: list[str]) -> AsyncIterator[tuple[trio.Process, str]]
         with trio.CancelScope(shield=True):
             with suppress(ProcessLookupError):
                 running.terminate()
-            with trio.move_on_after(30):
+            with trio.move_on_after(PATIENCE_SECONDS):
                 await running.wait()
             if running.returncode is None:
                 running.kill()
