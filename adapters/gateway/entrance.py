@@ -34,7 +34,7 @@ UNLOADS: Final = Problem(
 async def enter(
     gateway: Gateway, route: Route, prefix: Prefix, scope: Mapping[str, Any], receive: Receive, send: Send
 ) -> None:
-    """ClientAnswer one request of a forwarded path, whatever comes of it. ``prefix`` is what its path begins with."""
+    """Answer one request of a forwarded path, whatever comes of it. ``prefix`` is what its path begins with."""
     answer = ClientAnswer(send, route.dialect)
     try:
         with gateway.admitted():
