@@ -50,12 +50,13 @@ class Names(NamedTuple):
 
 
 class WishKind(NamedTuple):
-    """A wish: what it is for and who makes it, which may be renamed, and ``rest``, which may not."""
+    """A wish: what it is for, who makes it and whose leases are above it, which may be renamed, and ``rest``, which may not."""
 
     pool: Hashable
     signature: str
     owner: str | None
     rest: Hashable
+    below: str | None = None
 
 
 class _Renaming(NamedTuple):
@@ -104,7 +105,7 @@ def _itself(names: Names) -> Names:
 
 def _all_renamings(wishes: Sequence[WishKind]) -> Iterator[_Renaming | None]:
     pools = {wish.pool: sorted({w.signature for w in wishes if w.pool == wish.pool}) for wish in wishes}
-    owners = sorted({wish.owner for wish in wishes if wish.owner is not None})
+    owners = sorted({task for wish in wishes for task in (wish.owner, wish.below) if task is not None})
     for rows in product(*(permutations(row) for row in pools.values())):
         signatures = {
             old: new
@@ -121,7 +122,8 @@ def _renaming(wishes: Sequence[WishKind], signatures: dict[str, str], tasks: dic
     places: list[int] = []
     for wish in wishes:
         owner = None if wish.owner is None else tasks[wish.owner]
-        renamed = wish._replace(signature=signatures[wish.signature], owner=owner)
+        below = None if wish.below is None else tasks[wish.below]
+        renamed = wish._replace(signature=signatures[wish.signature], owner=owner, below=below)
         place = next((n for n, other in enumerate(wishes) if other == renamed and n not in places), None)
         if place is None:
             return None

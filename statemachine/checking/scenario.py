@@ -18,7 +18,8 @@ class Wish(NamedTuple):
     """``times`` interchangeable requests for one configuration. Requests with the same ``owner`` come from one task.
 
     ``renew``: a task that was served may ask again, without end; at most ``times`` requests exist at once. ``watched``: the wish is a
-    single request, and the liveness property is that it is served, whatever the others do.
+    single request, and the liveness property is that it is served, whatever the others do. ``below``: the owner that waits for the tasks
+    of this wish to end, so that its leases are above their requests.
     """
 
     provider: str
@@ -30,6 +31,7 @@ class Wish(NamedTuple):
     renew: bool = False
     watched: bool = False
     agent: str | None = None
+    below: str | None = None
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ STANDARD: Final = (
         "slot-raise",
         _local(parallel=2),
         (Wish("local", "a", 3), Wish("local", "b", 2)),
-        ("contention", "eviction_for_room", "succession", "close"),
+        ("contention", "eviction_for_room", "succession", "failure_with_joiners", "close"),
     ),
     Scenario(
         "slot-wait",
@@ -101,6 +101,23 @@ STANDARD: Final = (
         _local(on_conflict="wait", parallel=2),
         (Wish("local", "a", 2, owner="t"), Wish("local", "a", 1), Wish("local", "b", 1, priority=1)),
         ("contention", "succession", "close"),
+    ),
+    Scenario(
+        "slot-below",
+        _local(on_conflict="wait", parallel=2),
+        (
+            Wish("local", "a", 1, owner="p"),
+            Wish("local", "a", 1, below="p"),
+            Wish("local", "b", 1, below="p", priority=1),
+            Wish("local", "a", 1),
+        ),
+        ("contention", "refused_below_a_holder", "refused_in_the_queue", "failure_with_joiners", "close"),
+    ),
+    Scenario(
+        "api-below",
+        _api(2),
+        (Wish("api", "a", 2, owner="p"), Wish("api", "b", 1, below="p")),
+        ("contention", "refused_below_a_holder", "saturation", "close"),
     ),
     Scenario(
         "slot-gated",

@@ -12,6 +12,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import Final
 
+from ..config.providers import Demand
 from ..config.runtime import RuntimeProviderConfig
 from ..core.coordinator import Coordinator
 from ..core.events import (
@@ -95,7 +96,13 @@ class CoordinatorSystem:
         """Return the wishes as the symmetry sees them. A watched wish is known by its name, so then none are interchangeable."""
         fixed = [None if interchangeable else index for index in range(len(self._demands))]
         return [
-            WishKind(demand.pool, demand.signature, wish.owner, (fixed[index], wish._replace(model="", owner=None)))
+            WishKind(
+                demand.pool,
+                demand.signature,
+                wish.owner,
+                (fixed[index], wish._replace(model="", owner=None, below=None)),
+                wish.below,
+            )
             for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True))
         ]
 
@@ -253,7 +260,9 @@ class CoordinatorSystem:
         for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
             if state.left[index] and not (wish.owner and _is_busy(state.coordinator, wish.owner)):
                 owner = wish.owner or f"task {ticket}"
-                yield Move(AcquireRequested(ticket, demand, owner, wish.agent, wish.priority, wish.timeout), index)
+                above = _leases_of(state.coordinator, wish.below, demand) if wish.below else ()
+                event = AcquireRequested(ticket, demand, owner, wish.agent, wish.priority, wish.timeout, above)
+                yield Move(event, index)
 
     def _of_requests(self, saved: Snapshot) -> Iterator[Event]:
         for request in saved.requests:
@@ -291,6 +300,12 @@ def _nowhere(state: State) -> Arrival[State]:
 def _is_busy(saved: Snapshot, owner: str) -> bool:
     """Return whether the task waits for a lease: it makes one call at a time."""
     return any(r.owner == owner and r.state in ("waiting", "assigned") for r in saved.requests)
+
+
+def _leases_of(saved: Snapshot, owner: str, demand: Demand) -> tuple[int, ...]:
+    """Return the tickets of the leases that the task holds in the pool of ``demand``."""
+    own = (r for r in saved.requests if r.owner == owner and r.state == "granted")
+    return tuple([request.ticket for request in own if request.demand.pool == demand.pool])
 
 
 _Duty = tuple[str, int]

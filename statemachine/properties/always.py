@@ -5,6 +5,7 @@ Each follows the definition of what must be true, and uses none of the counts an
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from ..core.coordinator import Coordinator
@@ -62,6 +63,24 @@ def release_is_idempotent(step: Step) -> bool:
     if not isinstance(event, Released) or step.before.requests.get(event.ticket) == "granted":
         return True
     return not step.effects and picture(step.after) == step.before
+
+
+@always_of_steps(
+    "A request that is cancelled after its grant gives its lease back, and its instance goes on: it serves others, is idle, or makes "
+    "room for a waiting request.",
+    Cancelled,
+)
+def undelivered_grants_cost_nothing(step: Step) -> bool:
+    event = step.event
+    if not isinstance(event, Cancelled) or step.before.requests.get(event.ticket) != "granted":
+        return True
+    number = step.before.instance_of[event.ticket]
+    if event.ticket in step.after.requests or (step.after.state == "open" and number not in step.after.instances):
+        return False
+    if step.after.state != "open" or step.before.instances[number] == "draining":
+        return True
+    instance = step.after.instances[number]
+    return instance.state in ("active", "idle") or (instance.state == "stopping" and instance.successor is not None)
 
 
 @always_of_states(
@@ -125,6 +144,26 @@ def stopped_once(step: Step) -> bool:
 @always_of_states("No instance is shut down while it is leased.")
 def no_shutdown_of_a_leased_instance(coordinator: Coordinator) -> bool:
     return all(not i.leases for i in coordinator.instances.values() if i.state == "stopping")
+
+
+@always_of_steps(
+    "A start that fails ends the request that caused it and nothing else: every other request goes on, and every lease.",
+    StartFailed,
+    Expired,
+)
+def failed_starts_end_nothing_else(step: Step) -> bool:
+    event = step.event
+    if isinstance(event, StartFailed):
+        failed = event.instance
+    elif isinstance(event, Expired) and event.timer.kind is TimerKind.START:
+        failed = event.timer.subject
+    else:
+        return True
+    before, after = step.before, step.after.requests
+    ended = [ticket for ticket in before.requests if ticket not in after]
+    if len(ended) > 1 or any(before.instance_of.get(t) != failed or before.requests[t] != "assigned" for t in ended):
+        return False
+    return all(after[t].state == "granted" for t, state in before.requests.items() if state == "granted")
 
 
 # ---- leaving and closing ----
@@ -205,6 +244,11 @@ def deadlines_match_states(step: Step) -> bool:
     return True
 
 
+@always_of_steps("The next deadline is never later than any deadline that is armed.")
+def next_deadline_is_not_late(step: Step) -> bool:
+    return step.after.next_deadline <= min(step.after.timers.armed.values(), default=math.inf)
+
+
 @always_of_states("A pool is saturated exactly if no place can be given to another signature now.")
 def saturated_iff_full(coordinator: Coordinator) -> bool:
     pools = [pool for pool in coordinator.pools.values() if pool.state in ("open", "saturated")]
@@ -259,6 +303,7 @@ ALWAYS: Final = (
     leases_within_parallel,
     no_double_grant,
     release_is_idempotent,
+    undelivered_grants_cost_nothing,
     leases_match_requests,
     only_active_instances_are_leased,
     draining_instances_are_never_granted,
@@ -266,10 +311,12 @@ ALWAYS: Final = (
     started_once,
     stopped_once,
     no_shutdown_of_a_leased_instance,
+    failed_starts_end_nothing_else,
     ended_requests_leave_no_state,
     closing_grants_and_starts_nothing,
     closed_manager_is_empty,
     deadlines_match_states,
+    next_deadline_is_not_late,
     saturated_iff_full,
     indexes_are_consistent,
 )

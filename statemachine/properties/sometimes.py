@@ -37,6 +37,14 @@ def failure_with_waiters(step: Step) -> bool:
     return isinstance(step.event, StartFailed) and "waiting" in step.before.requests.values()
 
 
+@sometimes_a_step("A start fails that another request has joined.")
+def failure_with_joiners(step: Step) -> bool:
+    if not isinstance(step.event, StartFailed):
+        return False
+    failed, before = step.event.instance, step.before
+    return sum(before.requests[t] == "assigned" for t, one in before.instance_of.items() if one == failed) > 1
+
+
 @sometimes_a_step("When a shutdown ends, its place goes to the next instance.")
 def succession(step: Step) -> bool:
     return isinstance(step.event, Stopped) and any(isinstance(e, StartInstance) for e in step.effects)
@@ -59,6 +67,22 @@ def cancel_between_grant_and_delivery(step: Step) -> bool:
 def contention(step: Step) -> bool:
     causes = (Cause.LIMIT, Cause.CONFLICT, Cause.BUSY)
     return any(isinstance(e, Reject) and e.cause in causes for e in step.effects)
+
+
+@sometimes_a_step(
+    "A request is refused at once because leases above it, whose holders wait for its task, keep its place."
+)
+def refused_below_a_holder(step: Step) -> bool:
+    event = step.event
+    if not isinstance(event, AcquireRequested) or not event.held_above:
+        return False
+    return any(isinstance(e, Reject) and e.ticket == event.ticket and e.own for e in step.effects)
+
+
+@sometimes_a_step("A request that waits is refused because it would wait for itself from now on.")
+def refused_in_the_queue(step: Step) -> bool:
+    causes, before = (Cause.CONFLICT, Cause.BUSY), step.before.requests
+    return any(isinstance(e, Reject) and e.cause in causes and before.get(e.ticket) == "waiting" for e in step.effects)
 
 
 @sometimes_a_state("The policy pauses: an idle instance is kept, although a request waits for another.")
@@ -86,10 +110,13 @@ SOMETIMES: Final = (
     saturation,
     eviction_for_room,
     failure_with_waiters,
+    failure_with_joiners,
     succession,
     switch,
     cancel_between_grant_and_delivery,
     contention,
+    refused_below_a_holder,
+    refused_in_the_queue,
     pause,
     queue_full,
     overfull_by_return,

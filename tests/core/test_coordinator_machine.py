@@ -9,7 +9,7 @@ Hypothesis strives for examples that cover much of the machines.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from functools import partial
 from itertools import count
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from statemachine import AdapterConfig, ProviderConfig, ProviderManagerConfig, R
 from statemachine.checking.coverage import split
 from statemachine.checking.passing import Account, after, within_bounds
 from statemachine.config.adapter import Adapter
+from statemachine.config.providers import Demand
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.events import (
     AcquireRequested,
@@ -107,6 +108,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
         self.recount = Recount(self.ledger, self.config.max_waiting)
         self.now = 0.0
         self.tickets = count(1)
+        self.above: dict[int, tuple[int, ...]] = {}  # by ticket: the leases above it when it was made
         self.late_comers = 0  # they ask when it closes
 
     def keep_account(self, step: Step) -> bool:
@@ -144,6 +146,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
         agent=st.sampled_from([None, "p", "q"]),
         priority=st.sampled_from([0, 0, 1]),
         timeout=st.sampled_from([None, None, None, 0, 2, 5]),
+        above=st.sampled_from([None, None, None, 0, 1, 2]),
         times=st.sampled_from([1, 1, 2, 3]),
     )
     def acquire(
@@ -154,15 +157,30 @@ class CoordinatorMachine(RuleBasedStateMachine):
         agent: str | None,
         priority: int,
         timeout: float | None,
+        above: int | None,
         times: int,
     ) -> None:
+        """``above`` picks a task that holds leases and waits for the one that asks, such as its parent."""
         demand = self.config.resolve(RuntimeProviderConfig(where, model))
         for _ in range(times):
             self.late_comers += self.ledger.closing
             ticket = next(self.tickets)
             if any(t.owner == owner and t.state == "pending" for t in self.ledger.tickets.values()):
                 owner = None  # a task makes one call at a time
-            self.happen(AcquireRequested(ticket, demand, owner or f"task {ticket}", agent, priority, timeout))
+            held_above = () if above is None else self.leases_of_another(owner, demand, above)
+            self.above[ticket] = held_above
+            self.happen(
+                AcquireRequested(ticket, demand, owner or f"task {ticket}", agent, priority, timeout, held_above)
+            )
+
+    def leases_of_another(self, owner: str | None, demand: Demand, pick: int) -> tuple[int, ...]:
+        """The leases of one of the other tasks in the pool of ``demand``; none where no other holds any."""
+        here = [t for t in self.ledger.of("granted") if self.ledger.tickets[t].demand.pool == demand.pool]
+        others = [t for t in here if self.ledger.tickets[t].owner != owner]
+        if not others:
+            return ()
+        holder = self.ledger.tickets[_one(others, pick)].owner
+        return tuple(t for t in here if self.ledger.tickets[t].owner == holder)
 
     @precondition(lambda self: not self.ledger.closing and len(self.ledger.of("pending")) < 9)
     @rule(models=st.lists(st.sampled_from("aab"), min_size=3, max_size=6), turns=st.integers(0, 6))
@@ -269,6 +287,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
         """If all leases, starts, shutdowns and pauses end, every request is served, without help from any time-out; and close ends."""
         if not hasattr(self, "ledger"):
             return
+        self._a_holder_waits_for_its_child()
         self._everybody_does_his_part()
         assert self.ledger.of("pending") == []
         self.happen(CloseRequested())
@@ -278,10 +297,22 @@ class CoordinatorMachine(RuleBasedStateMachine):
         self.covered.aim()
         target(self.passed_over, label="a request is overtaken")
 
-    def _everybody_does_his_part(self) -> None:
+    def _a_holder_waits_for_its_child(self) -> None:
+        """Whatever the others do in the end, the oldest request with leases above it is served, though these are not released."""
+        self.happen(Wake())
+        below = [ticket for ticket in self.ledger.of("pending") if self.above.get(ticket)]
+        if below:
+            child = below[0]
+            owner = self.ledger.tickets[child].owner
+            own = [t for t in self.ledger.of("granted") if self.ledger.tickets[t].owner == owner]
+            self._everybody_does_his_part({*self.above[child], *own})
+            assert child not in self.ledger.of("pending"), "it waits for a lease whose holder waits for it"
+
+    def _everybody_does_his_part(self, kept: Collection[int] = ()) -> None:
+        """All leases but those that are ``kept`` end, and so does whatever is under way."""
         self.happen(Wake())
         self.adapters_are_quick()
-        while (granted := self.ledger.of("granted")) or (pauses := self._pauses()):
+        while (granted := [t for t in self.ledger.of("granted") if t not in kept]) or (pauses := self._pauses()):
             self.happen(Released(granted[0]) if granted else Expired(pauses[0]))
             self.adapters_are_quick()
 

@@ -78,6 +78,12 @@ SMALL = [
     replace(SCENARIOS["slot-raise"], wishes=(Wish("local", "a", 2), Wish("local", "b", 2))),
     _slot("priorities", Wish("local", "a", 1), Wish("local", "b", 1), Wish("local", "c", 1, priority=1)),
     _slot("owners", Wish("local", "a", 2, owner="s"), Wish("local", "a", 2, owner="t"), parallel=2, faults=False),
+    _slot(
+        "below",
+        *(Wish("local", "a", 1, owner=task) for task in "pq"),
+        *(Wish("local", "b", 1, below=task) for task in "pq"),
+        parallel=2,
+    ),
     _slot("gated", Wish("local", "a", 2), Wish("local", "b", 2), Wish("local", "c", 1), faults=False, policy=Gated),
     _slot("affinity", *(Wish("local", m, 2) for m in "ab"), faults=False, policy=lambda: Affinity(1)),
 ]
@@ -103,8 +109,10 @@ def test_they_agree_about_mutants(mutant: type[Coordinator]) -> None:
     assert full.forms == reduced.forms
 
 
-def _kind(signature: str, owner: str | None = None, rest: Hashable = (), pool: str = "p") -> WishKind:
-    return WishKind(pool, signature, owner, rest)
+def _kind(
+    signature: str, owner: str | None = None, rest: Hashable = (), pool: str = "p", below: str | None = None
+) -> WishKind:
+    return WishKind(pool, signature, owner, rest, below)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +125,8 @@ def _kind(signature: str, owner: str | None = None, rest: Hashable = (), pool: s
         ([_kind("a", "s"), _kind("b", "t")], 2),  # both are renamed, or neither
         ([_kind("a", "s"), _kind("b", "s"), _kind("b", "t"), _kind("a", "t")], 4),
         ([_kind("a", "s"), _kind("a", "s"), _kind("b", "t")], 1),
+        ([_kind("a", "s"), _kind("a", "t"), _kind("b", below="s"), _kind("b", below="t")], 2),
+        ([_kind("a", "s"), _kind("a", "t"), _kind("b", below="s")], 1),
     ],
 )
 def test_what_is_interchangeable(wishes: list[WishKind], renamings: int) -> None:

@@ -1,8 +1,8 @@
 """What a mutant is: one small broken decision, and what is meant to catch it.
 
 ``row`` is the known defect that it stands for: D1-D21 and S1-S10 are what other managers do, ``deadlock``, ``head-of-line`` and
-``starvation`` what is reported of local servers in the field, ``classic`` what is got wrong everywhere, ``contract`` a promise of this
-library's own, and ``found here`` a mistake of ours. Several are separated by a slash.
+``starvation`` what is reported of local servers in the field, R1-R13 what attacks on this library found, ``classic`` what is got wrong
+everywhere, ``contract`` a promise of this library's own, and ``found here`` a mistake of ours. Several are separated by a slash.
 """
 
 from __future__ import annotations

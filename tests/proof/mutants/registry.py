@@ -24,6 +24,19 @@ MODELS: Final = (
         "waits in raise mode", "contract", waiting.WaitsInRaiseMode, "slot-raise", "raise_mode_never_waits"
     ),
     CoordinatorMutant("waits for itself", "contract", waiting.WaitsForItself, "slot-parallel", "no_self_deadlock"),
+    CoordinatorMutant("waits for its parent", "R13", waiting.WaitsForItsParent, "slot-below", "no_self_deadlock"),
+    CoordinatorMutant(
+        "undelivered grant kept", "R5", waiting.UndeliveredGrantKept, "api-wait", "undelivered_grants_cost_nothing"
+    ),
+    CoordinatorMutant(
+        "undelivered grant breaks", "R5", waiting.UndeliveredGrantBreaks, "api-wait", "undelivered_grants_cost_nothing"
+    ),
+    CoordinatorMutant(
+        "dies of a failed start", "R9", starting.DiesOfAFailedStart, "slot-raise", "failed_starts_end_nothing_else"
+    ),
+    CoordinatorMutant(
+        "last deadline stands", "R3", waiting.LastDeadlineStands, "api-wait", "next_deadline_is_not_late"
+    ),
     CoordinatorMutant("timer kept", "D11", waiting.TimerKept, "api-wait", "ended_requests_leave_no_state"),
     CoordinatorMutant("forgets to stop", "D2", stopping.ForgetsToStop, "api-wait", "stopped_once"),
     CoordinatorMutant(
@@ -44,7 +57,7 @@ MODELS: Final = (
     CoordinatorMutant("grants twice", "classic", leases.GrantsTwice, "api-raise", "no_double_grant"),
     CoordinatorMutant("starts twice", "S2", starting.StartsTwice, "api-raise", "started_once"),
     CoordinatorMutant(
-        "releases another lease", "D7", leases.ReleasesAnotherLease, "api-raise", "release_is_idempotent"
+        "releases another lease", "D7/R4", leases.ReleasesAnotherLease, "api-raise", "release_is_idempotent"
     ),
     CoordinatorMutant(
         "waits while closing", "D13", stopping.WaitsWhileClosing, "api-wait", "closing_grants_and_starts_nothing"

@@ -51,6 +51,16 @@ class EveryoneIsTold(Coordinator):
         super()._fail(instance, cause, constructed)
 
 
+class DiesOfAFailedStart(Coordinator):
+    """A failed start ends the requests that had joined it as the end of the manager would."""
+
+    def _fail(self, instance: Instance, cause: Cause, constructed: bool) -> None:
+        for request in list(instance.assigned.values())[1:]:
+            self.ledger.unassign(self.pools[instance.demand.pool], request)
+            self.ledger.reject(request, Cause.CLOSED)
+        super()._fail(instance, cause, constructed)
+
+
 class _NotAdopted(Ledger):
     def assign(self, pool: Pool, instance: Instance, request: Request) -> None:
         cause = instance.cause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statemachine.core.admission import Admission
 from statemachine.core.coordinator import Coordinator
-from statemachine.core.events import Cancelled, Cause, Timer, TimerKind
+from statemachine.core.events import Cancelled, Cause, Released, Timer, TimerKind
 from statemachine.core.index import Pool, Request
 from statemachine.core.ledger import Ledger
 from statemachine.core.placement import Placement
@@ -69,6 +69,38 @@ class WaitsForItself(Coordinator):
     admission_type = _WaitsForItself
 
 
+class _WaitsForItsParent(Admission):
+    def is_self_deadlock(self, pool: Pool, request: Request) -> bool:
+        own = pool.leases_by_owner.get(request.owner, 0)
+        return own >= pool.limit and super().is_self_deadlock(pool, request)
+
+
+class WaitsForItsParent(Coordinator):
+    """Does not notice that a task waits for a lease whose holder waits for that task."""
+
+    admission_type = _WaitsForItsParent
+
+
+class UndeliveredGrantKept(Coordinator):
+    """A requester that goes between its grant and its delivery keeps the lease."""
+
+    def _cancelled(self, event: Cancelled) -> None:
+        request = self.requests.get(event.ticket)
+        if request is None or request.state != "granted":
+            super()._cancelled(event)
+
+
+class UndeliveredGrantBreaks(Coordinator):
+    """Takes an instance for broken because the requester that it was granted to has gone."""
+
+    def _cancelled(self, event: Cancelled) -> None:
+        request = self.requests.get(event.ticket)
+        if request is None or request.state != "granted":
+            super()._cancelled(event)
+        else:
+            self._released(Released(event.ticket, broken=True))
+
+
 class _ServesAnotherPool(Placement):
     def serve(self, pool: Pool) -> None:
         waiting = {ticket: other for other in self.ledger.pools.values() for ticket in other.waiting}
@@ -92,6 +124,19 @@ class HeadOfLine(Coordinator):
     """One queue for all providers: only the oldest of all waiting requests is placed."""
 
     placement_type = _HeadOfLine
+
+
+class _LastDeadlineStands(Ledger):
+    def arm(self, kind: TimerKind, subject: int, seconds: float | None) -> None:
+        super().arm(kind, subject, seconds)
+        if seconds is not None:
+            self.timers.next_deadline = self.now + seconds
+
+
+class LastDeadlineStands(Coordinator):
+    """Tells its driver of the deadline that was set last, though another one is earlier."""
+
+    ledger_type = _LastDeadlineStands
 
 
 class _NeverTimesOut(Ledger):
