@@ -219,7 +219,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "adapters/conformance": [
-        {"program", "faults", "observe"},
+        {"program", "faults", "observe", "standstill"},
         {"subject"},
         {"trace"},
         {"model"},

@@ -14,7 +14,7 @@ from .check import check, replay
 from .program import Agents, Call, Program, Shutdown, Start, Together, Visit
 from .report import Report, RuleVerdict
 from .rules import RULES, Rule
-from .subject import Capabilities, Subject
+from .subject import Capabilities, Heard, Subject
 from .suite import AdapterConformance
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Agents",
     "Call",
     "Capabilities",
+    "Heard",
     "Program",
     "Report",
     "Rule",

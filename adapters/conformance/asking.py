@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -17,9 +18,11 @@ from .program import Call
 from .subject import Subject
 from .trace import CallRun
 
-__all__ = ["ask", "call_options", "prompt_of"]
+__all__ = ["ask", "call_options", "mark", "prompt_of"]
 
 MOST_EVENTS: Final = 100_000
+_WORDS: Final = ("word", "größe", "字", "🙂")
+"""Characters of one to four bytes: a server that gives them back may cut its pieces inside of them."""
 TOOL: Final[dict[str, Any]] = {
     "type": "function",
     "function": {
@@ -30,10 +33,36 @@ TOOL: Final[dict[str, Any]] = {
 }
 
 
-def prompt_of(number: int, call: Call) -> list[Message]:
-    """A prompt of its own for each call of a program."""
-    words = " ".join(f"word-{number}-{place}" for place in range(call.words))
-    return [{"role": "user", "content": f"prompt-{number} {words}".rstrip()}]
+def prompt_of(number: int, call: Call, *, tools: bool = False) -> list[Message]:
+    """A prompt of its own for each call of a program. ``tools``: an earlier message may call tools."""
+    words = " ".join(f"{_WORDS[place % len(_WORDS)]}-{number}-{place}" for place in range(call.words))
+    last: Message = {"role": "user", "content": f"prompt-{number} {words}".rstrip()}
+    return [*_earlier(number, tools=tools), last] if call.earlier else [last]
+
+
+def _earlier(number: int, *, tools: bool) -> list[Message]:
+    """What was said before, with a mark in each message."""
+    marks = [mark(number, place) for place in range(7)]
+    said: list[Message] = [
+        {"role": "system", "content": f"You are {marks[0]}"},
+        {"role": "user", "content": f"Who is {marks[1]}?"},
+    ]
+    if tools:
+        said.append(
+            {"role": "assistant", "content": "", "tool_calls": [_call(place, marks[place]) for place in (2, 3)]}
+        )
+        said += [{"role": "tool", "tool_call_id": f"call_{place}", "content": marks[place + 2]} for place in (2, 3)]
+    return [*said, {"role": "assistant", "content": f"It is {marks[6]}"}]
+
+
+def _call(place: int, city: str) -> dict[str, Any]:
+    function = {"name": "weather", "arguments": json.dumps({"city": city})}
+    return {"id": f"call_{place}", "type": "function", "function": function}
+
+
+def mark(number: int, place: int) -> str:
+    """A word that no other message of any prompt has."""
+    return f"mark-{number}-{place}."
 
 
 def call_options(subject: Subject, call: Call, model: str | None = None) -> CallOptions:
@@ -104,6 +133,7 @@ class _Reading:
                 answer.after.append(event)
                 continue
             answer.events.append(event)
+            answer.seen()
             await self.passed()
             if call.read is not None and len(answer.events) >= call.read and answer.terminal is None:
                 answer.ended = "closed"

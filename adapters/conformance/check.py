@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random
@@ -166,6 +167,8 @@ class _Campaign:
                 raise _NotRunnableError(_hidden(absent, run.secrets))
             aimed = any(step.aimed for step in run.steps)
             self._seen[program] = _Seen(self._judge(run), aimed)
+            if run.stuck:  # it has left a thread behind: one is enough
+                self._deadline = -math.inf
         return self._seen.get(program, _NOT_SEEN)
 
     def _judge(self, run: ProgramRun) -> dict[str, str | None]:

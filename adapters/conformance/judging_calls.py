@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from statemachine.config.call import StreamEvent, ToolCall
+from statemachine.config.call import Message, StreamEvent, ToolCall
 from statemachine.errors import AdapterError
 
 from .faults import FAULTS
@@ -23,8 +24,10 @@ __all__ = [
     "early_close_frees",
     "end_frees",
     "event_types",
+    "model_as_asked",
     "no_repeat",
     "parallel_as_declared",
+    "prompt_reaches_server",
     "stream_order",
     "tool_calls_whole",
     "whole_stream_is_no_error",
@@ -129,6 +132,38 @@ def answer_complete(run: ProgramRun) -> Iterator[str | None]:
         if answer.expected is not None and not answer.call.tools and answer.failure is None:
             same = answer.text == answer.expected
             yield None if same else f"the server sent {answer.expected[:60]!r}, the tokens join to {answer.text[:60]!r}"
+
+
+def prompt_reaches_server(run: ProgramRun) -> Iterator[str | None]:
+    for _, answer in _whole(run):
+        if answer.heard is not None and answer.heard.texts is not None and answer.failure is None:
+            yield _prompt_fault(list(_marks(answer.prompt)), "\n".join(answer.heard.texts))
+
+
+def _marks(prompt: Sequence[Message]) -> Iterator[str]:
+    """What is each message's own."""
+    for message in prompt:
+        texts = [call["function"]["arguments"] for call in message.get("tool_calls", ())] or [message["content"]]
+        for text in texts:
+            marked = re.search(r"mark-\d+-\d+\.|prompt-\d+", text)
+            yield text if marked is None else marked[0]
+
+
+def _prompt_fault(marks: list[str], heard: str) -> str | None:
+    places = [heard.find(mark) for mark in marks]
+    if -1 in places:
+        return f"of {len(marks)} messages and tool calls, number {places.index(-1) + 1} does not reach the server"
+    if places != sorted(places):
+        return "the messages reach the server in another order"
+    twice = any(heard.count(mark) > 1 for mark in marks)
+    return "a message reaches the server twice" if twice else None
+
+
+def model_as_asked(run: ProgramRun) -> Iterator[str | None]:
+    for answer in (*(answer for _, answer in _whole(run)), *run.visits):
+        if answer.heard is not None and answer.heard.model is not None and answer.failure is None and answer.events:
+            wrong = answer.heard.model != answer.model
+            yield f"{answer.model!r} was asked, and {answer.heard.model!r} answers" if wrong else None
 
 
 def whole_stream_is_no_error(run: ProgramRun) -> Iterator[str | None]:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
-from statemachine.errors import AdapterError, ConfigurationError, ModelEvictedError
+from statemachine.errors import (
+    AdapterBusyError,
+    AdapterError,
+    AuthenticationError,
+    ConfigurationError,
+    ContextLengthError,
+    ModelEvictedError,
+    ModelLoadError,
+    ModelNotFoundError,
+)
 
 from .faults import FAULTS
 from .judging_life import named
@@ -29,6 +39,7 @@ __all__ = [
 _BROKEN = ("cut", "truncated", "gone", "evicted")
 _REPORTED = ("error_body", "error_in_stream", "busy", "refused", "unauthorised", "denied")
 _SILENT = ("silent", "stalled")
+_UNKNOWN = ("error_body", "error_in_stream")  # what they say is the server's own affair
 
 
 def _hit(run: ProgramRun, names: tuple[str, ...]) -> Iterator[tuple[OperationRun, CallRun]]:
@@ -99,11 +110,24 @@ def _pickle_fault(error: AdapterError) -> str | None:
     return None if same else f"{type(error).__name__} is another error after pickle"
 
 
+_CAUSES: Final[Mapping[type[AdapterError], Collection[str]]] = {
+    ModelEvictedError: ("evicted",),
+    AuthenticationError: ("unauthorised", *_UNKNOWN),
+    AdapterBusyError: ("busy", *_UNKNOWN),
+    ContextLengthError: ("refused", *_UNKNOWN),
+    ModelNotFoundError: ("denied", "evicted", *_UNKNOWN),
+    ModelLoadError: ("evicted", *_UNKNOWN),
+}
+"""What may be the cause of such an error, of the faults that the back door plants."""
+
+
 def cause_not_invented(run: ProgramRun) -> Iterator[str | None]:
     for step, answer in _hit(run, tuple(FAULTS)):
-        if step.fault != "evicted" and answer.failure is not None:
-            invented = isinstance(answer.failure, ModelEvictedError)
-            yield f"an eviction is reported, though only this is wrong: {_what(step)}" if invented else None
+        if answer.failure is not None:
+            causes = (kind for kind, faults in _CAUSES.items() if step.fault not in faults)
+            invented = next((kind for kind in causes if isinstance(answer.failure, kind)), None)
+            text = f"{named(answer.failure)} is reported, though only this is wrong: {_what(step)}"
+            yield None if invented is None else text
 
 
 def eviction_is_broken(run: ProgramRun) -> Iterator[str | None]:

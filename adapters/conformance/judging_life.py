@@ -11,6 +11,7 @@ from .trace import OperationRun, ProgramRun
 
 __all__ = [
     "call_after_shutdown",
+    "cancel_is_prompt",
     "cancel_leaks_nothing",
     "cancel_not_swallowed",
     "construct_no_effect",
@@ -18,6 +19,7 @@ __all__ = [
     "foreign_stays",
     "manager_properties",
     "no_blocking",
+    "no_busy_wait",
     "no_leftovers",
     "shutdown_after_anything",
     "shutdown_bounded",
@@ -30,6 +32,8 @@ __all__ = [
 ]
 
 BLOCKED_SECONDS = 0.25
+PROMPT_SECONDS = 5.5
+"""What closing a connection may take, shielded (5 s), and a moment."""
 
 
 def named(error: BaseException | None) -> str:
@@ -128,12 +132,14 @@ def shutdown_after_anything(run: ProgramRun) -> Iterator[str | None]:
     for step in _shutdowns(run, "new", "failed"):
         if step.fault is not None:
             continue
-        start = next((s for s in run.steps if isinstance(s.operation, Start)), None)
+        starts = [s for s in run.steps if isinstance(s.operation, Start)]
+        start = starts[0] if starts else None
         state = "never began" if start is None else "was cancelled" if start.cancelled else "failed"
-        unsure = start is not None and start.fault == "load_silent" and isinstance(step.error, AdapterError)
+        lost = start is not None and (start.fault == "load_silent" or (start.fault == "load_fails" and start.cancelled))
+        unsure = lost and isinstance(step.error, AdapterError)
         if not step.completed and not unsure:  # it may say that it does not know what became of the load
             yield f"shutdown {how(step)} after a start that {state}"
-        elif start is not None and not start.cancelled and _still_loaded(run, step):
+        elif start is not None and not any(s.cancelled or s.completed for s in starts) and _still_loaded(run, step):
             yield "after a start that failed, shutdown leaves a model loaded"
         else:
             yield None
@@ -185,9 +191,21 @@ def foreign_stays(run: ProgramRun) -> Iterator[str | None]:
 
 def cancel_not_swallowed(run: ProgramRun) -> Iterator[str | None]:
     for step in run.steps:
-        if step.cancelled or step.swallowed:
-            name = type(step.operation).__name__.lower()
-            yield f"{name} completes though it was cancelled" if step.swallowed else None
+        if step.stuck:
+            yield f"{_name(step)} goes on after it was cancelled, and cannot be ended"
+        elif step.cancelled or step.swallowed:
+            yield f"{_name(step)} completes though it was cancelled" if step.swallowed else None
+
+
+def cancel_is_prompt(run: ProgramRun) -> Iterator[str | None]:
+    for step in run.steps:
+        if step.aimed and not step.stuck:
+            late = step.late > PROMPT_SECONDS
+            yield f"{_name(step)} ends {step.late:.0f} s after it was cancelled" if late else None
+
+
+def _name(step: OperationRun) -> str:
+    return type(step.operation).__name__.lower()
 
 
 def cancel_leaks_nothing(run: ProgramRun) -> Iterator[str | None]:
@@ -209,6 +227,11 @@ def cancel_leaks_nothing(run: ProgramRun) -> Iterator[str | None]:
 def no_blocking(run: ProgramRun) -> Iterator[str | None]:
     blocked = run.longest_step > BLOCKED_SECONDS
     yield f"the event loop was held up for {1000 * run.longest_step:.0f} ms" if blocked else None
+
+
+def no_busy_wait(run: ProgramRun) -> Iterator[str | None]:
+    if not run.stuck:
+        yield "it takes step after step without an end, and waits for nothing" if run.spun else None
 
 
 def no_leftovers(run: ProgramRun) -> Iterator[str | None]:

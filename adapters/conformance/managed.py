@@ -51,8 +51,9 @@ async def _visit(
     for place, visit in enumerate(visits):
         call = Call(words=visit.words, read=visit.read)
         answer = CallRun(call, prompt_of(100 * number + place, call))
+        answer.model = subject.models[visit.model % len(subject.models)]
         run.visits.append(answer)
-        options = call_options(subject, call, subject.models[visit.model % len(subject.models)])
+        options = call_options(subject, call, answer.model)
         with trio.move_on_after(patience) as guard:
             try:
                 async with engine.call(answer.prompt, options) as stream:
@@ -68,5 +69,6 @@ async def _visit(
             except ProviderManagerError as error:
                 answer.error, answer.ended = error, "read"
         answer.expected = subject.expected_text(answer.prompt)
+        answer.heard = subject.heard(answer.prompt)
         if guard.cancelled_caught:
             answer.ended = "overdue"

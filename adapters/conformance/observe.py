@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import stat
 import time
@@ -25,7 +26,7 @@ class LoopWatch(trio.abc.Instrument):
 
     def __init__(self) -> None:
         self.longest = 0.0
-        self._began = 0.0
+        self._began = math.inf
         self._file: int | None = None
 
     def __enter__(self) -> Self:
@@ -43,6 +44,11 @@ class LoopWatch(trio.abc.Instrument):
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         self.longest = max(self.longest, self._now() - self._began)
+        self._began = math.inf
+
+    def under_way(self) -> float:
+        """Seconds since the step that is under way has begun; 0 where none is. From any thread."""
+        return max(0.0, self._now() - self._began)
 
     def _now(self) -> float:
         return time.perf_counter() - self._kept_waiting()

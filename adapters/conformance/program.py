@@ -24,15 +24,17 @@ class _Brief:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Start(_Brief):
-    """Await ``start()``. ``fault`` is what the server does wrong meanwhile; ``cancel_at`` the step after which it is cancelled."""
+    """Await ``start()``. ``fault`` is what the server does wrong meanwhile; ``cancel_at`` the step after which it is cancelled,
+    ``deadline`` the seconds after which it is."""
 
     fault: str | None = None
     cancel_at: int | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Shutdown(_Brief):
-    """Await ``shutdown()``, as in Start."""
+    """Await ``shutdown()``, as in Start, but for a deadline."""
 
     fault: str | None = None
     cancel_at: int | None = None
@@ -44,6 +46,7 @@ class Call(_Brief):
 
     ``read``: close the stream after that many events (None: read to the end). ``pause``: seconds before each further event.
     ``linger``: seconds to wait, once, after the first event. ``tools``: offer a tool. ``stream``: ask the server for a stream.
+    ``earlier``: messages go before the prompt. ``deadline``: seconds after which it is cancelled.
     """
 
     words: int = 3
@@ -54,6 +57,8 @@ class Call(_Brief):
     cancel_at: int | None = None
     tools: bool = False
     stream: bool = True
+    earlier: bool = False
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -80,6 +80,7 @@ _OF_ONE_ADAPTER: Final = (
         _PROTOCOL,
         life.start_succeeds,
         sees=("start",),
+        after=("no-busy-wait",),
     ),
     Rule(
         "start-idempotent",
@@ -212,12 +213,32 @@ _OF_ONE_ADAPTER: Final = (
         sees=("expected_text",),
     ),
     Rule(
+        "prompt-reaches-server",
+        "Every message of a prompt reaches the server, once, and in its place.",
+        "must",
+        "A system message or a tool's result that is lost makes the model answer another question.",
+        _PROTOCOL,
+        calls.prompt_reaches_server,
+        sees=("heard",),
+        after=("answer-complete",),
+    ),
+    Rule(
+        "model-as-asked",
+        "The model that was asked is the one that answers.",
+        "must",
+        "Another one's answer looks like an answer.",
+        "field faults F18; LM Studio #619",
+        calls.model_as_asked,
+        sees=("heard",),
+    ),
+    Rule(
         "whole-stream-is-no-error",
         "A whole answer ends with end, in whatever odd shape it comes.",
         "must",
         "An answer that was paid for is thrown away and made again.",
         "field faults F12",
         calls.whole_stream_is_no_error,
+        after=("no-busy-wait",),
     ),
     Rule(
         "broken-stream-is-error",
@@ -236,6 +257,7 @@ _OF_ONE_ADAPTER: Final = (
         "LM Studio #618, #1323",
         errors.error_body_is_error,
         faults=("error_body", "error_in_stream", "busy", "refused", "unauthorised", "denied"),
+        after=("no-busy-wait", "cancel-not-swallowed"),
     ),
     Rule(
         "errors-typed",
@@ -268,12 +290,15 @@ _OF_ONE_ADAPTER: Final = (
     ),
     Rule(
         "cause-not-invented",
-        "An eviction is reported only where the model was unloaded.",
+        "An error names a cause only where it was the cause: an eviction is one, and a lost connection is no refusal.",
         "must",
-        "It makes the manager load again: without end, where it was not the cause.",
-        "field faults F5",
+        "An eviction makes the manager load again: without end, where it was not the cause.",
+        "field faults F5, F10",
         errors.cause_not_invented,
-        faults=("denied", "refused", "busy", "cut", "truncated", "error_body", "error_in_stream"),
+        faults=(
+            *("denied", "refused", "busy", "unauthorised", "gone", "cut", "truncated", "silent", "stalled"),
+            *("error_body", "error_in_stream"),
+        ),
     ),
     Rule(
         "eviction-is-broken",
@@ -293,6 +318,7 @@ _OF_ONE_ADAPTER: Final = (
         calls.no_repeat,
         faults=("cut", "truncated", "error_in_stream", "stalled"),
         sees=("expected_text",),
+        after=("error-body-is-error",),
     ),
     Rule(
         "timeouts-kept",
@@ -303,6 +329,7 @@ _OF_ONE_ADAPTER: Final = (
         errors.timeouts_kept,
         needs=("silence_seconds",),
         faults=("silent", "stalled", "load_silent"),
+        after=("no-busy-wait",),
     ),
     Rule(
         "end-frees",
@@ -329,6 +356,15 @@ _OF_ONE_ADAPTER: Final = (
         "A manager that closes waits for it, shielded: a swallowed cancellation is a hang.",
         "trio: Cancelled must propagate",
         life.cancel_not_swallowed,
+    ),
+    Rule(
+        "cancel-is-prompt",
+        "A cancelled start, call or shutdown is over within 5 s, whatever the server does.",
+        "must",
+        "Whoever has set the time-out waits for longer than that.",
+        "docs/adapters.md",
+        life.cancel_is_prompt,
+        after=("cancel-not-swallowed",),
     ),
     Rule(
         "cancel-leaks-nothing",
@@ -395,6 +431,14 @@ _OF_ONE_ADAPTER: Final = (
         "Every other agent stands still.",
         "trio: blocking calls belong into threads",
         life.no_blocking,
+    ),
+    Rule(
+        "no-busy-wait",
+        "Waiting is left to the event loop: nothing asks step after step whether it is time.",
+        "must",
+        "A processor is busy for nothing, and every other agent is slow.",
+        "trio: wait on events and sleeps",
+        life.no_busy_wait,
     ),
     Rule(
         "no-leftovers",

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from statemachine.config.adapter import Adapter, AdapterConfig
+from statemachine.errors import AdapterError
 from statemachine.schedules.cancelling import Cancelling
 
 from .asking import ask, prompt_of
@@ -19,6 +20,7 @@ from .managed import run_agents
 from .model import next_phase
 from .observe import LoopWatch, captured_log, captured_warnings, socket_count, task_names
 from .program import Agents, Call, Operation, Program, Shutdown, Start, Together
+from .standstill import Standstill, run_unless_stuck
 from .subject import Subject, SubjectFactory
 from .trace import METHODS, CallRun, Left, OperationRun, ProgramRun
 
@@ -37,7 +39,7 @@ def perform(make: SubjectFactory, program: Program) -> ProgramRun:
     Raises what the subject's server raises, and what the adapter's construction raises.
     """
     runs = [_perform_once(make, program)]
-    while runs[-1].longest_step > BLOCKED_SECONDS and len(runs) < _TIMES_SEEN:
+    while runs[-1].longest_step > BLOCKED_SECONDS and len(runs) < _TIMES_SEEN and not runs[-1].stuck:
         runs.append(_perform_once(make, program))
     runs[0].longest_step = min(run.longest_step for run in runs)
     return runs[0]
@@ -48,23 +50,47 @@ def _perform_once(make: SubjectFactory, program: Program) -> ProgramRun:
     run = ProgramRun(program, subject.capabilities, secrets=subject.secrets)
     clock = trio.testing.MockClock(autojump_threshold=0) if subject.capabilities.deterministic_clock else None
     failures: list[Exception] = []
-    with captured_log(run.shown), captured_warnings(run.warnings), LoopWatch() as watch:
-        trio.run(_serve, subject, run, failures, clock=clock, instruments=[watch])
+    watch, standstill = LoopWatch(), Standstill(virtual=subject.capabilities.deterministic_clock)
+
+    def whole() -> None:
+        with watch:
+            trio.run(_serve, subject, run, standstill, failures, clock=clock, instruments=[watch, standstill])
+
+    with captured_log(run.shown), captured_warnings(run.warnings):
+        run_unless_stuck(whole, standstill)
     if failures:
         raise failures[0]
     run.longest_step = watch.longest
+    run.spun = standstill.spun
+    if standstill.stuck:
+        run.longest_step = max(run.longest_step, watch.under_way())
+        _note_stuck(run)
     return run
 
 
-async def _serve(subject: Subject, run: ProgramRun, failures: list[Exception]) -> None:
+def _note_stuck(run: ProgramRun) -> None:
+    """What is known of a program that had to be left behind. Raises RuntimeError where not even its construction has ended."""
+    run.stuck = True
+    if isinstance(run.program[0], Agents):
+        run.manager_error = AdapterError("the manager cannot be closed: an adapter goes on after it was cancelled")
+    elif run.steps:
+        step = run.steps[-1]
+        step.stuck = step.overdue = True
+        for answer in step.answers:
+            answer.ended = "overdue" if answer.ended == "cancelled" else answer.ended
+    else:
+        raise RuntimeError("the construction of the adapter does not come to an end")
+
+
+async def _serve(subject: Subject, run: ProgramRun, standstill: Standstill, failures: list[Exception]) -> None:
     async with subject.serving(), trio.open_nursery() as nursery:
-        nursery.start_soon(_live, subject, run, failures)
+        nursery.start_soon(_live, subject, run, standstill, failures)
 
 
-async def _live(subject: Subject, run: ProgramRun, failures: list[Exception]) -> None:
+async def _live(subject: Subject, run: ProgramRun, standstill: Standstill, failures: list[Exception]) -> None:
     """The program's own task: whatever task is below it is the adapter's."""
     try:
-        await _Execution(subject, run).whole()
+        await _Execution(subject, run, standstill).whole()
     except Exception as error:
         failures.append(error)
 
@@ -72,9 +98,10 @@ async def _live(subject: Subject, run: ProgramRun, failures: list[Exception]) ->
 class _Execution:
     """One adapter and what is done to it."""
 
-    def __init__(self, subject: Subject, run: ProgramRun) -> None:
+    def __init__(self, subject: Subject, run: ProgramRun, standstill: Standstill) -> None:
         self._subject = subject
         self._run = run
+        self._standstill = standstill
         self._capabilities = subject.capabilities
         self._task = trio.lowlevel.current_task()
         self._asked = 0
@@ -157,12 +184,18 @@ class _Execution:
 
     async def _guarded(self, step: OperationRun, action: Callable[[], Awaitable[None]]) -> None:
         began = trio.current_time()
-        with trio.move_on_after(self._patience + getattr(step.operation, "linger", 0)) as guard:
+        seconds = self._patience + getattr(step.operation, "linger", 0)
+        with trio.move_on_after(seconds) as guard:
+            self._standstill.begin(guard, seconds)
             cancel_at = getattr(step.operation, "cancel_at", None)
-            if cancel_at is None:
-                await action()
-            else:
+            deadline = getattr(step.operation, "deadline", None)
+            if cancel_at is not None:
                 await self._cancelled(step, action, cancel_at)
+            elif deadline is not None:
+                await self._until(step, action, deadline)
+            else:
+                await action()
+        self._standstill.end()
         step.overdue = guard.cancelled_caught
         step.seconds = trio.current_time() - began
         for answer in step.answers:
@@ -184,6 +217,20 @@ class _Execution:
             trio.lowlevel.remove_instrument(cancelling)
         step.cancelled = not completed
         step.aimed = cancelling.cancelled_at is not None
+        step.late = trio.current_time() - (cancelling.cancelled_at or math.inf)
+
+    async def _until(self, step: OperationRun, action: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """As a time-out of the caller cancels it."""
+        completed = False
+        try:
+            with trio.move_on_after(seconds) as scope:
+                await action()
+                completed = True
+        except BaseExceptionGroup as group:  # what was raised beside the cancellation
+            step.error = group
+        step.cancelled = not completed
+        step.aimed = scope.cancel_called
+        step.late = trio.current_time() - scope.deadline
 
     # ---- operations ----
 
@@ -210,14 +257,17 @@ class _Execution:
 
     async def _ask(self, step: OperationRun, call: Call, barrier: _Barrier | None = None) -> None:
         self._asked += 1
-        answer = CallRun(call, prompt_of(self._asked, call))
+        answer = CallRun(call, prompt_of(self._asked, call, tools=self._capabilities.tool_calls))
+        answer.model = self._subject.models[0]
+        answer.seen = self._standstill.event_seen
         step.answers.append(answer)
         try:
             await ask(self._subject, self._adapter, answer, None if barrier is None else barrier.arrive)
         finally:
             answer.expected = self._subject.expected_text(answer.prompt)
-            if answer.expected is not None:
-                self._run.told |= {"expected_text"}
+            answer.heard = self._subject.heard(answer.prompt)
+            told = {"expected_text": answer.expected, "heard": answer.heard}
+            self._run.told |= {name for name, value in told.items() if value is not None}
 
     async def _reference(self, step: OperationRun) -> None:
         """Ask for each answer again, alone, where nothing else says what it should be."""

@@ -23,13 +23,15 @@ def plain_programs(subject: Subject) -> Iterator[Program]:
     yield (Start(), Call())
     yield (Agents(((Visit(0), Visit(1), Visit(0)), (Visit(1), Visit(0, read=1)))),)
     yield (Start(), Call(words=0))
-    yield (Start(), Call(stream=False))
+    yield (Start(), Call(stream=False), Call(words=5, stream=False))
     yield (Start(), Start(), Call())
     yield (Call(),)
     yield (Shutdown(),)
     yield (Start(), Shutdown(), Shutdown())
     yield (Start(), Shutdown(), Call())
     yield (Start(), *([Call(read=1)] * 4), Call())
+    yield (Start(), *(Call(words=LONG_WORDS, deadline=_moment(subject)),) * 2, Call())
+    yield (Start(deadline=_moment(subject)), Shutdown())
     yield from _by_capability(subject)
     yield from _by_fault(subject)
 
@@ -43,6 +45,8 @@ def _by_capability(subject: Subject) -> Iterator[Program]:
         yield (Start(), Together(tuple(Call(words=2 + number % 3) for number in range(at_once)), hold=True))
         yield (Start(), Together((Call(words=1), Call(words=4, pause=_pause(subject)))))
         yield (Start(), Together((Call(read=1), Call(words=4))), Call())
+    if type(subject).heard is not Subject.heard:
+        yield (Start(), Call(earlier=True), Call(earlier=True, stream=False))
     if capabilities.buffer_pieces is not None:
         yield (Start(), Call(words=LONG_WORDS, read=1))
         yield (Start(), Call(words=LONG_WORDS, linger=60.0 if capabilities.deterministic_clock else 0.5))
@@ -52,14 +56,21 @@ def _pause(subject: Subject) -> float:
     return 0.5 if subject.capabilities.deterministic_clock else 0.01
 
 
+def _moment(subject: Subject) -> float:
+    """In the midst of what a server does."""
+    return 1.0 if subject.capabilities.deterministic_clock else 0.05
+
+
 def _by_fault(subject: Subject) -> Iterator[Program]:
     faults = subject.server_faults()
     for name in START_FAULTS:
         if name in faults:
             yield (Start(fault=name), Shutdown())
+            yield (Start(fault=name, deadline=_moment(subject)), Shutdown())
     for name in CALL_FAULTS:
         if name in faults:
             yield (Start(), Call(fault=name), Call())
+            yield (Start(), Call(fault=name, deadline=_moment(subject)), Call())
             yield (Start(), Call(fault=name, stream=False))
     for name in SHUTDOWN_FAULTS:
         if name in faults:
@@ -87,13 +98,17 @@ def _cancels() -> st.SearchStrategy[int | None]:
     return st.one_of(st.none(), st.none(), st.integers(0, MOST_CANCELLATIONS))
 
 
+def _deadlines(subject: Subject) -> st.SearchStrategy[float | None]:
+    return st.sampled_from([None, None, None, _moment(subject)])
+
+
 def _fault(subject: Subject, names: tuple[str, ...]) -> st.SearchStrategy[str | None]:
     faults = subject.server_faults()
     return st.sampled_from([None, None, *(name for name in names if name in faults)])
 
 
 def _starts(subject: Subject) -> st.SearchStrategy[Operation]:
-    return st.builds(Start, fault=_fault(subject, START_FAULTS), cancel_at=_cancels())
+    return st.builds(Start, fault=_fault(subject, START_FAULTS), cancel_at=_cancels(), deadline=_deadlines(subject))
 
 
 def _shutdowns(subject: Subject) -> st.SearchStrategy[Operation]:
@@ -114,6 +129,7 @@ def _calls(subject: Subject) -> st.SearchStrategy[Call]:
         cancel_at=_cancels(),
         tools=st.booleans() if subject.capabilities.tool_calls else st.just(False),
         stream=st.booleans(),
+        deadline=_deadlines(subject),
     )
 
 

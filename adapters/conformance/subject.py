@@ -9,16 +9,24 @@ import importlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from statemachine.config.adapter import Adapter, AdapterConfig
 from statemachine.config.call import Message
 from statemachine.errors import ConfigurationError
 
-__all__ = ["Capabilities", "PlantFault", "Subject", "SubjectFactory", "subject_factory", "target"]
+__all__ = ["Capabilities", "Heard", "PlantFault", "Subject", "SubjectFactory", "subject_factory", "target"]
 
 PlantFault: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 """Entering it makes the server do wrong; leaving it heals the server."""
+
+
+class Heard(NamedTuple):
+    """What a server has understood of a request. ``model``: which one answered it, as ``Subject.models`` names it. ``texts``: the texts
+    of its messages in their order, those that call tools included. None: it cannot be told."""
+
+    model: str | None
+    texts: Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,10 @@ class Subject:
 
     def expected_text(self, prompt: Sequence[Message]) -> str | None:
         """What the tokens of the answer to ``prompt``, which has just been given, must join to: as far as the server has sent it."""
+        return None
+
+    def heard(self, prompt: Sequence[Message]) -> Heard | None:
+        """What the server has understood of the last request whose prompt was ``prompt``."""
         return None
 
     def server_faults(self) -> Mapping[str, PlantFault]:

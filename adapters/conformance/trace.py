@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -10,7 +10,7 @@ from statemachine.config.call import Message
 from statemachine.errors import AdapterError
 
 from .program import Call, Operation, Program, Start
-from .subject import Capabilities
+from .subject import Capabilities, Heard
 
 __all__ = ["METHODS", "CallRun", "Left", "OperationRun", "Phase", "ProgramRun"]
 
@@ -60,6 +60,9 @@ class CallRun:
     sent: int | None = None  # pieces sent by the time it was closed
     changed: str | None = None  # which argument the adapter has changed
     seconds: float = 0.0
+    model: str = ""  # the one that was asked
+    heard: Heard | None = None  # what the server has understood
+    seen: Callable[[], None] = lambda: None  # to be called at each event
 
     @property
     def terminal(self) -> Any:
@@ -80,7 +83,8 @@ class CallRun:
     @property
     def text(self) -> str:
         """Its tokens, joined."""
-        return "".join(str(event.data) for event in self.events if getattr(event, "type", None) == "token")
+        tokens = (event.data for event in self.events if getattr(event, "type", None) == "token")
+        return "".join(token for token in tokens if isinstance(token, str))
 
     @property
     def pieces(self) -> int:
@@ -103,7 +107,9 @@ class OperationRun:
     cancelled: bool = False
     swallowed: bool = False  # it was cancelled, and completed all the same
     overdue: bool = False
+    stuck: bool = False  # it went on after it was cancelled, and its program had to be left behind
     seconds: float = 0.0
+    late: float = 0.0  # the seconds between its cancellation and its end
 
     @property
     def fault(self) -> str | None:
@@ -113,7 +119,7 @@ class OperationRun:
     @property
     def cancels(self) -> bool:
         """Whether a cancellation was aimed at it."""
-        return getattr(self.operation, "cancel_at", None) is not None
+        return any(getattr(self.operation, name, None) is not None for name in ("cancel_at", "deadline"))
 
     @property
     def failures(self) -> Iterator[BaseException]:
@@ -143,6 +149,8 @@ class ProgramRun:
     manager_left: list[str] | None = None
     requests_at_construction: int = 0
     longest_step: float = 0.0  # real seconds for which the event loop was held up
+    spun: bool = False  # an operation waited in a busy loop
+    stuck: bool = False  # it could not be ended
     shown: list[str] = field(default_factory=list)  # reprs and logs
     warnings: list[str] = field(default_factory=list)
     secrets: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,7 +13,7 @@ import httpx
 import trio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.conformance import Subject
+from adapters.conformance import Heard, Subject
 from simulation.mock.transport import StreamingTransport
 from statemachine import Message as ChatMessage
 
@@ -38,6 +39,7 @@ class Meddler:
         self.fault: str | None = None
         self.requests = self.open = self.pieces = 0
         self.sent: dict[str, bytes] = {}  # prompt -> the body of its last answer
+        self.asked: dict[str, dict[str, Any]] = {}  # prompt -> the body of its last request
         self.evict: Callable[[], Any] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,6 +100,7 @@ class _Passage:
         self._frames = 0
         self._held = b""
         self._prompt = _prompt(request["body"])
+        meddler.asked[self._prompt] = json.loads(request["body"])
         meddler.sent[self._prompt] = b""
         self._streams = False
         self.scope = trio.CancelScope()
@@ -225,6 +228,14 @@ class MeddledSubject(Subject):
     def text(self, body: bytes) -> str:
         """What the tokens in an answer's body join to."""
         raise NotImplementedError
+
+    def heard(self, prompt: Sequence[ChatMessage]) -> Heard | None:
+        asked = self.meddler.asked.get(str(prompt[-1]["content"]))
+        if asked is None:
+            return None
+        before = [asked[name] for name in ("instructions", "system") if name in asked]
+        said = [json.dumps(each, ensure_ascii=False) for each in (*before, *(asked.get("messages") or asked["input"]))]
+        return Heard(re.sub(r":\d+$", "", asked["model"]), said)  # an instance's number is no part of its model's name
 
     def server_faults(self) -> Mapping[str, Callable[[], Any]]:
         return {fault: partial(self._planted, fault) for fault in self.faults}

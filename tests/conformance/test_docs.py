@@ -62,7 +62,7 @@ def test_the_adapter_of_the_page_keeps_every_rule_by_one_command(tmp_path: Path,
             [sys.executable, *command, "--examples", "0"], cwd=tmp_path, capture_output=True, text=True, check=False
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "mine:MyAdapter: 19 PASS, 0 FAIL, 19 SKIPPED, 0 UNDETERMINED" in done.stdout
+    assert "mine:MyAdapter: 21 PASS, 0 FAIL, 21 SKIPPED, 0 UNDETERMINED" in done.stdout
 
 
 def test_without_a_server_nothing_is_judged(tmp_path: Path, port: int) -> None:

@@ -158,6 +158,7 @@ class NativeSubject(LMStudioSubject):
 
     capabilities: ClassVar[Capabilities] = replace(LMStudioSubject.capabilities, tool_calls=False)
     options: ClassVar[Mapping[str, Any]] = {**LMStudioSubject.options, "api": "native"}
+    heard = Subject.heard  # it takes no earlier answers
 
     def __init__(self) -> None:
         super().__init__()

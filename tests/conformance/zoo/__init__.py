@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import calls, life
+from . import calls, life, requests
 from .correct import CORRECT
 from .registry import ZOO
 
-__all__ = ["CORRECT", "ZOO", "calls", "life"]
+__all__ = ["CORRECT", "ZOO", "calls", "life", "requests"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -15,6 +17,7 @@ from statemachine import (
     AdapterError,
     AdapterProtocolError,
     AdapterRequestError,
+    AdapterTimeoutError,
     CallOptions,
     Message,
     ModelEvictedError,
@@ -22,7 +25,7 @@ from statemachine import (
     ToolCall,
 )
 
-from .good import GoodAdapter
+from .good import SILENCE_SECONDS, GoodAdapter
 from .registry import breaks
 from .server import Connection, LostError, RefusedError, Server
 
@@ -170,7 +173,7 @@ class TakesTruncatedForWhole(GoodAdapter):
 
 @breaks("error-body-is-error", "a busy server is asked again, without end")
 class AsksWithoutEnd(GoodAdapter):
-    async def ask(self, prompt: str, tools: bool) -> Connection:
+    async def ask(self, prompt: Sequence[Message], tools: bool) -> Connection:
         while True:
             try:
                 return await super().ask(prompt, tools)
@@ -205,7 +208,7 @@ class BusyIsFinal(GoodAdapter):
 @breaks("errors-say-retry", "a refusal is worth another try, for ever")
 class RefusalIsRetryable(GoodAdapter):
     def refused(self, error: RefusedError) -> AdapterError:
-        return AdapterBusyError(str(error)) if error.kind == "invalid" else super().refused(error)
+        return AdapterError(str(error), retryable=True) if error.kind == "invalid" else super().refused(error)
 
 
 class NamedError(AdapterError):
@@ -333,3 +336,152 @@ class ShowsToken(GoodAdapter):
 class ShowsOptions(GoodAdapter):
     def __repr__(self) -> str:
         return f"Adapter({dict(self.config.options)})"
+
+
+@breaks("secrets-hidden", "the headers of every request are logged")
+class LogsToken(GoodAdapter):
+    async def ask(self, prompt: Sequence[Message], tools: bool) -> Connection:
+        logging.getLogger("wire").debug("headers: %s", {"authorization": self.config.options.get("api_token")})
+        return await super().ask(prompt, tools)
+
+
+@breaks("answer-complete", "the text of a whole answer is added up on the adapter, and never emptied")
+class KeepsPreviousText(GoodAdapter):
+    so_far = ""
+
+    async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
+        async with aclosing(super().call(prompt, options)) as events:
+            async for event in events:
+                if event.type == "token" and not options.stream:
+                    self.so_far += str(event.data)
+                    continue
+                if event.type == "end" and self.so_far:
+                    yield StreamEvent("token", self.so_far)
+                yield event
+
+
+@breaks("answer-complete", "an empty piece is taken for the end")
+class EndsAtEmptyPiece(GoodAdapter):
+    def decode(self, frame: str) -> list[StreamEvent]:
+        empty = frame and not frame.startswith(":") and json.loads(frame).get("piece") == ""
+        return [StreamEvent("end", "stop")] if empty else super().decode(frame)
+
+
+@breaks("answer-complete", "each chunk of bytes is decoded by itself")
+class DecodesPerChunk(GoodAdapter):
+    async def receive(self, connection: Connection) -> str | None:
+        frame = await super().receive(connection)
+        if frame is None:
+            return None
+        body = frame.encode()
+        return "".join(body[place : place + 7].decode(errors="replace") for place in range(0, len(body), 7))
+
+
+@breaks("whole-stream-is-no-error", "the last line is read with the line end behind it, which never comes")
+class LosesLastLine(GoodAdapter):
+    def decode(self, frame: str) -> list[StreamEvent]:
+        return [event for event in super().decode(frame) if event.type != "end"]
+
+
+@breaks("whole-stream-is-no-error", "the time between two pieces is measured from the beginning of the call")
+class TimesFromTheBeginning(GoodAdapter):
+    async def events(self, connection: Connection) -> AsyncGenerator[StreamEvent, None]:
+        began = trio.current_time()
+        async with aclosing(super().events(connection)) as events:
+            async for event in events:
+                if trio.current_time() > began + SILENCE_SECONDS:
+                    raise AdapterTimeoutError("the server is silent")
+                yield event
+
+
+@breaks("event-types", "a piece without text is a token without text")
+class TokensMayBeNone(GoodAdapter):
+    def decode(self, frame: str) -> list[StreamEvent]:
+        if frame and not frame.startswith(":") and json.loads(frame).get("piece") == "":
+            return [StreamEvent("token", cast(str, None))]
+        return super().decode(frame)
+
+
+@breaks("tool-calls-whole", "every tool call has index 0")
+class MeltsToolCalls(GoodAdapter):
+    def tool_call(self, call: Mapping[str, Any]) -> StreamEvent:
+        return super().tool_call({**call, "index": 0})
+
+
+@breaks("error-body-is-error", "an error inside of the stream is shown to the reader as text")
+class ErrorIsAnswer(GoodAdapter):
+    def decode(self, frame: str) -> list[StreamEvent]:
+        found = super().decode(frame)
+        if found and found[0].type == "error" and "out of luck" in str(found[0].data):
+            return [StreamEvent("token", str(found[0].data)), StreamEvent("end", "stop")]
+        return found
+
+
+@breaks("end-frees", "the response of a call that fails is not closed")
+class LeaksOnError(GoodAdapter):
+    def decode(self, frame: str) -> list[StreamEvent]:
+        found = super().decode(frame)
+        self.failed = bool(found) and found[0].type == "error"
+        return found
+
+    def close(self, connection: Connection) -> None:
+        if not getattr(self, "failed", False):
+            super().close(connection)
+
+    async def shutdown(self) -> None:
+        for connection in tuple(self.server.open):
+            connection.close()
+        await super().shutdown()
+
+
+@breaks("cause-not-invented", "a lost connection is taken for an eviction")
+class TakesLostForEvicted(GoodAdapter):
+    def lost(self, error: LostError) -> AdapterError:
+        if "broke" in str(error):
+            return ModelEvictedError("the model is gone")
+        return super().lost(error)
+
+
+@breaks("cause-not-invented", "a silent server is said to be busy")
+class TakesSilentForBusy(GoodAdapter):
+    async def receive(self, connection: Connection) -> str | None:
+        try:
+            return await super().receive(connection)
+        except AdapterTimeoutError as error:
+            raise AdapterBusyError(str(error)) from None
+
+
+@breaks("cancel-is-prompt", "a read is shielded, so that no piece is lost")
+class ShieldsReads(GoodAdapter):
+    async def receive(self, connection: Connection) -> str | None:
+        with trio.CancelScope(shield=True):
+            return await super().receive(connection)
+        raise AssertionError("nothing cancels it")
+
+
+@breaks("cancel-not-swallowed", "whatever goes wrong with a request, it is made again")
+class RepeatsWhenCancelled(GoodAdapter):
+    again = 0
+
+    async def ask(self, prompt: Sequence[Message], tools: bool) -> Connection:
+        connection: Connection | None = None
+        while connection is None:
+            try:
+                connection = await super().ask(prompt, tools)
+            except AdapterError:
+                raise
+            except BaseException:
+                self.again += 1
+        return connection
+
+
+@breaks("no-busy-wait", "a busy server is asked again step after step")
+class SpinsWhileBusy(GoodAdapter):
+    async def ask(self, prompt: Sequence[Message], tools: bool) -> Connection:
+        try:
+            return await super().ask(prompt, tools)
+        except AdapterBusyError:
+            again = trio.current_time() + 1
+            while trio.current_time() < again:
+                await trio.lowlevel.checkpoint()
+            return await super().ask(prompt, tools)

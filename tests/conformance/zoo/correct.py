@@ -12,10 +12,20 @@ import trio
 
 from adapters.conformance import Capabilities, Subject
 from adapters.on_asyncio import OnAsyncio
-from statemachine import Adapter, AdapterConfig, AdapterRequestError, CallOptions, Message, StreamEvent
+from statemachine import (
+    Adapter,
+    AdapterBusyError,
+    AdapterConfig,
+    AdapterError,
+    AdapterRequestError,
+    AdapterTimeoutError,
+    CallOptions,
+    Message,
+    StreamEvent,
+)
 
-from .good import GoodAdapter, ZooSubject
-from .server import Connection, pieces_of
+from .good import SILENCE_SECONDS, GoodAdapter, ZooSubject
+from .server import Connection, LostError, pieces_of
 
 
 class OddAdapter(GoodAdapter):
@@ -140,4 +150,59 @@ class AsyncioSubject(Subject):
         return {}
 
 
-CORRECT: tuple[type[Subject], ...] = (ZooSubject, OddSubject, PlainApiSubject, PooledSubject, AsyncioSubject)
+class ShieldedAdapter(GoodAdapter):
+    """Reads under a shield, so that no piece is lost, and looks up every half second: a cancellation is late by so much."""
+
+    async def receive(self, connection: Connection) -> str | None:
+        began = trio.current_time()
+        while trio.current_time() < began + SILENCE_SECONDS:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            with trio.move_on_after(0.5, shield=True):
+                try:
+                    return await connection.receive()
+                except LostError as error:
+                    raise self.lost(error) from None
+        raise AdapterTimeoutError("the server is silent")
+
+
+class ShieldedSubject(ZooSubject):
+    kind: ClassVar[type[GoodAdapter]] = ShieldedAdapter
+
+
+class LazyAdapter(GoodAdapter):
+    """A call before start loads by itself; a busy server is asked three times."""
+
+    async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
+        try:
+            if self.instance is None and not self.down:
+                await self.start()
+        except AdapterError as error:
+            yield StreamEvent("error", error)
+            return
+        async with aclosing(super().call(prompt, options)) as events:
+            async for event in events:
+                yield event
+
+    async def ask(self, prompt: Sequence[Message], tools: bool) -> Connection:
+        for _ in range(2):
+            try:
+                return await super().ask(prompt, tools)
+            except AdapterBusyError:
+                await trio.sleep(1)
+        return await super().ask(prompt, tools)
+
+
+class LazySubject(ZooSubject):
+    capabilities: ClassVar[Capabilities] = replace(ZooSubject.capabilities, needs_start=False)
+    kind: ClassVar[type[GoodAdapter]] = LazyAdapter
+
+
+CORRECT: tuple[type[Subject], ...] = (
+    ZooSubject,
+    OddSubject,
+    PlainApiSubject,
+    PooledSubject,
+    AsyncioSubject,
+    ShieldedSubject,
+    LazySubject,
+)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import trio
 
-from adapters.conformance import Capabilities, Subject
+from adapters.conformance import Capabilities, Heard, Subject
 from statemachine import (
     AdapterBusyError,
     AdapterConfig,
@@ -103,7 +103,7 @@ class GoodAdapter:
             return
         connection: Connection | None = None
         try:
-            connection = await self.ask(str(prompt[-1]["content"]), bool(options.tools))
+            connection = await self.ask(prompt, bool(options.tools))
             async with aclosing(self.events(connection)) as events:
                 async for event in events:
                     yield event
@@ -121,7 +121,7 @@ class GoodAdapter:
     def close(self, connection: Connection) -> None:
         connection.close()
 
-    async def ask(self, prompt: str, tools: bool) -> Connection:
+    async def ask(self, prompt: Sequence[Message], tools: bool) -> Connection:
         try:
             with trio.fail_after(SILENCE_SECONDS):
                 token = self.config.options.get("api_token")
@@ -227,6 +227,9 @@ class ZooSubject(Subject):
 
     def expected_text(self, prompt: Sequence[Message]) -> str:
         return "".join(pieces_of(str(prompt[-1]["content"])))
+
+    def heard(self, prompt: Sequence[Message]) -> Heard | None:
+        return self.server.heard.get(str(prompt[-1]["content"]))
 
     def server_faults(self) -> Mapping[str, Any]:
         return planters(self.server)

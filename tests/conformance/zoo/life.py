@@ -256,7 +256,47 @@ class SharesClient(GoodAdapter):
             self.server.shared["client"] = "closed"
         await super().shutdown()
 
-    async def ask(self, prompt: str, tools: bool) -> Connection:
+    async def ask(self, prompt: Sequence[Message], tools: bool) -> Connection:
         if self.server.shared["client"] == "closed":
             raise AdapterError("the client is closed")
         return await super().ask(prompt, tools)
+
+
+@breaks("call-after-shutdown", "the client that shutdown has closed is used, and says so in its own way")
+class UsesClosedClient(GoodAdapter):
+    def not_ready(self) -> AdapterError:
+        if self.down:
+            raise RuntimeError("Cannot send a request, as the client has been closed.")
+        return super().not_ready()
+
+
+@breaks("foreign-stays", "shutdown unloads everything that the server has")
+class UnloadsEverything(GoodAdapter):
+    async def unload(self) -> None:
+        await super().unload()
+        for name in await self.server.instances():
+            await self.server.unload(name)
+
+
+@breaks("timeouts-kept", "a load has no time-out")
+class WaitsForLoad(GoodAdapter):
+    async def load(self) -> str:
+        self.loading = True
+        try:
+            self.owned = await self.server.load(self.config.model_id)
+        except RefusedError as error:
+            raise ModelLoadError(str(error)) from error
+        except LostError as error:
+            raise self.lost(error) from None
+        self.loading = False
+        return self.owned
+
+
+@breaks("start-idempotent", "a start throws out what is loaded, to begin afresh")
+class BeginsAfresh(GoodAdapter):
+    async def start(self) -> None:
+        if self.instance is not None and self.owned is not None:
+            await self.server.unload(self.owned)
+            self.instance = await self.load()
+        else:
+            await super().start()

@@ -15,6 +15,9 @@ from typing import Any
 
 import trio
 
+from adapters.conformance import Heard
+from statemachine import Message
+
 Frame = str | None
 
 LOAD_SECONDS, UNLOAD_SECONDS, FIRST_SECONDS, PIECE_SECONDS = 2.0, 0.5, 0.2, 0.05
@@ -88,6 +91,7 @@ class Server:
         self.requests = 0
         self.pieces = 0
         self.shared: dict[str, Any] = {}  # what the adapters of a process share
+        self.heard: dict[str, Heard] = {}  # last message -> what was understood of the request
         self._numbers = count(1)
 
     async def instances(self) -> dict[str, str]:
@@ -124,8 +128,11 @@ class Server:
         if self.loaded.pop(instance, None) is None:
             raise RefusedError(404, "not_found", "not loaded")
 
-    async def ask(self, instance: str, prompt: str, *, token: str | None, tools: bool = False) -> Connection:
+    async def ask(
+        self, instance: str, messages: Sequence[Message], *, token: str | None, tools: bool = False
+    ) -> Connection:
         """Begin an answer. Raises RefusedError and LostError."""
+        prompt = str(messages[-1]["content"])
         self.requests += 1
         await trio.sleep(0.01)
         if self.fault == "gone":
@@ -144,14 +151,19 @@ class Server:
             )
         if instance not in self.loaded:
             raise RefusedError(404, "not_found", "no such model")
+        self.heard[prompt] = Heard(self.loaded[instance], [json.dumps(message) for message in messages])
         frames = self._frames(prompt, tools)
         return Connection(self, _oddly(frames) if self.fault == "odd" else frames, self.fault)
 
     def _frames(self, prompt: str, tools: bool) -> list[str]:
         if tools:
-            calls = [{"index": 0, "id": "c1", "name": "weather", "text": '{"city": '}, {"index": 0, "text": '"Rome"}'}]
+            calls = [
+                {"index": 0, "id": "c1", "name": "weather", "text": '{"city": '},
+                {"index": 0, "text": '"Rome"}'},
+                {"index": 1, "id": "c2", "name": "weather", "text": '{"city": "Oslo"}'},
+            ]
             return [*(json.dumps({"call": call}) for call in calls), json.dumps({"done": "tool_calls"})]
-        pieces = [json.dumps({"piece": piece}) for piece in pieces_of(prompt)]
+        pieces = [json.dumps({"piece": piece}, ensure_ascii=False) for piece in pieces_of(prompt)]
         return [*pieces, json.dumps({"note": {"tokens": len(pieces)}}), json.dumps({"done": "stop"})]
 
     @contextmanager
