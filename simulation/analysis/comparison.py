@@ -120,7 +120,7 @@ def compare(
 def _free_run(workload: Workload, timing: BoundedTiming, parallel: int) -> tuple[PolicyRun, dict[int, float]]:
     """Return the run at no switch cost, and the seconds that each call takes when its model is loaded and free."""
     heap = HeapDriver(workload, timing)
-    service = dict(enumerate(heap.whole))
+    service = dict(enumerate(heap.plan.whole))
     limit = _limit(workload, service, timing, parallel, fixed=True)
     return _run("no switch cost", heap, one_slot(Fifo, parallel=parallel), limit, service), service
 

@@ -147,7 +147,7 @@ def run_task(task: GridTask) -> list[PointResult]:
         driver = HeapDriver(made.workload, scaled(timing_at(load_time), task.scale), faults=faults)
         for point in (each for each in task.points if each.load_time == load_time):
             policy = policy_named(point.policy)
-            config, routing = deployed(made.workload, driver.whole, options.machines(point), policy)
+            config, routing = deployed(made.workload, driver.plan.whole, options.machines(point), policy)
             replay = driver.replay(config, routing=routing)
             values = measures_of(replay.records, replay.statistics.counters.switches)
             results.append(PointResult(point, task.seed, values))

@@ -42,12 +42,12 @@ class Interval(NamedTuple):
 
 
 class _Changes(NamedTuple):
-    """What is told of instances, as columns. A state of None: it is gone."""
+    """What is told of instances, as columns, and each instance's model. A state of None: it is gone."""
 
-    instances: array[int]
-    models: list[str]
+    instances: list[int]  # lists, because to append to an array takes several times as long
     states: list[ResidencyState | None]
-    times: array[float]
+    times: list[float]
+    models: dict[int, str]
 
 
 class Intervals(LazyRows[Interval]):
@@ -74,29 +74,22 @@ class ResidencyRecorder:
 
     def __init__(self, origin: float = 0.0) -> None:
         self._origin = origin
-        self._changes = _Changes(array("q"), [], [], array("d"))
+        self._changes = _Changes([], [], [], {})
 
     def __call__(self, transition: Transition) -> None:
         if transition.machine != "instance" or not isinstance(transition.subject, int) or transition.demand is None:
             return
-        state, now = _STATES.get(transition.dest), transition.time - self._origin
-        if state is None:
-            self.leave(transition.subject, now)
-        else:
-            self.enter(transition.subject, transition.demand.model, state, now)
+        self.is_of(transition.subject, transition.demand.model)
+        self.change(transition.subject, _STATES.get(transition.dest), transition.time - self._origin)
 
-    def enter(self, instance: int, model: str, state: ResidencyState, now: float) -> None:
-        """From ``now`` on ``instance`` is in ``state``. What it was for no time at all is forgotten."""
-        self._add(instance, model, state, now)
+    def is_of(self, instance: int, model: str) -> None:
+        """``instance``, of which a change is told next, is one of ``model``."""
+        self._changes.models[instance] = model
 
-    def leave(self, instance: int, now: float) -> None:
-        """``instance`` is gone; no-op if it was."""
-        self._add(instance, "", None, now)
-
-    def _add(self, instance: int, model: str, state: ResidencyState | None, now: float) -> None:
-        instances, models, states, times = self._changes
+    def change(self, instance: int, state: ResidencyState | None, now: float) -> None:
+        """From ``now`` on ``instance`` is in ``state``; None: it is gone, if it was there. What it was for no time at all is forgotten."""
+        instances, states, times, _ = self._changes
         instances.append(instance)
-        models.append(model)
         states.append(state)
         times.append(now)
 
@@ -170,7 +163,7 @@ def _lived(changes: _Changes, end: float) -> _Lived:
     """The intervals that ``changes`` tell of, up to ``end``."""
     lived = _Lived(end)
     lives: dict[int, _Life] = {}
-    for instance, model, state, now in zip(*changes, strict=True):
+    for instance, state, now in zip(changes.instances, changes.states, changes.times, strict=True):
         if state is None:
             life = lives.pop(instance, None)
             if life is not None:
@@ -178,7 +171,7 @@ def _lived(changes: _Changes, end: float) -> _Lived:
         elif (known := lives.get(instance)) is not None:
             known.change(state, now, lived)
         else:
-            lives[instance] = _Life(model, state, now)
+            lives[instance] = _Life(changes.models[instance], state, now)
     for life in lives.values():
         life.end(math.inf, lived)
     return lived

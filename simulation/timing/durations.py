@@ -6,6 +6,7 @@ the same time on one machine share it evenly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, runtime_checkable
@@ -24,6 +25,7 @@ __all__ = [
     "MeasuredTiming",
     "ProfileTiming",
     "Timing",
+    "alone",
 ]
 
 
@@ -32,6 +34,11 @@ class AnswerTimes(NamedTuple):
 
     prefill: float
     pieces: tuple[float, ...]
+
+
+def alone(answer: AnswerTimes) -> tuple[float, float]:
+    """Seconds to the first token and to the end, for a request that shares its instance with no other."""
+    return answer.prefill + answer.pieces[0], answer.prefill + math.fsum(answer.pieces)
 
 
 class Timing(Protocol):

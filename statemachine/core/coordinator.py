@@ -13,7 +13,8 @@ must not wait; both change the state through :mod:`.ledger`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias, assert_never
+from functools import partial
+from typing import Any, ClassVar, Final, TypeAlias
 
 from ..config.providers import Demand, ProviderManagerConfig
 from .admission import Admission
@@ -71,7 +72,22 @@ class Coordinator:
         self.config = config
         self.ledger = self.ledger_type(config, record=record)
         self.placement = self.placement_type(self.ledger, self.admission_type(config.max_waiting))
-        self._watch = watch
+        handlers: dict[type[Event], Callable[[Any], None]] = {
+            Opened: self._opened,
+            AcquireRequested: self._acquire,
+            Cancelled: self._cancelled,
+            Released: self._released,
+            FoundBroken: self._found_broken,
+            StartSucceeded: self._start_succeeded,
+            StartFailed: self._start_failed,
+            Stopped: self._stopped,
+            CloseRequested: self._close,
+            Expired: self._expired,
+            Wake: self._wake,
+        }
+        if watch is not None:
+            handlers = {kind: partial(self._watched, watch, handler) for kind, handler in handlers.items()}
+        self._handlers: Final = handlers
         # for reading only
         self.pools = self.ledger.pools
         self.requests = self.ledger.requests
@@ -105,48 +121,23 @@ class Coordinator:
         ledger.effects = effects
         ledger.now = now
         if self.timers.next_deadline <= now:
-            self._expire_due(now)
-        if self._watch is None:
-            self._handle(event)
-        else:
-            self._watched(event)
+            while (timer := self.timers.due(now)) is not None:
+                self._handlers[Expired](Expired(timer))
+        self._handlers[event.__class__](event)
         return effects
 
-    def _expire_due(self, now: float) -> None:
-        while (timer := self.timers.due(now)) is not None:
-            (self._handle if self._watch is None else self._watched)(Expired(timer))
-
-    def _watched(self, event: Event) -> None:
-        assert self._watch is not None
-        after = self._watch(self, event)
+    def _watched(self, watch: Watch, handler: Callable[[Any], None], event: Event) -> None:
+        after = watch(self, event)
         first = len(self.ledger.effects)
-        self._handle(event)
+        handler(event)
         if after is not None:
             after(self.ledger.effects[first:])
 
-    def _handle(self, event: Event) -> None:
-        if isinstance(event, AcquireRequested):  # the most frequent first
-            self._acquire(event)
-        elif isinstance(event, Released):
-            self._released(event)
-        elif isinstance(event, StartSucceeded):
-            self._start_succeeded(event)
-        elif isinstance(event, Stopped):
-            self._stopped(event)
-        elif isinstance(event, Expired):
-            self._expired(event)
-        elif isinstance(event, Cancelled):
-            self._cancelled(event)
-        elif isinstance(event, StartFailed):
-            self._start_failed(event)
-        elif isinstance(event, FoundBroken):
-            self._found_broken(event)
-        elif isinstance(event, Opened):
-            MANAGER.fire(self.ledger, "open")
-        elif isinstance(event, CloseRequested):
-            self._close(event)
-        elif not isinstance(event, Wake):
-            assert_never(event)
+    def _opened(self, event: Opened) -> None:
+        MANAGER.fire(self.ledger, "open")
+
+    def _wake(self, event: Wake) -> None:
+        """Do nothing: what has expired was handled before."""
 
     # ---- acquiring ----
 
@@ -293,8 +284,10 @@ class Coordinator:
 
     def _report_load(self, pool: Pool, instance: Instance) -> None:
         """Tell the policy how long its oldest request waited for the load; None if no request waits for it any more."""
-        since = min([request.since for request in instance.assigned.values()], default=None)
-        milliseconds = None if since is None else round(1000 * (self.ledger.now - since))
+        milliseconds = None
+        if instance.assigned:
+            since = min([request.since for request in instance.assigned.values()])
+            milliseconds = round(1000 * (self.ledger.now - since))
         pool.policy.loaded(instance.demand.signature, milliseconds)
 
     def _stopped(self, event: Stopped) -> None:

@@ -202,12 +202,12 @@ class Pool:
         if after is before:
             return
         instance.listing = after
+        self.held += after.holds_place - before.holds_place
         if after.index is not before.index:
             if before.index is not None:
                 self._remove(instance, before.index)
             if after.index is not None:
                 self._add(instance, after.index)
-        self.held += after.holds_place - before.holds_place
 
     def forget(self, instance: Instance) -> None:
         """Remove ``instance``, whose life is over."""

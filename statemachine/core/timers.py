@@ -57,16 +57,11 @@ class Timers:
         if self.armed.pop(timer, None) is None:  # type: ignore[call-overload]  # equal to the Timer
             return
         if kind is not IDLE and heap[0][1] == timer:  # an idle deadline is set again and again: its entry stays
-            self._drop_disarmed()
+            while heap and heap[0][1] not in self.armed:
+                self._queued.pop(heappop(heap)[1], None)
+            self._look()
         elif len(heap) > 64 and len(heap) > 4 * len(self.armed):
             self._rebuild()
-
-    def _drop_disarmed(self) -> None:
-        """Drop the first entries of the heap whose timers are disarmed."""
-        heap = self._heap
-        while heap and heap[0][1] not in self.armed:
-            self._queued.pop(heappop(heap)[1], None)
-        self._look()
 
     def due(self, now: float) -> Timer | None:
         """Remove and return the first timer whose deadline is not after ``now``; None when there is none."""
