@@ -74,7 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(version("llm-slot-manager"))
         return 0
-    from statemachine.shell.command import refused, run_command
+    try:
+        from statemachine.shell.command import refused, run_command
+    except KeyboardInterrupt:  # while the library is loaded
+        print("interrupted", file=sys.stderr)
+        return 130
 
     if name not in COMMANDS:
         return refused(f"{name!r} is no command; see llm-slots --help")

@@ -7,7 +7,6 @@ streams at a time, and what 1,000 waiting clients take of the gateway's memory.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -15,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,10 @@ from urllib.parse import urlsplit
 
 import trio
 
-__all__ = ["main"]
+from statemachine.shell.command import run_command
+from statemachine.shell.options import option
+
+__all__ = ["Options", "run"]
 
 MODEL, OTHER = "bench-a", "bench-b"
 TOKENS_PER_SECOND: Final = 200
@@ -155,7 +158,7 @@ async def _waiting(url: str) -> int:
     return int(float(line.split()[1]))
 
 
-async def run(rounds: int, tokens: int) -> dict[str, Any]:
+async def compared(rounds: int, tokens: int) -> dict[str, Any]:
     """Measure everything."""
     rates = ["--decode-rate", str(TOKENS_PER_SECOND), "--prefill-rate", "1000000", "--load-seconds", "0.1"]
     mock = ["simulation", "serve", "--port", "0", "--model", MODEL, "--model", OTHER, "--parallel", "128", *rates]
@@ -171,15 +174,20 @@ async def run(rounds: int, tokens: int) -> dict[str, Any]:
                 return {"streams": rows, "memory": await waiting_memory(gateway, pid)}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and print the figures as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="streams of each way, at least two rounds (default: 30)")
-    parser.add_argument("--tokens", type=int, default=50, help="tokens of an answer (default: 50)")
-    options = parser.parse_args(arguments)
-    print(json.dumps(trio.run(run, options.rounds, options.tokens), indent=2))
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How much is measured."""
+
+    rounds: int = option(30, "streams of each way, at least two rounds", least=1, most=10_000)
+    tokens: int = option(50, "tokens of an answer", least=2, most=10_000)
+
+
+def run(options: Options) -> int:
+    """Measure, and print the figures as JSON. Returns the exit status."""
+    print(json.dumps(trio.run(compared, options.rounds, options.tokens), indent=2))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    summary = "Measure what the gateway costs."
+    sys.exit(run_command("python -m benchmarks.gateway", "benchmarks.gateway", summary, sys.argv[1:], extra="dev"))

@@ -35,7 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return 0 if words else 2
     name, *rest = words
-    from statemachine.shell.command import refused, run_command
+    try:
+        from statemachine.shell.command import refused, run_command
+    except KeyboardInterrupt:  # while the library is loaded
+        print("interrupted", file=sys.stderr)
+        return 130
 
     if name not in COMMANDS:
         return refused(f"{name!r} is no command; known: {', '.join(COMMANDS)}")

@@ -79,3 +79,35 @@ def test_n08_ctrl_c_is_one_line_and_its_workers_end_at_once(jobs: int, tmp_path:
     assert process.returncode == 130
     assert (error, out) == ("interrupted\n", "")
     assert time.monotonic() - began < 5
+
+
+INTERRUPTED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+
+sys.meta_path.insert(0, Interrupting())
+from {package}.__main__ import main
+sys.exit(main({words!r}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "module"),
+    [
+        ("adapters", ["check"], "trio"),
+        ("simulation", ["replay"], "trio"),
+        ("simulation", ["replay"], "simulation.commands.replay"),
+        ("statemachine", ["check"], "statemachine.checking"),
+    ],
+)
+def test_n08_ctrl_c_while_a_command_is_imported_is_one_line(package: str, words: list[str], module: str) -> None:
+    script = INTERRUPTED.format(package=package, words=words, module=module)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, done.stdout) == (130, "interrupted\n", "")

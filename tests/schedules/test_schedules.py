@@ -37,6 +37,7 @@ from statemachine.schedules import (
     watch,
     why_not,
 )
+from statemachine.schedules.__main__ import main
 
 from . import planted
 
@@ -256,6 +257,23 @@ def test_a_task_that_takes_every_exception_is_ended_all_the_same() -> None:
     command = ["-m", "statemachine.schedules", "tests.schedules.planted:stubborn", "natural", "--most-steps", "100"]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "livelock: main #0\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tests.schedules.planted:nosuch", "natural"], "program: must be an async function"),
+        (["tests.schedules.planted:stubborn", "1+"], "schedule: must be a tape"),
+        (["tests.schedules.planted:stubborn", "natural", "--most-steps", "0"], "--most-steps: must be an integer"),
+    ],
+)
+def test_the_command_tells_what_is_wrong_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {message}")
+    assert told.count("\n") == 1
 
 
 # ---- checks ----
