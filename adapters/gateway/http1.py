@@ -139,24 +139,32 @@ class _Connection:
         """The next piece of the request's body. After its end: wait until the client has gone."""
         if self._http.they_are_waiting_for_100_continue:
             await self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
-        try:
-            while not self._is_read:
-                event = self._http.next_event()
-                if event is h11.NEED_DATA:
-                    await self._read()
-                elif isinstance(event, h11.Data):
-                    return {"type": "http.request", "body": bytes(event.data), "more_body": True}
-                else:
-                    self._is_read = True
-                    return {"type": "http.request", "body": b"", "more_body": False}
-        except h11.RemoteProtocolError as error:
-            self._fault = None if self._gone else error
-            return _GONE
+        if not self._is_read:
+            try:
+                return {"type": "http.request", "body": await self._body(), "more_body": not self._is_read}
+            except h11.RemoteProtocolError as error:
+                self._fault = None if self._gone else error
+                return _GONE
         while not self._gone:
             if len(self._http.trailing_data[0]) > AHEAD_LIMIT_BYTES:
                 await trio.sleep_forever()
             await self._read()
         return _GONE
+
+    async def _body(self) -> bytes:
+        """Return what of the body is here; wait where there is nothing."""
+        pieces: list[bytes] = []
+        while not self._is_read:
+            event = self._http.next_event()
+            if isinstance(event, h11.Data):
+                pieces.append(bytes(event.data))
+            elif event is not h11.NEED_DATA:
+                self._is_read = True
+            elif pieces:
+                break
+            else:
+                await self._read()
+        return b"".join(pieces)
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         if self._gone:

@@ -18,6 +18,8 @@ __all__ = ["is_task_at_work"]
 
 _MANAGER: Final = __name__.rpartition(".")[0] + "."
 _CRITICAL: Final = ("trio.", _MANAGER)
+_SERVING: Final = "trio._highlevel_serve_listeners"
+"""The first frame of a connection's task, in a server of ``trio.serve_tcp`` and the like: it only awaits the connection's handler."""
 
 
 def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> bool:
@@ -33,6 +35,8 @@ def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> b
         return False
     while frame is not None:
         module = frame.f_globals.get("__name__")
+        if frame is first and module == _SERVING:
+            return True
         if isinstance(module, str) and module.startswith(_CRITICAL):
             return False
         if frame is first:

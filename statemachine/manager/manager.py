@@ -198,7 +198,8 @@ class ProviderManager(AsyncOnly):
         if not is_task_at_work(trio.lowlevel.current_trio_token(), caller):
             raise trio.WouldBlock
         self._lessor.catch_up(caller)
-        self._dispatch(Wake())
+        if self._timers.next_deadline <= self._clock():
+            self._dispatch(Wake())
         if not (self._coordinator.state != "open" or self._coordinator.is_ready(demand)):
             raise trio.WouldBlock
         asker = self._ask(task, next(self._tickets), demand, None, agent, priority)

@@ -7,6 +7,7 @@ import signal
 import sys
 import weakref
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -310,3 +311,18 @@ async def test_acquire_nowait_takes_what_is_ready_and_changes_nothing_otherwise(
             manager.acquire_nowait(X)  # it would overtake
         await trio.sleep(5)
         assert waiter.ended is not None
+
+
+async def test_a_handler_of_trios_servers_is_a_task_like_any_other() -> None:
+    """Its task begins in trio's own code, which only awaits the handler."""
+    async with local_manager(Recorder(), on_conflict="wait") as manager, trio.open_nursery() as nursery:
+
+        async def handle(stream: trio.SocketStream) -> None:
+            (await manager.get_adapter(X)).release()
+            manager.acquire_nowait(X).release()
+            await stream.send_all(b"done")
+
+        (listener,) = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
+        async with await trio.open_tcp_stream(*listener.socket.getsockname()[:2]) as stream:
+            assert await stream.receive_some() == b"done"
+        nursery.cancel_scope.cancel()
