@@ -1,8 +1,10 @@
 """What the gateway costs: ``python -m benchmarks.gateway``.
 
-The same streamed chat is sent straight to a mock LM Studio and through the gateway, in turn, in one run: a process for the server, one for
-the gateway, and this one for the clients. Told are the medians of the time to the first byte and of the time per chunk, at 1, 10 and 100
-streams at a time, and what 1,000 waiting clients take of the gateway's memory.
+The same streamed chat is sent straight to a mock LM Studio, through a bare proxy (``peers/bare_proxy.py``: the least that trio and h11
+take), through a gateway, and through one that looks at the server's list before every request, which others do before the first in
+``look_seconds``. That is done in turn, in one run: a process for each, and this one for the clients. Each way is taken once before it
+counts. Told are the medians of the time to the first byte and of the time per chunk, at 1, 10 and 100 streams at a time, and what 1,000
+waiting clients take of the gateway's memory.
 """
 
 from __future__ import annotations
@@ -93,12 +95,14 @@ async def timed(url: str, tokens: int) -> Timing:
 
 
 async def measured(urls: dict[str, str], streams: int, rounds: int, tokens: int) -> dict[str, Any]:
-    """Alternate between the two ways; return the medians and what the gateway adds."""
+    """Alternate between the ways; return the medians, and what is added to the first one."""
     timings: dict[str, list[Timing]] = {name: [] for name in urls}
 
     async def one(name: str) -> None:
         timings[name].append(await timed(urls[name], tokens))
 
+    for name in urls:
+        await timed(urls[name], tokens)
     for _ in range(rounds):
         for name in urls:
             async with trio.open_nursery() as nursery:
@@ -107,13 +111,16 @@ async def measured(urls: dict[str, str], streams: int, rounds: int, tokens: int)
     medians = {
         name: Timing(median(t.first for t in all_), median(t.chunk for t in all_)) for name, all_ in timings.items()
     }
-    straight, through = medians["straight"], medians["gateway"]
+    straight = medians["straight"]
+    added = {name: timing for name, timing in medians.items() if name != "straight"}
     return {
         "streams": streams,
         "first_ms": {name: round(timing.first, 3) for name, timing in medians.items()},
-        "first_added_ms": round(through.first - straight.first, 3),
+        "first_added_ms": {name: round(timing.first - straight.first, 3) for name, timing in added.items()},
         "chunk_ms": {name: round(timing.chunk, 3) for name, timing in medians.items()},
-        "chunk_added_percent": round(100 * (through.chunk / straight.chunk - 1), 1),
+        "chunk_added_percent": {
+            name: round(100 * (timing.chunk / straight.chunk - 1), 1) for name, timing in added.items()
+        },
     }
 
 
@@ -162,16 +169,28 @@ async def compared(rounds: int, tokens: int) -> dict[str, Any]:
     """Measure everything."""
     rates = ["--decode-rate", str(TOKENS_PER_SECOND), "--prefill-rate", "1000000", "--load-seconds", "0.1"]
     mock = ["simulation", "serve", "--port", "0", "--model", MODEL, "--model", OTHER, "--parallel", "128", *rates]
-    with tempfile.TemporaryDirectory() as folder:
-        async with process(mock, b"serves") as (_, server):
-            settings = Path(folder, "gateway.toml")
-            provider = f'[providers.mock]\nkind = "lmstudio"\nbase_url = "{server}"\nparallel = 128\n'
-            await trio.Path(settings).write_text(f"[gateway]\nport = 0\n{provider}")
-            async with process(["adapters", "serve", "--config", str(settings)], b"listening on") as (pid, gateway):
-                await timed(gateway, tokens)  # the model is loaded
-                urls = {"straight": server, "gateway": gateway}
-                rows = [await measured(urls, streams, max(2, rounds // streams), tokens) for streams in STREAMS]
-                return {"streams": rows, "memory": await waiting_memory(gateway, pid)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with (
+            process(mock, b"serves") as (_, server),
+            process(["benchmarks.peers.bare_proxy", server], b"listening on") as (_, bare),
+            gateway(folder / "seldom.toml", server, look_seconds=60) as (pid, seldom),
+            gateway(folder / "always.toml", server, look_seconds=0) as (_, always),
+        ):
+            urls = {"straight": server, "bare": bare, "gateway": seldom, "gateway, looking": always}
+            rows = [await measured(urls, streams, max(2, rounds // streams), tokens) for streams in STREAMS]
+            return {"streams": rows, "memory": await waiting_memory(seldom, pid)}
+
+
+@asynccontextmanager
+async def gateway(settings: Path, server: str, look_seconds: float) -> AsyncIterator[tuple[int, str]]:
+    """Run a gateway before ``server``; the block gets its pid and its URL. Its model is loaded."""
+    provider = f'[providers.mock]\nkind = "lmstudio"\nbase_url = "{server}"\nparallel = 128\n'
+    options = f"options = {{ look_seconds = {look_seconds} }}\n"
+    await trio.Path(settings).write_text(f"[gateway]\nport = 0\nowned_file = false\n{provider}{options}")
+    async with process(["adapters", "serve", "--config", str(settings)], b"listening on") as (pid, url):
+        await timed(url, 1)
+        yield pid, url
 
 
 @dataclass(frozen=True, kw_only=True)
