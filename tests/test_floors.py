@@ -174,6 +174,7 @@ FLOORS: dict[str, list[set[str]]] = {
             "outstanding",
             "refusal",
             "running",
+            "stepper",
             "transition_log",
         },
         {"worker", "lease"},

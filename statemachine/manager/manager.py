@@ -1,27 +1,25 @@
 """The trio driver of the coordinator: it tells the coordinator what happens, and carries out what the coordinator answers.
 
 Nothing is decided here. Whatever happens becomes an event: a task asks for a lease, a lease is released, an adapter has started, a
-deadline has come. ``_settle`` gives the event to ``Coordinator.step`` and carries out the effects that it returns, in order. ``step`` is
-synchronous, so trio cannot run another task inside it, and it needs no lock. An effect that takes time (a start, a shutdown) runs as a
-:class:`Worker` in the manager's nursery, and its end is another event. The manager is off the data path: a stream flows between agent and
-adapter directly.
+deadline has come. The :class:`Stepper` gives the event to ``Coordinator.step`` and has the effects carried out that it returns, in
+order. ``step`` is synchronous, so trio cannot run another task inside it, and it needs no lock. An effect that takes time (a start, a
+shutdown) runs as a :class:`Worker` in the manager's nursery, and its end is another event. The manager is off the data path: a stream
+flows between agent and adapter directly.
 
 Example: a task calls ``get_adapter``. The event ``AcquireRequested`` returns ``StartInstance``, so a worker begins, and the task parks.
 When ``adapter.start()`` has returned, the worker reports ``StartSucceeded``. That returns ``Grant``, and the task wakes with its lease.
 
-Events never interrupt a step. A release in a signal handler waits for a safe moment, see :class:`Lessor`. An event that an effect causes,
-such as a release by an observer, waits in the inbox until the step is done.
+A release in a signal handler, a finaliser or another thread waits for a safe moment, see :class:`Lessor`.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -36,7 +34,6 @@ from ..core.events import (
     Cancelled,
     Closed,
     CloseRequested,
-    Event,
     Grant,
     InterruptStart,
     Opened,
@@ -45,7 +42,6 @@ from ..core.events import (
     StartInstance,
     StopInstance,
     Transition,
-    Wake,
 )
 from ..errors import ConfigurationError, ManagerClosedError
 from .acquiring import Acquiring
@@ -57,6 +53,7 @@ from .observing import Observer, Observers
 from .outstanding import Outstanding
 from .refusal import refusal
 from .running import check_trio
+from .stepper import Stepper
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -90,6 +87,7 @@ class ProviderManager(AsyncOnly):
     """
 
     _how = "async with ProviderManager(config) as manager"
+    _stepper_type: ClassVar[type[Stepper]] = Stepper  # the proof has managers whose stepper makes a mistake
 
     def __init__(
         self, config: ProviderManagerConfig, *, observers: Sequence[Observer] = (), core: Core = Coordinator
@@ -99,21 +97,17 @@ class ProviderManager(AsyncOnly):
         self.config = config
         self._observers = Observers(observers, self._interrupt)
         self._coordinator = core(config, record=bool(self._observers.observers), watch=self._watch_of(config))
-        self._timers = self._coordinator.timers
-        self._inbox: deque[Event] = deque()  # events that arose while effects were carried out
-        self._engaged = False  # the coordinator is being stepped
+        self._stepper = self._stepper_type(self._coordinator, self._effects())
         self._tickets = count(1)
         self._demands: dict[Hashable, Demand] = {}  # by the spelling of what was asked for
         self._askers: dict[int, _Asker] = {}  # by ticket
-        self._lessor = Lessor(self._dispatch, self._run_use)
+        self._lessor = Lessor(self._stepper.dispatch, self._run_use)
         self._workers: dict[int, Worker] = {}  # by instance
-        self._clock: Callable[[], float] = trio.current_time  # that of the run, once there is one
-        self._alarm = trio.CancelScope()  # the sleep until the next deadline
-        self._alarm_at = math.inf  # the deadline of the alarm: reading it from the scope is slower
-        self._watch = trio.CancelScope(shield=True)  # the task that waits for deadlines
-        self._interruption: BaseException | None = None  # to be raised after the step
         self._closed = trio.Event()
-        self._carry_out: dict[type, Callable[[Any], None]] = {
+
+    def _effects(self) -> Mapping[type, Callable[[Any], None]]:
+        """Return what carries out each type of effect."""
+        return {
             Grant: self._grant,
             Reject: self._reject,
             Revoke: lambda effect: self._lessor.revoke(effect.ticket),
@@ -131,6 +125,9 @@ class ProviderManager(AsyncOnly):
         from ..properties.invariants import watch_invariants  # loaded only when asked for
 
         return watch_invariants(self._interrupt)
+
+    def _interrupt(self, error: BaseException) -> None:
+        self._stepper.interrupt(error)
 
     # ---- what users call ----
 
@@ -198,8 +195,7 @@ class ProviderManager(AsyncOnly):
         if not is_task_at_work(trio.lowlevel.current_trio_token(), caller):
             raise trio.WouldBlock
         self._lessor.catch_up(caller)
-        if self._timers.next_deadline <= self._clock():
-            self._dispatch(Wake())
+        self._stepper.expire()
         if not (self._coordinator.state != "open" or self._coordinator.is_ready(demand)):
             raise trio.WouldBlock
         asker = self._ask(task, next(self._tickets), demand, None, agent, priority)
@@ -224,11 +220,11 @@ class ProviderManager(AsyncOnly):
         check_trio()
         if self._coordinator.state != "new":
             raise ManagerClosedError("a manager is entered only once")
-        self._clock = trio.lowlevel.current_clock().current_time  # as trio.current_time(), with less on the way
-        self._dispatch(Opened())
+        self._stepper.enter_run()
+        self._stepper.dispatch(Opened())
         self._nursery_context = trio.open_nursery()
         self._nursery = await self._nursery_context.__aenter__()
-        self._nursery.start_soon(self._watch_deadlines)
+        self._nursery.start_soon(self._stepper.watch_deadlines)
         return self
 
     async def __aexit__(
@@ -242,13 +238,13 @@ class ProviderManager(AsyncOnly):
             else:
                 await self._close_now()
         finally:
-            self._watch.cancel()  # already done, unless a bug of ours got us here: then fail, rather than hang
+            self._stepper.end_watch()  # already done, unless a bug of ours got us here: then fail, rather than hang
             await self._nursery_context.__aexit__(None, None, None)
-        self._raise_interruption()
+        self._stepper.raise_interruption()
 
     async def _close_with_grace(self) -> None:
         try:
-            self._dispatch(CloseRequested())
+            self._stepper.dispatch(CloseRequested())
             await self._closed.wait()
         except BaseException:
             await self._close_now()
@@ -256,16 +252,8 @@ class ProviderManager(AsyncOnly):
 
     async def _close_now(self) -> None:
         with trio.CancelScope(shield=True):
-            self._settle(CloseRequested(grace=False))
+            self._stepper.settle(CloseRequested(grace=False))
             await self._closed.wait()
-
-    async def _watch_deadlines(self) -> None:
-        with self._watch:
-            while True:
-                self._alarm_at = self._coordinator.next_deadline
-                with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
-                    await trio.sleep_forever()
-                self._dispatch(Wake())
 
     async def _run(self, instance: int, worker: Worker) -> None:
         try:
@@ -305,58 +293,25 @@ class ProviderManager(AsyncOnly):
         asker = self._askers[ticket] = _Asker()
         try:
             above = leases_above(task, demand, self._coordinator, self._lessor) if self._lessor.is_lending() else ()
-            self._dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
+            self._stepper.dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
         except BaseException:
             self._askers.pop(ticket, None)
             self._lessor.revoke(ticket)
             asker.answer = None  # no frame of the error keeps the lease
-            self._settle(Cancelled(ticket))
+            self._stepper.settle(Cancelled(ticket))
             raise
         return asker
 
-    # ---- between trio and the coordinator ----
-
-    def _dispatch(self, event: Event) -> None:
-        """Do :meth:`_settle`, and then raise the error of an observer or of a violated property, if there is one."""
-        self._settle(event)
-        if self._interruption is not None and not self._engaged:
-            self._raise_interruption()
-
-    @enable_ki_protection
-    def _settle(self, event: Event) -> None:
-        """Step the coordinator and carry out its effects. Events that these cause at once are queued, so a step is never re-entered."""
-        if self._engaged:
-            self._inbox.append(event)
-            return
-        self._engaged = True
-        try:
-            while True:
-                for effect in self._coordinator.step(event, self._clock()):
-                    self._carry_out[type(effect)](effect)
-                if not self._inbox:
-                    break
-                event = self._inbox.popleft()
-        finally:
-            self._engaged = False
-        deadline = self._timers.next_deadline
-        if deadline < self._alarm_at:
-            self._alarm_at = self._alarm.deadline = deadline
-
-    def _interrupt(self, error: BaseException) -> None:
-        """Have ``error`` raised as soon as every effect of the step has been carried out."""
-        self._interruption = error
-
-    def _raise_interruption(self) -> None:
-        if self._interruption is not None:
-            interruption, self._interruption = self._interruption, None
-            raise interruption
+    # ---- waiting for the answer, and what carries out effects ----
 
     async def _park(self, ticket: int) -> None:
         """Wait for the answer. It does not come through trio, which would keep the lease alive until the task waits again."""
 
         def abort(_: object) -> trio.lowlevel.Abort:
             del self._askers[ticket]
-            self._settle(Cancelled(ticket))  # nothing may be raised in here, so an error waits for the next step
+            self._stepper.settle(
+                Cancelled(ticket)
+            )  # nothing may be raised in here, so an error waits for the next step
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
@@ -381,12 +336,12 @@ class ProviderManager(AsyncOnly):
 
     def _start(self, effect: StartInstance) -> None:
         provider = self.config.provider(effect.demand.provider)
-        worker = Worker(effect.instance, effect.demand, provider.adapter, self._dispatch)
+        worker = Worker(effect.instance, effect.demand, provider.adapter, self._stepper.dispatch)
         self._workers[effect.instance] = worker
         self._nursery.start_soon(self._run, effect.instance, worker, name=f"adapter of {effect.demand}")
 
     def _finish(self, _: Closed) -> None:
-        self._watch.cancel()
+        self._stepper.end_watch()
         self._closed.set()
 
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:

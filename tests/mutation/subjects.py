@@ -34,7 +34,7 @@ _CHECKER = tuple(
 )
 _CANCELLED = _tests("manager", "agent", "sweep", "cancellation", "manager_machine")
 
-_DRIVER = tuple(f"manager/{name}" for name in ("manager", "lease", "worker", "engine", "refusal"))
+_DRIVER = tuple(f"manager/{name}" for name in ("manager", "stepper", "lease", "worker", "engine", "refusal"))
 _PURE = (
     *(
         f"core/{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -10,10 +10,11 @@ import trio
 
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.config.providers import ProviderManagerConfig
-from statemachine.core.events import AbandonStop, Cancelled, Event, Released, Stopped
+from statemachine.core.events import AbandonStop, Cancelled, Event, FoundBroken, Released, Stopped
 from statemachine.manager.engine import AnswerStream, EngineCall, ReasoningEngine
 from statemachine.manager.lease import Lease
 from statemachine.manager.manager import ProviderManager
+from statemachine.manager.stepper import Stepper
 from statemachine.manager.worker import Worker
 
 
@@ -50,47 +51,58 @@ class LeakedSlot(ProviderManager):
 
 
 class LateRelease(ProviderManager):
-    """Tells the model of a release by a task of its own, so that it comes after what happens next."""
+    """Tells the coordinator of a release by a task of its own, so that it comes after what happens next."""
 
-    def _dispatch(self, event: Event) -> None:
+    def __init__(self, config: ProviderManagerConfig, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._lessor._report = self._report
+
+    def _report(self, event: Released | FoundBroken) -> None:
         if isinstance(event, Released) and not self._closed.is_set():
             self._nursery.start_soon(self._later, event)
         else:
-            super()._dispatch(event)
+            self._stepper.dispatch(event)
 
     async def _later(self, event: Event) -> None:
-        super()._dispatch(event)
+        self._stepper.dispatch(event)
+
+
+class _NoCancel(Stepper):
+    def settle(self, event: Event) -> None:
+        if not isinstance(event, Cancelled):
+            super().settle(event)
 
 
 class ForgottenCancel(ProviderManager):
     """Cancelled in the queue, it does not say so."""
 
-    def _settle(self, event: Event) -> None:
-        if not isinstance(event, Cancelled):
-            super()._settle(event)
+    _stepper_type = _NoCancel
 
 
 class HangsWithItsShutdown(ProviderManager):
     """Does not cancel a shutdown that the coordinator has abandoned."""
 
-    def __init__(self, config: ProviderManagerConfig, **options: Any) -> None:
-        super().__init__(config, **options)
-        self._carry_out[AbandonStop] = lambda effect: None
+    def _effects(self) -> Mapping[type, Callable[[Any], None]]:
+        return {**super()._effects(), AbandonStop: lambda effect: None}
+
+
+class _Revival(Stepper):
+    def settle(self, event: Event) -> None:
+        if not isinstance(event, Stopped) or not self._is_wanted(event.instance):
+            super().settle(event)
+
+    def _is_wanted(self, number: int) -> bool:
+        instance = self.coordinator.instances.get(number)
+        if instance is None or instance.successor is None:
+            return False
+        waiting = self.coordinator.pools[instance.demand.pool].waiting.values()
+        return any(request.signature == instance.demand.signature for request in waiting)
 
 
 class EvictionTargetRevived(ProviderManager):
     """An instance that is down is taken for still wanted if a task has asked for it in the meantime."""
 
-    def _settle(self, event: Event) -> None:
-        if not isinstance(event, Stopped) or not self._is_wanted(event.instance):
-            super()._settle(event)
-
-    def _is_wanted(self, number: int) -> bool:
-        instance = self._coordinator.instances.get(number)
-        if instance is None or instance.successor is None:
-            return False
-        waiting = self._coordinator.pools[instance.demand.pool].waiting.values()
-        return any(request.signature == instance.demand.signature for request in waiting)
+    _stepper_type = _Revival
 
 
 class _Answer(AnswerStream):
