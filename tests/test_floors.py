@@ -28,8 +28,9 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__", "__main__"},
     ],
     "adapters/http": [
-        {"nothing", "secrets", "health", "options", "lines", "form"},
+        {"nothing", "secrets", "health", "options", "lines", "form", "for_httpx"},
         {"bounds", "parts"},
+        {"error_body"},
         {"decoding", "errors", "kept", "sse", "ndjson", "tool_calls"},
         {"client"},
         {"stream", "forward"},

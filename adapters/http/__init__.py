@@ -20,7 +20,8 @@ from __future__ import annotations
 from .bounds import Bounds, Patience
 from .chat import ChatReader, stream_chat
 from .client import HttpClient, HttpResponse
-from .errors import adapter_error, has_error, retry_after_seconds
+from .error_body import has_error, retry_after_seconds
+from .errors import adapter_error
 from .forward import forward, with_model
 from .lines import LineTooLongError
 from .messages import chat_request, checked_headers

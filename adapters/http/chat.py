@@ -23,7 +23,7 @@ from typing import Any, Final
 from statemachine.config.call import StreamEvent
 
 from .client import HttpClient
-from .errors import has_error
+from .error_body import has_error
 from .nothing import is_empty
 from .reader import JsonAnswerReader, sound
 from .stream import HttpRequest, stream_answer

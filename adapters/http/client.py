@@ -9,10 +9,8 @@ waits below the manager, which is the only limit: the number of connections is n
 from __future__ import annotations
 
 import json
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -24,7 +22,9 @@ from statemachine.foreign import ForeignJSONError, read_json
 
 from .bounds import CONTROL_SECONDS, Bounds, Patience
 from .decoding import ContentDecoder
-from .errors import adapter_error, connection_error, has_error
+from .error_body import has_error
+from .errors import adapter_error, connection_error
+from .for_httpx import NO_TLS, Body, Borrowed, Credentials, tls, user_info
 from .kept import KeptTransport
 from .lines import LineTooLongError
 from .secrets import secrets_in_headers, secrets_in_url
@@ -35,8 +35,6 @@ __all__ = ["HttpClient", "HttpResponse"]
 CLOSE_SECONDS: Final = 5
 DRAIN_SECONDS: Final = 0.25
 URLS_REMEMBERED: Final = 32
-_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts no certificate: for servers that are asked without TLS, so that no certificates are read, which blocks the event loop."""
 _LOST: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, RuntimeError)
 """What httpx and what lies below it raise when a request cannot be made or its answer cannot be read. RuntimeError: a closed client."""
 
@@ -68,15 +66,15 @@ class HttpClient:
             filter(None, (token, *secrets_in_url(url), *secrets_in_headers((headers or {}).values())))
         )
         self._fixed = {"Accept-Encoding": "identity", **(headers or {})}
-        self._auth = _Credentials(token, token_header) if token else _user_info(url)
+        self._auth = Credentials(token, token_header) if token else user_info(url)
         self._kept = KeptTransport(self.bounds.connect_timeout) if url.scheme == "http" and transport is None else None
         self._client = httpx.AsyncClient(
             auth=self._auth,
             headers={"Connection": "close", **self._fixed},
             timeout=httpx.Timeout(None, connect=self.bounds.connect_timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-            transport=_Borrowed(transport) if transport is not None else None,
-            verify=_tls() if url.scheme == "https" and transport is None else _NO_TLS,
+            transport=Borrowed(transport) if transport is not None else None,
+            verify=tls() if url.scheme == "https" and transport is None else NO_TLS,
             trust_env=False,
         )
 
@@ -144,7 +142,7 @@ class HttpClient:
                     response = await self._kept.handle_async_request(self._plain_request(method, url, given, content))
                 else:
                     request = self._client.build_request(method, url, headers=given)
-                    request.stream = _Body(content)
+                    request.stream = Body(content)
                     response = await self._client.send(request, stream=True)
         except _LOST as error:
             lost = self.lost(error)
@@ -170,7 +168,7 @@ class HttpClient:
         given = {name.lower() for name, _ in headers}
         fixed = [pair for pair in self._fixed.items() if pair[0].lower() not in given]
         host = ("Host", url.netloc.decode("ascii"))
-        request = httpx.Request(method, url, headers=[host, *headers, *fixed], stream=_Body(content))
+        request = httpx.Request(method, url, headers=[host, *headers, *fixed], stream=Body(content))
         if self._auth is not None:
             next(self._auth.auth_flow(request))  # it sets a header
         return request
@@ -309,60 +307,3 @@ def payload_of(body: bytes) -> object:
             for event in (*decoder.feed(body), *decoder.finish()):
                 return read_json(event.data)
         return body.decode("utf-8", "replace")
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Made once: reading the certificates takes 20 ms."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
-def _user_info(url: httpx.URL) -> httpx.Auth | None:
-    return httpx.BasicAuth(url.username, url.password) if url.userinfo else None
-
-
-class _Credentials(httpx.Auth):
-    """Unlike a default header, it also replaces user info of the URL and a header of a single request."""
-
-    def __init__(self, token: str, header: str) -> None:
-        self._header = header
-        self._value = f"Bearer {token}" if header == "Authorization" else token
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers[self._header] = self._value
-        yield request
-
-
-class _Body(httpx.AsyncByteStream):
-    """A request's body. httpx's own is an async generator, which a cancelled request leaves to the garbage collector."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._content)
-
-
-class _Once:
-    """Yields one piece."""
-
-    def __init__(self, piece: bytes) -> None:
-        self._left = [piece]
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-
-class _Borrowed(httpx.AsyncBaseTransport):
-    """A transport that belongs to another: used, not closed."""
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transport = transport
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._transport.handle_async_request(request)

@@ -1,19 +1,7 @@
 """What a server's error answer means: (status, body, head) -> AdapterError.
 
-Local servers document the happy path. The same failure comes with status 400, 404, 500 or 200, as an object, as a bare string, or inside
-a stream. So the code or type decides first, then the status (which an error inside a stream may name by its code), and the text only where
-neither says anything. The table of texts is from the servers' issue trackers; the shapes are
-
-====================================================  =========================================
-``{"error": {"message", "type", "code", "param"}}``   OpenAI's; every member may be missing
-``{"error": "text"}``                                 Ollama, older LM Studio
-``{"type": "error", "error": {...}}``                 Anthropic's
-``[{"error": {...}}]``                                Google's
-``{"detail": "text"}``, ``{"detail": [{"msg"}]}``     FastAPI's
-``{"errors": [{"message", "code"}]}``                 Cloudflare's
-``{"object": "error", "message", "code"}``            vLLM's
-``{"message", "code", ...}`` or text                  after ``event: error`` in a stream
-====================================================  =========================================
+The same failure comes in many ways, see :mod:`.error_body`. So the code or type decides first, then the status (which an error inside a
+stream may name by its code), and the text only where neither says anything. The table of texts is from the servers' issue trackers.
 
 What a server said is in the error's fields ``status``, ``type``, ``code`` and ``param``; where it says something known in words only, the
 code is the one of the table. A message shows the server's text, because that is what helps, but never a secret: those that were
@@ -22,12 +10,9 @@ sent are blotted out, and what a server says about credentials is left out altog
 
 from __future__ import annotations
 
-import math
 import re
-import time
 from collections.abc import Iterable, Mapping
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import httpx
 
@@ -44,13 +29,10 @@ from statemachine.errors import (
     ModelLoadError,
     ModelNotFoundError,
 )
-from statemachine.text import fit_to_show
 
-from .bounds import NAME_LIMIT_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS
-from .nothing import is_nothing
-from .secrets import redacted
+from .error_body import ReportedError, read_error, retry_after_seconds
 
-__all__ = ["adapter_error", "connection_error", "has_error", "retry_after_seconds"]
+__all__ = ["adapter_error", "connection_error"]
 
 _BY_WORD: Final[Mapping[str, type[AdapterError]]] = {
     "authentication_error": AuthenticationError,
@@ -118,62 +100,6 @@ _BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ..
 )
 
 
-_STATUS_OF_WORD: Final[Mapping[str, int]] = {
-    word: status
-    for status, words in (
-        (400, "invalid_request_error badrequesterror bad_request invalid_argument failed_precondition"),
-        (401, "unauthenticated authenticationerror unauthorized"),
-        (403, "permission_denied permissiondeniederror forbidden"),
-        (404, "notfounderror not_found"),
-        (413, "request_too_large"),
-        (429, "resource_exhausted ratelimiterror rate_limit too_many_requests"),
-        (500, "server_error api_error internal internal_error internal_server_error internalservererror"),
-        (501, "not_supported_error unimplemented"),
-        (502, "bad_gateway"),
-        (503, "unavailable unavailable_error service_unavailable serviceunavailableerror overloaded server_overloaded"),
-        (504, "timeout timeout_error deadline_exceeded gateway_timeout"),
-    )
-    for word in words.split()
-}
-"""Types and codes that servers use for a status: where no status is told, as inside a stream, they mean what it means."""
-_ANSWERS: Final = ("choices", "content", "data", "delta", "models", "output", "response")
-"""Members of what is an answer, whatever else it says."""
-_WAITS: Final[Mapping[str, float]] = {
-    "retry_after": 1.0,
-    "retryAfter": 1.0,
-    "retry_after_seconds": 1.0,
-    "retryDelay": 1.0,
-    "retry_after_ms": 1000.0,
-    "retryAfterMs": 1000.0,
-}
-_TEXTS: Final = ("message", "detail", "msg", "error_description", "error_msg", "description", "text", "title")
-
-
-class _Report(NamedTuple):
-    """What the body says, each word fit to show."""
-
-    text: str
-    type: str | None
-    code: str | None
-    param: str | None
-    status: int | None  # where its code is one
-    meant: int | None  # the same, or the status that its type, code or status is a word for
-    retry_after: float | None = None  # seconds
-
-
-def has_error(payload: object) -> bool:
-    """Whether a JSON answer reports an error, whatever its status."""
-    if isinstance(payload, list):
-        return bool(payload) and has_error(payload[0])
-    if not isinstance(payload, Mapping) or not is_nothing(payload.get("error")):
-        return isinstance(payload, Mapping)
-    if "error" in (payload.get("object"), payload.get("type")):
-        return True
-    if any(name in payload for name in _ANSWERS):
-        return False
-    return not is_nothing(payload.get("errors") or payload.get("detail")) or _status(payload) is not None
-
-
 def adapter_error(
     status: int | None,
     payload: object,
@@ -188,7 +114,7 @@ def adapter_error(
     ``status`` is None inside a stream. ``server`` is its public URL. ``headers`` (names in any case) may say when to try again, else
     the body may. ``otherwise`` is what an unknown failure of the server is taken for.
     """
-    report = _read(payload, tuple(secrets))
+    report = read_error(payload, tuple(secrets))
     told = status
     if report.status is not None and (status is None or 200 <= status < 300):
         status = report.status
@@ -222,21 +148,9 @@ def connection_error(error: Exception, *, server: str) -> AdapterError:
     return lost
 
 
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """How long a head asks to wait: ``Retry-After-Ms``, or ``Retry-After`` in seconds or as a date. None where it does not say."""
-    given = {name.lower(): value.strip() for name, value in headers.items()}
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = given.get(name, "")
-        if re.fullmatch(r"[0-9]{1,300}(\.[0-9]{0,300})?", value):
-            return min(float(value) / scale, RETRY_AFTER_LIMIT_SECONDS)
-    try:
-        seconds = parsedate_to_datetime(given.get("retry-after", "")).timestamp() - time.time()
-    except (ValueError, OverflowError, TypeError):
-        return None
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
-
-
-def _kind(status: int | None, report: _Report, otherwise: type[AdapterError]) -> tuple[type[AdapterError], str | None]:
+def _kind(
+    status: int | None, report: ReportedError, otherwise: type[AdapterError]
+) -> tuple[type[AdapterError], str | None]:
     """The class of the error, and its code where it is known by its text alone."""
     for word in (report.type, report.code):
         if word is not None and word.lower() in _BY_WORD:
@@ -254,82 +168,9 @@ def _kind(status: int | None, report: _Report, otherwise: type[AdapterError]) ->
     return otherwise, None
 
 
-def _message(server: str, status: int | None, report: _Report, kind: type[AdapterError]) -> str:
+def _message(server: str, status: int | None, report: ReportedError, kind: type[AdapterError]) -> str:
     details = [*([] if status is None else [f"status {status}"]), *filter(None, (report.type, report.code))]
     text = report.text or "an error without a message"
     if issubclass(kind, AuthenticationError):
         text = "the credentials are refused"
     return f"{server}: {text} ({', '.join(details)})" if details else f"{server}: {text}"
-
-
-def _read(payload: object, secrets: tuple[str, ...]) -> _Report:
-    outer: Mapping[str, Any] = {}
-    error = payload
-    for _ in range(5):  # a list of one, and an error inside of an error
-        if isinstance(error, list) and error:
-            error = error[0]
-        elif isinstance(error, Mapping) and (inner := _inner(error)) is not None:
-            outer, error = error, inner
-    told = error if isinstance(error, Mapping) else outer  # an error that is a word may have its details beside it
-    texts = [error] if isinstance(error, str) else []
-    if said := _said(told) or _said(outer):
-        texts.append(said)
-    where = told.get("loc")
-    param = ".".join(map(str, where)) if isinstance(where, list) else told.get("param")
-    kind, code, param = (_word(value, secrets) for value in (told.get("type"), told.get("code"), param))
-    status = _status(told) or _status(outer)
-    words = (told.get(name) for name in ("type", "code", "status"))
-    meant = status or next(filter(None, (_STATUS_OF_WORD.get(str(word).lower()) for word in words)), None)
-    text = fit_to_show(redacted(": ".join(texts), secrets))
-    wait = next((wait for place in (told, outer) if (wait := _wait(place)) is not None), None)
-    return _Report(text, kind, code, param, status, meant, wait)
-
-
-def _wait(error: Mapping[str, Any], depth: int = 2) -> float | None:
-    """How long an error asks to wait, in seconds: as a member of its own, or as Google has it, among its details."""
-    for name, scale in _WAITS.items():
-        value = error.get(name)
-        if isinstance(value, str) and re.fullmatch(r"\d{1,20}(\.\d{0,20})?s?", value):
-            value = float(value.removesuffix("s"))
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
-            return min(value / scale, RETRY_AFTER_LIMIT_SECONDS)
-    details = error.get("details") or error.get("metadata")
-    inner = details if isinstance(details, list) else [details]
-    found = [_wait(detail, depth - 1) for detail in inner if depth and isinstance(detail, Mapping)]
-    return next((wait for wait in found if wait is not None), None)
-
-
-def _inner(error: Mapping[str, Any]) -> object:
-    """The error inside of an error; None where there is none."""
-    for name in ("error", "errors", "detail"):
-        value = error.get(name)
-        if not is_nothing(value) and (name == "error" or isinstance(value, (Mapping, list))):
-            return value
-    return None
-
-
-def _said(value: object, depth: int = 3) -> str:
-    """The first text in what should be a message."""
-    if isinstance(value, str) or not depth:
-        return value if isinstance(value, str) else ""
-    if isinstance(value, Mapping):
-        value = [value.get(name) for name in _TEXTS]
-    return next(filter(None, (_said(item, depth - 1) for item in value)), "") if isinstance(value, list) else ""
-
-
-def _word(value: object, secrets: tuple[str, ...]) -> str | None:
-    """A type or code. A number is a status, or nothing that could be compared."""
-    if not isinstance(value, str) or is_nothing(value):
-        return None
-    return fit_to_show(redacted(value, secrets), NAME_LIMIT_CHARACTERS)
-
-
-def _status(error: Mapping[str, Any]) -> int | None:
-    """The HTTP status that an error names: its code, where that is a number that a failure can have."""
-    for name in ("code", "status", "status_code", "statusCode"):
-        value = error.get(name)
-        if isinstance(value, str) and re.fullmatch(r"\s*[45][0-9]{2}\s*", value):
-            value = int(value)
-        if isinstance(value, (int, float)) and 400 <= value <= 599:
-            return int(value)
-    return None

@@ -23,7 +23,7 @@ from statemachine.text import encodable, fit_to_show
 
 from .bounds import NAME_LIMIT_CHARACTERS
 from .client import HttpClient
-from .errors import has_error
+from .error_body import has_error
 from .form import FormReader
 from .lines import LineTooLongError
 from .ndjson import NDJSONDecoder

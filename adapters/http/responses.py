@@ -13,7 +13,7 @@ from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.errors import AdapterError, ConfigurationError
 
 from .client import HttpClient
-from .errors import has_error
+from .error_body import has_error
 from .messages import chat_request
 from .nothing import is_empty
 from .reader import JsonAnswerReader, sound

@@ -13,7 +13,8 @@ import trio
 
 from adapters import LMStudioAdapter
 from adapters.http import HttpClient, chat_request, stream_chat
-from adapters.http.errors import adapter_error, retry_after_seconds
+from adapters.http.error_body import retry_after_seconds
+from adapters.http.errors import adapter_error
 from statemachine import (
     AdapterBusyError,
     AdapterConfig,

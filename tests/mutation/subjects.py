@@ -56,7 +56,20 @@ reason there are no schedules and no larger scenarios: they have mutants of thei
 _ANSWERS = _tests("adapters", "sse", "chat", "faults_answers", "ollama_reading", "anthropic_reading")
 _REQUESTS = _tests("adapters", "bounds", "http_errors", "openai_adapter", "forward", "lmstudio_options", "chat")
 _READING = ("lines", "sse", "ndjson", "form", "nothing", "parts", "tool_calls", "reader", "chat", "responses")
-_ASKING = ("decoding", "stream", "bounds", "messages", "options", "secrets", "errors", "client", "forward", "kept")
+_ASKING = (
+    "decoding",
+    "stream",
+    "bounds",
+    "messages",
+    "options",
+    "secrets",
+    "error_body",
+    "errors",
+    "client",
+    "for_httpx",
+    "forward",
+    "kept",
+)
 
 CORE: dict[str, Tests] = {
     **dict.fromkeys(_DRIVER, (*_CONTRACT, *_CANCELLED)),
