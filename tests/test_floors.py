@@ -231,6 +231,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"asking"},
         {"managed"},
         {"run"},
+        {"rule"},
         {"rules"},
         {"report", "strategy"},
         {"check"},

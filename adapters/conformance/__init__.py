@@ -13,7 +13,8 @@ from __future__ import annotations
 from .check import check, replay
 from .program import Agents, Call, Program, Shutdown, Start, Together, Visit
 from .report import Report, RuleVerdict
-from .rules import RULES, Rule
+from .rule import Rule
+from .rules import RULES
 from .subject import Capabilities, Heard, Subject
 from .suite import AdapterConformance
 

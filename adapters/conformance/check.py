@@ -15,7 +15,8 @@ from statemachine.errors import AdapterConnectError, AuthenticationError, Config
 
 from .program import Program, size
 from .report import Report, RuleVerdict, with_hint
-from .rules import RULES, RULES_BY_ID, Rule, why_skipped
+from .rule import Rule, why_skipped
+from .rules import RULES, RULES_BY_ID
 from .run import perform
 from .strategy import MOST_CANCELLATIONS, drawn_programs, plain_programs, sweeps
 from .subject import SubjectFactory, subject_factory

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from xml.etree import ElementTree
 
 from .program import Program, shown
-from .rules import Rule
+from .rule import Rule
 
 __all__ = ["EXIT_BROKEN", "EXIT_KEPT", "EXIT_UNDETERMINED", "Outcome", "Report", "RuleVerdict", "with_hint"]
 
