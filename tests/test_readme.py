@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import metadata, version
@@ -35,6 +36,32 @@ def test_the_command_draws_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagram"]) == 0
     printed = capsys.readouterr().out
     assert all(mermaid(machine) in printed for machine in (*MACHINES, MANAGER))
+
+
+def _first_screen() -> str:
+    """The lines to paste, but for those that install."""
+    (lines,) = re.findall(r"```sh\n(.*?)```", README, re.S)
+    return "".join(line for line in lines.splitlines(keepends=True) if not line.startswith(("python3 -m venv", "pip ")))
+
+
+ALONE = ["unshare", "--map-root-user", "--net", "bash", "-c"]
+"""With a loopback of its own, where nobody else has the usual ports (Linux)."""
+HAS_LOOPBACK = (
+    shutil.which("unshare") is not None
+    and subprocess.run([*ALONE, "ip link set lo up"], capture_output=True).returncode == 0
+)
+
+
+@pytest.mark.skipif(not HAS_LOOPBACK, reason="needs a network namespace of its own")
+def test_the_first_screen_does_what_it_says(tmp_path: Path) -> None:
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(tmp_path)}
+    script = f"ip link set lo up; set -m\n{_first_screen()}"
+    done = subprocess.run([*ALONE, script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    for agent in ("ann", "bob"):
+        assert re.search(rf"^{agent} +2 answered", done.stdout, re.M), done.stdout + done.stderr
+    assert done.stdout.rstrip().splitlines()[-1].startswith("conforming")
+    assert "error" not in done.stderr
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "examples").glob("[a-z]*.py")))

@@ -14,7 +14,7 @@ import trio
 from statemachine.errors import AdapterError, ConfigurationError
 from statemachine.shell.options import option
 
-from ..gateway.settings import DEFAULT_URL, TOKEN_VARIABLE
+from ..gateway.settings import DEFAULT_URL, GATEWAY_VARIABLE, TOKEN_VARIABLE
 from ..http.client import HttpClient
 from ..http.options import check_base_url
 from ..residency import Resident
@@ -65,9 +65,15 @@ class Asked(Protocol):
 
 
 async def gateway_of(options: AskedOptions) -> str | None:
-    """Return the URL of the gateway to ask; None where a server is named, or no gateway runs."""
+    """Return the URL of the gateway to ask: the one that is named, by an option or by ``run``, else the usual one if it runs.
+
+    None where a server is named, or no gateway runs. Raises ConfigurationError.
+    """
     if options.gateway is not None or options.provider is not None or options.base_url is not None:
         return options.gateway
+    if told := os.environ.get(GATEWAY_VARIABLE):
+        check_base_url(GATEWAY_VARIABLE, told)
+        return told
     http = HttpClient(DEFAULT_URL)
     try:
         answer = await http.json("GET", "/healthz", seconds=PROBE_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 import trio
@@ -12,9 +13,10 @@ from statemachine.errors import AdapterError
 
 from ..http.client import HttpClient
 
-__all__ = ["FoundServer", "find_servers", "settings_document"]
+__all__ = ["FoundServer", "find_servers", "settings_document", "wait_for_servers"]
 
 PROBE_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,16 @@ async def find_servers(ports: Mapping[str, int] | None = None) -> list[FoundServ
         for probe in _PROBES:
             nursery.start_soon(_try, probe, (ports or {}).get(probe.kind, probe.port), found)
     return [found[probe.kind] for probe in _PROBES if probe.kind in found]
+
+
+async def wait_for_servers(seconds: float) -> list[FoundServer]:
+    """Return the servers on loopback as soon as there is one; none after ``seconds``."""
+    end = trio.current_time() + seconds
+    for _ in count():
+        if (found := await find_servers()) or trio.current_time() >= end:
+            break
+        await trio.sleep(PAUSE_SECONDS)
+    return found
 
 
 async def _try(probe: _Probe, port: int, found: dict[str, FoundServer]) -> None:

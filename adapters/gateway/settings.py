@@ -23,6 +23,7 @@ from .backends import BACKENDS, KINDS
 __all__ = [
     "DEFAULT_PORT",
     "DEFAULT_URL",
+    "GATEWAY_VARIABLE",
     "TOKEN_VARIABLE",
     "GatewaySettings",
     "ProviderSettings",
@@ -34,6 +35,8 @@ DEFAULT_PORT: Final = 8400
 DEFAULT_URL: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
 TOKEN_VARIABLE: Final = "LLM_SLOTS_TOKEN"
 """Where the commands that talk to a gateway look for its token."""
+GATEWAY_VARIABLE: Final = "LLM_SLOTS_GATEWAY"
+"""Where they look for its URL; the command ``run`` sets it for its program."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 FILE_LIMIT_BYTES: Final = 1024 * 1024
 TOKEN_LEAST: Final = 16

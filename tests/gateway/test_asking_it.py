@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from adapters.__main__ import main
+from adapters.gateway.running import client_environment
 from statemachine import RuntimeProviderConfig
 
 from .served import GEMMA, QWEN, served
@@ -41,6 +42,15 @@ async def test_models_are_listed_loaded_asked_and_unloaded(
         assert not here.server.loaded
         assert await run("unload", *at, QWEN) != 0
         assert "is not loaded" in capsys.readouterr().err
+
+
+async def test_what_run_starts_asks_its_gateway_as_its_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served() as here:
+        for name, value in client_environment(here.url, "ann lee", None).items():
+            monkeypatch.setenv(name, value)
+        assert await run("chat", GEMMA, "hello", "--max-tokens", "5") == 0
+        assert [row.agent for row in here.gateway.agents] == ["ann lee"]
+        assert await run("models") == 0
 
 
 async def test_what_is_in_use_is_not_unloaded(

@@ -67,6 +67,7 @@ def test_run_sets_what_the_official_clients_read() -> None:
     variables = client_environment("http://127.0.0.1:8400/", "ann lee", None)
     assert variables["OPENAI_BASE_URL"] == "http://127.0.0.1:8400/agent/ann%20lee/v1"
     assert variables["OPENAI_CUSTOM_HEADERS"] == "X-Agent-ID: ann lee"
+    assert variables["LLM_SLOTS_GATEWAY"] == "http://127.0.0.1:8400/agent/ann%20lee"
     assert variables["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:8400/agent/ann%20lee"
 
 
@@ -75,6 +76,11 @@ def test_run_starts_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-m", "adapters", "run", "--agent", "ann", "--", sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout)["OPENAI_BASE_URL"].endswith("/agent/ann/v1")
+
+
+def test_a_gateway_that_is_waited_for_in_vain_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--url", "http://127.0.0.1:9", "--wait", "0.1", "--", "true"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_a_program_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from statemachine import ConfigurationError
 from statemachine.journal.writer import Journal
 from statemachine.shell.options import option
 
-from ..discovery import find_servers, settings_document
+from ..discovery import settings_document, wait_for_servers
 from ..recording import Recorder
 from ..serve import run as serve
 from ..settings import DEFAULT_PORT, GatewaySettings, load_settings, settings_of
@@ -41,6 +41,7 @@ class Options:
     port: int | None = option(
         None, f"port, 0 for a free one (default: {DEFAULT_PORT}, or the file's)", parse=int, least=0, most=65535
     )
+    wait: float = option(0.0, "seconds to wait for a model server, where none is found yet", least=0, most=3600)
     log: Path | None = option(
         None, "write a journal of every decision, for the command verify", parse=Path, metavar="FILE"
     )
@@ -67,7 +68,7 @@ def _settings(options: Options) -> tuple[GatewaySettings, Sequence[str]]:
     given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
     if options.config is not None:
         return load_settings(options.config, os.environ, **given), [f"configured by {options.config}"]
-    found = trio.run(find_servers)
+    found = trio.run(wait_for_servers, options.wait)
     if not found:
         raise ConfigurationError("config", _NOTHING_FOUND, "none")
     say = [f"found {server.kind} at {server.base_url}" for server in found]
