@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Final
 
@@ -19,7 +20,6 @@ from statemachine import AdapterConnectError, AdapterError, StreamEvent, ToolCal
 from statemachine.text import encodable
 
 BOUNDS: Final = Bounds(max_line_bytes=4096, max_event_bytes=8192, max_body_bytes=16_384)
-HTTP: Final = HttpClient("http://host", bounds=BOUNDS)
 REQUEST: Final = HttpRequest("/v1/chat/completions", {}, {})
 READERS: Final[tuple[Callable[[HttpClient, HttpRequest], AnswerReader], ...]] = (
     ChatReader,
@@ -43,6 +43,13 @@ class Frame:
 Transcript = tuple[list[Frame], bytes, bool]
 """The frames, what stands before them, and whether the body ends properly."""
 Damage = list[tuple[int, bytes]]
+
+
+@cache
+def http() -> HttpClient:
+    """What the readers need of a client; made once."""
+    return HttpClient("http://host", bounds=BOUNDS)
+
 
 texts = st.text(st.characters(codec="utf-8") | st.sampled_from("\ud83d\ude00\x00\u2028\x85"), max_size=8)
 nothing: st.SearchStrategy[object] = st.sampled_from([None, "", "null", "None", False, 0, [], {}])
@@ -115,7 +122,7 @@ def check_transcript(
     """What is known of a transcript comes out, however it is split: its text, and how it closes."""
     body, (text, closing) = body_of(transcript), expected
     for pieces in ([body], split(body, cuts)):
-        events = read(kind(HTTP, REQUEST), pieces, transcript[2])
+        events = read(kind(http(), REQUEST), pieces, transcript[2])
         assert events[-1].type == closing
         assert "".join(str(event.data) for event in events if event.type == "token") == encodable(text)
 
@@ -127,7 +134,7 @@ def check_damage(transcript: Transcript, cuts: Sequence[int], damage: Damage) ->
         at = place % (len(body) + 1)
         body[at : at + place % 5] = piece
     for kind in READERS:
-        read(kind(HTTP, REQUEST), split(bytes(body), cuts), transcript[2])
+        read(kind(http(), REQUEST), split(bytes(body), cuts), transcript[2])
 
 
 def check_memory(transcript: Transcript, damage: Damage) -> None:
@@ -139,7 +146,7 @@ def check_memory(transcript: Transcript, damage: Damage) -> None:
     if not body:
         return
     for kind in READERS:
-        reader = kind(HTTP, REQUEST)
+        reader = kind(http(), REQUEST)
         tracemalloc.start()
         try:
             for number in range(8 * ALLOWED_BYTES // (len(body) + 100)):

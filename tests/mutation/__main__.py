@@ -9,14 +9,12 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from simulation.commands.progress import progress
-
 from .mutate import Mutant, mutants
-from .reach import Reach, measured
+from .reach import Reach, file_of, measured
 from .report import explained, write
 from .results import Results
 from .subjects import CAMPAIGNS, LEFT_OUT, ROOT, Campaign
-from .trial import start, verdict, warm_up
+from .trial import Trials, collected, verdict, warm_up
 
 FOLDER = ROOT / ".mutation"
 LIKELY = 4  # tests to be tried before all others
@@ -40,59 +38,67 @@ def main(arguments: list[str] | None = None) -> int:
     package, files = _digests(campaign)
     results = Results(folder / "results.jsonl", package, files, fresh=options.fresh)
     warm_up(campaign)
-    tree = _digest(package, *files.values(), repr(campaign.subjects), LEFT_OUT.pattern)
-    reach = measured(campaign, tree, folder)
-    everything = {name: list(mutants(name, _source(campaign, name))) for name in campaign.subjects}
+    reach = measured(campaign, package, files, folder)
+    everything = {name: list(mutants(name, campaign.source(name))) for name in campaign.subjects}
+
+    def work(trials: Trials) -> None:
+        _check_the_original(campaign, trials, reach, results)
+        _run(trials, [m for name in names for m in everything[name]], reach, options.jobs, results)
+
     try:
         if not options.report:
-            _check_the_original(campaign, reach, results)
-            _run(campaign, [m for name in names for m in everything[name]], reach, options.jobs, results)
+            collected(campaign, work)
     finally:
         fates = {name: [(m, results.fate(m, reach.of(m))) for m in of] for name, of in everything.items()}
         write(campaign, fates)
     return 0 if explained(campaign, fates) else 1
 
 
-def _source(campaign: Campaign, module: str) -> str:
-    return campaign.path(module).read_text(encoding="utf-8")
-
-
 def _digests(campaign: Campaign) -> tuple[str, dict[str, str]]:
     """Of the package and of what helps to test it, and of each file of tests."""
-    tests = {str(file.relative_to(ROOT)): file for file in sorted((ROOT / "tests").rglob("test_*.py"))}
-    others = {*(ROOT / campaign.package).rglob("*.py"), *(ROOT / "tests").glob("*.py")} - {*tests.values()}
-    package = _digest(*(file.read_text(encoding="utf-8") for file in sorted(others)))
-    return package, {name: _digest(file.read_text(encoding="utf-8")) for name, file in tests.items()}
+    names = dict.fromkeys(map(file_of, campaign.tests))
+    rooms = {(ROOT / name).parent for name in names} | {ROOT / "tests"}
+    others = {*(ROOT / campaign.package).rglob("*.py"), *(file for room in rooms for file in room.glob("*.py"))}
+    others = {file for file in others if not file.name.startswith("test_")}
+    package = _digest(repr(campaign.warm), LEFT_OUT.pattern, *(_read(file) for file in sorted(others)))
+    return package, {name: _digest(_read(ROOT / name)) for name in names}
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 def _digest(*texts: str) -> str:
     return sha256("\0".join(texts).encode()).hexdigest()[:20]
 
 
-def _check_the_original(campaign: Campaign, reach: Reach, results: Results) -> None:
+def _check_the_original(campaign: Campaign, trials: Trials, reach: Reach, results: Results) -> None:
     """Without any mutation all tests pass, within their limits and in their order. Raises SystemExit where one does not."""
     for module in {tests: module for module, tests in campaign.subjects.items()}.values():
-        original = Mutant(module, "", "", "", range(0), _source(campaign, module))
+        original = Mutant(module, "", "", "", range(0), campaign.source(module))
         if tests := results.open(original, reach.all_of(module)):
-            note = FOLDER / campaign.name / "note"
-            process = start(campaign, original, [reach.with_seconds(tests)], note)
-            found = verdict(*os.wait4(process, 0)[1:], note)
-            if found.killer:
-                sys.exit(f"without any mutation, {found.killer} fails")
+            with tempfile.TemporaryDirectory() as folder:
+                for at_import in (False, True):
+                    note = Path(folder, "note")
+                    process = trials.start(original, [reach.with_seconds(tests)], note, at_import=at_import)
+                    found = verdict(*os.wait4(process, 0)[1:], note)
+                    if found.killer:
+                        sys.exit(f"without any mutation, {found.killer} fails")
             results.add(original, tests, found)
 
 
-def _run(campaign: Campaign, everything: list[Mutant], reach: Reach, jobs: int, results: Results) -> None:
+def _run(trials: Trials, everything: list[Mutant], reach: Reach, jobs: int, results: Results) -> None:
     to_do = [(m, tests) for m in everything if (tests := results.open(m, reach.of(m)))]
-    queue = iter(to_do)
+    queue, done = iter(to_do), 0
     running: dict[int, tuple[Mutant, list[str]]] = {}  # by process
     killers: list[str] = []  # of the mutants before, the latest first
-    with tempfile.TemporaryDirectory() as folder, progress(len(to_do), "mutants") as tick:
+    with tempfile.TemporaryDirectory() as folder:
         while True:
             while len(running) < jobs and (following := next(queue, None)) is not None:
                 mutant, tests = following
                 batches = [reach.with_seconds(batch) for batch in _batches(tests, killers)]
-                running[start(campaign, mutant, batches, Path(folder, mutant.digest))] = following
+                note, at_import = Path(folder, mutant.digest), reach.is_of_import(mutant)
+                running[trials.start(mutant, batches, note, at_import=at_import)] = following
             if not running:
                 return
             process, status, usage = os.wait3(0)
@@ -100,7 +106,8 @@ def _run(campaign: Campaign, everything: list[Mutant], reach: Reach, jobs: int, 
             found = verdict(status, usage, Path(folder, mutant.digest))
             results.add(mutant, tests, found)
             killers = [found.killer, *(name for name in killers if name != found.killer)] if found.killer else killers
-            tick()
+            done += 1
+            print(f"{done} of {len(to_do)} mutants tried", file=sys.stderr, end="\n" if done % 100 == 0 else "\r")
 
 
 def _batches(tests: list[str], killers: list[str]) -> list[list[str]]:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import takewhile
-from types import CodeType
 
 import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider, CodeRange, PositionProvider
 from mutmut.mutation.mutators import mutation_operators
+
+from .patch import without_lines
 
 __all__ = ["Mutant", "mutants"]
 
@@ -113,14 +114,9 @@ def _lines(statement: cst.CSTNode, positions: Mapping[cst.CSTNode, CodeRange]) -
 def _compiled(source: str) -> bytes | None:
     """What the interpreter would run, wherever the lines stand; None where that is nothing."""
     try:
-        return marshal.dumps(_without_lines(compile(source, "mutant", "exec", dont_inherit=True)))
+        return marshal.dumps(without_lines(compile(source, "mutant", "exec", dont_inherit=True)))
     except SyntaxError:
         return None
-
-
-def _without_lines(code: CodeType) -> CodeType:
-    constants = tuple(_without_lines(c) if isinstance(c, CodeType) else c for c in code.co_consts)
-    return code.replace(co_consts=constants, co_firstlineno=1, co_linetable=b"")
 
 
 def _difference(old: str, new: str) -> tuple[str, str]:

@@ -1,24 +1,26 @@
-"""Which tests reach which line, and what each takes: one run of all tests, with coverage by test."""
+"""Which tests reach which line, and what each takes: each file of tests is run once, with coverage by test."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Generator, Iterable, Mapping
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from coverage import Coverage
 
 from .mutate import Mutant
-from .subjects import LEFT_OUT, Campaign, Tests
+from .subjects import LEFT_OUT, Campaign
 from .trial import OPTIONS, Notes, fork, verdict
 
-__all__ = ["Reach", "measured"]
+__all__ = ["Reach", "file_of", "measured"]
 
 _IMPORT = ""  # the context of what is executed before the first test
 
@@ -26,58 +28,106 @@ _IMPORT = ""  # the context of what is executed before the first test
 class Reach(NamedTuple):
     """By module the tests that execute each line, and by test its processor time, with coverage, in seconds."""
 
-    subjects: Mapping[str, Tests]
-    tests: dict[str, dict[int, list[str]]]
+    campaign: Campaign
+    tests: dict[str, dict[int, set[str]]]
     seconds: dict[str, float]
+    elsewhere: set[str]
+    """The tests that execute no line of any module but at import."""
 
     def of(self, mutant: Mutant) -> list[str]:
-        """The tests that can notice ``mutant``, quick ones first.
+        """The tests that can notice ``mutant``, quick ones first, as far as the campaign has time for them.
 
-        What is executed at import (a default, a decorator, a table) may matter to any test.
+        What is executed at import (a default, a decorator, a table) may matter to any test of the module, first to those that reach a
+        line with its name, and to those that reach nothing: they look at names.
         """
-        tests = self.tests[mutant.module]
-        reaching = {test for line in mutant.lines for test in tests.get(line, ())}
-        return self._ordered(mutant.module, self.seconds if _IMPORT in reaching else reaching)
+        reaching = self._reaching(mutant.module, mutant.lines) & self.seconds.keys()
+        ordered = self._ordered(mutant.module, reaching)
+        if self.is_of_import(mutant):
+            lines = self.campaign.source(mutant.module).splitlines()
+            name = re.escape(re.split(r"\W", lines[mutant.lines.start - 1].strip())[0])
+            mentioning = (number for number, line in enumerate(lines, 1) if re.search(rf"\b{name}\b", line))
+            first = self._ordered(mutant.module, self._reaching(mutant.module, mentioning) & self.seconds.keys())
+            others = self.seconds.keys() - set(first)
+            ordered = [
+                *first,
+                *self._ordered(
+                    mutant.module, others & (self._reaching(mutant.module, self.tests[mutant.module]) | self.elsewhere)
+                ),
+            ]
+        until = accumulate(self.seconds[name] for name in ordered)
+        return [name for name, seconds in zip(ordered, until, strict=True) if seconds <= self.campaign.seconds]
+
+    def is_of_import(self, mutant: Mutant) -> bool:
+        """Whether the changed lines are executed at import."""
+        return _IMPORT in self._reaching(mutant.module, mutant.lines)
 
     def all_of(self, module: str) -> list[str]:
         """All tests of ``module``."""
         return self._ordered(module, self.seconds)
 
-    def _ordered(self, module: str, tests: Iterable[str]) -> list[str]:
-        chosen = (name for name in tests if name.startswith(self.subjects[module]))
-        return sorted(chosen, key=lambda name: (self.seconds[name], name))
-
     def with_seconds(self, tests: Iterable[str]) -> dict[str, float]:
         """With each of ``tests`` what it takes."""
         return {name: self.seconds[name] for name in tests}
 
+    def _reaching(self, module: str, lines: Iterable[int]) -> set[str]:
+        tests = self.tests.get(module, {})
+        return {test for line in lines for test in tests.get(line, ())}
 
-def measured(campaign: Campaign, tree: str, folder: Path) -> Reach:
-    """Of the files whose digest is ``tree``; what ``folder`` has of them is not measured again. Raises SystemExit where a test fails."""
+    def _ordered(self, module: str, tests: Iterable[str]) -> list[str]:
+        chosen = (name for name in tests if name.startswith(self.campaign.subjects[module]))
+        return sorted(chosen, key=lambda name: (self.seconds[name], name))
+
+
+def file_of(test: str) -> str:
+    """The file that a test stands in."""
+    return test.split("::")[0]
+
+
+def measured(campaign: Campaign, package: str, files: Mapping[str, str], folder: Path) -> Reach:
+    """Of the package and the files of tests with these digests. What ``folder`` has of them is not measured again.
+
+    Raises SystemExit where a test fails.
+    """
     file = folder / "reach.json"
-    if not file.exists() or json.loads(file.read_text(encoding="utf-8"))["tree"] != tree:
-        print("measuring which tests reach which line: some minutes", file=sys.stderr)
-        note = folder / "note"
-        process = fork(partial(_measure, campaign, tree, file, note), note)
-        if killer := verdict(*os.wait4(process, 0)[1:], note).killer:
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if known.get("package") != package:
+        known = {"package": package, "files": {}}
+    wanted = {name: files[name] for name in map(file_of, campaign.tests)}
+    of_files = {name: known["files"].get(name) for name in wanted}
+    new = [name for name, of in of_files.items() if of is None or of["digest"] != wanted[name]]
+    if new:
+        print(f"measuring which tests reach which line, of {len(new)} files of tests", file=sys.stderr)
+    for name in new:
+        part, note = folder / "part.json", folder / "note"
+        tests = [test for test in campaign.tests if file_of(test) == name]
+        if killer := verdict(*os.wait4(fork(partial(_measure, campaign, tests, part, note), note), 0)[1:], note).killer:
             sys.exit(f"without any mutation, {killer} fails")
-    known = json.loads(file.read_text(encoding="utf-8"))
-    tests = {module: {int(line): names for line, names in lines.items()} for module, lines in known["tests"].items()}
-    return Reach(campaign.subjects, tests, known["seconds"])
+        known["files"][name] = {"digest": wanted[name], **json.loads(part.read_text(encoding="utf-8"))}
+        file.write_text(json.dumps(known), encoding="utf-8")
+    return _joined(campaign, [known["files"][name] for name in wanted])
 
 
-def _measure(campaign: Campaign, tree: str, file: Path, note: Path) -> int:
+def _joined(campaign: Campaign, parts: list[dict[str, Any]]) -> Reach:
+    tests: dict[str, dict[int, set[str]]] = {module: {} for module in campaign.subjects}
+    for part in parts:
+        for module, lines in part["tests"].items():
+            for line, names in lines.items():
+                tests[module].setdefault(int(line), set()).update(names)
+    seconds = {name: value for part in parts for name, value in part["seconds"].items()}
+    reaching = {test for lines in tests.values() for names in lines.values() for test in names}
+    return Reach(campaign, tests, seconds, seconds.keys() - reaching)
+
+
+def _measure(campaign: Campaign, tests: list[str], file: Path, note: Path) -> int:
     files = {module: str(campaign.path(module)) for module in campaign.subjects}
     coverage = Coverage(data_file=None, config_file=False, include=list(files.values()))
     clock = _Clock(coverage)
     coverage.start()
-    code = pytest.main(
-        [*OPTIONS, *dict.fromkeys(t for tests in campaign.subjects.values() for t in tests)], [clock, Notes(note)]
-    )
+    code = pytest.main([*OPTIONS, *tests], [clock, Notes(note)])
     coverage.stop()
     data = coverage.get_data()
-    tests = {module: data.contexts_by_lineno(name) for module, name in files.items()}
-    file.write_text(json.dumps({"tree": tree, "tests": tests, "seconds": clock.seconds}), encoding="utf-8")
+    reached = {module: data.contexts_by_lineno(name) for module, name in files.items()}
+    file.write_text(json.dumps({"tests": reached, "seconds": clock.seconds}), encoding="utf-8")
     return code
 
 

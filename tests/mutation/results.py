@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .mutate import Mutant
+from .reach import file_of
 from .trial import Verdict
 
 __all__ = ["Fate", "Results"]
@@ -53,7 +54,7 @@ class Results:
         if mutant.digest in self._killers:
             return []
         passed = self._passed.get(mutant.digest, {})
-        return [name for name in tests if passed.get(_file(name)) != self._files[_file(name)]]
+        return [name for name in tests if passed.get(file_of(name)) != self._files[file_of(name)]]
 
     def fate(self, mutant: Mutant, tests: Iterable[str]) -> Fate:
         """What is known of ``mutant``, for which ``tests`` are to be run."""
@@ -63,12 +64,8 @@ class Results:
 
     def add(self, mutant: Mutant, tests: Iterable[str], verdict: Verdict) -> None:
         """Keep the verdict of ``tests``, on the disk too."""
-        files = {_file(name): self._files[_file(name)] for name in tests}
+        files = {file_of(name): self._files[file_of(name)] for name in tests}
         record = {"mutant": mutant.digest, "package": self._package, "files": files, **verdict._asdict()}
         self._learn(record)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-
-
-def _file(test: str) -> str:
-    return test.split("::")[0]

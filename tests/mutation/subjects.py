@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["CAMPAIGNS", "LEFT_OUT", "ROOT", "Campaign", "Tests"]
+__all__ = ["CAMPAIGNS", "FIRST_PARTY", "LEFT_OUT", "ROOT", "Campaign", "Tests"]
 
 ROOT = Path(__file__).parents[2]
+FIRST_PARTY = frozenset({"adapters", "benchmarks", "simulation", "statemachine", "tests"})
 
 Tests: TypeAlias = tuple[str, ...]
 """What pytest is told to collect. The tests that are run for a mutant are those of them that reach it."""
@@ -48,56 +50,76 @@ _PURE = (
 LEFT_OUT = re.compile(
     r"-another\]|\[(with|by an exception)\b"  # of the core's
     r"|unpacks_to_gigabytes|many_lines_in_one_event|linear_in|takes_no_longer"  # of the wire's: sizes, seconds
-    r"|(ollama|anthropic)_reading.*(are_split|cut_anywhere)"
+    r"|(ollama|anthropic)_reading.*(are_split|cut_anywhere)|answer_without_end_is_bounded|a_damaged_file"
 )
 """Of those, the tests with these in their names take seconds each, and every survivor goes through all tests that reach it. For the same
 reason there are no schedules and no larger scenarios: they have mutants of their own (``python -m tests.proof``)."""
 
-_ANSWERS = _tests("adapters", "sse", "chat", "faults_answers", "ollama_reading", "anthropic_reading")
-_REQUESTS = _tests("adapters", "bounds", "http_errors", "openai_adapter", "forward", "lmstudio_options", "chat")
-_READING = ("lines", "sse", "ndjson", "form", "nothing", "parts", "tool_calls", "reader", "chat", "responses")
-_ASKING = (
+_ON_THE_WIRE = (
+    *_tests("adapters", "framing", "chat_reading", "responses_reading", "error_bodies", "requests", "bodies", "names"),
+    *_tests("adapters", "sse", "chat", "http_errors", "lmstudio_options", "bounds", "forward", "kept"),
+    *_tests("adapters", "openai_adapter", "faults_answers", "faults_members"),
+    *_tests("adapters", "ollama_reading", "anthropic_reading", "anthropic_requests"),
+    "tests/fuzz/test_fuzz.py",
+)
+_FIRST = ("lines", "sse", "ndjson", "form", "nothing", "parts", "tool_calls", "reader", "chat", "responses")
+_ERRORS = ("error_body", "errors")
+_THEN = (
     "decoding",
-    "stream",
     "bounds",
     "messages",
     "options",
     "secrets",
-    "error_body",
-    "errors",
+    "stream",
     "client",
     "for_httpx",
     "forward",
     "kept",
+    "health",
 )
 
 CORE: dict[str, Tests] = {
     **dict.fromkeys(_DRIVER, (*_CONTRACT, *_CANCELLED)),
     **dict.fromkeys(_PURE, (*_MODEL, *_POLICIES, *_CONTRACT, *_CHECKER)),
 }
-WIRE: dict[str, Tests] = {
-    **{f"http/{name}": (*_ANSWERS, *_tests("adapters", "openai_adapter")) for name in _READING},
-    **{f"http/{name}": (*_REQUESTS, *_tests("adapters", "faults_answers")) for name in _ASKING},
-}
+WIRE: dict[str, Tests] = {f"http/{name}": _ON_THE_WIRE for name in (*_FIRST, *_ERRORS, *_THEN)}
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """Modules of one package, with their tests. ``warm``: what the tests import beside ``package``, so that it is imported once."""
+    """Modules of one package, with their tests.
+
+    ``warm``: what the tests import beside ``package``, so that it is imported once. ``seconds``: how much of the processor's time the
+    tests of one mutant may take (with coverage); of more tests the quick ones are tried.
+    """
 
     name: str
     package: str
     subjects: Mapping[str, Tests]
     warm: tuple[str, ...] = ()
+    seconds: float = math.inf
+
+    @property
+    def tests(self) -> Tests:
+        """Those of all subjects."""
+        return tuple(dict.fromkeys(test for tests in self.subjects.values() for test in tests))
 
     def path(self, module: str) -> Path:
         """Where the source of a subject is."""
         return ROOT / self.package / f"{module}.py"
 
+    def source(self, module: str) -> str:
+        """The text of a subject."""
+        return self.path(module).read_text(encoding="utf-8")
+
 
 CAMPAIGNS: dict[str, Campaign] = {
     "core": Campaign("core", "statemachine", CORE),
     "wire": Campaign(
-        "wire", "adapters", WIRE, ("statemachine", "simulation.mock.lmstudio", "simulation.mock.transport", "openai")
+        "wire",
+        "adapters",
+        WIRE,
+        ("statemachine", "simulation.mock.lmstudio", "simulation.mock.transport", "openai"),
+        seconds=2,
     ),
 }
