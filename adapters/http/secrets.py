@@ -78,7 +78,13 @@ def _pattern(form: str) -> re.Pattern[str]:
 
 
 def _character(character: str) -> str:
-    """The ways to write a character: as it is, or by its number."""
+    """The ways to write a character: as it is, by its number, or by its bytes."""
     number = f"{ord(character):02x}"
-    code = rf"&#x0{{0,4}}{number};?|&#0{{0,4}}{ord(character)};?|\\{{1,4}}(?:u0{{0,4}}|x){number}"
-    return rf"(?:\\?{re.escape(character)}|%(?:25){{0,4}}{number}|{code})"
+    code = rf"&#x0{{0,4}}{number};?|&#0{{0,4}}{ord(character)};?|\\{{1,4}}(?:u0{{0,4}}|x){number}|{_percent(ord(character))}"
+    encoded = "" if character.isascii() else "|" + "".join(map(_percent, character.encode("utf-8", "replace")))
+    return rf"(?:\\?{re.escape(character)}|{code}{encoded})"
+
+
+def _percent(number: int) -> str:
+    """A byte in a URL, which may have been quoted several times."""
+    return f"%(?:25){{0,4}}{number:02x}"
