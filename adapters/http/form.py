@@ -40,5 +40,4 @@ class FormReader:
 
     def _known(self, form: Literal["events", "whole"]) -> bytes:
         self.form = form
-        start, self._start = self._start, b""
-        return start
+        return self._start

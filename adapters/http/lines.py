@@ -49,7 +49,7 @@ class LineDecoder:
             lines[0] = bytes(self.rest) + lines[0]
             self.rest.clear()
         self.rest += unended
-        if too_long and max(len(self.rest), *map(len, lines), 0) > self._limit:
+        if too_long and max(map(len, [self.rest, *lines])) > self._limit:
             raise LineTooLongError(f"a line of more than {self._limit} bytes")
         return lines
 

@@ -25,7 +25,7 @@ class NDJSONDecoder:
         """What stands complete at the proper end of the stream. A line that was cut off is dropped."""
         rest = bytes(self._lines.rest)
         self._lines.rest.clear()
-        value = _value(rest) if rest.strip() else None
+        value = _value(rest)
         return [value] if isinstance(value, (dict, list)) else []
 
 

@@ -29,7 +29,7 @@ class UnreadableError(ValueError):
     """There is something where text is expected, and it is in no shape that is known."""
 
 
-def parts_of(content: object, kind: Kind = "token", depth: int = _DEPTH) -> Iterator[tuple[Kind, str]]:
+def parts_of(content: object, kind: Kind, depth: int = _DEPTH) -> Iterator[tuple[Kind, str]]:
     """The pieces of text in ``content``. Parts that say so are reasoning. Raises UnreadableError."""
     if isinstance(content, str):
         if content:
@@ -78,5 +78,4 @@ class TextJoiner:
 
     def finish(self) -> str:
         """What is left at the end: U+FFFD for half a character."""
-        rest, self._half = encodable(self._half), ""
-        return rest
+        return encodable(self._half)

@@ -58,7 +58,7 @@ class SSEDecoder:
         if line.startswith(b"data:"):  # nearly all of them
             self._add(line[6:] if line[5:6] == b" " else line[5:])
             return None
-        if line[:1] in b" \t" and (bare := line.lstrip()).startswith(b"data:"):  # indented by something in between
+        if (bare := line.lstrip()).startswith(b"data:"):  # indented by something in between
             return self._read(bare)
         name, _, value = line.partition(b":")
         if name == b"data":

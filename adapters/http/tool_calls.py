@@ -40,7 +40,7 @@ class _Open:
     """One call, as far as it is known."""
 
     number: int
-    id: str | None = None
+    id: str | None
     name: str | None = None
     placeholder: str = ""  # an empty object that was held back
     begun: bool = False  # arguments were told
@@ -76,7 +76,7 @@ class ToolCalls:
         self._at: dict[int, _Open] = {}  # the call that is open at each index of the server
         self._by_id: dict[tuple[int | None, str], _Open] = {}
 
-    def read(self, calls: object, *, whole: bool = False) -> Iterator[ToolCall]:
+    def read(self, calls: object, *, whole: bool) -> Iterator[ToolCall]:
         """The pieces in the ``tool_calls`` of one delta or message. ``whole``: nothing follows on them. Raises UnreadableError."""
         if isinstance(calls, Mapping) and calls:
             calls = [calls]
