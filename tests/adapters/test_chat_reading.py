@@ -314,7 +314,7 @@ def test_the_number_of_tool_calls_is_bounded() -> None:
 
 
 def put_together(*chunks: list[dict[str, Any]]) -> list[tuple[str | None, str | None, str]]:
-    """Ids, names and arguments of the calls, in their order, as whoever reads them puts them together by their numbers."""
+    """Ids, names and arguments of the calls, in their order, put together by their numbers."""
     found: dict[int, tuple[str | None, str | None, str]] = {}
     for call in calls(*chunks):
         call_id, name, arguments = found.get(call.index, (None, None, ""))

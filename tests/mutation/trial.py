@@ -48,7 +48,7 @@ WARM = (
 OPTIONS = ("--timeout=0", "-x", "-q", "-s", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:anyio")
 MARGIN = 4  # a test may take this many times the processor time that it takes with coverage,
 SPARE = 0.5  # and this many seconds more;
-IDLE = 4  # and may do nothing for so many seconds
+IDLE = 4  # and may do nothing for this long, in seconds
 COLLECTING = 20  # seconds of the processor for importing the package and the tests
 
 
