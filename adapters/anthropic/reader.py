@@ -146,7 +146,9 @@ class MessagesReader(JsonAnswerReader):
             self._more(block, "thinking", text)
             yield from self._text(text, "reasoning")
         elif kind == "text_delta" or "text" in delta:
-            yield from self._text(delta.get("text"))
+            text = delta.get("text")
+            yield from self._text(delta.get("content") if is_empty(text) else text)
+            self._look_through(delta, ("type", "text", "content", "index", "citations"))
         elif kind != "citations_delta" and not is_empty(given):
             yield from self._text(given)
 

@@ -31,6 +31,19 @@ from .stream import HttpRequest, stream_answer
 __all__ = ["ChatReader", "stream_chat"]
 
 _METADATA: Final = ("usage", "stats", "timings")
+_KNOWN: Final = frozenset(
+    {
+        *("content", "text", "refusal", "tool_calls", "function_call", "role", "name", "id", "type", "object", "index"),
+        *(
+            "reasoning_content",
+            "reasoning",
+            "thinking",
+            "reasoning_details",
+        ),  # and what is no part of the answer itself:
+        *("annotations", "citations", "logprobs", "token_ids", "provider_specific_fields", "signature", "metadata"),
+        "error",
+    }
+)
 _REASONING: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 
 
@@ -51,10 +64,13 @@ class ChatReader(JsonAnswerReader):
         first = [
             c for place, c in enumerate(given) if isinstance(c, Mapping) and not _is_another(c.get("index"), place)
         ]
-        for choice in first:
-            yield from self._content(_delta(choice, whole), whole)
+        deltas = [_delta(choice, whole) for choice in first]
+        for choice, delta in zip(first, deltas, strict=True):
+            yield from self._content(delta, whole)
+            if not delta:
+                self._look_through({"message": choice.get("message")}, ())
         groq = payload.get("x_groq")
-        places = (*first, groq) if isinstance(groq, Mapping) else first
+        places = [*first, *deltas, *([groq] if isinstance(groq, Mapping) else [])]
         for place in places:
             yield from self._reason(place.get("finish_reason"), place)
             if not self.closed and has_error(place):
@@ -68,15 +84,22 @@ class ChatReader(JsonAnswerReader):
         kind = payload.get("object")
         return isinstance(kind, str) and kind.endswith(".chunk")
 
+    def _begins_lines(self, payload: Mapping[str, Any]) -> bool:
+        choices = payload.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        return self._is_piece(payload) or (isinstance(first, Mapping) and "delta" in first and "message" not in first)
+
     def _content(self, delta: Mapping[str, Any], whole: bool) -> Iterator[StreamEvent]:
         """The parts of one delta or message. The first delta of a stream has a role only, and gives none."""
         reasoning = next((delta[name] for name in _REASONING if not is_empty(delta.get(name))), None)
         yield from self._text(reasoning, "reasoning")
-        yield from self._text(delta.get("content"))
+        content = delta.get("content")
+        yield from self._text(delta.get("text") if is_empty(content) else content)
         yield from self._text(delta.get("refusal"))
         function = delta.get("function_call")  # as tool calls were called before there could be several
         old = [] if is_empty(function) else [{"index": 0, "function": function}]
         yield from self._tool_calls(delta.get("tool_calls") or old, whole=whole)
+        self._look_through(delta, _KNOWN)
 
 
 def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,4 +124,4 @@ def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:
     for name in names:
         if not is_empty(given := choice.get(name)):
             return given if isinstance(given, Mapping) else {"content": given}
-    return {"content": choice["text"]} if isinstance(choice.get("text"), str) and "delta" not in choice else {}
+    return {"content": choice["text"]} if isinstance(choice.get("text"), str) else {}

@@ -183,7 +183,7 @@ class HttpClient:
     ) -> dict[str, Any]:
         """``body`` as the JSON object it should be. Raises AdapterError; an error may come with any status, 200 included."""
         payload = payload_of(body)
-        if not 200 <= answer.status < 300 or has_error(payload):
+        if not answer.succeeded or has_error(payload):
             raise self.failure(answer, payload, secrets=secrets, otherwise=otherwise)
         if not isinstance(payload, dict):
             raise AdapterProtocolError(
@@ -251,17 +251,27 @@ class HttpResponse:
             self._decoded = self._decoder.feed(raw)
 
     async def read(self, patience: Patience) -> bytes:
-        """The whole body, within ``max_body_bytes``. Raises AdapterError."""
+        """The whole body, within ``max_body_bytes``. Raises AdapterError.
+
+        Of a refusal (a status outside 2xx) what can be read: the status has said what it means, whatever becomes of its body.
+        """
         body = bytearray()
-        while (piece := await self.piece(patience)) is not None:
-            body += piece
-            if len(body) > self._http.bounds.max_body_bytes:
-                raise AdapterProtocolError(
-                    f"{self._http.server}: an answer of more than {self._http.bounds.max_body_bytes} bytes"
-                    f" (status {self.status})",
-                    status=self.status,
-                )
+        try:
+            while (piece := await self.piece(patience)) is not None:
+                body += piece
+                if len(body) > self._http.bounds.max_body_bytes:
+                    raise AdapterProtocolError(
+                        f"{self._http.server}: an answer of more than {self._http.bounds.max_body_bytes} bytes"
+                    )
+        except AdapterError:
+            if self.succeeded:
+                raise
         return bytes(body)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its status is 2xx."""
+        return 200 <= self.status < 300
 
     def finished(self) -> None:
         """All that matters has been read: closing may wait a moment for the end of the body, so that the server sees no interruption."""

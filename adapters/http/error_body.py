@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
+from statemachine.foreign import ForeignJSONError, read_json
 from statemachine.text import fit_to_show
 
 from .bounds import NAME_LIMIT_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS
@@ -60,7 +61,16 @@ _WAITS: Final[Mapping[str, float]] = {
     "retry_after_ms": 1000.0,
     "retryAfterMs": 1000.0,
 }
-_TEXTS: Final = ("message", "detail", "msg", "error_description", "error_msg", "description", "text", "title")
+_TEXTS: Final = (
+    *("message", "detail", "msg", "error_description", "error_msg", "error_message"),
+    *("description", "text", "title"),
+)
+_STATUS_NAMES: Final = (
+    *("code", "status", "status_code", "statusCode", "http_status", "httpStatus", "http_code", "httpCode"),
+    *("http_status_code", "httpStatusCode", "error_code", "errorCode"),
+)
+_FAILED: Final = frozenset({"error", "fail", "failure"})
+_WELL: Final = frozenset({"0", "200", "ok", "success"})
 
 
 class ReportedError(NamedTuple):
@@ -79,13 +89,21 @@ def has_error(payload: object) -> bool:
     """Whether a JSON answer reports an error, whatever its status."""
     if isinstance(payload, list):
         return bool(payload) and has_error(payload[0])
-    if not isinstance(payload, Mapping) or not is_nothing(payload.get("error")):
+    if not isinstance(payload, Mapping) or not _is_no_failure(payload.get("error")):
         return isinstance(payload, Mapping)
     if "error" in (payload.get("object"), payload.get("type")):
         return True
     if any(name in payload for name in _ANSWERS):
         return False
-    return not is_nothing(payload.get("errors") or payload.get("detail")) or _status(payload) is not None
+    if False in (payload.get("success"), payload.get("ok")) or str(payload.get("status")).lower() in _FAILED:
+        return True
+    told = (payload.get(name) for name in ("errors", "detail", "error_msg", "error_message", "error_description"))
+    return not all(map(is_nothing, told)) or _status(payload) is not None
+
+
+def _is_no_failure(error: object) -> bool:
+    """Whether the member ``error`` says nothing, or that all is well."""
+    return is_nothing(error) or (isinstance(error, Mapping) and str(error.get("code")).lower() in _WELL)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -111,6 +129,8 @@ def read_error(payload: object, secrets: tuple[str, ...]) -> ReportedError:
             error = error[0]
         elif isinstance(error, Mapping) and (inner := _inner(error)) is not None:
             outer, error = error, inner
+        elif (quoted := _quoted(error)) is not None:
+            outer, error = (error if isinstance(error, Mapping) else outer), quoted
     told = error if isinstance(error, Mapping) else outer  # an error that is a word may have its details beside it
     texts = [error] if isinstance(error, str) else []
     if said := _said(told) or _said(outer):
@@ -149,6 +169,18 @@ def _inner(error: Mapping[str, Any]) -> object:
     return None
 
 
+def _quoted(error: object) -> Mapping[str, Any] | None:
+    """The error that another server has said, which this one passes on as JSON in a text."""
+    text = error.get("message") if isinstance(error, Mapping) else error
+    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        return None
+    try:
+        quoted = read_json(text)
+    except ForeignJSONError:
+        return None
+    return quoted if isinstance(quoted, Mapping) and (has_error(quoted) or _said(quoted)) else None
+
+
 def _said(value: object, depth: int = 3) -> str:
     """The first text in what should be a message."""
     if isinstance(value, str) or not depth:
@@ -167,7 +199,7 @@ def _word(value: object, secrets: tuple[str, ...]) -> str | None:
 
 def _status(error: Mapping[str, Any]) -> int | None:
     """The HTTP status that an error names: its code, where that is a number that a failure can have."""
-    for name in ("code", "status", "status_code", "statusCode"):
+    for name in _STATUS_NAMES:
         value = error.get(name)
         if isinstance(value, str) and re.fullmatch(r"\s*[45][0-9]{2}\s*", value):
             value = int(value)

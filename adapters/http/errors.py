@@ -76,7 +76,8 @@ _BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ..
         ),
         (r"model is already (running|loaded)|already exists", AdapterRequestError, "model_already_running"),
         (
-            "failed to load|error loading model|model loading was stopped|insufficient system resources",
+            "failed to load|error loading model|model loading was stopped|insufficient system resources"
+            "|requires more system memory",
             ModelLoadError,
             None,
         ),
@@ -86,7 +87,8 @@ _BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ..
             None,
         ),
         (
-            r"context (the )?(length|size|window|overflow)|tokens to keep from the initial prompt|n_ctx"
+            r"context (the )?(length|size|window|overflow|limit)|tokens to keep from the initial prompt|n_ctx"
+            r"|maximum model length"
             r"|(prompt|input) is too long|token count .{0,40}exceeds",
             ContextLengthError,
             None,

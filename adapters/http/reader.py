@@ -6,7 +6,7 @@ A protocol's reader says what one JSON object means; everything else is here. Se
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from statemachine.config.call import StreamEvent
@@ -46,6 +46,7 @@ _NO_END: Final[tuple[tuple[re.Pattern[str], type[AdapterError]], ...]] = tuple(
     )
 )
 """Words in finish reasons that say that the answer was not finished: ``insufficient_system_resource``, ``network_error`` ..."""
+_CALLS: Final = ("tool_calls", "function_call", "tool_use")
 _DONE: Final = re.compile(r'"?\[?done]?"?', re.IGNORECASE)
 _ALIVE: Final = re.compile(r"ping|pong|heart[-_]?beat|keep[-_]?alive", re.IGNORECASE)
 
@@ -71,6 +72,7 @@ class JsonAnswerReader:
         self._calls: Final = ToolCalls()
         self._answered = False
         self._unreadable: str | None = None
+        self._unknown: str | None = None  # a member that may hold the answer, and is not known
         self._kept = 0  # characters that are kept until the answer's end
         self._finish_reason: str | None = None
 
@@ -122,19 +124,23 @@ class JsonAnswerReader:
             if self._has_first_line or b"\n" not in piece:
                 return
             self._has_first_line = True
-            if not self._begins_lines(bytes(self._whole).partition(b"\n")[0]):
+            if not self._first_line_is_piece():
                 return
             self._lines = NDJSONDecoder(line_limit=self._http.bounds.max_line_bytes)
             piece = bytes(self._whole)
             self._whole.clear()
         yield from self._values(self._lines.feed(piece))
 
-    def _begins_lines(self, line: bytes) -> bool:
+    def _begins_lines(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the first of several lines is a piece of an answer."""
+        return self._is_piece(payload)
+
+    def _first_line_is_piece(self) -> bool:
         try:
-            first = read_json(line)
+            first = read_json(bytes(self._whole).partition(b"\n")[0])
         except ForeignJSONError:
             return False
-        return isinstance(first, Mapping) and self._is_piece(first)
+        return isinstance(first, Mapping) and self._begins_lines(first)
 
     def _values(self, values: Sequence[Any]) -> Iterator[StreamEvent]:
         """Lines, each a JSON value; one that is none is its text."""
@@ -148,7 +154,8 @@ class JsonAnswerReader:
         if event.lower() == "error" or has_error(payload):
             yield from self._reported(payload)
         elif isinstance(payload, Mapping):
-            yield from self._read(payload, whole=False)
+            typed = payload if "type" in payload or event in ("", "message") else {"type": event, **payload}
+            yield from self._read(typed, whole=False)
         elif not (_says_nothing(event, data, payload) or self._finish_reason is not None):
             yield from self._nonsense("a frame of the stream is not a JSON object")
 
@@ -160,6 +167,8 @@ class JsonAnswerReader:
             return
         if has_error(payload):
             yield from self._reported(payload)
+        elif isinstance(payload, list) and any(isinstance(item, Mapping) for item in payload):  # a stream as one list
+            yield from self._values(payload)
         elif not isinstance(payload, Mapping):
             yield from self._nonsense("the answer is not a JSON object")
         elif self._is_piece(payload):
@@ -214,6 +223,13 @@ class JsonAnswerReader:
         except UnreadableError as error:
             self._unreadable = str(error)
 
+    def _look_through(self, given: Mapping[str, Any], known: Collection[str]) -> None:
+        """Remember a member of an answer's part that says something, and is none of the known ones."""
+        if self._unknown is None and not self._answered:
+            self._unknown = next(
+                (str(name) for name in given if name not in known and not is_nothing(given[name])), None
+            )
+
     def _keep(self, characters: int) -> None:
         """So much more of the answer is kept until its end. Raises LineTooLongError beyond ``max_body_bytes`` in all."""
         self._kept += characters
@@ -245,6 +261,12 @@ class JsonAnswerReader:
     # ---- how it closes ----
 
     def _done(self) -> Iterator[StreamEvent]:
+        if self._calls.nameless:
+            self._unreadable = "a tool call without a name"
+        elif not self._answered and self._unknown is not None:
+            self._unreadable = f"nothing but {fit_to_show(self._unknown, NAME_LIMIT_CHARACTERS)}"
+        elif not self._answered and self._finish_reason in _CALLS:
+            self._unreadable = "no tool call, though it ends with tool calls"
         if self._unreadable is not None:
             yield from self._nonsense(f"the answer has {self._unreadable}, which cannot be read")
         elif self._finish_reason is None and not self._answered:

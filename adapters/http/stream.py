@@ -60,7 +60,7 @@ async def stream_answer(
     failure: AdapterError | None = None
     try:
         async with http.open("POST", request.path, encoded(request.body), headers, patience) as answer:
-            if not 200 <= answer.status < 300:
+            if not answer.succeeded:
                 payload = payload_of(await answer.read(patience))
                 raise http.failure(answer, payload, secrets=request.secrets)
             while not reader.closed:

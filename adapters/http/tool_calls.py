@@ -4,17 +4,20 @@ Which call a piece belongs to is said in several ways. OpenAI numbers the calls 
 Some servers count afresh in each chunk, so that every call has index 0 and an id of its own; some send no index, some no id. The rules:
 
 1. An id that is open at the index (or anywhere, where there is no index) continues its call; another id begins a call of its own. So does
-   the same id with a name and more arguments, where those of the open call are complete: some servers have one id for all.
+   the same id with a name and more arguments, where those of the open call are complete: some servers have one id for all. But the
+   same id, name and arguments once more are the same call, told again at the end.
 2. A piece without an id continues the call that is open at its index; without an index, the last one, or the one at its place
    in a chunk of several. But a piece with a name begins a call where the open one has a name and complete arguments already.
 3. In a stream the empty object at the beginning of a call may stand for arguments that follow: it is held back, and told at the end of
-   an answer in which none did. Until then a piece with the same id and name belongs to the call.
+   an answer in which none did. Until then a piece with the same id and name belongs to the call. A call that was told no arguments at
+   all has the empty object.
 
 Arguments are JSON text, whatever the server sends and calls them: an object is written as text, the empty object too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -49,6 +52,12 @@ class _Open:
     in_string: bool = False
     escaped: bool = False
     complete: bool = False  # its arguments are a JSON object or list that is closed
+    digest: Any = field(default_factory=hashlib.blake2b)  # of its arguments
+
+    def is_told_again(self, name: str | None, arguments: str) -> bool:
+        """Whether a piece with the same id is the whole call once more, as some servers send it at the end."""
+        whole = self.complete and self.begun and name is not None and name == self.name
+        return whole and hashlib.blake2b(arguments.encode("utf-8", "replace")).digest() == self.digest.digest()
 
     def ends_before(self, name: str) -> bool:
         """Whether a piece with this name, and with arguments, belongs to another call: this one has all of its own."""
@@ -56,6 +65,7 @@ class _Open:
 
     def take(self, arguments: str, whole: bool) -> str:
         """What of the call's next arguments can be told now."""
+        self.digest.update(arguments.encode("utf-8", "replace"))
         if not (self.begun or whole) and _EMPTY_OBJECT.fullmatch(self.placeholder + arguments):
             self.placeholder += arguments
             arguments = ""
@@ -64,8 +74,9 @@ class _Open:
         return self.joiner.feed(arguments)
 
     def finish(self) -> str:
-        """What is left at the end."""
-        return self.placeholder + self.joiner.finish()
+        """What is left at the end: where no arguments were told, there are none."""
+        rest = self.placeholder + self.joiner.finish()
+        return rest if rest or self.begun else "{}"
 
 
 class ToolCalls:
@@ -79,7 +90,7 @@ class ToolCalls:
     def read(self, calls: object, *, whole: bool) -> Iterator[ToolCall]:
         """The pieces in the ``tool_calls`` of one delta or message. ``whole``: nothing follows on them. Raises UnreadableError."""
         if isinstance(calls, Mapping) and calls:
-            calls = [calls]
+            calls = list(calls.values()) if all(map(_is_number, calls)) else [calls]
         if not isinstance(calls, list):
             if not is_nothing(calls):
                 raise UnreadableError(f"tool calls that are a {type(calls).__name__}")
@@ -89,12 +100,19 @@ class ToolCalls:
         for place, piece in enumerate(pieces):
             if not isinstance(piece, Mapping):
                 raise UnreadableError(f"a tool call that is a {type(piece).__name__}")
-            yield self._piece(piece, place if len(pieces) > 1 and before else None, whole)
+            told = self._piece(piece, place if len(pieces) > 1 and before else None, whole)
+            if told is not None:
+                yield told
 
     @property
     def count(self) -> int:
         """How many calls have begun."""
         return len(self._calls)
+
+    @property
+    def nameless(self) -> bool:
+        """Whether a call has no name: nobody can tell what is called."""
+        return any(call.name is None for call in self._calls)
 
     def finish(self) -> Iterator[ToolCall]:
         """What is left at the end: empty objects that stood for nothing else, and halves of characters."""
@@ -102,7 +120,8 @@ class ToolCalls:
             if rest := call.finish():
                 yield ToolCall(call.number, arguments=rest)
 
-    def _piece(self, piece: Mapping[str, Any], place: int | None, whole: bool) -> ToolCall:
+    def _piece(self, piece: Mapping[str, Any], place: int | None, whole: bool) -> ToolCall | None:
+        """What the piece adds; None where it tells a whole call once more."""
         given = (piece.get("function"), piece.get("custom"))
         function = next((member for member in given if isinstance(member, Mapping)), piece)
         name, call_id = _text(function.get("name")), piece.get("id")
@@ -111,8 +130,14 @@ class ToolCalls:
             raise UnreadableError(f"a tool call whose function is a {type(odd).__name__}")
         call_id = None if is_nothing(call_id) and call_id != 0 else _text(call_id)
         arguments = _arguments(next((function[key] for key in _ARGUMENTS if function.get(key) is not None), None))
-        call = self._call(_index(piece.get("index")), call_id, name, place, more=bool(arguments.strip()))
-        call.name = call.name or name
+        index = _index(piece.get("index"))
+        known = None if call_id is None else self._by_id.get((index, call_id))
+        if known is not None and known.is_told_again(name, arguments):
+            return None
+        call = self._call(index, call_id, name, place, more=bool(arguments.strip()))
+        if name is not None and call.name not in (None, name):
+            raise UnreadableError("a tool call with two names")
+        call.name = name or call.name
         shown = call.take(arguments, whole)
         _follow(call, arguments)
         return ToolCall(call.number, call_id, name, shown)
@@ -152,6 +177,10 @@ class ToolCalls:
         if call_id is not None:
             self._by_id[index, call_id] = call
         return call
+
+
+def _is_number(name: object) -> bool:
+    return isinstance(name, str) and name.isdecimal()
 
 
 def _index(value: object) -> int | None:

@@ -28,6 +28,7 @@ from ..http.stream import HttpRequest
 
 __all__ = ["OllamaReader"]
 
+_KNOWN: Final = ("role", "content", "text", "thinking", "tool_calls", "tool_name", "images", "logprobs")
 _STATS: Final = (
     "total_duration",
     "load_duration",
@@ -52,14 +53,16 @@ class OllamaReader(JsonAnswerReader):
         message = payload.get("message")
         if isinstance(message, Mapping):
             yield from self._text(message.get("thinking"), "reasoning")
-            yield from self._text(message.get("content"))
+            content = message.get("content")
+            yield from self._text(message.get("text") if is_empty(content) else content)
             yield from self._tool_calls(self._with_ids(message.get("tool_calls")), whole=True)
+            self._look_through(message, _KNOWN)
         elif "response" in payload:  # as in /api/generate
             yield from self._text(payload.get("thinking"), "reasoning")
             yield from self._text(payload["response"])
         elif not is_empty(message):
             self._unreadable = f"a message that is a {type(message).__name__}"
-        if payload.get("done") in (True, "true", 1):
+        if str(payload.get("done")).lower() in ("true", "1"):
             yield from self._last(payload)
 
     def _with_ids(self, calls: object) -> object:

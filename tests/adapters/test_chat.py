@@ -130,6 +130,7 @@ async def test_tool_calls_come_in_fragments() -> None:
         ToolCall(0, None, None, '{"a"'),
         ToolCall(0, None, None, ": 1}"),
         ToolCall(1, None, "g", ""),
+        ToolCall(1, None, None, "{}"),
         "tool_calls",
     ]
 

@@ -140,9 +140,9 @@ async def test_f02_arguments_are_json_text_whatever_was_sent(sent: object, read:
 
 async def test_f02_other_members_of_other_types() -> None:
     for sent, call in (
-        ({"index": 0, "id": 7, "function": {"name": "f", "arguments": None}}, ("7", "f", "")),
-        ({"index": None, "id": None, "function": {"name": None, "arguments": "{}"}}, (None, None, "{}")),
-        ({"index": True, "id": ["x"], "function": {"name": {"a": 1}, "arguments": "{}"}}, (None, None, "{}")),
+        ({"index": 0, "id": 7, "function": {"name": "f", "arguments": None}}, ("7", "f", "{}")),
+        ({"index": None, "id": None, "function": {"name": "f", "arguments": "{}"}}, (None, "f", "{}")),
+        ({"index": True, "id": ["x"], "function": {"name": "f", "arguments": "{}"}}, (None, "f", "{}")),
         ({"index": 0, "id": "a", "name": "f", "arguments": {"x": 1}}, ("a", "f", '{"x": 1}')),
         ({"index": 0, "id": "a", "function": {"name": "f", "parameters": {"x": 1}}}, ("a", "f", '{"x": 1}')),
         ({"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}, ("a", "f", "x")),
