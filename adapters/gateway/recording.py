@@ -7,27 +7,21 @@ came after; what lies between is the agent's think time. A call is written when 
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from statemachine.journal.lines import JsonLines
 from statemachine.text import fit_to_show
 
 from .tokens import TokenMeter
 
 if TYPE_CHECKING:
-    from typing import Self
+    pass
 
 __all__ = ["Recorder", "Recording"]
-
-log = logging.getLogger(__name__)
 
 HEADER: Final = {"schema": "llm-slot-trace", "version": 1}
 SESSIONS: Final = 4096
@@ -57,18 +51,15 @@ class Recording:
         self.recorder.answered(self)
 
 
-class Recorder:
-    """Writes the trace until the end of its ``with`` block. Raises OSError where the file cannot be made, or is there already.
-
-    Where the disk is full the trace ends, with a warning, and the gateway goes on.
-    """
+class Recorder(JsonLines):
+    """Writes the trace until the end of its ``with`` block. Raises OSError where the file cannot be made, or is there already."""
 
     def __init__(self, path: Path) -> None:
-        self._file: TextIO | None = path.open("x", encoding="utf-8", buffering=1)
+        super().__init__(path, what="trace", goes_on="gateway")
         self._began: float | None = None
         self._calls = 0
         self._last: dict[str, tuple[_Ended, ...]] = {}  # of each session: the ended calls that no other one came after
-        self._write(HEADER)
+        self.write_line(HEADER)
 
     def asked(self, agent: str, model: str, request_bytes: int) -> Recording:
         """A request has come."""
@@ -85,21 +76,7 @@ class Recorder:
         self._last[call.agent] = (*later, _Ended(number, now))
         if len(self._last) > SESSIONS:
             del self._last[next(iter(self._last))]
-        self._write(self._row(call, number))
-
-    def close(self) -> None:
-        """Close the file. Nothing is written afterwards."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self.write_line(self._row(call, number))
 
     def _row(self, call: Recording, number: int) -> dict[str, Any]:
         assert self._began is not None, "a call was asked for"
@@ -118,14 +95,3 @@ class Recorder:
             "completion_tokens": tokens.output,
             "cached_tokens": tokens.cached,
         }
-
-    def _write(self, row: Mapping[str, Any]) -> None:
-        if self._file is None:
-            return
-        try:
-            self._file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            log.warning("the trace ends after %d calls: %s; the gateway goes on", self._calls, error.strerror)
-            with suppress(OSError):  # what was left in its buffer
-                self._file.close()
-            self._file = None

@@ -166,15 +166,11 @@ class _Answering:
                     pass
         except ProviderManagerError as error:
             outcome = type(error).__name__
-        return CallRecord(
-            call=call.id,
-            agent=call.agent,
-            model=call.model,
-            prompt_tokens=call.prompt_tokens,
-            output_tokens=call.output_tokens,
+        return CallRecord.of(
+            call,
             arrived=arrived - self.origin,
-            queued_seconds=queued,
-            loading_seconds=loading,
+            queued=queued,
+            loading=loading,
             ttft=None if first_token is None else first_token - arrived,
             total=trio.current_time() - arrived,
             outcome=outcome,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from statemachine.core.statistics import Statistics
 
+from ..workloads.workload import PlannedCall
 from .lazy_rows import LazyRows
 from .residency import Interval
 
@@ -34,6 +35,22 @@ class CallRecord(NamedTuple):
     ttft: float | None
     total: float
     outcome: str
+
+    @classmethod
+    def of(
+        cls,
+        call: PlannedCall,
+        *,
+        arrived: float,
+        total: float,
+        outcome: str,
+        queued: float = 0.0,
+        loading: float = 0.0,
+        ttft: float | None = None,
+    ) -> CallRecord:
+        """The record of ``call``."""
+        tokens = call.prompt_tokens, call.output_tokens
+        return cls(call.id, call.agent, call.model, *tokens, arrived, queued, loading, ttft, total, outcome)
 
     @property
     def granted(self) -> float:

@@ -57,9 +57,9 @@ def run_uncoordinated(
         server = MockLMStudio(models, profile, memory_bytes=max(model.size_bytes for model in used))
         async with StreamingTransport(server) as transport:
             asking = _Asking(workload, transport)
-            agents = CallIssuer(workload, asking.answer, finished)
-            await agents.run()
-            records = sorted(agents.records, key=lambda record: record.call)
+            issuer = CallIssuer(workload, asking.answer, finished)
+            await issuer.run()
+            records = sorted(issuer.records, key=lambda record: record.call)
             for adapter in asking.adapters.values():
                 await adapter.shutdown()
             return Uncoordinated(records, server.counters.loads, server.counters.cut)
@@ -89,19 +89,8 @@ class _Asking:
                 break
             await trio.sleep(pause)
             pause = min(2 * pause, MOST_PAUSE_SECONDS)
-        return CallRecord(
-            call=call.id,
-            agent=call.agent,
-            model=call.model,
-            prompt_tokens=call.prompt_tokens,
-            output_tokens=call.output_tokens,
-            arrived=arrived - self.origin,
-            queued_seconds=0.0,
-            loading_seconds=0.0,
-            ttft=None,
-            total=trio.current_time() - arrived,
-            outcome=outcome,
-        )
+        total = trio.current_time() - arrived
+        return CallRecord.of(call, arrived=arrived - self.origin, total=total, outcome=outcome)
 
     async def _attempt(self, call: PlannedCall) -> str:
         options = CallOptions(

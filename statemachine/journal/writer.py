@@ -1,20 +1,14 @@
 """Write a journal: ``ProviderManager(config, core=Journal(path).core)``.
 
-A line is given to the operating system as soon as its change has happened, so a process that is killed loses at most the line that it is
-writing. A file that has grown to ``rotate_bytes`` is renamed to ``PATH.1``, the next one to ``PATH.2``, and so on; together they are one
-journal. If the disk is full or the file cannot be written, the journal ends with a warning, and the manager goes on.
+A line is written as soon as its change has happened. A file that has grown to ``rotate_bytes`` is renamed to ``PATH.1``, the next one to
+``PATH.2``, and so on; together they are one journal.
 """
 
 from __future__ import annotations
 
-import errno
-import io
-import json
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..checks import check_count
@@ -22,20 +16,19 @@ from ..config.providers import ProviderManagerConfig
 from ..core.coordinator import Coordinator, Watch
 from ..core.events import AcquireRequested, Effect, Event, Transition
 from .forms import Demands, form, header
+from .lines import JsonLines
 
 if TYPE_CHECKING:
-    from typing import Self
+    pass
 
 __all__ = ["ROTATE_BYTES", "Journal"]
-
-log = logging.getLogger(__name__)
 
 ROTATE_BYTES: Final = 64 * 1024 * 1024
 DEMANDS_LIMIT: Final = 4096
 OWNERS_SLACK: Final = 64
 
 
-class Journal:
+class Journal(JsonLines):
     """The journal of one manager, closed at the end of its ``with`` block.
 
     Raises OSError where the file cannot be made, or is there already, and ConfigurationError for a bad ``rotate_bytes``.
@@ -43,42 +36,24 @@ class Journal:
 
     def __init__(self, path: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
         check_count("rotate_bytes", rotate_bytes)
-        self._path: Final = path
-        self._rotate_bytes: Final = rotate_bytes
-        self._file: io.FileIO | None = io.FileIO(path, "x")
-        self._written = 0
-        self._parts = 0
+        super().__init__(path, what="journal", goes_on="manager", rotate_bytes=rotate_bytes)
         self._changes = 0
         self._demands = Demands()
         self._owners = _Owners()
 
     def core(self, config: ProviderManagerConfig, *, record: bool = False, watch: Watch | None = None) -> Coordinator:
         """Make a coordinator whose changes are written to the journal. ``watch`` is called as well."""
-        self._write(header(config))
+        self.write_line(header(config))
         return Coordinator(config, record=record, watch=_both(self._watch, watch))
 
-    def close(self) -> None:
-        """Close the file. Nothing is written afterwards."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _watch(self, coordinator: Coordinator, event: Event) -> Callable[[list[Effect]], None] | None:
-        if self._file is None:
+        if not self.is_open:
             return None
 
         def after(effects: list[Effect]) -> None:
             self._changes += 1
             told = [form(effect, self._demands) for effect in effects if not isinstance(effect, Transition)]
-            self._write({"n": self._changes, "t": coordinator.ledger.now, "event": asked, "effects": told})
+            self.write_line({"n": self._changes, "t": coordinator.ledger.now, "event": asked, "effects": told})
 
         asked = self._event_form(coordinator, event)
         return after
@@ -90,28 +65,6 @@ class Journal:
             owner = self._owners.form(event.owner, coordinator)
             event = replace(event, owner=owner)
         return form(event, self._demands)
-
-    def _write(self, line: dict[str, Any]) -> None:
-        if self._file is None:
-            return
-        text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
-        try:
-            if self._written and self._written + len(text) > self._rotate_bytes:
-                self._rotate()
-            if self._file.write(text) != len(text):
-                raise OSError(errno.ENOSPC, "the line was written in part")
-            self._written += len(text)
-        except OSError as error:
-            log.warning("the journal ends after %d changes: %s; the manager goes on", self._changes, error.strerror)
-            self.close()
-
-    def _rotate(self) -> None:
-        assert self._file is not None
-        self._file.close()
-        self._parts += 1
-        self._path.rename(self._path.with_name(f"{self._path.name}.{self._parts}"))
-        self._file = io.FileIO(self._path, "x")
-        self._written = 0
 
 
 class _Owners:

@@ -47,10 +47,6 @@ async def answer(adapter: LMStudioAdapter, **options: Any) -> list[StreamEvent]:
     return events
 
 
-def text(events: list[StreamEvent]) -> str:
-    return "".join(str(event.data) for event in events if event.type == "token")
-
-
 def ids(server: MockLMStudio) -> list[str]:
     return [instance.id for instance in server.resident.values()]
 

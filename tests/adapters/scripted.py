@@ -73,9 +73,5 @@ def chunk(delta: Any = None, finish_reason: str | None = None, **more: Any) -> s
     return f"data: {json.dumps({'object': 'chat.completion.chunk', 'choices': choices, **more})}\n\n"
 
 
-def texts_of(events: list[StreamEvent]) -> str:
-    return "".join(str(event.data) for event in events if event.type == "token")
-
-
 DONE = "data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}

@@ -19,6 +19,7 @@ from statemachine.errors import (
     AuthenticationError,
     ModelNotFoundError,
 )
+from tests.adapters.events import failure, text
 
 PROMPT = [{"role": "user", "content": "hello"}]
 KEY = "sk-ant-0123456789"
@@ -44,17 +45,6 @@ async def answer(adapter: AnthropicAdapter, prompt: Any = PROMPT, **options: Any
     events = [event async for event in adapter.call(prompt, CallOptions(**options))]
     assert [event.type in ("end", "error") for event in events] == [False] * (len(events) - 1) + [True]
     return events
-
-
-def text(events: list[StreamEvent], kind: str = "token") -> str:
-    return "".join(str(event.data) for event in events if event.type == kind)
-
-
-def failure(events: list[StreamEvent], kind: type[AdapterError]) -> AdapterError:
-    error = events[-1].data
-    assert type(error) is kind, repr(error)
-    assert isinstance(error, AdapterError)
-    return error
 
 
 async def test_a_streamed_answer_and_a_whole_one_are_the_same(autojump_clock: MockClock) -> None:

@@ -24,6 +24,7 @@ from statemachine.errors import (
     ModelNotFoundError,
     TruncatedStreamError,
 )
+from tests.adapters.events import failure, text
 
 from .scripted import Scripted
 
@@ -77,10 +78,6 @@ async def ask(app: Scripted, **options: Any) -> list[StreamEvent]:
     return events
 
 
-def text(events: list[StreamEvent], kind: str = "token") -> str:
-    return "".join(str(event.data) for event in events if event.type == kind)
-
-
 def calls(events: list[StreamEvent]) -> list[tuple[int, str | None, str | None, str]]:
     """Every call of a tool, put together: number, id, name, arguments."""
     found: dict[int, list[Any]] = {}
@@ -96,13 +93,6 @@ def metadata(events: list[StreamEvent]) -> Mapping[str, Any]:
     (found,) = (event.data for event in events if event.type == "metadata")
     assert isinstance(found, Mapping)
     return found
-
-
-def failure(events: list[StreamEvent], kind: type[AdapterError]) -> AdapterError:
-    error = events[-1].data
-    assert isinstance(error, AdapterError)
-    assert type(error) is kind, repr(error)
-    return error
 
 
 # ---- whole answers ----

@@ -28,8 +28,9 @@ from statemachine import (
     TruncatedStreamError,
 )
 
+from .events import text as text_of
 from .loopback import json_reply as reply
-from .scripted import DONE, PROMPT, Scripted, ask, chunk, texts_of
+from .scripted import DONE, PROMPT, Scripted, ask, chunk
 from .studio import LIST, LOAD, make, paths, studio
 
 GOOD = (chunk({"content": "hel"}) + chunk({"content": "lo"}, "stop") + DONE).encode()
@@ -112,7 +113,7 @@ async def wire(raw: bytes) -> list[StreamEvent]:
 )
 async def test_f08_f09_f12_what_can_be_read_is_read(raw: bytes) -> None:
     events = await wire(raw)
-    assert (texts_of(events), events[-1]) == ("hello", StreamEvent("end", "stop"))
+    assert (text_of(events), events[-1]) == ("hello", StreamEvent("end", "stop"))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ async def test_f08_f09_what_cannot_be_read_is_a_typed_error(raw: bytes, kind: ty
 async def test_f14_a_mark_and_line_ends_may_be_split_anywhere(size: int, line_end: str) -> None:
     body = b"\xef\xbb\xbf" + GOOD.replace(b"\n", line_end.encode())
     events = await ask(Scripted(*(body[at : at + size] for at in range(0, len(body), size))))
-    assert (texts_of(events), events[-1].data) == ("hello", "stop")
+    assert (text_of(events), events[-1].data) == ("hello", "stop")
 
 
 # ---- F2, F3, F4: members of odd types ----
@@ -171,7 +172,7 @@ async def test_f14_a_mark_and_line_ends_may_be_split_anywhere(size: int, line_en
 )
 async def test_f03_text_in_any_shape(content: object, text: str) -> None:
     events = await ask(Scripted(chunk({"content": content}), chunk({}, "stop"), DONE))
-    assert (texts_of(events), events[-1].type) == (text, "end")
+    assert (text_of(events), events[-1].type) == (text, "end")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ async def test_f02_f03_what_cannot_be_read_does_not_end_well(delta: dict[str, An
 async def test_f03_choices_of_odd_types(choices: object, ends: bool) -> None:
     odd = f"data: {json.dumps({'choices': choices})}\n\n"
     events = await ask(Scripted(odd, chunk({"content": "a"}, "stop"), DONE))
-    assert (texts_of(events), events[-1].type == "end") == ("a", ends)
+    assert (text_of(events), events[-1].type == "end") == ("a", ends)
 
 
 @pytest.mark.parametrize("index", [-1, 10**30, 0.0, 0.5, True, "0", "x", None, [], {}])
@@ -234,7 +235,7 @@ async def test_f21_odd_usage_harms_no_answer(usage: str) -> None:
 @pytest.mark.parametrize("odd", ["\x00", "\x0b", "\u2028", "\x85", "\t", "\x1b[31m"])
 async def test_f12_controls_in_a_text_that_are_not_written_by_number(odd: str) -> None:
     frame = chunk({"content": "a#b"}, "stop").replace("#", odd)
-    assert texts_of(await ask(Scripted(frame, DONE))) == f"a{odd}b"
+    assert text_of(await ask(Scripted(frame, DONE))) == f"a{odd}b"
 
 
 # ---- F10, F28, R21: errors ----

@@ -25,6 +25,7 @@ from statemachine.errors import (
     ModelLoadError,
     ModelNotFoundError,
 )
+from tests.adapters.events import failure
 
 from .loopback import Reply, Request, json_reply, loopback
 
@@ -54,13 +55,6 @@ async def answer(adapter: LlamaCppAdapter, tokens: int = 3, **options: Any) -> l
     events = [event async for event in adapter.call(PROMPT, CallOptions(parameters=parameters, **options))]
     assert [event.type in ("end", "error") for event in events] == [False] * (len(events) - 1) + [True]
     return events
-
-
-def failure(events: list[StreamEvent], kind: type[AdapterError]) -> AdapterError:
-    error = events[-1].data
-    assert type(error) is kind, repr(error)
-    assert isinstance(error, AdapterError)
-    return error
 
 
 def states(server: MockLlamaCpp) -> dict[str, str]:

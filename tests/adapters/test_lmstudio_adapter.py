@@ -38,7 +38,8 @@ from statemachine import (
     TruncatedStreamError,
 )
 
-from .lmstudio import PROMPT, TOKEN, A, B, answer, ids, make, mock, started, text
+from .events import text
+from .lmstudio import PROMPT, TOKEN, A, B, answer, ids, make, mock, started
 
 
 async def test_streamed_and_whole_answers_are_the_same(autojump_clock: trio.testing.MockClock) -> None:

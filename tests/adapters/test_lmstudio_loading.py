@@ -14,7 +14,8 @@ from simulation.mock.transport import StreamingTransport
 from simulation.timing.latency import ModelSpec
 from statemachine import AdapterProtocolError, AdapterTimeoutError, CallOptions, ModelLoadError, ModelNotFoundError
 
-from .lmstudio import LOAD_SECONDS, PROMPT, A, B, Proxy, answer, ids, make, mock, started, text
+from .events import text
+from .lmstudio import LOAD_SECONDS, PROMPT, A, B, Proxy, answer, ids, make, mock, started
 
 
 async def test_its_whole_life(autojump_clock: trio.testing.MockClock) -> None:

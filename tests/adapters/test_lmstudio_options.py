@@ -10,7 +10,8 @@ from adapters import LMStudioAdapter
 from simulation.mock.transport import StreamingTransport
 from statemachine import AdapterConfig, AdapterProtocolError, ConfigurationError
 
-from .lmstudio import A, Proxy, answer, make, mock, text
+from .events import text
+from .lmstudio import A, Proxy, answer, make, mock
 
 
 @pytest.mark.parametrize(

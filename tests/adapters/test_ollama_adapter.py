@@ -14,12 +14,12 @@ from simulation.mock.transport import StreamingTransport
 from simulation.timing.latency import LatencyProfile, ModelSpec
 from statemachine import AdapterConfig, CallOptions, ForwardRequest, StreamEvent
 from statemachine.errors import (
-    AdapterError,
     AdapterTimeoutError,
     ModelEvictedError,
     ModelLoadError,
     ModelNotFoundError,
 )
+from tests.adapters.events import failure
 
 PROMPT = [{"role": "user", "content": "hello"}]
 LOAD_SECONDS = 10.0
@@ -39,13 +39,6 @@ async def answer(adapter: OllamaAdapter, tokens: int = 3, **options: Any) -> lis
     events = [event async for event in adapter.call(PROMPT, CallOptions(parameters=parameters, **options))]
     assert [event.type in ("end", "error") for event in events] == [False] * (len(events) - 1) + [True]
     return events
-
-
-def failure(events: list[StreamEvent], kind: type[AdapterError]) -> AdapterError:
-    error = events[-1].data
-    assert type(error) is kind, repr(error)
-    assert isinstance(error, AdapterError)
-    return error
 
 
 async def test_a_model_is_loaded_kept_and_unloaded(autojump_clock: MockClock) -> None:

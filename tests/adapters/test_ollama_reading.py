@@ -25,6 +25,7 @@ from statemachine.errors import (
     ModelNotFoundError,
     TruncatedStreamError,
 )
+from tests.adapters.events import failure, text
 
 from .scripted import Scripted
 
@@ -65,17 +66,6 @@ async def ask(app: Scripted, **options: Any) -> list[StreamEvent]:
         await adapter.shutdown()
     assert [event.type in ("end", "error") for event in events] == [False] * (len(events) - 1) + [True]
     return events
-
-
-def text(events: list[StreamEvent], kind: str = "token") -> str:
-    return "".join(str(event.data) for event in events if event.type == kind)
-
-
-def failure(events: list[StreamEvent], kind: type[AdapterError]) -> AdapterError:
-    error = events[-1].data
-    assert isinstance(error, AdapterError)
-    assert type(error) is kind, repr(error)
-    return error
 
 
 # ---- whole answers ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from pathlib import Path
@@ -83,7 +84,7 @@ async def test_a_full_disk_ends_the_trace_and_nothing_else(tmp_path: Path, caplo
     with Recorder(tmp_path / "trace.jsonl") as recorder:
         assert recorder._file is not None
         recorder._file.close()
-        recorder._file = full.open("w", encoding="utf-8", buffering=1)
+        recorder._file = io.FileIO(full, "w")
         recorder.asked("ann", "m", 4).complete()
         recorder.asked("ann", "m", 4).complete()
     assert [record.message for record in caplog.records if "trace ends" in record.message] != []
