@@ -27,8 +27,9 @@ from statemachine import (
     ToolCall,
 )
 
+from .events import text as text_of
 from .loopback import Reply, Request, json_reply, loopback, stream_reply
-from .scripted import DONE, PROMPT, Scripted, ask, chunk, texts_of
+from .scripted import DONE, PROMPT, Scripted, ask, chunk
 
 SERVER = "http://host"
 FIELD_FAULTS = range(1, 32)
@@ -125,9 +126,9 @@ async def test_f03_an_end_with_tool_calls_of_which_none_came_is_no_end(reason: s
 
 @pytest.mark.parametrize("delta", [{"text": "x"}, {"content": None, "text": "x"}, {"content": "", "text": "x"}])
 async def test_f03_text_by_another_name(delta: dict[str, Any]) -> None:
-    assert texts_of(await ask(Scripted(chunk(delta, "stop"), DONE))) == "x"
+    assert text_of(await ask(Scripted(chunk(delta, "stop"), DONE))) == "x"
     choice = {"index": 0, "delta": {}, "text": "x", "finish_reason": "stop"}
-    assert texts_of(await ask(Scripted(f"data: {json.dumps({'choices': [choice]})}\n\n", DONE))) == "x"
+    assert text_of(await ask(Scripted(f"data: {json.dumps({'choices': [choice]})}\n\n", DONE))) == "x"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ async def test_f03_text_by_another_name(delta: dict[str, Any]) -> None:
 async def test_f03_an_answer_of_nothing_but_what_is_not_known_does_not_end_well(delta: dict[str, Any]) -> None:
     assert isinstance((await ask(Scripted(chunk(delta, "stop"), DONE)))[-1].data, AdapterProtocolError)
     beside = await ask(Scripted(chunk({"content": "y"}), chunk(delta, "stop"), DONE))
-    assert (texts_of(beside), beside[-1]) == ("y", StreamEvent("end", "stop"))
+    assert (text_of(beside), beside[-1]) == ("y", StreamEvent("end", "stop"))
 
 
 @pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"content": ""}, {"annotations": [{"type": "url"}]}])
@@ -154,7 +155,7 @@ async def test_f03_an_empty_answer_is_one(delta: dict[str, Any]) -> None:
 async def test_f03_the_same_of_the_other_protocols() -> None:
     line = json.dumps({"message": {"role": "assistant", "text": "x"}, "done": False})
     last = json.dumps({"message": {"content": ""}, "done": True, "done_reason": "stop"})
-    assert texts_of(await said(stream_reply(f"{line}\n{last}\n"), OllamaAdapter)) == "x"
+    assert text_of(await said(stream_reply(f"{line}\n{last}\n"), OllamaAdapter)) == "x"
     odd = json.dumps({"message": {"role": "assistant", "speech": "x"}, "done": False})
     assert isinstance((await said(stream_reply(f"{odd}\n{last}\n"), OllamaAdapter))[-1].data, AdapterProtocolError)
     for delta, kind in (
@@ -163,7 +164,7 @@ async def test_f03_the_same_of_the_other_protocols() -> None:
     ):
         events = [{"type": "content_block_delta", "index": 0, "delta": delta}, *CLOSING]
         got = await said(stream_reply(*(f"data: {json.dumps(event)}\n\n" for event in events)), AnthropicAdapter)
-        assert (got[-1].type == "end", texts_of(got)) == ((True, "x") if kind is StreamEvent else (False, ""))
+        assert (got[-1].type == "end", text_of(got)) == ((True, "x") if kind is StreamEvent else (False, ""))
 
 
 CLOSING: list[dict[str, Any]] = [
@@ -208,7 +209,7 @@ PIECES = [
 )
 async def test_f09_a_stream_in_another_form(body: str) -> None:
     events = await ask(Scripted(body, kind="application/json"))
-    assert (texts_of(events), events[-1]) == ("hello", StreamEvent("end", "stop"))
+    assert (text_of(events), events[-1]) == ("hello", StreamEvent("end", "stop"))
 
 
 async def test_f09_lines_without_a_label_stream(autojump_clock: trio.testing.MockClock) -> None:
@@ -225,7 +226,7 @@ async def test_f09_the_name_of_an_event_is_its_type_where_the_data_has_none() ->
         for event in CLOSING
     ]
     events = await said(stream_reply(*frames), AnthropicAdapter)
-    assert (texts_of(events), events[-1]) == ("hi", StreamEvent("end", "stop"))
+    assert (text_of(events), events[-1]) == ("hi", StreamEvent("end", "stop"))
 
 
 # ---- F10, F21, F28: what an error says ----
@@ -253,7 +254,7 @@ async def test_f10_a_status_by_any_name_and_in_any_place(payload: dict[str, Any]
 async def test_f21_an_error_that_says_that_all_is_well_is_none(error: dict[str, Any]) -> None:
     assert not has_error({"choices": [], "error": error})
     events = await ask(Scripted(chunk({"content": "x"}, "stop", error=error), DONE))
-    assert (texts_of(events), events[-1]) == ("x", StreamEvent("end", "stop"))
+    assert (text_of(events), events[-1]) == ("x", StreamEvent("end", "stop"))
 
 
 @pytest.mark.parametrize(
