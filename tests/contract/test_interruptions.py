@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import gc
 import signal
-import sys
 import weakref
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
-from typing import Any
 
 import pytest
 import trio
@@ -28,48 +25,13 @@ from statemachine import (
     Transition,
 )
 from tests.contract.recording import Recorder, Script, api_manager, local_manager, spawn, want
+from tests.proof.interruptions import INTERRUPTED, Interruption, at_every_moment, interrupted
 from tests.soak.signals import campaign
 
 X, Y = want("local", "x"), want("local", "y")
 A = want("api", "a")
 
 # ---- a release between any two lines or instructions ----
-
-
-class Interruption:
-    """In its block, call ``what`` before the ``at``-th line (or instruction) of everything that is called, as a signal handler would be.
-
-    ``moments`` is how many there were.
-    """
-
-    def __init__(self, at: int, what: Callable[[], object], *, opcodes: bool = False) -> None:
-        self.moments = 0
-        self._at = at
-        self._what = what
-        self._opcodes = opcodes
-
-    def __enter__(self) -> Interruption:
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        sys.settrace(None)
-
-    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
-        frame.f_trace_opcodes = self._opcodes
-        if event == ("opcode" if self._opcodes else "line"):
-            self.moments += 1
-            if self.moments == self._at:
-                self._what()
-        return self._trace
-
-
-def at_every_moment(program: Callable[[int], int], stride: int = 1) -> int:
-    """Run ``program`` with an interruption at moments 1, 1 + stride, ... until it has no more; how many it had. It returns that number."""
-    at = 1
-    while (moments := program(at)) >= at:
-        at += stride
-    return moments
 
 
 @pytest.mark.parametrize(("opcodes", "stride"), [(False, 3), (True, 61)], ids=["lines", "instructions"])
@@ -105,48 +67,73 @@ def test_r02_a_release_may_interrupt_a_hand_over_anywhere(opcodes: bool, stride:
     assert at_every_moment(program, stride) > 100
 
 
-def test_r04_a_release_in_the_release_of_the_same_lease_is_a_no_op() -> None:
-    def program(at: int) -> int:
-        async def main() -> int:
-            async with local_manager(Recorder()) as manager:
-                lease = await manager.get_adapter(X)
-                with Interruption(at, lease.release, opcodes=True) as interruption:
-                    lease.release(broken=True)
-                assert lease.released
-                await wait_all_tasks_blocked()
-                assert manager.statistics().slots["local"].leases == 0
-                assert manager.statistics().counters.grants == 1
-            return interruption.moments
-
-        return trio.run(main)
-
-    assert at_every_moment(program, 5) > 100
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_r02_r03_a_release_may_interrupt_a_hand_over_or_the_setting_of_a_deadline_at_any_line(name: str) -> None:
+    assert interrupted(name, stride=2) > 30
 
 
-def test_r03_the_earliest_deadline_stands_whatever_interrupts_its_setting() -> None:
-    """An instance that becomes idle arms a deadline. A handler in the middle of that makes another one idle, to be evicted sooner."""
+class Between:
+    """What may come between two instructions of ``lease.release()``: each touches the manager in its own way."""
 
-    def program(at: int) -> int:
-        async def main() -> int:
-            providers = [
-                ProviderConfig("late", Recorder(), limit=1, idle_timeout=100),
-                ProviderConfig("soon", Recorder(), limit=1, idle_timeout=5),
-            ]
-            async with ProviderManager(ProviderManagerConfig(providers)) as manager:
-                late = await manager.get_adapter(want("late", "m"))
-                soon = await manager.get_adapter(want("soon", "m"))
-                with Interruption(at, soon.release, opcodes=False) as interruption:
-                    late.release()
-                soon.release()
-                await trio.sleep(6)
-                assert manager.statistics().providers["soon"].live == 0
-                await trio.sleep(95)
-                assert manager.statistics().providers["late"].live == 0
-            return interruption.moments
+    def __init__(self, manager: ProviderManager, lease: Lease, other: Lease) -> None:
+        self.manager = manager
+        self.lease = lease
+        self.other = other
 
-        return trio.run(main, clock=MockClock(autojump_threshold=0))
+    def the_same(self) -> None:
+        self.lease.release()
 
-    assert at_every_moment(program) > 30
+    def the_same_broken(self) -> None:
+        self.lease.release(broken=True)
+
+    def another(self) -> None:
+        self.other.release()
+
+    def another_broken(self) -> None:
+        self.other.drain()
+        self.other.release(broken=True)
+
+    def everything(self) -> None:
+        """Also what only looks: it says the truth, or refuses."""
+        self.another()
+        self.the_same()
+        assert self.manager.statistics().providers["api"].live <= 2
+        with pytest.raises(trio.WouldBlock):
+            self.manager.acquire_nowait(A)
+
+
+@pytest.mark.parametrize(
+    ("what", "broken"),
+    [
+        ("the_same", False),
+        ("the_same_broken", False),
+        ("another_broken", False),
+        ("everything", False),
+        ("another", True),
+        ("the_same", True),
+    ],
+)
+async def test_r02_r04_between_any_two_instructions_of_a_release(
+    autojump_clock: MockClock, what: str, broken: bool
+) -> None:
+    """Two leases are held, and a task waits for each: both are granted what is released, and nothing is left."""
+    async with api_manager(Recorder(), limit=2) as manager:
+        at = moments = 1
+        while moments >= at:
+            lease, other = [await manager.get_adapter(A) for _ in range(2)]
+            between = Between(manager, lease, other)
+            async with trio.open_nursery() as nursery:
+                waiters = [await spawn(nursery, manager, A) for _ in range(2)]
+                with Interruption(at, getattr(between, what), opcodes=True) as interruption:
+                    lease.release(broken=broken)
+                other.release()
+            assert all(waiter.granted is not None for waiter in waiters)
+            await wait_all_tasks_blocked()
+            providers = manager.statistics().providers["api"]
+            assert (providers.active, providers.draining, providers.waiting, providers.assigned) == (0, 0, 0, 0)
+            moments = interruption.moments
+            at += 1
+        assert moments > 100
 
 
 def test_r03_a_release_may_interrupt_the_setting_of_a_users_deadline() -> None:

@@ -12,9 +12,12 @@ from statemachine.schedules import PCT, Exhaustive, Program, RandomWalk, Schedul
 
 from .cancellation import ACQUIRES, CLOSES, FAILING_STREAMS, STREAMS, Case, sweep_case
 from .drawn import SMALL, drawn, small
+from .expect import DoesNotHoldError
+from .faults import FAULTS, fault
+from .interruptions import INTERRUPTED, interrupted
 from .subject import PRODUCTION, Subject, as_argument
 
-__all__ = ["LAYERS", "Finding", "Layer", "cancellation", "every_schedule", "some_schedules"]
+__all__ = ["LAYERS", "Finding", "Layer", "cancellation", "every_schedule", "faults", "interruptions", "some_schedules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,28 @@ def cancellation(
     return None
 
 
+def faults(subject: Subject = PRODUCTION, most_runs: int = 300) -> Finding | None:
+    """The faults that attacks have found, under every schedule, or ``most_runs`` of them each."""
+    programs: list[tuple[Program, Strategy]] = [
+        (partial(fault, name, *as_argument(subject)), Exhaustive(most_runs)) for name in FAULTS
+    ]
+    return _explored("faults", programs)
+
+
+def interruptions(subject: Subject = PRODUCTION, stride: int = 3) -> Finding | None:
+    """A release as of a signal handler, before every ``stride``-th line of a hand-over and of the setting of a deadline."""
+    began = time.perf_counter()
+    for number, name in enumerate(INTERRUPTED, 1):
+        try:
+            interrupted(name, subject, stride)
+        except DoesNotHoldError as error:
+            return Finding("interruptions", str(error), str(error), number, time.perf_counter() - began)
+    return None
+
+
 LAYERS: Final[dict[str, Layer]] = {
+    "faults": faults,
+    "interruptions": interruptions,
     "some schedules": some_schedules,
     "cancellation": cancellation,
     "every schedule": every_schedule,

@@ -18,7 +18,7 @@ from tests.proof.trials import exhibit
 ROWS = {
     *(f"D{number}" for number in range(1, 22)),
     *(f"S{number}" for number in range(1, 5)),
-    *(f"R{number}" for number in (3, 4, 5, 9, 13)),
+    *(f"R{number}" for number in (1, 2, 3, 4, 5, 9, 13)),
     *("deadlock", "head-of-line", "starvation", "classic"),
 }
 

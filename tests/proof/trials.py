@@ -24,6 +24,7 @@ __all__ = ["Exhibit", "Trial", "exhibit"]
 
 MOST_STATES: Final = 5000  # of a scenario that is searched for a mutant
 _BOUNDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "faults": {"most_runs": 20},
     "some schedules": {"programs": 30},
     "every schedule": {"most_runs": 100, "must_be_complete": False},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import identities, leases, managers, policies, pools, starting, stopping, waiting
+from . import attacked, identities, leases, managers, policies, pools, starting, stopping, waiting
 from .mutant import CoordinatorMutant, IdentityMutant, ManagerMutant, Mutant
 
 __all__ = ["IDENTITIES", "MANAGERS", "MODELS", "MUTANTS"]
@@ -103,13 +103,18 @@ MODELS: Final = (
 
 MANAGERS: Final = (
     ManagerMutant("unshielded shutdown", "classic", managers.UnshieldedShutdown, "some schedules"),
-    ManagerMutant("lost wake-up of a task", "classic", managers.LostWakeUp, "some schedules"),
+    ManagerMutant("lost wake-up of a task", "classic", managers.LostWakeUp, "faults"),
     ManagerMutant("leaked slot of a task", "classic", managers.LeakedSlot, "some schedules"),
-    ManagerMutant("late release", "D9", managers.LateRelease, "some schedules"),
-    ManagerMutant("forgotten cancel", "D12", managers.ForgottenCancel, "some schedules"),
+    ManagerMutant("late release", "D9", managers.LateRelease, "faults"),
+    ManagerMutant("forgotten cancel", "D12", managers.ForgottenCancel, "faults"),
     ManagerMutant("hangs with its shutdown", "D16", managers.HangsWithItsShutdown, "some schedules"),
     ManagerMutant("eviction target revived", "deadlock", managers.EvictionTargetRevived, "cancellation"),
     ManagerMutant("freed by its stream", "D18", managers.FreedByItsStream, "some schedules"),
+    ManagerMutant("freed before its end", "R1", attacked.FreedBeforeItsEnd, "faults"),
+    ManagerMutant("steps in a handler", "R2/R3", attacked.StepsInAHandler, "interruptions"),
+    ManagerMutant("keeps the lease of an error", "R5", attacked.KeepsTheLeaseOfAnError, "faults"),
+    ManagerMutant("takes it for its own", "R9", attacked.TakesACancellationForItsOwn, "faults"),
+    ManagerMutant("knows no parents", "R13", attacked.KnowsNoParents, "faults"),
     ManagerMutant("late start counts", "classic", starting.LateStartCounts, "some schedules"),
     ManagerMutant("never times out", "D13", waiting.NeverTimesOut, "cancellation"),
 )
