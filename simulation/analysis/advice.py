@@ -1,4 +1,4 @@
-"""The cheapest configuration that meets its targets, and what it would take for that to be wrong."""
+"""Choose the cheapest configuration that meets the targets, and find how much slower the server may be before it misses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..timing.scaled import Scale
 from .findings import seconds_text
 from .sweeping import MEASURES, Estimate, Point
 
-__all__ = ["FACTORS", "Breaking", "Prices", "Target", "advised", "point_text", "ranked", "targets_named"]
+__all__ = ["FACTORS", "FactorSearch", "Prices", "Target", "advised", "point_text", "ranked", "targets_named"]
 
 Found = Mapping[Point, Mapping[str, Estimate]]
 
@@ -21,19 +21,19 @@ FACTORS: Final[dict[str, Callable[[float], Scale]]] = {
     "reading prompts took": lambda factor: replace(Scale(), prefill=factor),
     "making tokens took": lambda factor: replace(Scale(), decode=factor),
 }
-"""What may turn out to be slower than the simulation has it, one at a time."""
-MOST_FACTOR: Final = 16.0
-STEPS: Final = 6
+"""What is slowed down, one at a time, to see how far the advice holds."""
+MOST_FACTOR: Final = 16.0  # the largest slow-down that is tried
+STEPS: Final = 6  # of each search
 
 
 class Target(NamedTuple):
-    """``measure`` must be below ``most``: seconds, or a number of switches."""
+    """An upper bound of one measure: ``measure`` must be below ``most`` (seconds, or a number of switches)."""
 
     measure: str
     most: float
 
     def met(self, estimates: Mapping[str, Estimate]) -> bool:
-        """Whether the whole confidence interval is below it."""
+        """Return whether the whole confidence interval is below the bound."""
         found = estimates[self.measure]
         return found.mean + (found.half_width or 0.0) < self.most
 
@@ -55,24 +55,24 @@ def targets_named(text: str) -> tuple[Target, ...]:
 
 
 class Prices(NamedTuple):
-    """What a server costs without memory, and a GB of memory, in any currency."""
+    """The cost of a server without memory, and of a GB of memory, in any currency."""
 
     server: float
     memory: float
 
     def of(self, point: Point) -> float:
-        """The cost of all servers."""
+        """Return the cost of all servers of ``point``."""
         return point.servers * (self.server + self.memory * (point.memory or 0.0))
 
 
 def ranked(found: Found, prices: Prices) -> list[Point]:
-    """All points, the cheapest first. Of equal cost: fewer slots, a slower load (a cheaper disk), more sessions served, then as given."""
+    """Sort the points by cost. Of equal cost come first: fewer slots, slower loads (a cheaper disk), more sessions; then as given."""
     order = {point: place for place, point in enumerate(found)}
     return sorted(found, key=lambda p: (prices.of(p), p.parallel, -(p.load_time or 0.0), -p.sessions, order[p]))
 
 
 def advised(found: Found, targets: Sequence[Target], prices: Prices) -> tuple[Point | None, list[str]]:
-    """The cheapest point that meets all ``targets`` (None: none does), and why, as sentences."""
+    """Return the cheapest point that meets all ``targets`` (None: none does), and sentences that give the reasons."""
     points = ranked(found, prices)
     wanted = " and ".join(f"{target.measure} below {_told(target.measure, target.most)}" for target in targets)
     met = [point for point in points if all(target.met(found[point]) for target in targets)]
@@ -103,7 +103,7 @@ def _told(measure: str, value: float) -> str:
 
 
 def point_text(point: Point) -> str:
-    """A point in words."""
+    """Return a point in words."""
     load = "" if point.load_time is None else f" and a load time of {point.load_time:g} s"
     memory = "" if point.memory is None else f" with {point.memory:g} GB each"
     servers = f"{point.servers} server{'s' if point.servers > 1 else ''}{memory}"
@@ -111,15 +111,18 @@ def point_text(point: Point) -> str:
     return f"{servers}, {slots}, policy {point.policy}{load}, for {point.sessions} sessions"
 
 
-class Breaking:
-    """Looks for the factor at which the targets are missed, by halving on a logarithmic scale: known to 5 %."""
+class FactorSearch:
+    """Searches for the smallest factor at which the targets are missed, by bisection on a logarithmic scale, to within 5 %.
+
+    The targets are met at ``holds`` and missed at ``breaks``; ``factor`` is the one to try next.
+    """
 
     def __init__(self) -> None:
         self.holds, self.breaks = 1.0, MOST_FACTOR
         self.factor = MOST_FACTOR
 
     def tried(self, met: bool) -> None:
-        """Tell whether the targets were met at ``factor``, and move on."""
+        """Record whether the targets were met at ``factor``, and choose the next factor."""
         if met:
             self.holds = self.factor
         else:
@@ -127,7 +130,7 @@ class Breaking:
         self.factor = (self.holds * self.breaks) ** 0.5
 
     def sentence(self, what: str) -> str:
-        """What was found."""
+        """Return the result as a sentence; ``what`` is a key of ``FACTORS``."""
         if self.holds >= MOST_FACTOR:
-            return f"It would hold even if {what} {MOST_FACTOR:g} times as long."
-        return f"It would be missed if {what} {self.breaks:.2f} times as long."
+            return f"The advice holds even if {what} {MOST_FACTOR:g} times as long."
+        return f"The target would be missed if {what} {self.breaks:.2f} times as long."

@@ -1,6 +1,7 @@
-"""Fit a latency profile to what was measured of a server, and tell how well it fits.
+"""Fit a latency profile to measurements of a server, and compute how well it fits.
 
-Figures that add up over a run (loads, unloads) are means; lines are fitted by least squares.
+The seconds of loads and unloads are means, because a run is as long as their sum. The seconds of prompts and of tokens are lines over their
+sizes, fitted by least squares.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ __all__ = ["fit_errors", "fitted_profile", "service_seconds"]
 
 
 def fitted_profile(name: str, models: Sequence[str], measured: Measured, *, source: str) -> ServerProfile:
-    """The profile of ``models``, small to large, that fits ``measured`` best. Raises ConfigurationError where a model did not answer."""
+    """Return the profile of ``models``, small to large, that fits ``measured`` best.
+
+    Raises ConfigurationError if a model did not answer prompts of two sizes.
+    """
     profile = ServerProfile(
         name=name,
         models=tuple(_model(model, rank, measured) for rank, model in enumerate(models, 1)),
@@ -38,17 +42,17 @@ def fitted_profile(name: str, models: Sequence[str], measured: Measured, *, sour
 
 
 def fit_errors(profile: ServerProfile, records: Sequence[CallRecord]) -> list[float]:
-    """By what part of it the figures of ``profile`` miss each measured answer."""
+    """Return the relative error of ``profile`` for each measured answer: 0.1 is an answer that is predicted 10 % too long or too short."""
     return [abs(1 / pace - 1) for pace in _paces(profile, records)]
 
 
 def service_seconds(record: CallRecord) -> float:
-    """How long the answer took, without queueing and loading."""
+    """Return the seconds of the answer without queueing and loading."""
     return record.total - record.queued_seconds - record.loading_seconds
 
 
 def _paces(profile: ServerProfile, records: Sequence[CallRecord]) -> tuple[float, ...]:
-    """By how much longer each answer took than the figures say."""
+    """Return the measured time of each answer, divided by the time that the profile predicts."""
     return tuple(
         service_seconds(record) / _predicted(profile.model(record.model), record)
         for record in records
@@ -83,7 +87,7 @@ def _model(key: str, rank: int, measured: Measured) -> ModelProfile:
 
 
 def _line(sizes: Sequence[float], found: Iterable[float]) -> tuple[float, float]:
-    """Intercept and slope of what was ``found`` over the ``sizes``, neither below 0."""
+    """Return intercept and slope of the line through ``found`` over ``sizes``, neither below 0."""
     values = list(found)
     if len(set(sizes)) < 2:
         return max(0.0, fmean(values)) if values else 0.0, 0.0
@@ -119,7 +123,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _spread_of_loads(measured: Measured, models: Sequence[str]) -> float:
-    """Half of the width of the even distribution that has the loads' standard deviation, over their mean."""
+    """Return the jitter of loads: half the width of the uniform distribution with their standard deviation, divided by their mean."""
     loads = [_of(measured.intervals, model, "loading") for model in models]
     paces = [load / fmean(each) for each in loads for load in each if fmean(each) > 0]
     return min(1.0, pstdev(paces) * 3**0.5) if len(paces) > 1 else 0.0
@@ -131,7 +135,10 @@ def _spread_of_loads(measured: Measured, models: Sequence[str]) -> float:
 def _slot_rates(
     measured: Measured, seconds: Callable[[CallRecord], float], size: Callable[[CallRecord], int]
 ) -> tuple[float, ...]:
-    """The rate of several requests together over that of one, by the calls of the largest ``size``; the mean over the models."""
+    """Return the rate of 1, 2, ... requests together, divided by the rate of one: the mean over the models.
+
+    Only the calls with the largest ``size`` count.
+    """
     rates = [1.0]
     for slots, records in sorted(measured.together.items()):
         found = []

@@ -1,4 +1,4 @@
-"""The points of a grid, each simulated with several seeds, and what the replications say together.
+"""The points of a grid, each simulated with several seeds, and the estimates from these replications.
 
 All points of one seed see the same workload and the same durations (common random numbers), so that they differ by their settings only.
 """
@@ -56,12 +56,12 @@ class Point:
     memory: float | None = None
 
     def key(self) -> str:
-        """What tells it from all others, as text."""
+        """Return a text that no other point has."""
         return repr(tuple(asdict(self).values()))
 
 
 class PointResult(NamedTuple):
-    """One point with one seed: each of ``MEASURES``, times in seconds."""
+    """The result of one point with one seed: a value for each of ``MEASURES``, times in seconds."""
 
     point: Point
     seed: int
@@ -69,7 +69,7 @@ class PointResult(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """The mean over the replications, and half of its 95 % confidence interval (None: one replication)."""
+    """The mean over the replications, and half the width of its 95 % confidence interval (None: there is one replication only)."""
 
     mean: float
     half_width: float | None
@@ -83,12 +83,12 @@ def grid(
     servers: Sequence[int] = (1,),
     memory: Sequence[float | None] = (None,),
 ) -> list[Point]:
-    """Every combination."""
+    """Return every combination of the settings."""
     return [Point(*each) for each in product(policies, load_times, sessions, parallel, servers, memory)]
 
 
 def measures_of(records: Sequence[CallRecord], switches: int) -> dict[str, float]:
-    """What is kept of a run."""
+    """Compute the ``MEASURES`` of a run."""
     latencies = [record.total for record in records]
     p50, p95, p99 = (percentile(latencies, percent) or 0.0 for percent in (50, 95, 99))
     makespan = max((record.finished for record in records), default=0.0)
@@ -97,7 +97,7 @@ def measures_of(records: Sequence[CallRecord], switches: int) -> dict[str, float
 
 
 def estimates(results: Iterable[PointResult]) -> dict[Point, dict[str, Estimate]]:
-    """What all replications of each point say, in the order of the points."""
+    """Estimate each measure of each point from its replications, in the order of the points."""
     by_point: dict[Point, list[Mapping[str, float]]] = {}
     for result in results:
         by_point.setdefault(result.point, []).append(result.values)
@@ -108,7 +108,7 @@ def estimates(results: Iterable[PointResult]) -> dict[Point, dict[str, Estimate]
 
 
 def paired_difference(results: Iterable[PointResult], one: Point, other: Point, measure: str) -> Estimate:
-    """By how much ``one`` exceeds ``other``, seed by seed: what both seeds share cancels out, so the interval is narrow."""
+    """Estimate by how much ``one`` exceeds ``other``. Differences are taken seed by seed: what both runs of a seed share cancels out."""
     values = {(each.point, each.seed): each.values[measure] for each in results if each.point in (one, other)}
     seeds = sorted({seed for _, seed in values})
     return _estimate([values[one, seed] - values[other, seed] for seed in seeds])
@@ -122,5 +122,5 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 
 def as_json(result: PointResult) -> dict[str, Any]:
-    """A line of the results' file."""
+    """Return a result as a line of the results' file."""
     return {**asdict(result.point), "seed": result.seed, **result.values}

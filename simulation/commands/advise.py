@@ -1,4 +1,4 @@
-"""The command ``advise``: the cheapest configuration that meets a target, and how much slower the server may be before that is wrong.
+"""The command ``advise``: find the cheapest configuration that meets a target, and how much slower the server may be before it does not.
 
 The grid is that of ``sweep``. Costs are servers times what a server and its memory cost. The sensitivity of the advice is found by
 simulating it again with slower loads, slower reading and slower decoding.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from statemachine.shell.options import command_line, counts_list, option
 
-from ..analysis.advice import FACTORS, MOST_FACTOR, STEPS, Breaking, Prices, Target, advised, targets_named
+from ..analysis.advice import FACTORS, MOST_FACTOR, STEPS, FactorSearch, Prices, Target, advised, targets_named
 from ..analysis.sweeping import Estimate, Point, PointResult, estimates
 from .grid_options import GridOptions, GridTask, results_of, workers_of
 from .sweep import results_in_file
@@ -24,7 +24,7 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(GridOptions):
-    """What is wanted, what may be had, and what that costs."""
+    """The target, the configurations to choose from, and their cost."""
 
     target: str = option("p95<60", "what must be met, such as p95<60,makespan<3600 (seconds)")
     policies: str = option("fifo,gated,cost_aware", "policies that may be chosen, with commas")
@@ -57,8 +57,8 @@ def run(options: Options) -> int:
 
 
 def _sensitivity(workers: Executor, options: Options, chosen: Point, targets: Sequence[Target]) -> list[str]:
-    """How much longer each kind of thing may take."""
-    searches = {what: Breaking() for what in FACTORS}
+    """Find how much longer loads, reading and decoding may take, each by itself."""
+    searches = {what: FactorSearch() for what in FACTORS}
     for _ in range(STEPS):
         open_ = {what: search for what, search in searches.items() if search.holds < MOST_FACTOR}
         met = _met(workers, options, chosen, targets, {what: search.factor for what, search in open_.items()})
@@ -70,7 +70,7 @@ def _sensitivity(workers: Executor, options: Options, chosen: Point, targets: Se
 def _met(
     workers: Executor, options: Options, chosen: Point, targets: Sequence[Target], factors: Mapping[str, float]
 ) -> dict[str, bool]:
-    """Whether ``chosen`` meets the targets where each kind of thing takes so much longer."""
+    """Return for each of ``factors`` whether ``chosen`` meets the targets with this slow-down."""
     scales = {FACTORS[what](factor): what for what, factor in factors.items()}
     seeds = range(options.seed, options.seed + options.seeds)
     tasks = [GridTask(options, (chosen,), seed, scale) for scale in scales for seed in seeds]

@@ -1,4 +1,4 @@
-"""What an advice leaves behind: the points by cost with what each comes to, one picture, and the page that shows them."""
+"""Write the report of an advice: a page with a table of the points by cost, and a picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ __all__ = ["write_advice"]
 
 Found = Mapping[Point, Mapping[str, Estimate]]
 Wanted = tuple[Sequence[Target], Prices]
-_CAPTION: Final = "What each point costs, and what it comes to, with 95 % confidence intervals; the line is the target"
+_CAPTION: Final = (
+    "The cost and the measure of each point, with 95 % confidence intervals; the dashed line is the target"
+)
 
 
 def _table(found: Found, wanted: Wanted, chosen: Point | None) -> Table:
@@ -40,7 +42,7 @@ def _table(found: Found, wanted: Wanted, chosen: Point | None) -> Table:
 
 
 def _picture(found: Found, wanted: Wanted, chosen: Point | None) -> Figure:
-    """Cost against the first target's measure; the advised point has a ring."""
+    """Plot the first target's measure over the cost; the advised point has a ring."""
     targets, prices = wanted
     measure = targets[0].measure
     figure = Figure(figsize=(9, 5), layout="constrained")

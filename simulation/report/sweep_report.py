@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: a table with confidence intervals, a heat map for each measure, and the page that shows them."""
+"""Write the report of a sweep: a page with a table of confidence intervals, and a heat map for each measure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAPPED: Final = ("mean", "p95")
 
 
 def sweep_table(found: Found) -> Table:
-    """A row for each point."""
+    """Return the table with a row for each point."""
     axes = axes_that_vary(found)
     head = ["policy", *(AXES[axis] for axis in axes), *MEASURES]
     rows = [
@@ -33,17 +33,17 @@ def sweep_table(found: Found) -> Table:
 
 
 def point_cells(point: Point, axes: Sequence[str]) -> list[str]:
-    """The policy of a point, and where it is on ``axes``, as text."""
+    """Return the policy of a point, and its value on each of ``axes``, as text."""
     return [point.policy, *(label(axis, getattr(point, axis)) for axis in axes)]
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """A mean with half of its interval."""
+    """Return a mean with half the width of its interval, as text."""
     return f"{estimate.mean:.1f}" + ("" if estimate.half_width is None else f" ±{estimate.half_width:.1f}")
 
 
 def best_sentences(results: Sequence[PointResult], measure: str = "p95") -> list[str]:
-    """Which policy has the least ``measure`` in how many settings, and what that is worth against first come, first served."""
+    """Say in how many settings each policy has the least ``measure``, and compare the first of them with first come, first served."""
     by_setting: dict[tuple[object, ...], list[Point]] = {}
     for point in dict.fromkeys(result.point for result in results):
         by_setting.setdefault(setting_of(point), []).append(point)
@@ -54,18 +54,18 @@ def best_sentences(results: Sequence[PointResult], measure: str = "p95") -> list
         wins.setdefault(best.policy, []).append(_is_clear(results, best, rivals, measure))
     ranked = sorted(wins.items(), key=lambda each: -len(each[1]))
     told = ", ".join(f"{name} in {len(clear)} (clearly in {sum(clear)})" for name, clear in ranked)
-    question = f"Which policy has the least {measure} latency? Of {len(by_setting)} settings: {told}."
+    question = f"The policy with the least {measure} latency, in {len(by_setting)} settings: {told}."
     return [question, *_worth(results, list(by_setting.values()), ranked[0][0], measure)]
 
 
 def _is_clear(results: Sequence[PointResult], best: Point, rivals: Sequence[Point], measure: str) -> bool:
-    """Whether the interval of the difference to each rival, seed by seed, is below 0."""
+    """Return whether ``best`` is below every rival with 95 % confidence, by the differences of each seed."""
     others = (paired_difference(results, best, rival, measure) for rival in rivals if rival != best)
     return all(each.half_width is not None and each.mean + each.half_width < 0 for each in others)
 
 
 def _worth(results: Sequence[PointResult], settings: Sequence[Sequence[Point]], policy: str, measure: str) -> list[str]:
-    """What the policy that is best most often makes of first come, first served, where both were run."""
+    """Compare ``policy`` with first come, first served, in the settings where both were run."""
     found = estimates(results)
     by_policy = [{point.policy: point for point in rivals} for rivals in settings]
     pairs = [(each[policy], each[BASELINE]) for each in by_policy if policy in each and BASELINE in each]
@@ -85,7 +85,7 @@ def write_sweep(folder: Path, results: Sequence[PointResult], findings: Sequence
     found = estimates(results)
     figures = {
         f"heat_{name}.png": (
-            f"Which policy has the least {name} latency where, and how long is it (seconds)? The darker, the longer",
+            f"The policy with the least {name} latency in each setting, and that latency in seconds. The darker, the longer",
             heat_map(found, name),
         )
         for name in _MAPPED

@@ -112,7 +112,7 @@ CONTRAST = f"""(() => {{
 
 def test_a_sweep_of_200_points_is_a_page_with_a_question(pages: dict[str, Path]) -> None:
     text = pages["sweep"].read_text()
-    assert "Which policy has the least p95 latency? Of 100 settings: fifo in 100 (clearly in 100)." in text
+    assert "The policy with the least p95 latency, in 100 settings: fifo in 100 (clearly in 100)." in text
     assert text.count("<figure>") == 2
     assert pages["sweep"].stat().st_size < 1_000_000
 

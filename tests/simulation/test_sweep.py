@@ -30,7 +30,7 @@ def test_a_sweep_goes_on_where_it_was_and_gives_the_same_numbers(
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main([*WORDS, "--jobs", "2", "--agents", "3,6", "--out", str(whole)]) == 0
     assert len(rows(whole)) == 2 * 2 * 2 * 2
-    assert "Which policy has the least p95 latency? Of 4 settings: " in capsys.readouterr().out
+    assert "The policy with the least p95 latency, in 4 settings: " in capsys.readouterr().out
     assert main([*WORDS, "--agents", "3", "--out", str(parts)]) == 0
     with (parts / "sweep.jsonl").open("a") as stream:
         stream.write('{"policy": "fi')  # killed in the middle of a line
@@ -73,7 +73,7 @@ def test_estimates_over_replications() -> None:
 def test_memory_and_servers_are_axes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     axes = ["--policies", "fifo", "--servers", "1,2", "--memory", "13,20", "--mix", "1,1"]
     assert main([*WORDS[:-2], *axes, "--out", str(tmp_path)]) == 0
-    assert "Of 4 settings: fifo in 4" in capsys.readouterr().out
+    assert "in 4 settings: fifo in 4" in capsys.readouterr().out
     switches = {(row["servers"], row["memory"]): row["switches"] for row in rows_of(tmp_path)}
     assert switches[1, 13.0] > 0, "one slot for both models"
     assert switches[1, 20.0] == switches[2, 13.0] == 0, "a slot for each"
