@@ -212,7 +212,8 @@ class _Search(Generic[StateT, EventT]):
         result = self.result
         result.edges += 1
         result.shown.update(outcome.shown)
-        result.fired.update(outcome.fired)
+        for one in outcome.fired:  # Counter.update() asks each time whether it is given a mapping
+            result.fired[one] += 1
         violations = outcome.violations
         target = self.seen.get(outcome.key)
         if target is None:

@@ -91,6 +91,9 @@ def every_pair() -> list[Pair]:
     return list(dict.fromkeys(found))
 
 
+_PAIRS: Final[dict[tuple[str, ...], Pair]] = {pair: pair for pair in every_pair()}
+
+
 def split(effects: Iterable[Effect]) -> tuple[list[Effect], list[Transition]]:
     """Split the effects of a coordinator that records: those that the driver carries out, and the transitions."""
     work: list[Effect] = []
@@ -114,7 +117,7 @@ def covered_by(step: Step, fired: Sequence[Transition], last: Last) -> tuple[Las
         subject = one.machine, one.subject
         before = latest.pop(subject, None)
         if before is not None:
-            covered.append(Pair(one.machine, before, one.source, one.trigger))
+            covered.append(_PAIRS[one.machine, before, one.source, one.trigger])
         if one.dest not in _ENDS:
             latest[subject] = one.trigger
     return latest, covered

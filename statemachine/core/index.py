@@ -33,9 +33,9 @@ class Request:
     since: float  # when the present phase (queueing, loading, holding) began
     held_above: tuple[int, ...] = ()  # see AcquireRequested
     state: RequestState = "new"
-    instance: Instance | None = None
     queued: float = 0.0
     loading: float = 0.0
+    instance: Instance | None = None
 
     @property
     def signature(self) -> str:

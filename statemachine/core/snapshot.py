@@ -7,7 +7,8 @@ reads them.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from ..config.providers import Demand, PoolKey
 from .coordinator import Coordinator
@@ -19,7 +20,7 @@ __all__ = ["Snapshot", "restore", "snapshot"]
 
 
 class RequestRecord(NamedTuple):
-    """A request. The instance that it has is the one whose record names its ticket."""
+    """The fields of a Request, but its instance: that is the one whose record names its ticket."""
 
     ticket: int
     demand: Demand
@@ -82,10 +83,11 @@ def snapshot(coordinator: Coordinator) -> Snapshot:
     )
 
 
-def _request(r: Request) -> RequestRecord:
-    return RequestRecord(
-        r.ticket, r.demand, r.owner, r.agent, r.priority, r.arrived, r.since, r.held_above, r.state, r.queued, r.loading
-    )
+_fields: Final = attrgetter(*RequestRecord._fields)
+
+
+def _request(request: Request) -> RequestRecord:
+    return RequestRecord._make(_fields(request))
 
 
 def _instance(i: Instance) -> InstanceRecord:
@@ -104,10 +106,8 @@ def restore(coordinator: Coordinator, saved: Snapshot) -> None:
     _empty(coordinator)
     coordinator.ledger.state, coordinator.ledger.next_instance = saved.state, saved.next_instance
     requests, instances = coordinator.requests, coordinator.instances
-    for ticket, demand, owner, agent, priority, arrived, since, above, state, queued, loading in saved.requests:
-        requests[ticket] = Request(
-            ticket, demand, owner, agent, priority, arrived, since, above, state, None, queued, loading
-        )
+    for record in saved.requests:
+        requests[record[0]] = Request(*record)
     for i in saved.instances:
         instances[i.id] = Instance(i.id, i.demand, i.state, cause=i.cause, idle_since=i.idle_since)
     for p in saved.pools:
