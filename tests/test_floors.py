@@ -168,6 +168,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "statemachine/manager": [
         {
             "at_work",
+            "auto_reset",
             "broken",
             "expected",
             "faults",

@@ -218,23 +218,24 @@ class Pool:
         del self.instances[instance.id]
 
     def _add(self, instance: Instance, index: Index) -> None:
-        if index == "idle":
-            self.idle[instance.id] = instance
-        elif index == "vacating":
+        if index == "vacating":
             self.vacating[instance.id] = instance
             return
+        if index == "idle":
+            self.idle[instance.id] = instance
         rows, signature = self.loading if index == "loading" else self.eligible, instance.demand.signature
-        if signature in rows:
-            rows[signature].append(instance)
-        else:
+        row = rows.get(signature)
+        if row is None:
             rows[signature] = [instance]
+        else:
+            row.append(instance)
 
     def _remove(self, instance: Instance, index: Index) -> None:
-        if index == "idle":
-            del self.idle[instance.id]
-        elif index == "vacating":
+        if index == "vacating":
             del self.vacating[instance.id]
             return
+        if index == "idle":
+            del self.idle[instance.id]
         rows, signature = self.loading if index == "loading" else self.eligible, instance.demand.signature
         row = rows[signature]
         if len(row) == 1:

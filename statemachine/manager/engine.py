@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
@@ -148,13 +148,13 @@ class AnswerStream(AsyncOnly):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> StreamEvent:
+    def __anext__(self) -> Coroutine[Any, Any, StreamEvent]:
         """The next event. Raises what the adapter's stream raises, see :meth:`ReasoningEngine.call`, and StopAsyncIteration after the end.
 
         Raises trio.BusyResourceError while another task reads, trio.ClosedResourceError if the stream was closed before its end, and
         LeaseReleasedError if its lease was released or revoked before.
         """
-        return await self._reading.next()
+        return self._reading.next()
 
     async def close(self) -> None:
         """End the stream, wait until the adapter's generator has ended, and free the lease; again is a no-op.

@@ -18,6 +18,7 @@ from trio.lowlevel import enable_ki_protection
 
 from ..config.call import StreamEvent
 from ..errors import AdapterError, LeaseReleasedError, TruncatedStreamError
+from .auto_reset import AutoResetEvent
 from .broken import says_broken, settle
 from .expected import check_event, name_of
 from .faults import is_cancellation, own_fault, without_close
@@ -61,8 +62,8 @@ class Reading:
         self._adapter_name = name_of(lease.adapter)
         self._events = events
         self._scope = trio.CancelScope(shield=True)
-        self._asked = trio.Event()
-        self._answered = trio.Event()
+        self._asked = AutoResetEvent()
+        self._answered = AutoResetEvent()
         self._ended = trio.Event()
         self._has_reader = False
         self._event: StreamEvent | None = None
@@ -83,14 +84,18 @@ class Reading:
         """
         if self._has_reader:
             raise trio.BusyResourceError("another task is reading this stream")
-        if self._ended.is_set() and self._whole and self._error is None:
-            raise StopAsyncIteration
         if not self._ended.is_set():
             self._has_reader = True
+            self._asked.set()
             try:
-                await self._wait_for_answer()
+                await self._answered.wait()
+            except BaseException:
+                await self._give_up()
+                raise
             finally:
                 self._has_reader = False
+        elif self._whole and self._error is None:
+            raise StopAsyncIteration
         if self._event is None or self._interruption is not None:
             self._raise()
         event, self._event = self._event, None
@@ -103,7 +108,11 @@ class Reading:
         if self._has_reader:
             self._scope.cancel()
         if not self._ended.is_set():
-            await self._wait_for(self._ended)
+            try:
+                await self._ended.wait()
+            except BaseException:
+                await self._give_up()
+                raise
         if self._interruption is not None and not self._has_reader:
             self._raise()
 
@@ -116,20 +125,12 @@ class Reading:
         """Whether a task reads it now."""
         return self._has_reader
 
-    async def _wait_for_answer(self) -> None:
-        self._answered = trio.Event()
-        self._asked.set()
-        await self._wait_for(self._answered)
-
-    async def _wait_for(self, event: trio.Event) -> None:
-        try:
-            await event.wait()
-        except BaseException:
-            self._closing = True
-            self._scope.cancel()
-            with trio.CancelScope(shield=True):
-                await self._ended.wait()
-            raise
+    async def _give_up(self) -> None:
+        """End the stream at once, and wait until it has ended: its reader, or the task that closes it, waits no longer."""
+        self._closing = True
+        self._scope.cancel()
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()
 
     def _raise(self) -> NoReturn:
         error, self._error, self._interruption = self._interruption or self._error, None, None
@@ -164,10 +165,9 @@ class Reading:
         while True:
             try:
                 yielded = await self._wait_until_asked()
-                self._asked = trio.Event()
                 if self._closing:
                     return
-                event = check_event(yielded.pop() if yielded else await anext(self._events), self._adapter_name)
+                event = check_event(yielded[0] if yielded else await anext(self._events), self._adapter_name)
             except StopAsyncIteration:
                 raise TruncatedStreamError("the stream stopped without its closing event") from None
             if self._closing:
@@ -181,21 +181,21 @@ class Reading:
                 return
             self._answered.set()
 
-    async def _wait_until_asked(self) -> list[object]:
+    async def _wait_until_asked(self) -> tuple[object, ...]:
         """Wait until an event is asked for, or the stream is to be closed. Returns what the adapter has yielded meanwhile, if anything.
 
         A scope that a generator holds open across its yield (a time-out, a nursery whose task has failed) may be cancelled while nothing
         is asked for. The generator must see it, and may go on after it.
         """
-        yielded: list[object] = []
         try:
             await self._asked.wait()
         except trio.Cancelled as cancelled:
             if self._scope.cancel_called or not inspect.isasyncgen(self._events):
                 raise
-            yielded.append(await self._events.athrow(cancelled))
+            yielded = await self._events.athrow(cancelled)
             await self._asked.wait()
-        return yielded
+            return (yielded,)
+        return ()
 
     async def _read_on(self) -> None:
         """Let a generator come to its own end, which closes what it has open. What it still yields is not looked at."""

@@ -56,7 +56,7 @@ class Stepper:
         try:
             while True:
                 for effect in self.coordinator.step(event, self._clock()):
-                    self._carry_out[type(effect)](effect)
+                    self._carry_out[effect.__class__](effect)
                 if not self._inbox:
                     break
                 event = self._inbox.popleft()

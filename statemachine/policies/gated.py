@@ -52,10 +52,13 @@ class Gated(BasePolicy):
         self._agents = None if quantum is None else RoundRobin(quantum)
 
     def arrived(self, waiter: Waiter) -> None:
-        line = self._lines.setdefault(waiter.signature, Line())
+        model = waiter.signature
+        line = self._lines.get(model)
+        if line is None:
+            line = self._lines[model] = Line()
         line.add(waiter)
-        if waiter.signature != self._turn and line.first == waiter.ticket:
-            heappush(self._others, (waiter.ticket, waiter.signature))
+        if model != self._turn and line.first == waiter.ticket:
+            heappush(self._others, (waiter.ticket, model))
         if self._agents is not None:
             self._agents.add(waiter)
 
@@ -71,15 +74,17 @@ class Gated(BasePolicy):
         self.left(waiter)
 
     def left(self, waiter: Waiter) -> None:
-        line = self._lines[waiter.signature]
+        model = waiter.signature
+        line = self._lines[model]
         line.remove(waiter)
         if not line:
-            del self._lines[waiter.signature]
-        elif waiter.signature != self._turn and waiter.ticket < line.first:
-            heappush(self._others, (line.first, waiter.signature))
+            del self._lines[model]
+        elif model != self._turn and waiter.ticket < line.first:
+            heappush(self._others, (line.first, model))
         if self._agents is not None:
             self._agents.remove(waiter)
-        self._look()
+        if self._others:
+            self._look()
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
         if signature == self._turn:
@@ -118,18 +123,19 @@ class Gated(BasePolicy):
         return True
 
     def _give_turn(self, waiter: Waiter) -> None:
-        before = self._lines.get(self._turn)
-        if before is not None:
+        model = waiter.signature
+        if model != self._turn and (before := self._lines.get(self._turn)) is not None:
             heappush(self._others, (before.first, self._turn))
-        self._turn, self._open = waiter.signature, waiter.is_assigned
-        self._last, self._left = self._lines[waiter.signature].last, self._extra
+        self._turn, self._open = model, waiter.is_assigned
+        self._last, self._left = self._lines[model].last, self._extra
         if self._agents is not None:
             self._agents.begin(self._turn)
 
     def _close_gate(self) -> None:
-        if self._open and self._turn in self._lines:
-            self._last = max(self._last, self._lines[self._turn].last)
-        self._open = False
+        if self._open:
+            if self._turn in self._lines:
+                self._last = max(self._last, self._lines[self._turn].last)
+            self._open = False
 
     def _look(self) -> None:
         """Bring the top of the heap up to date; rebuild the heap where too many of its entries are outdated."""
