@@ -10,18 +10,27 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
 from statemachine.config.call import CallOptions, Message, StreamEvent
-from statemachine.errors import AdapterError, ConfigurationError
+from statemachine.errors import AdapterError, ConfigurationError, TruncatedStreamError
 
 from .client import HttpClient
 from .error_body import has_error
 from .messages import chat_request
 from .nothing import is_empty
+from .parts import Kind
 from .reader import JsonAnswerReader, sound
 from .stream import HttpRequest, stream_answer
 
 __all__ = ["RESPONSES_PATH", "ResponsesReader", "responses_request", "stream_responses"]
 
 RESPONSES_PATH: Final = "/v1/responses"
+_LATE_TEXTS: Final[Mapping[str, Kind]] = {
+    "response.output_text.done": "token",
+    "response.refusal.done": "token",
+    "response.content_part.done": "token",
+    "response.reasoning_text.done": "reasoning",
+    "response.reasoning_summary_text.done": "reasoning",
+}
+"""Events that tell as a whole what came in pieces, from servers that send no pieces."""
 _INDEX_BYTES: Final = 64  # in memory
 _PARTS: Final = {"text": "input_text", "image_url": "input_image"}
 
@@ -55,6 +64,9 @@ class ResponsesReader(JsonAnswerReader):
     def __init__(self, http: HttpClient, request: HttpRequest) -> None:
         super().__init__(http, request)
         self._told: Final[set[int | str | None]] = set()  # items whose pieces came, by place in the output and by id
+        self._late: Final[
+            dict[tuple[int | None, int | None], tuple[Kind, object, object]]
+        ] = {}  # parts told as a whole
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         kind = payload.get("type")
@@ -63,6 +75,8 @@ class ResponsesReader(JsonAnswerReader):
         elif whole:
             for index, item in enumerate(_list(payload.get("output"))):
                 yield from self._item(item, index)
+            if not self._answered:
+                yield from self._text(payload.get("output_text"))
             yield from self._closing(payload)
         elif isinstance(kind, str):
             yield from self._event(kind, payload)
@@ -81,6 +95,11 @@ class ResponsesReader(JsonAnswerReader):
             yield from self._text(payload.get("delta"), "reasoning")
         elif kind == "response.output_item.added" and item.get("type") == "function_call":
             yield from self._item(item, index, whole=False)
+        elif kind in _LATE_TEXTS:
+            self._note_late(kind, payload, index)
+        elif kind == "response.function_call_arguments.done" and self._is_untold(index, payload.get("item_id")):
+            self._tell(index, payload.get("item_id"))
+            yield from self._tool_calls([{"index": index, "function": {"arguments": payload.get("arguments")}}])
         elif kind == "response.output_item.done":
             yield from self._untold(item, index)
         elif kind == "response.function_call_arguments.delta":
@@ -89,15 +108,34 @@ class ResponsesReader(JsonAnswerReader):
             response = _mapping(payload.get("response"))
             for place, item in enumerate(_list(response.get("output"))):
                 yield from self._untold(item, place)
+            yield from self._late_texts()
             yield from self._closing(response)
             if not self.closed:
                 yield from self._done()
 
     def _untold(self, item: object, index: int | None) -> Iterator[StreamEvent]:
         item_id = _mapping(item).get("id")
-        if None not in self._told and index not in self._told and not (_is_id(item_id) and item_id in self._told):
+        if self._is_untold(index, item_id):
             self._tell(index, item_id)
             yield from self._item(item, index)
+
+    def _is_untold(self, index: int | None, item_id: object) -> bool:
+        """Whether no piece has come of the item at that place, or with that id."""
+        return None not in self._told and index not in self._told and not (_is_id(item_id) and item_id in self._told)
+
+    def _note_late(self, kind: str, payload: Mapping[str, Any], index: int | None) -> None:
+        """A part of an item, told as a whole: it counts where no piece of it comes, and the item is not told either."""
+        name = next((name for name in ("text", "refusal", "part") if not is_empty(payload.get(name))), None)
+        item_id = payload.get("item_id")
+        if name is not None and self._is_untold(index, item_id):
+            self._keep(_INDEX_BYTES + len(str(payload[name])))
+            place = (index, _index(payload.get("content_index")))
+            self._late[place] = (_LATE_TEXTS[kind], payload[name], item_id)
+
+    def _late_texts(self) -> Iterator[StreamEvent]:
+        for (index, _), (kind, text, item_id) in self._late.items():
+            if self._is_untold(index, item_id):
+                yield from self._text(text, kind)
 
     def _tell(self, index: int | None, item_id: object) -> None:
         for name in (index, item_id) if _is_id(item_id) else (index,):
@@ -117,6 +155,8 @@ class ResponsesReader(JsonAnswerReader):
             yield from self._tool_calls(
                 [{"index": index, "id": given.get("call_id"), "function": function}], whole=whole
             )
+        else:
+            self._look_through({str(given.get("type")): given}, ())
 
     def _closing(self, response: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """The usage, and what the status says."""
@@ -128,6 +168,10 @@ class ResponsesReader(JsonAnswerReader):
         elif status == "incomplete":
             reason = _mapping(response.get("incomplete_details")).get("reason")
             self._complete("length" if reason in ("max_output_tokens", None) else str(reason))
+        elif status in ("in_progress", "queued"):
+            yield from self._failed(
+                TruncatedStreamError(f"{self._http.server}: the server says that the answer is {status}")
+            )
         elif status in ("failed", "cancelled"):
             yield from self._failed(AdapterError(f"{self._http.server}: the server says that the answer is {status}"))
         elif status == "completed":
@@ -175,4 +219,5 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _list(value: object) -> list[Any]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    given = value if isinstance(value, list) else [value]
+    return [item for item in given if isinstance(item, Mapping)]

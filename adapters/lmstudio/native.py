@@ -34,6 +34,13 @@ __all__ = ["NATIVE_CHAT_PATH", "NativeChatReader", "native_request", "stream_nat
 NATIVE_CHAT_PATH: Final = "/api/v1/chat"
 _PIECES: Final = {"message.delta": "token", "reasoning.delta": "reasoning"}
 _ITEMS: Final = {"message": "token", "reasoning": "reasoning"}
+_STOPS: Final = {
+    **dict.fromkeys(("eosFound", "stopStringFound"), "stop"),
+    **dict.fromkeys(("maxPredictedTokensReached", "contextLengthReached"), "length"),
+    "toolCalls": "stop",  # by the server itself
+    "userStopped": "cancelled",
+}
+"""LM Studio's words in OpenAI's. ``failed`` and ``modelUnloaded`` are errors by their own names."""
 
 
 def native_request(model: str, prompt: Sequence[Message], options: CallOptions) -> HttpRequest:
@@ -98,7 +105,10 @@ class NativeChatReader(JsonAnswerReader):
                 yield from self._text(item.get("content"), "token" if kind == "token" else "reasoning")
         if metadata := _metadata(result):
             yield StreamEvent("metadata", metadata)
-        yield from self._done()
+        stopped = result.get("stats", {}).get("stop_reason") if isinstance(result.get("stats"), Mapping) else None
+        yield from self._reason(_STOPS.get(str(stopped), stopped), result)
+        if not self.closed:
+            yield from self._done()
 
 
 def _role(message: Mapping[str, Any]) -> object:

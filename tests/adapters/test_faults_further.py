@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from adapters import AnthropicAdapter, OllamaAdapter, OpenAIAdapter
+from adapters import AnthropicAdapter, LMStudioAdapter, OllamaAdapter, OpenAIAdapter
 from adapters.http.error_body import has_error
 from adapters.http.errors import adapter_error
 from statemachine import (
@@ -25,6 +25,7 @@ from statemachine import (
     ModelLoadError,
     StreamEvent,
     ToolCall,
+    TruncatedStreamError,
 )
 
 from .events import text as text_of
@@ -32,6 +33,7 @@ from .loopback import Reply, Request, json_reply, loopback, stream_reply
 from .scripted import DONE, PROMPT, Scripted, ask, chunk
 
 SERVER = "http://host"
+STUDIO_ROW = {"type": "llm", "key": "m", "loaded_instances": [{"id": "m", "config": {}}]}
 FIELD_FAULTS = range(1, 32)
 
 
@@ -42,17 +44,16 @@ def test_every_kind_has_a_test_by_its_number() -> None:
     assert [f"f{number:02d}" for number in FIELD_FAULTS if f"f{number:02d}" not in found] == []
 
 
-async def said(reply: Reply, kind: type[Any] = OpenAIAdapter) -> list[StreamEvent]:
+async def said(reply: Reply, kind: type[Any] = OpenAIAdapter, **options: Any) -> list[StreamEvent]:
     """What a call makes of ``reply``, on a real socket."""
 
     def handle(request: Request) -> Reply:
-        if request.path == "/api/ps":
-            return json_reply({"models": [{"model": "m:latest"}]})
-        return reply
+        lists = {"/api/ps": {"models": [{"model": "m:latest"}]}, "/api/v1/models": {"models": [STUDIO_ROW]}}
+        return json_reply(lists[request.path]) if request.path in lists else reply
 
     async with loopback(handle) as server:
-        adapter = kind(AdapterConfig("p", "m", {"base_url": server.url, "read_timeout": 1}))
-        if kind is OllamaAdapter:
+        adapter = kind(AdapterConfig("p", "m", {"base_url": server.url, "read_timeout": 1, **options}))
+        if hasattr(adapter, "start"):
             await adapter.start()
         events = [event async for event in adapter.call(PROMPT, CallOptions())]
         await adapter.shutdown()
@@ -282,3 +283,78 @@ def _quoting(levels: int) -> str:
 def test_f20_a_quoted_error_of_any_depth_is_one(make: Callable[[], str]) -> None:
     error = adapter_error(500, {"error": {"message": make()}}, server=SERVER)
     assert len(str(error)) < 700
+
+
+# ---- the same of responses, and of LM Studio's own chat ----
+
+
+def frames(*events: dict[str, Any]) -> Reply:
+    return stream_reply(*(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events))
+
+
+def completed(*output: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "response.completed", "response": {"status": "completed", "output": list(output)}}
+
+
+def late(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}.done", "output_index": 0, "item_id": "i", **more}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([late("output_text", text="x")], id="only the whole text"),
+        pytest.param([late("content_part", part={"type": "output_text", "text": "x"})], id="only the whole part"),
+        pytest.param(
+            [late("output_text", text="x"), late("content_part", part={"type": "output_text", "text": "x"})], id="both"
+        ),
+        pytest.param(
+            [{"type": "response.output_text.delta", "output_index": 0, "delta": "x"}, late("output_text", text="x")],
+            id="a piece and the whole",
+        ),
+    ],
+)
+async def test_f03_f15_a_response_without_pieces_is_told_all_the_same(events: list[dict[str, Any]]) -> None:
+    got = await said(frames(*events, completed()), api="responses")
+    assert (texts_of(got), got[-1]) == ("x", StreamEvent("end", "stop"))
+
+
+async def test_f01_arguments_of_a_response_without_pieces() -> None:
+    item = {"type": "function_call", "id": "i", "call_id": "c", "name": "f", "arguments": ""}
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    got = await said(frames(added, late("function_call_arguments", arguments='{"p":1}'), completed()), api="responses")
+    assert joined(got) == [("c", "f", '{"p":1}')]
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "error"),
+    [
+        ({"status": "completed", "output": [], "output_text": "x"}, "x", None),
+        ({"status": "completed", "output": {"type": "message", "content": "x"}}, "x", None),
+        ({"status": "completed", "output": [{"type": "image_generation_call"}]}, "", AdapterProtocolError),
+        ({"status": "in_progress", "output": []}, "", TruncatedStreamError),
+        ({"status": "queued", "output": [{"type": "message", "content": "x"}]}, "x", TruncatedStreamError),
+    ],
+)
+async def test_f03_f04_whole_responses(body: dict[str, Any], text: str, error: type[AdapterError] | None) -> None:
+    got = await said(json_reply(body), api="responses")
+    assert texts_of(got) == text
+    assert got[-1] == StreamEvent("end", "stop") if error is None else isinstance(got[-1].data, error)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("eosFound", "stop"),
+        ("maxPredictedTokensReached", "length"),
+        ("failed", AdapterError),
+        ("userStopped", TruncatedStreamError),
+        ("modelUnloaded", AdapterError),
+        ("null", None),
+    ],
+)
+async def test_f11_why_lm_studios_own_chat_has_stopped(reason: str, told: Any) -> None:
+    end = {"type": "chat.end", "result": {"output": [], "stats": {"stop_reason": reason}}}
+    got = await said(frames({"type": "message.delta", "content": "x"}, end), LMStudioAdapter, api="native")
+    assert texts_of(got) == "x"
+    assert got[-1].data == told if isinstance(told, str | None) else isinstance(got[-1].data, told)
