@@ -27,6 +27,7 @@ from .errors import adapter_error, connection_error
 from .for_httpx import NO_TLS, Body, Borrowed, Credentials, tls, user_info
 from .kept import KeptTransport
 from .lines import LineTooLongError
+from .ndjson import NDJSONDecoder
 from .secrets import secrets_in_headers, secrets_in_url
 from .sse import SSEDecoder
 
@@ -308,12 +309,25 @@ def encoded(body: Mapping[str, Any]) -> bytes:
 
 
 def payload_of(body: bytes) -> object:
-    """What an answer that is no stream holds: JSON data; the data of its first event, where it is an event stream; else its text."""
+    """What an answer that is no stream holds: JSON data, of several lines the error or the last one; the data of its first event, where
+    it is an event stream; else its text."""
     try:
         return read_json(body)
     except ForeignJSONError:
+        if objects := _objects(body):
+            return next(filter(has_error, objects), objects[-1])
         decoder = SSEDecoder()
         with suppress(ForeignJSONError, LineTooLongError):
             for event in (*decoder.feed(body), *decoder.finish()):
                 return read_json(event.data)
         return body.decode("utf-8", "replace")
+
+
+def _objects(body: bytes) -> list[Mapping[str, Any]]:
+    """The JSON objects of a body that is nothing but them, one a line: a stream where none was asked for."""
+    decoder = NDJSONDecoder()
+    try:
+        found = [*decoder.feed(body), *decoder.finish()]
+    except LineTooLongError:
+        return []
+    return found if all(isinstance(value, Mapping) for value in found) else []

@@ -74,7 +74,7 @@ _BY_TEXT: Final[tuple[tuple[re.Pattern[str], type[AdapterError], str | None], ..
             AdapterBusyError,
             None,
         ),
-        (r"model is already (running|loaded)|already exists", AdapterRequestError, "model_already_running"),
+        (r"model (is )?already (running|loaded)|already exists", AdapterRequestError, "model_already_running"),
         (
             "failed to load|error loading model|model loading was stopped|insufficient system resources"
             "|requires more system memory",
@@ -121,9 +121,10 @@ def adapter_error(
     if report.status is not None and (status is None or 200 <= status < 300):
         status = report.status
     meant = status if status is not None and not 200 <= status < 300 else report.meant
-    kind, code = _kind(meant, report, otherwise)
+    known, code = _kind(meant, report)
+    kind = known or otherwise
     told_to_wait = None if headers is None else retry_after_seconds(headers)
-    passing = kind is otherwise and meant is not None and meant >= 500 and meant not in _NEVER_BETTER
+    passing = known is None and meant is not None and meant >= 500 and meant not in _NEVER_BETTER
     return kind(
         _message(server, told, report, kind),
         retryable=True if passing else None,
@@ -150,10 +151,8 @@ def connection_error(error: Exception, *, server: str) -> AdapterError:
     return lost
 
 
-def _kind(
-    status: int | None, report: ReportedError, otherwise: type[AdapterError]
-) -> tuple[type[AdapterError], str | None]:
-    """The class of the error, and its code where it is known by its text alone."""
+def _kind(status: int | None, report: ReportedError) -> tuple[type[AdapterError] | None, str | None]:
+    """The class of the error (None: it says nothing known), and its code where it is known by its text alone."""
     for word in (report.type, report.code):
         if word is not None and word.lower() in _BY_WORD:
             return _BY_WORD[word.lower()], None
@@ -167,7 +166,7 @@ def _kind(
         return AdapterProtocolError, None
     if status is not None and 400 <= status < 500:
         return AdapterRequestError, None
-    return otherwise, None
+    return None, None
 
 
 def _message(server: str, status: int | None, report: ReportedError, kind: type[AdapterError]) -> str:

@@ -63,9 +63,10 @@ class LlamaCppServer:
         status = {"value": status} if isinstance(status, str) else status
         if not isinstance(status, Mapping):  # a server with one model, which is loaded
             return Resident(name, model, "loaded", _config(row))
-        if (state := _STATES.get(str(status.get("value")))) is not None:
+        value = str(status.get("value")).lower()
+        if (state := _STATES.get(value)) is not None:
             return Resident(name, model, state, _config(row))
-        if status.get("failed") is True or status.get("value") in ("error", "failed"):
+        if str(status.get("failed")).lower() in ("true", "1") or value in ("error", "failed"):
             return Resident(name, model, "failed", reason=f"its process ended with exit code {status.get('exit_code')}")
         return None
 

@@ -45,7 +45,7 @@ def names_of(resident: Resident) -> frozenset[str]:
 def can_chat(row: Mapping[str, Any]) -> bool:
     """Whether a row is a model that generates text: an embedding model is none."""
     kind = row.get("type")
-    return not (isinstance(kind, str) and kind.startswith("embedding"))
+    return not (isinstance(kind, str) and kind.lower().startswith("embedding"))
 
 
 def selected_variant(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:

@@ -25,6 +25,11 @@ def with_tag(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
+def _known_as(name: str) -> str:
+    """The name by which models are compared: the server tells no capitals from small letters, and leaves its own library out."""
+    return with_tag(name).casefold().removeprefix("registry.ollama.ai/").removeprefix("library/")
+
+
 class OllamaServer:
     """The endpoints for one model. Every method may raise AdapterError. See ``residency.ModelServer``.
 
@@ -63,7 +68,7 @@ class OllamaServer:
 
     def fits(self, resident: Resident) -> bool:
         """Whether it is the model that is wanted."""
-        return with_tag(resident.model) == with_tag(self._model)
+        return _known_as(resident.model) == _known_as(self._model)
 
 
 def _resident(row: Mapping[str, Any]) -> Resident | None:
