@@ -316,7 +316,7 @@ def late(kind: str, **more: Any) -> dict[str, Any]:
 )
 async def test_f03_f15_a_response_without_pieces_is_told_all_the_same(events: list[dict[str, Any]]) -> None:
     got = await said(frames(*events, completed()), api="responses")
-    assert (texts_of(got), got[-1]) == ("x", StreamEvent("end", "stop"))
+    assert (text_of(got), got[-1]) == ("x", StreamEvent("end", "stop"))
 
 
 async def test_f01_arguments_of_a_response_without_pieces() -> None:
@@ -338,7 +338,7 @@ async def test_f01_arguments_of_a_response_without_pieces() -> None:
 )
 async def test_f03_f04_whole_responses(body: dict[str, Any], text: str, error: type[AdapterError] | None) -> None:
     got = await said(json_reply(body), api="responses")
-    assert texts_of(got) == text
+    assert text_of(got) == text
     assert got[-1] == StreamEvent("end", "stop") if error is None else isinstance(got[-1].data, error)
 
 
@@ -356,5 +356,5 @@ async def test_f03_f04_whole_responses(body: dict[str, Any], text: str, error: t
 async def test_f11_why_lm_studios_own_chat_has_stopped(reason: str, told: Any) -> None:
     end = {"type": "chat.end", "result": {"output": [], "stats": {"stop_reason": reason}}}
     got = await said(frames({"type": "message.delta", "content": "x"}, end), LMStudioAdapter, api="native")
-    assert texts_of(got) == "x"
+    assert text_of(got) == "x"
     assert got[-1].data == told if isinstance(told, str | None) else isinstance(got[-1].data, told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import trio
 
@@ -296,7 +296,8 @@ class WaitsForLoad(GoodAdapter):
 class BeginsAfresh(GoodAdapter):
     async def start(self) -> None:
         if self.instance is not None and self.owned is not None:
-            await self.server.unload(self.owned)
+            with suppress(RefusedError, LostError):
+                await self.server.unload(self.owned)
             self.instance = await self.load()
         else:
             await super().start()
