@@ -230,7 +230,13 @@ _OF_A_POLICY: Final = tuple(name for name in dir(Policy) if not name.startswith(
 
 def _check_policy(factory: PolicyFactory) -> None:
     """Make one policy, so that an error shows now and not in the middle of a step. Raises ConfigurationError."""
-    policy = factory()
+    try:
+        policy = factory()
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        rule = "must be callable without arguments, and return a policy"
+        raise ConfigurationError("policy", rule, f"one that raised {type(error).__name__}") from error
     for name in _OF_A_POLICY:
         if not hasattr(policy, name):
             raise ConfigurationError("policy", f"must return a policy, which has {name!r}", shown(policy))

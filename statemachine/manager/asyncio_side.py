@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
+from .acquiring import Block
 from .bridged import BridgedEngine, BridgedLease, BridgedManager, close_events, open_events, release_lease
 from .engine import AnswerStream, EngineCall
 from .hosting import Crossing
@@ -69,15 +70,16 @@ class AsyncioAcquiring:
 
     def __init__(self, get_adapter: Callable[[], Awaitable[AsyncioLease]]) -> None:
         self._get_adapter = get_adapter
+        self._block = Block[AsyncioLease]()
 
     async def __aenter__(self) -> AsyncioLease:
-        self._lease = await self._get_adapter()
-        return self._lease
+        self._block.begin()
+        return self._block.enter(await self._get_adapter())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lease.leave(error)
+        self._block.leave().leave(error)
 
 
 class AsyncioLease(BridgedLease):

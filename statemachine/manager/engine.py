@@ -83,6 +83,7 @@ class EngineCall(AsyncOnly):
         self._prompt = prompt
         self._options = options
         self._entered = False
+        self._stream: AnswerStream | None = None
 
     async def __aenter__(self) -> AnswerStream:
         if self._entered:
@@ -110,9 +111,10 @@ class EngineCall(AsyncOnly):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await (
-            self._stream.close()
-        )  # an error that leaves the block is the stream's own only if it has closed it already
+        if self._stream is None:
+            raise RuntimeError(f"the block was not entered: {self._how}")
+        # an error that leaves the block is the stream's own only if it has closed it already
+        await self._stream.close()
 
     def __aiter__(self) -> NoReturn:
         raise TypeError(f"write: {self._how}")

@@ -93,8 +93,16 @@ class Lessor:
     @enable_ki_protection
     def release(self, ticket: int, broken: bool, caller: FrameType | None = None) -> None:
         """Release the lease; no-op if it is over. ``caller``: the frame that calls; None: a trio task of ours."""
-        if self._on.pop(ticket, None) is not None:
+        block = self._on.pop(ticket, None)
+        if block is None:
+            return
+        try:
             self._note(Released(ticket, broken), caller)
+        except RecursionError:
+            self._on[ticket] = (
+                block  # to be released where the stack is less deep; a note of it that was made changes nothing then
+            )
+            raise
 
     @enable_ki_protection
     def drain(self, ticket: int, caller: FrameType | None = None) -> None:

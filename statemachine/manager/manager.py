@@ -45,7 +45,7 @@ from ..core.events import (
 )
 from ..errors import ConfigurationError, ManagerClosedError
 from .acquiring import Acquiring
-from .at_work import is_task_at_work
+from .at_work import check_room, is_task_at_work
 from .hints import AsyncOnly
 from .kin import leases_above
 from .lease import Lease, Lessor, Use
@@ -165,6 +165,7 @@ class ProviderManager(AsyncOnly):
         """
         task = check_trio()
         demand = self._demand(runtime_config, timeout, agent, priority)
+        check_room(task)
         await trio.lowlevel.checkpoint_if_cancelled()
         self._lessor.catch_up()  # this task may hold what a signal handler has just released
         ticket = next(self._tickets)
@@ -232,6 +233,8 @@ class ProviderManager(AsyncOnly):
     ) -> None:
         # The nursery is not told of the body's exception, which therefore leaves bare. Its children are shielded, so
         # that an outer cancellation reaches them only through the coordinator, which bounds every one of them.
+        if self._coordinator.state == "new":
+            raise ManagerClosedError("the manager has not been entered")
         try:
             if error is None:
                 await self._close_with_grace()
