@@ -10,6 +10,9 @@ instance is granted to it, or assigned because it will be ready later. The first
 4. the least recently used idle instance is evicted, and its place is reserved for a new instance;
 5. an instance that is stopping, with no reservation of its place, has its place reserved.
 
+A pool keeps its instances in lists for these rules (:mod:`.index`): ``eligible`` for rule 1, ``loading`` for rule 2, ``idle`` for rule 4,
+``vacating`` for rule 5. ``live`` counts the places that are occupied, ``held`` those that are held.
+
 Otherwise the request waits in the queue or is refused (:mod:`.admission`). Only the request that the policy chooses is ever placed (for
 API providers: the oldest one), so a newcomer overtakes no waiting request.
 
@@ -31,7 +34,7 @@ __all__ = ["Placement"]
 
 
 class Placement:
-    """The decisions about queues and places. The ledger carries them out, and asks nothing back."""
+    """Decides about queues and places. The ledger carries the decisions out, and the rules of ``admission`` say who must not wait."""
 
     def __init__(self, ledger: Ledger, admission: Admission) -> None:
         self.ledger = ledger
@@ -82,10 +85,10 @@ class Placement:
             pool.dequeue(request, placed=True)
 
     def pauses(self, pool: Pool, pause: Pause) -> bool:
-        """Return whether ``pause`` is granted, so that no request is placed for now.
+        """Decide whether ``pause`` is granted: then no request is placed for now.
 
-        It is while the pool is in use anyway, or while there is an idle instance to keep. It is refused where a request would be refused
-        beside an idle instance.
+        A pause is granted while the pool is in use anyway, and while there is an idle instance to keep. It is not granted where a request
+        would be refused beside an idle instance.
         """
         if pool.held:
             return True
@@ -109,21 +112,21 @@ class Placement:
     def place(self, pool: Pool, request: Request) -> bool:
         """Give ``request`` an instance, now or when it is ready. False, and no change, where there is none."""
         ledger, signature = self.ledger, request.demand.signature
-        if (row := pool.eligible.get(signature)) is not None:
+        if (row := pool.eligible.get(signature)) is not None:  # rule 1
             ledger.grant(pool, row[-1], request)
-        elif (row := pool.loading.get(signature)) is not None:
+        elif (row := pool.loading.get(signature)) is not None:  # rule 2
             ledger.assign(pool, row[0], request)
         elif pool.held >= pool.limit:
             return False
-        elif pool.live < pool.limit:
+        elif pool.live < pool.limit:  # rule 3
             instance = ledger.new_instance(pool, request.demand)
             ledger.assign(pool, instance, request)
             ledger.start(pool, instance)
-        elif pool.idle:
+        elif pool.idle:  # rule 4
             victim = pool.idle[next(iter(pool.idle))]
             ledger.tally.counts["evictions"] += 1
             self.reserve(pool, victim, request)
-        else:
+        else:  # rule 5: a place that is neither held nor free nor idle is vacated
             self.reserve(pool, pool.vacating[next(iter(pool.vacating))], request)
         return True
 
@@ -138,6 +141,7 @@ class Placement:
         self.ledger.assign(pool, planned, request)
 
     def _reject_self_deadlocks(self, pool: Pool) -> None:
+        """Reject the waiting requests of a slot that only their own leases block. Most calls find no owner that both holds and waits."""
         if not pool.waiting_below and pool.leases_by_owner.keys().isdisjoint(pool.waiting_by_owner.keys()):
             return
         for request in self.admission.self_deadlocks(pool):

@@ -295,6 +295,7 @@ class ProviderManager(AsyncOnly):
         seconds = self.config.acquire_timeout if timeout is None else None if timeout == math.inf else timeout
         asker = self._askers[ticket] = _Asker()
         try:
+            # the leases whose holders wait for this task to end: to wait for them would never end
             above = leases_above(task, demand, self._coordinator, self._lessor) if self._lessor.is_lending() else ()
             self._stepper.dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
         except BaseException:

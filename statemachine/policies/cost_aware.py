@@ -77,7 +77,7 @@ class CostAware(Gated):
         self._may_pause = False
 
     def choose(self) -> Choice | Pause | None:
-        if self._may_pause and self._left and self._others and self._turn not in self._lines:
+        if self._may_pause and self._newcomers_left and self._others and self._turn not in self._lines:
             pause = 1 << max(0, (self._switch - 1) // _OCTAVE)
             if self._may_stretch(pause):
                 return Pause(self._turn, pause, "its agents may come back")

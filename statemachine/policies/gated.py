@@ -28,10 +28,10 @@ class Gated(BasePolicy):
     An ``extra`` of 0 is the plain gated discipline of polling systems. But agents ask again soon after they were served. Serving some of
     them before the switch saves switches, at the cost of the requests that wait.
 
-    Bound: ``late`` is ``extra``. Proof: a request X of another model passes over the waiter W, and gets its lease. By then the gate of
-    X's model is closed. So the requests that can still pass W over are the admitted ones, which are known, and ``extra`` newcomers. All
-    other requests for that model are younger than W: either W waited already when they came, or they came after X. So when the turn
-    ends, W is older than every waiter of that model, and W's gate opens before that model's next one.
+    Bound (:class:`.policy.Bound`): ``late`` is ``extra``. Proof: a request X of another model passes over the waiter W, and gets its
+    lease. By then the gate of X's model is closed. So the requests that can still pass W over are the admitted ones, which are known, and
+    ``extra`` newcomers. All other requests for that model are younger than W: either W waited already when they came, or they came after X.
+    So when the turn ends, W is older than every waiter of that model, and W's gate opens before that model's next one.
 
     With a ``quantum`` the agent that has been served least goes first among those admitted (:class:`.round_robin.RoundRobin`); without
     one the oldest request does. The bound is the same: of its own model, too, only requests that were admitted with W can pass it over.
@@ -44,11 +44,11 @@ class Gated(BasePolicy):
         self._extra = extra
         self._lines: dict[str, Line] = {}  # the waiters by model
         self._turn = ""  # the model that has the turn
-        # heap of the other models, each with its oldest ticket before it; only the top must be up to date
+        # heap of the other models by their oldest tickets; only the entry at the top is sure to be up to date
         self._others: list[tuple[int, str]] = []
-        self._open = False  # whether its gate is open: it is being loaded, or waits for that
-        self._last = 0  # the youngest ticket that is admitted
-        self._left = 0  # how many more newcomers may be served in this turn
+        self._open = False  # whether the gate is open: the model is being loaded, or its load is still to begin
+        self._last_admitted = 0  # the youngest admitted ticket
+        self._newcomers_left = 0  # how many more newcomers may be served in this turn
         self._agents = None if quantum is None else RoundRobin(quantum)
 
     def arrived(self, waiter: Waiter) -> None:
@@ -63,13 +63,16 @@ class Gated(BasePolicy):
             self._agents.add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        if waiter.signature != self._turn or not (self._open or waiter.ticket <= self._last or self._left):
+        belongs = (
+            self._open or waiter.ticket <= self._last_admitted or self._newcomers_left
+        )  # to this turn, if it is for its model
+        if waiter.signature != self._turn or not belongs:
             self._give_turn(waiter)
         elif self._open:
-            self._last = max(self._last, waiter.ticket)
-        elif waiter.ticket > self._last:
-            self._left -= 1
-        if not waiter.is_assigned:
+            self._last_admitted = max(self._last_admitted, waiter.ticket)
+        elif waiter.ticket > self._last_admitted:
+            self._newcomers_left -= 1
+        if not waiter.is_assigned:  # it was granted, so the model is loaded
             self._close_gate()
         self.left(waiter)
 
@@ -84,7 +87,7 @@ class Gated(BasePolicy):
         if self._agents is not None:
             self._agents.remove(waiter)
         if self._others:
-            self._look()
+            self._drop_outdated()
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
         if signature == self._turn:
@@ -96,11 +99,11 @@ class Gated(BasePolicy):
 
     def choose(self) -> Choice | Pause | None:
         line = self._lines.get(self._turn)
-        if line is not None and (self._open or line.first <= self._last):
+        if line is not None and (self._open or line.first <= self._last_admitted):
             if self._agents is not None:
-                return Choice(self._agents.first(None if self._open else self._last), "its agent's turn")
+                return Choice(self._agents.first(None if self._open else self._last_admitted), "its agent's turn")
             return Choice(line.first, "admitted")
-        if line is not None and self._left > 0 and (not self._others or self._lets_in()):
+        if line is not None and self._newcomers_left > 0 and (not self._others or self._lets_in()):
             return Choice(line.first, "let in")
         if self._others:
             return Choice(self._others[0][0], "next turn")
@@ -108,12 +111,12 @@ class Gated(BasePolicy):
 
     def snapshot(self, rank: Rank) -> Hashable:
         # also when no admitted request waits: one that joined a load comes back if the load fails
-        gate = self._turn, self._open, rank(self._last), self._left
+        gate = self._turn, self._open, rank(self._last_admitted), self._newcomers_left
         return gate if self._agents is None else (*gate, self._agents.snapshot())
 
     def restore(self, memory: Hashable) -> None:
         assert isinstance(memory, tuple), "made by snapshot()"
-        self._turn, self._open, self._last, self._left, *agents = memory
+        self._turn, self._open, self._last_admitted, self._newcomers_left, *agents = memory
         self._rebuild()
         if self._agents is not None:
             self._agents.restore(agents[0], self._turn)
@@ -123,22 +126,24 @@ class Gated(BasePolicy):
         return True
 
     def _give_turn(self, waiter: Waiter) -> None:
+        """Begin the turn of the model of ``waiter``: admit every request that waits for it now."""
         model = waiter.signature
         if model != self._turn and (before := self._lines.get(self._turn)) is not None:
             heappush(self._others, (before.first, self._turn))
         self._turn, self._open = model, waiter.is_assigned
-        self._last, self._left = self._lines[model].last, self._extra
+        self._last_admitted, self._newcomers_left = self._lines[model].last, self._extra
         if self._agents is not None:
             self._agents.begin(self._turn)
 
     def _close_gate(self) -> None:
+        """Admit what has arrived during the load, and no request after that."""
         if self._open:
             if self._turn in self._lines:
-                self._last = max(self._last, self._lines[self._turn].last)
+                self._last_admitted = max(self._last_admitted, self._lines[self._turn].last)
             self._open = False
 
-    def _look(self) -> None:
-        """Bring the top of the heap up to date; rebuild the heap where too many of its entries are outdated."""
+    def _drop_outdated(self) -> None:
+        """Remove outdated entries from the top of the heap; rebuild the heap if most entries may be outdated."""
         if len(self._others) > 64 + 4 * len(self._lines):
             self._rebuild()
         while self._others and not self._is_oldest(*self._others[0]):
@@ -148,6 +153,7 @@ class Gated(BasePolicy):
         self._others = sorted((line.first, model) for model, line in self._lines.items() if model != self._turn)
 
     def _is_oldest(self, ticket: int, model: str) -> bool:
+        """Return whether ``ticket`` is the oldest that waits for ``model``, and ``model`` has not the turn."""
         line = self._lines.get(model)
         return model != self._turn and line is not None and line.first == ticket
 

@@ -157,7 +157,7 @@ class _Exhaustive(Gated):
         return super().choose() if line is None else Choice(line.first, "same model")
 
     def snapshot(self, rank: Rank) -> Hashable:
-        return self._turn, self._open, rank(self._last), self._left
+        return self._turn, self._open, rank(self._last_admitted), self._newcomers_left
 
 
 class _Forgetful(Affinity):
