@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from ..checks import check_name, option_names
+from ..frozen import FrozenDict
 from ..text import fit_to_show
 from .identity import short, signature, spelling
 from .options import freeze_options
 
 __all__ = ["RuntimeProviderConfig"]
+
+_NO_OPTIONS: Final = FrozenDict()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -24,16 +27,19 @@ class RuntimeProviderConfig:
 
     provider_name: str
     model_id: str
-    adapter_options: Mapping[str, Any] = field(default_factory=dict)
+    adapter_options: Mapping[str, Any] = _NO_OPTIONS
     spelling: Hashable = field(init=False)
     """Equal only for configurations that were written alike, down to the type of each option."""
 
     def __post_init__(self) -> None:
         check_name("provider_name", self.provider_name)
         check_name("model_id", self.model_id)
+        names = spelling(self.provider_name), spelling(self.model_id)
+        if self.adapter_options is _NO_OPTIONS:  # as most, and some programs make one for each call
+            object.__setattr__(self, "spelling", names)
+            return
         options = freeze_options(self.adapter_options, "adapter_options")
         object.__setattr__(self, "adapter_options", options)
-        names = spelling(self.provider_name), spelling(self.model_id)
         object.__setattr__(self, "spelling", (names, spelling(options)) if options else names)
 
     @cached_property
