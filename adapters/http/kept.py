@@ -148,8 +148,12 @@ class _Connection:
         return None
 
     def ready_again(self) -> bool:
-        """Whether another request can follow; the connection is made ready for it."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        """Whether another request can follow; the connection is made ready for it. What came unasked would be taken for its answer."""
+        if (
+            self._http.our_state is not h11.DONE
+            or self._http.their_state is not h11.DONE
+            or self._http.trailing_data[0]
+        ):
             return False
         self._http.start_next_cycle()
         self._has_served, self._idle_since = True, trio.current_time()

@@ -1,4 +1,4 @@
-"""Which tests reach which line, and what each takes: each file of tests is run once, with coverage by test."""
+"""Which tests reach which line, and what each takes: one run of them, with coverage by test."""
 
 from __future__ import annotations
 
@@ -97,14 +97,25 @@ def measured(campaign: Campaign, package: str, files: Mapping[str, str], folder:
     new = [name for name, of in of_files.items() if of is None or of["digest"] != wanted[name]]
     if new:
         print(f"measuring which tests reach which line, of {len(new)} files of tests", file=sys.stderr)
-    for name in new:
         part, note = folder / "part.json", folder / "note"
-        tests = [test for test in campaign.tests if file_of(test) == name]
+        tests = [test for test in campaign.tests if file_of(test) in new]
         if killer := verdict(*os.wait4(fork(partial(_measure, campaign, tests, part, note), note), 0)[1:], note).killer:
             sys.exit(f"without any mutation, {killer} fails")
-        known["files"][name] = {"digest": wanted[name], **json.loads(part.read_text(encoding="utf-8"))}
+        found = json.loads(part.read_text(encoding="utf-8"))
+        known["files"] |= {name: {"digest": wanted[name], **_part_of(name, found)} for name in new}
         file.write_text(json.dumps(known), encoding="utf-8")
     return _joined(campaign, [known["files"][name] for name in wanted])
+
+
+def _part_of(file: str, found: dict[str, Any]) -> dict[str, Any]:
+    """What was found of the tests of one file, and at import."""
+    tests = {
+        module: {
+            line: [name for name in names if name == _IMPORT or file_of(name) == file] for line, names in lines.items()
+        }
+        for module, lines in found["tests"].items()
+    }
+    return {"tests": tests, "seconds": {name: s for name, s in found["seconds"].items() if file_of(name) == file}}
 
 
 def _joined(campaign: Campaign, parts: list[dict[str, Any]]) -> Reach:

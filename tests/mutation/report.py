@@ -1,4 +1,4 @@
-"""docs/mutation.md: how many of each module's mutants were killed, and each survivor with its explanation from survivors.toml."""
+"""docs/mutation*.md: how many of each module's mutants were killed, and each survivor with its explanation from survivors*.toml."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .subjects import ROOT, Campaign
 
 __all__ = ["explained", "write"]
 
-EXPLANATIONS = Path(__file__).with_name("survivors.toml")
+FOLDER = Path(__file__).parent
 Place: TypeAlias = tuple[str, str, str, str]  # module, class and function, old line, new line
 Fates: TypeAlias = Mapping[str, Sequence[tuple[Mutant, Fate]]]  # by module
 
@@ -29,16 +29,21 @@ makes no difference, and it is said here why. Nothing is excluded but annotation
 
 The mutants are mutmut's, but of decorated functions, of class bodies and of modules too; besides, statements are left out, conditions
 negated, and numbers decremented. A mutant is tried with the tests that execute its line (all of them, where it is executed at import),
-quick ones first, in a fork of a process that has imported everything else. A test is bounded by processor time, and Hypothesis draws the
-same examples each time (so fewer of them than usually), so that a verdict can be repeated. The tests are those of the contract and of the
+quick ones first, in a fork of a process that has collected them: changed functions and constants are patched, for all else everything is
+imported anew. A test is bounded by processor time, and Hypothesis draws the same examples each time (so fewer of them than usually), so
+that a verdict can be repeated. The tests are those of the contract and of the
 units, cancellations at every checkpoint, Hypothesis' machines, and six small scenarios of the checker; schedules and larger scenarios,
 which take seconds each, are left out: they have wrong models and managers of their own (`python -m statemachine mutants`).
 """
 _WIRE = """\
 # Mutants of the wire
 
-`python -m tests.mutation wire` does to `adapters/http` what [`python -m tests.mutation core`](mutation.md) does to the core. The tests are
-those of the adapters' answers, requests, bounds and errors, but for some that are about sizes and take seconds each.
+`make mutation-wire` does to `adapters/http` what [`make mutation`](mutation.md) does to the core: one change at a time, before the tests
+that execute the changed line, the quick ones first. Tests of pure functions take a millisecond, tests on a socket several; of all that
+reach a line, those are run that fit into one second together (measured with coverage). So a survivor may be one that a test would
+notice for which there was no time: the shares below are lower bounds. Left out are the tests that are about sizes and take
+seconds each. What is executed at import (a table, a default) is tried with the tests of its module, and with those that look at names.
+The explanations are kept in `tests/mutation/survivors-wire.toml`.
 """
 _INTRODUCTIONS = {"core": _CORE, "wire": _WIRE}
 
@@ -51,14 +56,15 @@ def _survivors(fates: Fates) -> list[Mutant]:
     return [mutant for of_module in fates.values() for mutant, fate in of_module if fate is Fate.SURVIVED]
 
 
-def _explanations() -> dict[Place, str]:
-    entries = tomllib.loads(EXPLANATIONS.read_text(encoding="utf-8")).get("survivor", [])
+def _explanations(campaign: Campaign) -> dict[Place, str]:
+    file = FOLDER / ("survivors.toml" if campaign.name == "core" else f"survivors-{campaign.name}.toml")
+    entries = tomllib.loads(file.read_text(encoding="utf-8")).get("survivor", [])
     return {(e["module"], e["where"], old, new): e["why"] for e in entries for old, new in e["changes"]}
 
 
 def explained(campaign: Campaign, fates: Fates) -> bool:
     """Whether every survivor has its explanation; says which has none, and which explanation explains nothing."""
-    why = _explanations()
+    why = _explanations(campaign)
     survivors = {_place(m) for m in _survivors(fates)}
     killed = {_place(mutant) for of_module in fates.values() for mutant, fate in of_module if fate is Fate.KILLED}
     missing, stale = survivors - why.keys(), (why.keys() & killed) - survivors
@@ -73,7 +79,7 @@ def write(campaign: Campaign, fates: Fates) -> None:
     table = _table(fates)
     print(table)
     document = ROOT / "docs" / ("mutation.md" if campaign.name == "core" else f"mutation-{campaign.name}.md")
-    document.write_text("\n".join([_INTRODUCTIONS[campaign.name], table, *_list(fates)]), encoding="utf-8")
+    document.write_text("\n".join([_INTRODUCTIONS[campaign.name], table, *_list(campaign, fates)]), encoding="utf-8")
 
 
 def _table(fates: Fates) -> str:
@@ -95,8 +101,8 @@ def _row(name: str, row: Counter[Fate]) -> str:
     return f"| {name} | {row.total()} | {' | '.join(str(row[fate]) for fate in Fate)} | {share} |"
 
 
-def _list(fates: Fates) -> list[str]:
-    why = _explanations()
+def _list(campaign: Campaign, fates: Fates) -> list[str]:
+    why = _explanations(campaign)
     lines = ["## Survivors", ""]
     by_reason: dict[tuple[str, str], list[Mutant]] = {}
     for mutant in _survivors(fates):

@@ -57,6 +57,7 @@ reason there are no schedules and no larger scenarios: they have mutants of thei
 
 _ON_THE_WIRE = (
     *_tests("adapters", "framing", "chat_reading", "responses_reading", "error_bodies", "requests", "bodies", "names"),
+    *_tests("adapters", "http_client", "stream_answer", "passing", "kept_bounds"),
     *_tests("adapters", "sse", "chat", "http_errors", "lmstudio_options", "bounds", "forward", "kept"),
     *_tests("adapters", "openai_adapter", "faults_answers", "faults_members"),
     *_tests("adapters", "ollama_reading", "anthropic_reading", "anthropic_requests"),
@@ -120,6 +121,6 @@ CAMPAIGNS: dict[str, Campaign] = {
         "adapters",
         WIRE,
         ("statemachine", "simulation.mock.lmstudio", "simulation.mock.transport", "openai"),
-        seconds=2,
+        seconds=1,
     ),
 }

@@ -1,0 +1,135 @@
+"""What of a request and of its answer is passed on: headers, methods and paths, and how far a refusal is read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from adapters.http import HttpClient, forward
+from adapters.http.forward import Judge
+from statemachine import AdapterError, AdapterRequestError, ForwardRequest, ForwardResponse, ModelEvictedError
+
+from .loopback import Loopback, Reply, json_reply, loopback
+
+ONE_HOP = [
+    *(
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Authenticate",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "TE",
+        "Trailer",
+        "Upgrade",
+    ),
+    *("Transfer-Encoding", "Content-Length", "Host", "Expect", "Accept-Encoding"),
+]
+CREDENTIALS = ["Authorization", "X-API-Key", "API-Key", "X-Goog-API-Key", "Cookie"]
+
+
+@asynccontextmanager
+async def passing(
+    reply: Reply, request: ForwardRequest, judge: Judge | None = None
+) -> AsyncIterator[tuple[Loopback, ForwardResponse]]:
+    async with loopback(lambda _: reply) as server:
+        http = HttpClient(server.url)
+        async with forward(http, request, "b", judge) as response:
+            yield server, response
+        await http.aclose()
+
+
+async def test_headers_of_one_connection_and_credentials_do_not_pass() -> None:
+    theirs = [(name, "theirs") for name in (*ONE_HOP, *CREDENTIALS) if name != "Connection"]
+    given = [
+        *theirs,
+        ("Connection", "X-One , x-two"),
+        ("X-ONE", "1"),
+        ("X-Two", "2"),
+        ("X-Three", "3"),
+        ("Content-Encoding", "x"),
+    ]
+    async with passing(json_reply({}), ForwardRequest("GET", "/x", given)) as (server, _):
+        (request,) = server.requests
+    assert request.headers == {
+        "host": server.url.removeprefix("http://"),
+        "accept-encoding": "identity",
+        "x-three": "3",
+        "content-encoding": "x",
+    }
+
+
+async def test_headers_of_one_connection_do_not_pass_back() -> None:
+    others = {name: "theirs" for name in ONE_HOP if name not in ("Connection", "Transfer-Encoding", "Content-Length")}
+    headers = {
+        **others,
+        "Connection": "X-One, x-two",
+        "X-ONE": "1",
+        "X-Two": "2",
+        "X-Three": "3",
+        "Set-Cookie": "a",
+        "Content-Encoding": "x",
+    }
+    async with passing(Reply([b"body"], headers=headers), ForwardRequest("GET", "/x")) as (_, response):
+        assert response.headers == (("x-three", "3"), ("set-cookie", "a"))
+        assert b"".join([piece async for piece in response.body]) == b"body"
+
+
+METHODS = {"GET": "GET", "patch": "PATCH", "A" * 20: "A" * 20, "A" * 21: None, "": None, "G T": None, "G1": None}
+PATHS = {"/": True, "/!~": True, "/a?b=c": True, "": False, "a": False, "/a#": False, "/\x7f": False, "/ ": False}
+
+
+@pytest.mark.parametrize(("method", "sent"), METHODS.items())
+@pytest.mark.parametrize(("path", "fine"), PATHS.items())
+async def test_methods_and_paths(method: str, sent: str | None, path: str, fine: bool) -> None:
+    request = ForwardRequest(method, path)
+    if sent is None or not fine:
+        http = HttpClient("http://host")
+        with pytest.raises(
+            AdapterRequestError, match=r"^http://host: the request's path or method cannot be forwarded$"
+        ):
+            async with forward(http, request, "b"):
+                pass
+        await http.aclose()
+        return
+    async with passing(json_reply({}), request) as (server, _):
+        assert [(asked.method, asked.path) for asked in server.requests] == [(sent, path)]
+
+
+@pytest.mark.parametrize("status", [200, 299, 300, 404, 500])
+@pytest.mark.parametrize("size", [0, 10, 64 * 1024, 200_000])
+async def test_a_judge_reads_the_beginning_of_a_refusal_and_all_of_it_is_handed_on(status: int, size: int) -> None:
+    judged: list[AdapterError] = []
+
+    async def judge(error: AdapterError) -> AdapterError:
+        judged.append(error)
+        return error
+
+    pieces = [b"x" * min(size - at, 32 * 1024) for at in range(0, size, 32 * 1024)]
+    async with passing(Reply(pieces, status), ForwardRequest("GET", "/x"), judge) as (_, response):
+        assert [error.status for error in judged] == ([] if status < 300 else [status])
+        assert b"".join([piece async for piece in response.body]) == b"x" * size
+
+
+async def test_a_refusal_without_end_is_not_read_to_it() -> None:
+    async def judge(error: AdapterError) -> AdapterError:
+        return error
+
+    async with passing(Reply([b"x" * 64 * 1024], 500, then="silence"), ForwardRequest("GET", "/x"), judge) as (
+        _,
+        response,
+    ):
+        assert response.status == 500
+
+
+async def test_what_a_judge_takes_for_an_eviction_is_raised() -> None:
+    async def judge(error: AdapterError) -> AdapterError:
+        return ModelEvictedError(f"gone: {error}")
+
+    async with loopback(lambda _: json_reply({"error": "m"}, 404)) as server:
+        http = HttpClient(server.url)
+        with pytest.raises(ModelEvictedError, match=r"^gone: .*: m \(status 404\)$"):
+            async with forward(http, ForwardRequest("GET", "/x"), "b", judge):
+                pass
+        await http.aclose()
