@@ -165,8 +165,7 @@ def test_halves_of_reasoning_and_of_text_are_not_mixed() -> None:
         ([{"delta": "a"}], ["a"]),
         ([{"delta": ["a", "b"]}], ["a", "b"]),
         ([{"delta": {"content": "a"}, "message": {"content": "aa"}}], ["a"]),
-        ([{"delta": {}, "message": {"content": "aa"}}], []),
-        ([{"delta": {}, "text": "aa"}], []),
+        ([{"delta": {}, "text": "a"}], ["a"]),
         ([{"message": {"content": "a"}}], ["a"]),
         ([{"message": {}, "text": "a"}], ["a"]),
         ([{"text": "a"}], ["a"]),
@@ -197,6 +196,11 @@ def test_the_first_choice_is_read(choices: object, texts: list[str]) -> None:
 def test_choices_that_are_none(choices: object, what: str) -> None:
     events = told(ChatReader, framed({"choices": choices}, chunk({}, "stop")))
     assert events[-1] == (PROTOCOL, UNREADABLE % f"a choice that is {what}")
+
+
+def test_a_message_beside_an_empty_delta_is_not_read() -> None:
+    events = told(ChatReader, framed({"choices": [{"delta": {}, "message": {"content": "a"}}]}, chunk({}, "stop")))
+    assert events == [(PROTOCOL, f"{SERVER}the answer has nothing but message, which cannot be read")]
 
 
 def test_a_whole_answer_may_have_its_message_in_several_places() -> None:
@@ -316,7 +320,7 @@ def test_the_number_of_tool_calls_is_bounded() -> None:
 def put_together(*chunks: list[dict[str, Any]]) -> list[tuple[str | None, str | None, str]]:
     """Ids, names and arguments of the calls, in their order, put together by their numbers."""
     found: dict[int, tuple[str | None, str | None, str]] = {}
-    for call in calls(*chunks):
+    for call in (call for call in calls(*chunks) if isinstance(call, ToolCall)):
         call_id, name, arguments = found.get(call.index, (None, None, ""))
         found[call.index] = (call_id or call.id, name or call.name, arguments + call.arguments)
     assert [*found] == [*range(len(found))]
@@ -407,10 +411,10 @@ def test_which_call_a_piece_belongs_to(
 
 
 def test_a_whole_answer_has_whole_calls() -> None:
-    message = {"tool_calls": [of("f", "{}", id="a"), of("f", "{}", id="a"), of("g", "[1]")]}
+    message = {"tool_calls": [of("f", "{}", id="a"), of("f", "{}", id="b"), of("g", "[1]")]}
     assert [data for kind, data in answered(message) if kind == "tool_call"] == [
         ToolCall(0, "a", "f", "{}"),
-        ToolCall(1, "a", "f", "{}"),
+        ToolCall(1, "b", "f", "{}"),
         ToolCall(2, None, "g", "[1]"),
     ]
 
