@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from adapters.http import AnswerReader, Bounds, HttpClient, HttpRequest
+from adapters.http import AnswerReader, Bounds, ChatReader, HttpClient, HttpRequest
 from statemachine import AdapterError, StreamEvent
 
 SECRET = "one-calls-own-secret"
@@ -53,3 +53,31 @@ def framed(*payloads: object) -> bytes:
 
 def whole(payload: object) -> bytes:
     return json.dumps(payload).encode()
+
+
+# ---- chats ----
+
+STOP = ("end", "stop")
+SERVER = "http://host:1: "
+PROTOCOL = "AdapterProtocolError"
+UNREADABLE = f"{SERVER}the answer has %s, which cannot be read"
+
+
+def chunk(delta: object, reason: object = None, **more: Any) -> dict[str, Any]:
+    return {
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
+        **more,
+    }
+
+
+def streamed(*deltas: object) -> list[tuple[str, Any]]:
+    """What comes of deltas, with the closing event that a good answer has left out."""
+    events = told(ChatReader, framed(*map(chunk, deltas), chunk({}, "stop")))
+    assert events[-1] == STOP or events[-1][0] == PROTOCOL
+    return events[:-1] if events[-1] == STOP else events
+
+
+def answered(message: object, **more: Any) -> list[tuple[str, Any]]:
+    """What comes of a whole answer."""
+    return told(ChatReader, whole({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], **more}))

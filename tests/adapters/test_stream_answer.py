@@ -155,11 +155,13 @@ async def test_how_long_a_call_waits(autojump_clock: trio.testing.MockClock) -> 
         (App(b"a", b"b", seconds=9, pause=0.5, then="silence"), between, 13),
         (App(b"a", b"_", b"_", pause=2, then="silence"), between, 5),
         (App(*[b"a"] * 20, pause=2), whole, 20),
-        (App(b"x", status=500, pause=11), first, 10),
     ):
         events, _, waited = await call(app, **bounds)
         assert events[-1] == ("AdapterTimeoutError", text)
         assert waited == pytest.approx(seconds)
+    events, _, waited = await call(App(b"x", status=500, pause=11), **bounds)  # the status has said it
+    assert events == [("AdapterError", "http://host: an error without a message (status 500)")]
+    assert waited == pytest.approx(10)
     assert (await call(App(*[b"a"] * 6, pause=2.8), **bounds))[0][-1] == ("end", "of the body")
 
 

@@ -56,7 +56,18 @@ LEFT_OUT = re.compile(
 reason there are no schedules and no larger scenarios: they have mutants of their own (``python -m tests.proof``)."""
 
 _ON_THE_WIRE = (
-    *_tests("adapters", "framing", "chat_reading", "responses_reading", "error_bodies", "requests", "bodies", "names"),
+    *_tests(
+        "adapters",
+        "framing",
+        "chat_reading",
+        "call_reading",
+        "closing",
+        "responses_reading",
+        "error_bodies",
+        "requests",
+        "bodies",
+        "names",
+    ),
     *_tests("adapters", "http_client", "stream_answer", "passing", "kept_bounds"),
     *_tests("adapters", "sse", "chat", "http_errors", "lmstudio_options", "bounds", "forward", "kept"),
     *_tests("adapters", "openai_adapter", "faults_answers", "faults_members"),
