@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,6 +31,12 @@ from .loopback import Reply, json_reply, loopback
 SECRET = "sk-0123456789abcdef"
 
 
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    return bool(end) and len(body) == (int(length[1]) if length else 0)
+
+
 class Wire:
     """A server that keeps what it is sent, byte for byte, and answers each connection alike, then closes it."""
 
@@ -40,7 +47,7 @@ class Wire:
     async def serve(self, stream: trio.SocketStream) -> None:
         async with stream:
             said = b""
-            while not (b"\r\n\r\n" in said and said.endswith((b"\r\n\r\n", b"}"))):
+            while not _is_whole(said):
                 said += await stream.receive_some()
             self.sent.append(said)
             await stream.send_all(self.answer)
