@@ -39,7 +39,7 @@ class _Application:
         self._pages = Starlette(routes=Pages(gateway).paths(), exception_handlers={HTTPException: _in_dialect})
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        prefix = split_prefix(scope["path"])
+        prefix = split_prefix(scope["raw_path"].decode("ascii"))
         route = FORWARDED.get(prefix.path) if scope["method"] == "POST" else None
         if not self._may_pass(prefix.path, scope):
             problem = Problem(

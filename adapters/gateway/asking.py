@@ -58,12 +58,12 @@ class Asking:
 
 
 def split_prefix(path: str) -> Prefix:
-    """Take ``/agent/NAME`` and ``/priority/N`` off the front of a path."""
+    """Take ``/agent/NAME`` and ``/priority/N`` off the front of a path as it was sent: a name may hold an escaped slash."""
     said: dict[str, str] = {}
     while match := _PREFIX.match(path):
         said.setdefault(match[1], unquote(match[2]))
         path = path[match.end() :]
-    return Prefix(path, said.get("agent"), said.get("priority"))
+    return Prefix(unquote(path), said.get("agent"), said.get("priority"))
 
 
 def asking(prefix: Prefix, headers: Mapping[str, str], body: Mapping[str, Any], address: str) -> Asking:

@@ -36,6 +36,8 @@ __all__ = ["HttpClient", "HttpResponse"]
 CLOSE_SECONDS: Final = 5
 DRAIN_SECONDS: Final = 0.25
 URLS_REMEMBERED: Final = 32
+_HEADERS: Final = "latin-1"
+"""The encoding of header values, in which every byte is a character: what a client sent goes on as it was."""
 _LOST: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, RuntimeError)
 """What httpx and what lies below it raise when a request cannot be made or its answer cannot be read. RuntimeError: a closed client."""
 
@@ -142,7 +144,7 @@ class HttpClient:
                 if kept and self._kept is not None:
                     response = await self._kept.handle_async_request(self._plain_request(method, url, given, content))
                 else:
-                    request = self._client.build_request(method, url, headers=given)
+                    request = self._client.build_request(method, url, headers=httpx.Headers(given, encoding=_HEADERS))
                     request.stream = Body(content)
                     response = await self._client.send(request, stream=True)
         except _LOST as error:
@@ -169,7 +171,8 @@ class HttpClient:
         given = {name.lower() for name, _ in headers}
         fixed = [pair for pair in self._fixed.items() if pair[0].lower() not in given]
         host = ("Host", url.netloc.decode("ascii"))
-        request = httpx.Request(method, url, headers=[host, *headers, *fixed], stream=Body(content))
+        said = httpx.Headers([host, *headers, *fixed], encoding=_HEADERS)
+        request = httpx.Request(method, url, headers=said, stream=Body(content))
         if self._auth is not None:
             next(self._auth.auth_flow(request))  # it sets a header
         return request

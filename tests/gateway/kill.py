@@ -55,7 +55,8 @@ async def one_run(seed: int, folder: Path) -> tuple[str, Counter[str]]:
             _, url = await gateways.enter_async_context(process(gateway_command(folder, server)))
         with trio.fail_after(PATIENCE_SECONDS):
             for model in MODELS:
-                assert await ask(url, model, "next") == "answered", f"the next request for {model}, after {ends}"
+                ended = await ask(url, model, "next")
+                assert ended == "answered", f"the next request for {model} is {ended}, after {ends}"
             await at_rest(url)
         await gateways.aclose()
         assert await instances(server) == [], "what any gateway had loaded is unloaded"

@@ -49,6 +49,8 @@ def test_the_path_may_name_agent_and_priority() -> None:
     prefix = split_prefix("/agent/ann%20lee/priority/3/v1/chat/completions")
     assert prefix == Prefix("/v1/chat/completions", "ann lee", "3")
     assert asking(prefix, {"x-priority": "1"}, {}, "127.0.0.1").priority == 3
+    named = split_prefix("/agent/team%2Fann%2520/v1/models/a%2Fb")
+    assert (named.agent, named.path) == ("team/ann%20", "/v1/models/a/b")
     assert split_prefix("/v1/models").path == "/v1/models"
     assert split_prefix("/agent/ann").path == "/agent/ann"
 

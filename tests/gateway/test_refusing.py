@@ -124,6 +124,30 @@ async def test_what_two_readers_could_read_in_two_ways_reaches_no_server_twice(h
         assert b"transfer-encoding" not in head.lower()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"model": "m", "messages": []}'.encode("utf-16"),
+        '{"model": "m", "messages": []}'.encode("utf-32-le"),
+        b'{"model": "m", "messages": ["\xff"]}',
+        b'{"model": "m", "messages": ' + b"[" * 200 + b"]" * 200 + b"}",
+    ],
+    ids=["utf-16", "utf-32", "no-text", "deep"],
+)
+async def test_a_body_in_which_the_models_name_could_not_be_replaced_is_refused(body: bytes) -> None:
+    scribe = Scribe()
+    async with before(scribe) as url:
+        assert b" 400 " in await said_to(url, post(b"Content-Length: %d\r\n" % len(body), body))
+    assert scribe.heads == []
+
+
+async def test_a_header_value_goes_on_byte_by_byte() -> None:
+    scribe, value = Scribe(), "J\u00fcrgen \u4e2d".encode() + b" \xff"
+    async with before(scribe) as url:
+        assert b" 200 " in await said_to(url, post(LENGTH + b"X-Name: %s\r\n" % value))
+    assert b"x-name: %s\r\n" % value in scribe.heads[0]
+
+
 async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     scribe = Scribe(307, b"Location: http://127.0.0.1:1/elsewhere")
     async with before(scribe) as url:
