@@ -37,7 +37,7 @@ class Machines(NamedTuple):
     request_bytes: float = 0.0
 
     def need(self, model: str) -> float:
-        """The bytes that ``model`` takes when it is loaded."""
+        """Return the bytes that ``model`` takes when it is loaded."""
         return self.model_bytes[model] + self.parallel * self.request_bytes
 
     @property
@@ -77,12 +77,12 @@ def deployed(workload: Workload, seconds: Sequence[float], machines: Machines, p
 
 
 def _session(agent: str) -> str:
-    """The agent that a sub-agent belongs to: both go to the same server."""
+    """Return the agent that a sub-agent belongs to: both go to the same server."""
     return agent.partition("/")[0]
 
 
 def _servers_of(work: Mapping[str, float], servers: int) -> dict[str, list[int]]:
-    """The servers of each model, the busiest model first."""
+    """Return the servers of each model, the busiest model first."""
     busiest = sorted(work, key=lambda model: -work[model])
     if servers <= len(busiest):
         loads = [0.0] * servers
@@ -100,7 +100,7 @@ def _servers_of(work: Mapping[str, float], servers: int) -> dict[str, list[int]]
 
 
 def _slots_of(models: Sequence[str], work: Mapping[str, float], machines: Machines) -> list[list[str]]:
-    """Which models have a slot of their own, and which share the last one."""
+    """Choose the models that have a slot of their own; the others share the last one."""
     rest = sorted(models, key=lambda model: -work[model])
     own: list[str] = []
     memory = machines.memory_bytes

@@ -34,7 +34,7 @@ Values = Mapping[str, float]
 
 
 def values_of(run: Replay) -> dict[str, float]:
-    """``COMPARED`` and ``PARTS`` of one run, real or simulated."""
+    """Return ``COMPARED`` and ``PARTS`` of one run, real or simulated."""
     found = measures_of(run.records, run.statistics.counters.switches)
     parts = dict.fromkeys(PARTS, 0.0)
     for interval in run.intervals:
@@ -59,15 +59,15 @@ class Foretold:
     real: Sequence[Values]
 
     def middle(self, measure: str) -> float:
-        """The median of the real runs."""
+        """Return the median of the real runs."""
         return median(run[measure] for run in self.real)
 
     def errors(self, measure: str) -> list[float]:
-        """Of the prediction, against each real run."""
+        """Return the error of the prediction against each real run."""
         return [_error(self.predicted[measure], run[measure]) for run in self.real]
 
     def noise(self, measure: str) -> list[float]:
-        """Of each real run, against each other one."""
+        """Return the difference of each real run to each other one."""
         return [_error(one[measure], other[measure]) for one, other in permutations(self.real, 2)]
 
 
@@ -78,15 +78,15 @@ class Fidelity:
     policies: Sequence[Foretold]
 
     def errors(self) -> list[float]:
-        """The size of every error: each policy, measure and real run."""
+        """Return the size of every error: of each policy, measure and real run."""
         return [abs(error) for each in self.policies for name in COMPARED for error in each.errors(name)]
 
     def noise(self) -> list[float]:
-        """The size of every difference between real runs."""
+        """Return the size of every difference between real runs."""
         return [abs(error) for each in self.policies for name in COMPARED for error in each.noise(name)]
 
     def sentences(self) -> list[str]:
-        """What was found: the median error beside the noise floor, and whether policies rank as in reality."""
+        """Return the findings: the median error beside the noise floor, and whether policies rank as in reality."""
         errors, noise = self.errors(), self.noise()
         told = f"The median error of the predictions is {median(errors):.1%}, the 95th percentile {_p95(errors):.1%}."
         floor = f" Real runs differ from each other by {median(noise):.1%} and {_p95(noise):.1%}." if noise else ""

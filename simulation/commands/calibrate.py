@@ -47,7 +47,7 @@ def run(options: Options) -> int:
 
 
 def profile_lines(profile: ServerProfile) -> list[str]:
-    """What was found of each model, of several requests at once, and how well the figures fit."""
+    """Describe each model, several requests at once, and how well the figures fit."""
     lines = [
         f"{model.key}: prefill {model.prefill_tokens_per_second:.0f} tokens/s, "
         f"decode {_decode_rate(model):.1f} tokens/s at {CONTEXT:,} tokens of context, "

@@ -71,7 +71,7 @@ def run(options: Options) -> int:
 
 
 def _uncoordinated(options: Options, made: MadeWorkload) -> Uncoordinated | None:
-    """The run without coordination, where it was asked for. Raises ConfigurationError."""
+    """Run without coordination, where it was asked for. Raises ConfigurationError."""
     if not options.uncoordinated:
         return None
     if options.profile is not None or options.load_time is not None or made.recorded:
@@ -83,7 +83,7 @@ def _uncoordinated(options: Options, made: MadeWorkload) -> Uncoordinated | None
 def _by_seed(
     options: Options, made: MadeWorkload, policies: Mapping[str, PolicyFactory]
 ) -> list[list[PolicyComparison]]:
-    """The comparisons of each seed, the first of which is ``made``."""
+    """Compare the policies for each seed; the first is that of ``made``."""
     by_seed = []
     load_times: Sequence[float | None] = options.load_time or (None,)
     with progress(options.seeds * len(load_times) * len(policies), "runs") as finished:

@@ -92,7 +92,7 @@ class _Experiment:
 
 
 def _plan(workload: Workload, slots: int) -> CalibrationPlan:
-    """One round with sizes of the workload: those that 5, 50 and 95 of 100 calls do not exceed."""
+    """Plan one round with sizes of the workload: those that 5, 50 and 95 of 100 calls do not exceed."""
     prompts = _sizes([call.prompt_tokens + call.cached_tokens for call in workload.calls])
     return CalibrationPlan(prompts, _sizes([call.output_tokens for call in workload.calls]), 1, slots)
 
@@ -136,5 +136,5 @@ def run(options: Options) -> int:
 
 
 def _load() -> str:
-    """How busy the machine is, by its own count, where it tells that."""
+    """Return how busy the machine is, by its own count, where it tells that."""
     return " ".join(f"{each:.1f}" for each in os.getloadavg()) if hasattr(os, "getloadavg") else "not known"

@@ -64,7 +64,7 @@ class GridOptions(TimingOptions):
     )
 
     def points(self) -> list[Point]:
-        """The grid, but for what does not fit into its memory. Raises ConfigurationError where nothing does."""
+        """Return the grid without the points that do not fit into their memory. Raises ConfigurationError where none does."""
         if self.faults is not None:
             faults_named(self.faults)
         if self.agents is not None and self.trace is None and self.workload not in WITH_AGENTS:
@@ -84,7 +84,7 @@ class GridOptions(TimingOptions):
         return fitting
 
     def machines(self, point: Point) -> Machines:
-        """The servers of ``point``. Raises ConfigurationError."""
+        """Return the servers of ``point``. Raises ConfigurationError."""
         memory = None if point.memory is None else point.memory * GB
         return Machines(point.servers, memory, point.parallel, self.model_bytes, self.request_memory * GB)
 
@@ -99,7 +99,7 @@ class GridTask(NamedTuple):
 
 
 def tasks_of(options: GridOptions, points: Sequence[Point], done: Sequence[PointResult]) -> list[GridTask]:
-    """What is not ``done`` yet; the largest workloads first, because they take longest."""
+    """Return the tasks that are not ``done`` yet; the largest workloads first, because they take longest."""
     known = {(result.point, result.seed) for result in done}
     tasks = []
     for sessions in sorted({point.sessions for point in points}, reverse=True):
@@ -132,7 +132,7 @@ def results_of(
 
 @lru_cache(2)
 def _made(options: GridOptions, seed: int) -> MadeWorkload:
-    """The workload of a task, which its next one often shares: reading a trace takes longer than a run."""
+    """Make the workload of a task, which its next one often shares: reading a trace takes longer than a run."""
     return make_workload(options, seed=seed, local=options.local)
 
 

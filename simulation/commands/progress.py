@@ -32,7 +32,7 @@ def _ignored(_: object) -> None:
 
 
 def _lines(total: int, unit: str) -> Callable[[], None]:
-    """A line for each tenth."""
+    """Print a line for each tenth."""
     done, begun = 0, time.monotonic()
 
     def step() -> None:

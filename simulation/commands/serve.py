@@ -87,7 +87,7 @@ def run(options: Options) -> int:
 
 
 def server_of(options: Options) -> MockLMStudio:
-    """The server that ``options`` ask for. Raises ConfigurationError."""
+    """Make the server that ``options`` ask for. Raises ConfigurationError."""
     server = MockLMStudio(_models(options), LatencyProfile(seed=options.seed), **_settings(options))
     _order_faults(server.faults, options)
     return server
@@ -119,7 +119,7 @@ def _models(options: Options) -> list[DownloadedModel]:
 
 
 def _fitting(model: DownloadedModel, given: dict[str, Any]) -> dict[str, Any]:
-    """A context that is longer than a model's longest makes that longer, too."""
+    """Return what is replaced in ``model``: a context that is longer than its longest makes that longer, too."""
     return {**given, "max_context_length": max(model.max_context_length, given.get("context_length", 0))}
 
 

@@ -46,11 +46,11 @@ class ServerOptions:
         return names
 
     def config(self, policy: PolicyFactory = Fifo, parallel: int = 1) -> ProviderManagerConfig:
-        """A manager's configuration that lends the server to ``parallel`` callers at a time. Raises ConfigurationError."""
+        """Return a manager's configuration that lends the server to ``parallel`` callers at a time. Raises ConfigurationError."""
         return real_server(self.server, self.url, policy, parallel=parallel)
 
     def style(self) -> SizedRequests:
-        """How calls become requests; asks each model how many tokens a word is. Raises ConfigurationError."""
+        """Return how calls become requests; asks each model how many tokens a word is. Raises ConfigurationError."""
         extra, keys, config = _parameters(self.parameter), self.keys, self.config()
         return SizedRequests(trio.run(word_counts, keys, config), extra)
 

@@ -66,7 +66,7 @@ def cells_of(setting: Setting, trace: Path, *, jobs: int, finished: Callable[[],
 
 
 def tasks_of(setting: Setting) -> list[_Task]:
-    """The workloads, the large ones first, because they take longest."""
+    """Return the workloads, the large ones first, because they take longest."""
     kinds: list[int | str] = [*sorted(setting.sessions, reverse=True), "trading graph", "equal agents"]
     kinds += ["batch"] if setting.parallel == 1 else []  # the least makespan of several at once is not known
     return [_Task(kind, seed) for kind in kinds for seed in setting.seeds]
@@ -76,7 +76,7 @@ _prepared: dict[str, object] = {}
 
 
 def _prepare(setting: Setting, sessions: Sequence[Workload]) -> None:
-    """In each process, once."""
+    """Prepare a worker process."""
     _prepared.update(setting=setting, sessions=sessions)
 
 

@@ -51,7 +51,7 @@ def run(options: Options) -> int:
 
 
 def results_in_file(file: Path, options: GridOptions, points: Sequence[Point], workers: Executor) -> list[PointResult]:
-    """All results of ``points``, in their order: those that are in ``file``, and the others, which are simulated and added to it.
+    """Return all results of ``points``, in their order. Those that are not in ``file`` are simulated and added to it.
 
     Raises ConfigurationError, OSError.
     """
@@ -84,7 +84,7 @@ _NO_IDENTITY: Final = {
 
 
 def _read(file: Path, options: GridOptions) -> list[PointResult]:
-    """What is in the results' file; a last line that was cut is left out. The first line says what the results are of."""
+    """Read the results' file; a last line that was cut is left out. The first line says what the results are of."""
     about = json.dumps({"sweep": _identity(options)})
     if not file.exists():
         file.write_text(about + "\n", encoding="utf-8")

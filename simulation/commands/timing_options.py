@@ -36,7 +36,7 @@ class TimingOptions(WorkloadOptions):
         return MOCK_MODELS if self.profile is None else local_models(profile_named(self.profile).keys)
 
     def timing_at(self, made: MadeWorkload, seed: int) -> TimingAt:
-        """How long things take, with jitter drawn from ``seed``. Raises ConfigurationError."""
+        """Return the durations, with jitter drawn from ``seed``. Raises ConfigurationError."""
         if self.profile is not None:
             profile = profile_named(self.profile)
             return lambda load_time: ServerTiming(profile, seed, load_time)
@@ -45,7 +45,7 @@ class TimingOptions(WorkloadOptions):
         return lambda load_time: ProfileTiming(DEFAULT_MODELS, make_profile(seed), load_time)
 
     def latencies(self, made: MadeWorkload) -> str:
-        """What a report says of the durations."""
+        """Return what a report says of the durations."""
         if self.profile is not None:
             return profile_named(self.profile).source
         return "measured of one server" if made.recorded else "the mock server's"
@@ -57,5 +57,5 @@ class TimingOptions(WorkloadOptions):
         return {model.key: model.size_bytes for model in models}
 
     def slot(self) -> str:
-        """What a report says of the slot."""
+        """Return what a report says of the slot."""
         return f"one model at a time, {self.parallel} request{'s' if self.parallel > 1 else ''} at once"

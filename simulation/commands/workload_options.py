@@ -106,7 +106,7 @@ MOCK_MODELS: Final = LocalModels(QUICK, DEEP, LOCAL_MODELS)
 
 
 def local_models(keys: Sequence[str]) -> LocalModels:
-    """``keys``, small to large, as local models: the first is quick, the last deep."""
+    """Return ``keys``, small to large, as local models: the first is quick, the last deep."""
     return LocalModels(keys[0], keys[-1], tuple(keys))
 
 
@@ -140,7 +140,7 @@ def _drawn(options: WorkloadOptions, seed: int, local: LocalModels) -> Drawn:
 
 
 def _mix(text: str, local: LocalModels) -> dict[str, float]:
-    """The weights of a list with commas: of the quick and the deep model, or of all, small to large. Raises ConfigurationError."""
+    """Parse the weights of a list with commas: of the quick and the deep model, or of all, small to large. Raises ConfigurationError."""
     names = (local.quick, local.deep) if text.count(",") == 1 else local.keys
     try:
         weights = [float(word) for word in text.split(",")]
@@ -174,12 +174,12 @@ def _traced(
 
 
 def make_profile(seed: int) -> LatencyProfile:
-    """How long the local models take."""
+    """Return the latencies of the local models."""
     return LatencyProfile(seed=seed, tokens_per_chunk=TOKENS_PER_CHUNK)
 
 
 def workload_settings(options: WorkloadOptions, made: MadeWorkload) -> dict[str, str]:
-    """What a report says of the workload."""
+    """Return what a report says of the workload."""
     workload, models = made.workload, made.models
     return {
         "workload": f"{workload.name}: {len(workload.calls)} requests, {len(workload.agents)} agents",

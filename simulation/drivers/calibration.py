@@ -49,7 +49,7 @@ class Measured(NamedTuple):
 
 
 def merged(parts: Iterable[Measured]) -> Measured:
-    """All ``parts`` as one measurement."""
+    """Merge ``parts`` into one measurement."""
     alone: list[CallRecord] = []
     together: dict[int, list[CallRecord]] = {}
     intervals: list[Interval] = []
@@ -78,14 +78,14 @@ async def measure(
 
 
 def calls_in(plan: CalibrationPlan, models: int) -> int:
-    """How many calls a measurement makes."""
+    """Return how many calls a measurement makes."""
     alone = plan.rounds * len(plan.prompts) * len(plan.outputs)
     together = sum(2 * slots * plan.rounds + 1 for slots in range(2, plan.slots + 1))
     return models * (alone + together) + 1
 
 
 def _one_by_one(models: Sequence[str], plan: CalibrationPlan) -> Workload:
-    """In each round every model in turn, with all sizes in an order of its own; a last call, so that the last model is unloaded, too."""
+    """In each round call every model in turn, with all sizes in an order of its own. A last call has the last model unloaded, too."""
     rng = Random(plan.seed)
     calls: list[PlannedCall] = []
     for model, prompt, output in [*_sizes(models, plan, rng), (models[0], plan.prompts[0], plan.outputs[0])]:
@@ -103,7 +103,7 @@ def _sizes(models: Sequence[str], plan: CalibrationPlan, rng: Random) -> Iterato
 
 
 def _at_once(models: Sequence[str], plan: CalibrationPlan, slots: int) -> Workload:
-    """For each model groups of ``slots`` equal calls, in turn of long prompts and of long answers: a group begins when the last has ended.
+    """Make groups of ``slots`` equal calls of each model, in turn of long prompts and of long answers, one group after the other.
 
     A call before them loads the model.
     """

@@ -44,7 +44,7 @@ Served: TypeAlias = Callable[[], AbstractAsyncContextManager[ProviderManagerConf
 async def mock_lm_studio(
     models: Sequence[ModelSpec], profile: LatencyProfile, *, parallel: int = 1, policy: PolicyFactory = Fifo
 ) -> AsyncGenerator[ProviderManagerConfig, None]:
-    """The mock server in this process, and the configuration of a manager that lends it to ``parallel`` callers of one model at a time.
+    """Run the mock server in this process; yield a manager's configuration that lends it to ``parallel`` callers of one model at a time.
 
     Requests wait under ``policy``.
     """
@@ -183,7 +183,7 @@ class _Answering:
 
 
 async def _first_token(stream: AnswerStream) -> float | None:
-    """The time of the first token, reasoning included; None if there is none."""
+    """Return the time of the first token, reasoning included; None if there is none."""
     async for event in stream:
         if event.type in ("token", "reasoning", "tool_call"):
             return trio.current_time()

@@ -48,7 +48,7 @@ class CallRecord(NamedTuple):
         loading: float = 0.0,
         ttft: float | None = None,
     ) -> CallRecord:
-        """The record of ``call``."""
+        """Return the record of ``call``."""
         tokens = call.prompt_tokens, call.output_tokens
         return cls(call.id, call.agent, call.model, *tokens, arrived, queued, loading, ttft, total, outcome)
 
@@ -92,5 +92,5 @@ class Replay:
 
 
 def json_lines(records: Iterable[CallRecord]) -> str:
-    """One JSON object per line, in the order of the calls."""
+    """Return one JSON object per line, in the order of the calls."""
     return "".join(json.dumps(record._asdict()) + "\n" for record in sorted(records, key=lambda record: record.call))

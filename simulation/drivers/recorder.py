@@ -65,7 +65,7 @@ class TraceRecorder:
         return make
 
     def asked_at(self) -> float:
-        """When the request was made whose first call begins now; now, where that is not known."""
+        """Return when the request was made whose first call begins now; now, where that is not known."""
         asked = self._asked.get([])
         return asked.pop() if asked else trio.current_time()
 
@@ -74,7 +74,7 @@ class TraceRecorder:
         self._spans.append((asked, trio.current_time(), at_least_one_token(call, self.notes)))
 
     def calls(self) -> list[TraceCall]:
-        """The calls that have ended, by when they were made."""
+        """Return the calls that have ended, by when they were made."""
         return list(spans_to_calls(list(self._spans)))
 
     def write(self, path: Path) -> int:
@@ -127,7 +127,7 @@ def _usage(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _tokens(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    """The first count among ``names``; 0 where the server tells none that makes sense."""
+    """Return the first count among ``names``; 0 where the server tells none that makes sense."""
     for name in names:
         value = usage.get(name)
         if type(value) is int and 0 <= value <= TOKENS_LIMIT:

@@ -25,11 +25,11 @@ class RequestStyle(Protocol):
     """How a planned call becomes a request."""
 
     def prompt(self, call: PlannedCall) -> str:
-        """The text of the only message."""
+        """Return the text of the only message."""
         ...
 
     def parameters(self, call: PlannedCall) -> dict[str, Any]:
-        """The parameters, ``max_tokens`` among them."""
+        """Return the parameters, ``max_tokens`` among them."""
         ...
 
 
@@ -51,7 +51,7 @@ class Wording:
     fixed: float = 0.0
 
     def words(self, tokens: float) -> int:
-        """How many words make ``tokens`` tokens, with the template's."""
+        """Return how many words make ``tokens`` tokens, with the template's."""
         return max(0, round((tokens - self.fixed) / self.tokens_per_word))
 
 
@@ -63,7 +63,7 @@ class SizedRequests:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def prompt(self, call: PlannedCall) -> str:
-        """The agent's own beginning as far as it is cached, then words that no other call begins with."""
+        """Return the agent's own beginning as far as it is cached, then words that no other call begins with."""
         wording = self.wording.get(call.model, Wording())
         shared = round(call.cached_tokens / wording.tokens_per_word)
         own = wording.words(call.cached_tokens + call.prompt_tokens) - shared

@@ -21,7 +21,7 @@ class Routing:
 
     @classmethod
     def on_one(cls, config: ProviderManagerConfig, calls: int) -> Routing:
-        """All ``calls`` go to the first provider of ``config``."""
+        """Send all ``calls`` to the first provider of ``config``."""
         return cls([config.available_providers[0].name] * calls)
 
     @property
@@ -31,7 +31,7 @@ class Routing:
         return {name: machine for name, machine in self.machines.items() if tenants[machine] > 1}
 
     def demands(self, config: ProviderManagerConfig, models: Sequence[str]) -> list[Demand]:
-        """What each call needs, resolved; ``models`` has each call's. Raises ConfigurationError."""
+        """Resolve what each call needs; ``models`` has each call's. Raises ConfigurationError."""
         pairs = dict.fromkeys(zip(self.providers, models, strict=True))
         resolved = {pair: config.resolve(RuntimeProviderConfig(*pair)) for pair in pairs}
         return [resolved[pair] for pair in zip(self.providers, models, strict=True)]

@@ -26,7 +26,7 @@ SERVERS: Final = tuple(name for name, adapter in _CLASSES.items() if hasattr(ada
 def real_server(
     server: str, base_url: str, policy: PolicyFactory, *, parallel: int = 1, options: Mapping[str, Any] | None = None
 ) -> ProviderManagerConfig:
-    """The configuration of a manager that lends the server at ``base_url`` to ``parallel`` callers of one model at a time.
+    """Return the configuration of a manager that lends the server at ``base_url`` to ``parallel`` callers of one model at a time.
 
     Raises ConfigurationError.
     """

@@ -22,7 +22,7 @@ _CAPTION: Final = "Predictions against real runs (marks), and real runs against 
 
 
 def fidelity_table(found: Fidelity) -> Table:
-    """A row for each policy and measure."""
+    """Return the table with a row for each policy and measure."""
     rows = []
     for each in found.policies:
         for name in (*COMPARED, *PARTS):
@@ -43,7 +43,7 @@ def fidelity_table(found: Fidelity) -> Table:
 
 
 def _picture(found: Fidelity) -> Figure:
-    """A lane for each policy and measure: the errors as marks over the noise as a band."""
+    """Plot a lane for each policy and measure: the errors as marks over the noise as a band."""
     lanes = [(each, name) for each in found.policies for name in COMPARED]
     figure = Figure(figsize=(9, 1.6 + 0.42 * len(lanes)), layout="constrained")
     axes = figure.subplots()

@@ -37,18 +37,18 @@ class _Best(NamedTuple):
 
 
 def setting_of(point: Point) -> tuple[object, ...]:
-    """Where the point is, but for its policy."""
+    """Return the settings of the point without its policy."""
     return tuple(getattr(point, axis) for axis in AXES)
 
 
 def axes_that_vary(points: Iterable[Point]) -> list[str]:
-    """The axes on which the points have more than one value."""
+    """Return the axes on which the points have more than one value."""
     values = [setting_of(point) for point in points]
     return [axis for axis, column in zip(AXES, zip(*values, strict=True), strict=True) if len(set(column)) > 1]
 
 
 def label(axis: str, value: object) -> str:
-    """A value of an axis, as text."""
+    """Return a value of an axis, as text."""
     if value is None:
         return {"load_time": "own", "memory": "one model"}[axis]
     return f"{value:g}{ {'load_time': ' s', 'memory': ' GB'}.get(axis, '') }"

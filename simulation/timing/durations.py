@@ -37,7 +37,7 @@ class AnswerTimes(NamedTuple):
 
 
 def alone(answer: AnswerTimes) -> tuple[float, float]:
-    """Seconds to the first token and to the end, for a request that shares its instance with no other."""
+    """Return the seconds to the first token and to the end, for a request that shares its instance with no other."""
     return answer.prefill + answer.pieces[0], answer.prefill + math.fsum(answer.pieces)
 
 
@@ -45,19 +45,19 @@ class Timing(Protocol):
     """A pure function of its arguments, so that the same run takes the same time under every policy."""
 
     def load_seconds(self, model: str, nth: int) -> float:
-        """The ``nth`` load of ``model``, counted from 1."""
+        """Return the seconds of the ``nth`` load of ``model``, counted from 1."""
         ...
 
     def unload_seconds(self, model: str, nth: int) -> float:
-        """The ``nth`` unload of ``model``, counted from 1."""
+        """Return the seconds of the ``nth`` unload of ``model``, counted from 1."""
         ...
 
     def answer(self, call: PlannedCall) -> AnswerTimes:
-        """What ``call`` takes. Raises ConfigurationError where that is not known."""
+        """Return how long ``call`` takes. Raises ConfigurationError where that is not known."""
         ...
 
     def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
-        """How many times longer each piece takes when ``requests`` requests share the instance, and ``instances`` work on the machine.
+        """Return how many times longer a piece takes when ``requests`` requests share the instance, and ``instances`` work on the machine.
 
         Both count itself; ``reading``: for a prompt.
         """
@@ -69,7 +69,7 @@ class ForgetfulTiming(Timing, Protocol):
     """One of a server whose prompt cache is gone when its model is unloaded."""
 
     def cold_answer(self, call: PlannedCall) -> AnswerTimes:
-        """What ``call`` takes when nothing of its prompt is cached."""
+        """Return how long ``call`` takes when nothing of its prompt is cached."""
         ...
 
 
@@ -77,7 +77,7 @@ class BoundedTiming(Timing, Protocol):
     """One that also says how short a switch can be, for a bound on every schedule."""
 
     def least_switches(self, models: Sequence[str]) -> SwitchTimes:
-        """The shortest that a load and an unload of each of ``models`` can be."""
+        """Return the least seconds that a load and an unload of each of ``models`` can take."""
         ...
 
 

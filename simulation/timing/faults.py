@@ -41,20 +41,20 @@ class FaultPlan:
             raise ConfigurationError("outage_seconds", "must be less than outage_every", shown(self.outage_seconds))
 
     def load_fails(self, model: str, nth: int) -> bool:
-        """Whether the ``nth`` load of ``model`` fails."""
+        """Return whether the ``nth`` load of ``model`` fails."""
         return self.load > 0 and self._draw("load", model, nth) < self.load
 
     def crash_at(self, call: int) -> float | None:
-        """The part of the answer to ``call`` (0 to 1) at which its instance crashes; None where it does not."""
+        """Return the part of the answer to ``call`` (0 to 1) at which its instance crashes; None where it does not."""
         drawn = self._draw("crash", call) if self.crash else 1.0
         return drawn / self.crash if drawn < self.crash else None
 
     def stall_of(self, call: int) -> float:
-        """For how many seconds the answer to ``call`` stands still."""
+        """Return for how many seconds the answer to ``call`` stands still."""
         return self.stall_seconds if self.stall and self._draw("stall", call) < self.stall else 0.0
 
     def lasting(self, now: float, seconds: float) -> float:
-        """How long what takes ``seconds`` from ``now`` takes with the outages on the way."""
+        """Return the seconds that work of ``seconds`` takes from ``now`` on, with the outages on the way."""
         if not self.outage_every:
             return seconds
         whole, part = divmod(now, self.outage_every)
@@ -75,7 +75,7 @@ def _check(name: str, value: object, most: float) -> None:
 
 
 def faults_named(text: str, seed: int = 0) -> FaultPlan:
-    """The plan that a command line gives: ``load=0.05,crash=0.01,stall=0.02,outage_every=3600``. Raises ConfigurationError."""
+    """Parse the plan of a command line: ``load=0.05,crash=0.01,stall=0.02,outage_every=3600``. Raises ConfigurationError."""
     known = [field.name for field in fields(FaultPlan) if field.name != "seed"]
     values: dict[str, float] = {}
     for pair in text.split(","):

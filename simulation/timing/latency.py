@@ -76,27 +76,27 @@ class LatencyProfile:
             check_rates("slot_rates", self.slot_rates)
 
     def pace(self, *what: str | int) -> float:
-        """The factor by which ``what`` takes longer, or shorter, than it says."""
+        """Return the factor by which ``what`` takes longer, or shorter, than it says."""
         if self.jitter == 0:
             return 1.0
         return 1.0 + self.jitter * Random(repr((self.seed, what))).uniform(-1.0, 1.0)
 
     def load_seconds(self, model: ModelSpec, nth: int) -> float:
-        """The ``nth`` load of ``model``."""
+        """Return the seconds of the ``nth`` load of ``model``."""
         return model.load_seconds * self.pace("load", model.key, nth)
 
     def unload_seconds(self, model: ModelSpec, nth: int) -> float:
-        """The ``nth`` unload of ``model``."""
+        """Return the seconds of the ``nth`` unload of ``model``."""
         return model.unload_seconds * self.pace("unload", model.key, nth)
 
     def slowdown(self, in_instance: int, instances: int = 1) -> float:
-        """How many times longer a request takes when its instance has ``in_instance`` requests and ``instances`` are at work."""
+        """Return how many times longer a request takes when its instance has ``in_instance`` requests and ``instances`` are at work."""
         if self.slot_rates is not None:
             return slot_slowdown(self.slot_rates, in_instance) * instances
         return (1.0 + self.parallel_cost * (in_instance - 1)) * instances
 
     def chunks(self, tokens: int) -> Iterator[int]:
-        """How ``tokens`` are divided into pieces."""
+        """Yield the sizes of the pieces into which ``tokens`` are divided."""
         if tokens > 0:
             yield 1
         for done in range(1, tokens, self.tokens_per_chunk):
@@ -104,7 +104,7 @@ class LatencyProfile:
 
 
 def slot_slowdown(rates: Sequence[float], requests: int) -> float:
-    """How many times longer each of ``requests`` takes: their number over their rate together. Beyond the curve the rate stays."""
+    """Return how many times longer each of ``requests`` takes: their number over their rate together. Beyond the curve the rate stays."""
     return requests / rates[min(requests, len(rates)) - 1]
 
 

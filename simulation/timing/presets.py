@@ -68,7 +68,7 @@ PRESETS: Final = {profile.name: profile for profile in (LLAMA_SERVER_GPU, LLAMA_
 
 
 def profile_named(text: str) -> ServerProfile:
-    """The preset ``text``, or the profile in the file of that name. Raises ConfigurationError."""
+    """Return the preset ``text``, or the profile in the file of that name. Raises ConfigurationError."""
     if text in PRESETS:
         return PRESETS[text]
     path = Path(text)

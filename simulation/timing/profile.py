@@ -72,7 +72,7 @@ class ModelProfile:
             check_duration("load_seconds", self.load_seconds)
 
     def seconds_of_token(self, prompt: int, output: int) -> float:
-        """The mean seconds of a token of an answer of ``output`` tokens to ``prompt`` tokens."""
+        """Return the mean seconds of a token of an answer of ``output`` tokens to ``prompt`` tokens."""
         return self.token_seconds + self.token_seconds_per_context_token * (prompt + output / 2)
 
 
@@ -117,14 +117,17 @@ class ServerProfile:
         return tuple(model.key for model in sorted(self.models, key=lambda model: model.size_bytes))
 
     def model(self, key: str) -> ModelProfile:
-        """The model ``key``. Raises ConfigurationError."""
+        """Return the model ``key``. Raises ConfigurationError."""
         for model in self.models:
             if model.key == key:
                 return model
         raise ConfigurationError("models", f"must hold every model that is called ({', '.join(self.keys)})", repr(key))
 
     def load_seconds(self, key: str, nth: int) -> float:
-        """The ``nth`` load of a model, counted from 1: as measured, else from the disk at first, later from the page cache if all fit."""
+        """Return the seconds of the ``nth`` load of a model, counted from 1.
+
+        As measured, else from the disk at first, later from the page cache if all models fit.
+        """
         measured = self.model(key).load_seconds
         if measured is not None:
             return measured
@@ -174,7 +177,7 @@ class ServerTiming:
         return self._answer(call, call.prompt_tokens)
 
     def cold_answer(self, call: PlannedCall) -> AnswerTimes:
-        """What ``call`` takes where its prompt cache was lost with the instance."""
+        """Return how long ``call`` takes where its prompt cache was lost with the instance."""
         return self._answer(call, call.prompt_tokens + (0 if self.profile.keeps_prefix else call.cached_tokens))
 
     def slowdown(self, requests: int, instances: int = 1, *, reading: bool = False) -> float:
@@ -232,7 +235,7 @@ def load_profile(path: Path) -> ServerProfile:
 
 
 def _known(kind: type[Any], content: Any, path: str, ignored: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The members of ``content``, which must be fields of ``kind`` and all that have no default."""
+    """Return the members of ``content``. They must be fields of ``kind``, and all fields without a default must be there."""
     names = {each.name for each in fields(kind)}
     if not isinstance(content, dict) or not content.keys() <= names | set(ignored):
         raise ConfigurationError(path, f"must have members among {', '.join(sorted(names))}", "others")

@@ -22,7 +22,7 @@ class Scale:
 
 
 def scaled(timing: BoundedTiming, scale: Scale) -> BoundedTiming:
-    """``timing`` with each duration multiplied; it forgets prompts with the model where ``timing`` does."""
+    """Multiply each duration of ``timing``. The result forgets prompts with the model where ``timing`` does."""
     if scale == Scale():
         return timing
     return _ScaledForgetful(timing, scale) if isinstance(timing, ForgetfulTiming) else _Scaled(timing, scale)
@@ -59,6 +59,6 @@ class _Scaled:
 
 class _ScaledForgetful(_Scaled):
     def cold_answer(self, call: PlannedCall) -> AnswerTimes:
-        """What ``call`` takes when nothing of its prompt is cached."""
+        """Return how long ``call`` takes when nothing of its prompt is cached."""
         assert isinstance(self.timing, ForgetfulTiming), "made for such a timing only"
         return self._longer(self.timing.cold_answer(call))

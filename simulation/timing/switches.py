@@ -28,7 +28,7 @@ class SwitchTimes:
             raise ConfigurationError("unload", "must have the models of load", f"{models} in one of them only")
 
     def between(self, resident: str | None, model: str) -> float:
-        """From the last answer of ``resident`` (None: the slot is vacant) until ``model`` can serve."""
+        """Return the seconds from the last answer of ``resident`` (None: the slot is vacant) until ``model`` can serve."""
         if resident == model:
             return 0.0
         return self.load[model] + (0.0 if resident is None else self.unload[resident])

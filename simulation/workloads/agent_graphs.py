@@ -29,7 +29,10 @@ _SOURCES: Final = {
 
 
 def agent_graph(kind: str, quick: str, deep: str, *, tasks: int = 10, seed: int = 0) -> Workload:
-    """``tasks`` tasks of one of :data:`GRAPHS`, each begun 30 s after the one before at most. Raises ConfigurationError."""
+    """Make a workload of ``tasks`` tasks of one of :data:`GRAPHS`; each begins at most 30 s after the one before.
+
+    Raises ConfigurationError.
+    """
     check_count("tasks", tasks)
     graph = Graph(seed)
     begin = 0.0

@@ -26,7 +26,10 @@ def closed_loop(
     seed: int = 0,
     tokens: TokenDistribution = CHAT,
 ) -> Workload:
-    """``agents`` that make ``calls`` calls each, with exponential pauses of ``think_seconds`` on average. Raises ConfigurationError."""
+    """Make a workload of ``agents`` that make ``calls`` calls each, with exponential pauses of ``think_seconds`` on average.
+
+    Raises ConfigurationError.
+    """
     check_mix(mix)
     check_positive("think_seconds", think_seconds)
     for name, count in (("agents", agents), ("calls", calls)):

@@ -13,7 +13,10 @@ __all__ = ["equal_agents"]
 
 
 def equal_agents(weights: Mapping[str, float], *, agents: int, calls: int, seed: int = 0) -> Workload:
-    """``agents`` conversations of ``calls`` calls each; ``weights`` says how often which model is called. Raises ConfigurationError.
+    """Make a workload of ``agents`` conversations of ``calls`` calls each; ``weights`` says how often which model is called.
+
+    Raises ConfigurationError.
+
 
     Tokens read and made are log-normal, with medians of 1,000 and 250; pauses are uniform, up to 20 s.
     """

@@ -75,7 +75,7 @@ def open_loop(
     seed: int = 0,
     tokens: TokenDistribution = CHAT,
 ) -> Workload:
-    """``requests`` arrivals of ``kind`` (above), ``rate`` a second, dealt to models by ``mix`` and to agents evenly.
+    """Make a workload of ``requests`` arrivals of ``kind`` (above), ``rate`` a second, dealt to models by ``mix`` and to agents evenly.
 
     Raises ConfigurationError.
     """

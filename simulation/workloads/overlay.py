@@ -17,7 +17,7 @@ _TIERS: Final = ("haiku", "sonnet", "opus")  # the model families of the Weka tr
 
 
 def overlay_sessions(name: str, sessions: Iterable[Workload], count: int, *, seed: int = 0) -> Workload:
-    """``count`` of the sessions, drawn from ``seed``, begun within a minute of each other. Holds no more than ``count`` at a time.
+    """Overlay ``count`` of the sessions, drawn from ``seed``, begun within a minute of each other. Holds no more than ``count`` at a time.
 
     Sessions carry no absolute times, so when they begin is ours to say. Raises ConfigurationError where there are too few.
     """
@@ -35,7 +35,7 @@ def overlay_sessions(name: str, sessions: Iterable[Workload], count: int, *, see
 
 
 def model_map(traced: Sequence[str], local: Sequence[str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """A local model for each traced one: ``overrides`` first; the others by rank, spread evenly over ``local`` (smallest first).
+    """Choose a local model for each traced one: ``overrides`` first; the others by rank, spread evenly over ``local`` (smallest first).
 
     A traced model ranks by its family, where that is known, then by its name. Raises ConfigurationError for an override that
     names no traced model.

@@ -27,7 +27,7 @@ _ASSUMPTIONS = (
 
 
 def trading_graph(quick: str, deep: str, *, tickers: int = 10, seed: int = 0) -> Workload:
-    """The graph for ``tickers`` tickers, with token counts and think times drawn from ``seed``. Raises ConfigurationError."""
+    """Make the graph for ``tickers`` tickers, with token counts and think times drawn from ``seed``. Raises ConfigurationError."""
     check_count("tickers", tickers)
     graph = Graph(seed)
     for _ in range(tickers):

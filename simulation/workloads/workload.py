@@ -76,24 +76,24 @@ def _check(index: int, call: PlannedCall) -> None:
 
 
 def prompt_text(call: PlannedCall) -> str:
-    """What a replay sends for ``call``: a text of its own, because the mock server draws the pace of an answer from it."""
+    """Return the text that a replay sends for ``call``. No other call has it: the mock server draws the pace of an answer from it."""
     return f"request {call.id}"
 
 
 def at_once(workload: Workload) -> Workload:
-    """The same calls as a batch: all of them come at the start, and none waits for another."""
+    """Return the same calls as a batch: all of them come at the start, and none waits for another."""
     return replace(workload, calls=tuple(replace(call, after=(), delay=0.0) for call in workload.calls))
 
 
 def scaled(workload: Workload, speed: float) -> Workload:
-    """The same calls, ``speed`` times as fast: think times and arrivals are divided by it; the work itself stays."""
+    """Return the same calls, ``speed`` times as fast: think times and arrivals are divided by it; the work itself stays."""
     if not math.isfinite(speed) or speed <= 0:
         raise ConfigurationError("speed", "must be a finite number above 0", repr(speed))
     return replace(workload, calls=tuple(replace(call, delay=call.delay / speed) for call in workload.calls))
 
 
 def resized(workload: Workload, factor: float) -> Workload:
-    """The same calls with ``factor`` times as many tokens, each at least one."""
+    """Return the same calls with ``factor`` times as many tokens, each at least one."""
     if not math.isfinite(factor) or factor <= 0:
         raise ConfigurationError("token_scale", "must be a finite number above 0", repr(factor))
     if factor == 1:
@@ -107,7 +107,7 @@ def _resized(call: PlannedCall, factor: float) -> PlannedCall:
 
 
 def clipped(workload: Workload, prompt_tokens: int) -> Workload:
-    """The same calls with longer prompts cut to ``prompt_tokens``, the cached part of them first. Raises ConfigurationError."""
+    """Return the same calls with longer prompts cut to ``prompt_tokens``, the cached part of them first. Raises ConfigurationError."""
     return replace(workload, calls=tuple(_clipped(call, prompt_tokens) for call in workload.calls))
 
 
@@ -117,12 +117,12 @@ def _clipped(call: PlannedCall, tokens: int) -> PlannedCall:
 
 
 def mapped(workload: Workload, models: Mapping[str, str]) -> Workload:
-    """The same calls with every model replaced by ``models[model]``."""
+    """Return the same calls with every model replaced by ``models[model]``."""
     return replace(workload, calls=tuple(replace(call, model=models[call.model]) for call in workload.calls))
 
 
 def overlaid(name: str, parts: Sequence[Workload], starts: Sequence[float]) -> Workload:
-    """All ``parts`` at once, part i beginning at ``starts[i]`` seconds. Their agents' names must be distinct already."""
+    """Overlay all ``parts``; part i begins at ``starts[i]`` seconds. Their agents' names must be distinct already."""
     calls: list[PlannedCall] = []
     for part, start in zip(parts, starts, strict=True):
         offset = len(calls)

@@ -64,7 +64,7 @@ class _Renaming(NamedTuple):
     wishes: tuple[int, ...]  # of each wish: which one takes its place
 
     def of(self, names: Names) -> Names:
-        """``names``, renamed."""
+        """Return ``names``, renamed."""
         left = [0] * len(names.left)
         for wish, number in zip(self.wishes, names.left, strict=True):
             left[wish] = number

@@ -26,7 +26,7 @@ def copy_options(options: object, field: str) -> dict[str, Any]:
 
 
 def freeze_options(options: object, field: str) -> FrozenDict:
-    """As :func:`copy_options`, but the copy is read-only at every depth."""
+    """Copy as :func:`copy_options` does, but read-only at every depth."""
     return FrozenDict(_mapping(_checked(options, field), field, (), _FROZEN))
 
 

@@ -48,7 +48,7 @@ class AsyncioProviderManager(BridgedManager):
         agent: str | None = None,
         priority: int = 0,
     ) -> AsyncioAcquiring:
-        """``async with manager.acquire(...) as lease:`` as :meth:`get_adapter`, released when the block is left."""
+        """Acquire for a block: ``async with manager.acquire(...) as lease``. As :meth:`get_adapter`; leaving the block releases."""
         return AsyncioAcquiring(partial(self.get_adapter, runtime_config, timeout, agent, priority))
 
     async def run(self, function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
@@ -125,7 +125,10 @@ class AsyncioReasoningEngine(BridgedEngine[AsyncioProviderManager]):
     """Makes calls from asyncio. ``state`` is what a :class:`ReasoningEngine` takes, and is asked in the background thread."""
 
     def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncioCall:
-        """``async with engine.call(prompt, options) as stream: async for event in stream: ...``, see :meth:`ReasoningEngine.call`."""
+        """Call for a block: ``async with engine.call(prompt, options) as stream: async for event in stream: ...``.
+
+        See :meth:`ReasoningEngine.call`.
+        """
         return AsyncioCall(self.host, self.engine.call(prompt, options))
 
 

@@ -48,7 +48,7 @@ def check_room(task: trio.lowlevel.Task) -> None:
 
 
 def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> bool:
-    """Whether ``frame`` belongs to a task of the run ``home``, and neither trio nor the manager stands between it and the task.
+    """Return whether ``frame`` belongs to a task of the run ``home``, and neither trio nor the manager stands between it and the task.
 
     Also no where the task is so deep in its functions that a step might not end.
 

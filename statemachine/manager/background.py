@@ -61,7 +61,7 @@ class Background:
             raise ManagerClosedError(_ENDED) from None
 
     def read(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns in the trio run; the calling thread waits for one step of the run."""
+        """Return the result of ``function`` in the trio run; the calling thread waits for one step of the run."""
         if not self.is_open:
             raise ManagerClosedError(_FORKED if self._process != os.getpid() else _ENDED)
         try:
@@ -101,7 +101,7 @@ _watched = False
 
 
 def current() -> Background | None:
-    """The background thread that there is now."""
+    """Return the background thread that there is now."""
     return _current if _current is not None and _current.is_open else None
 
 
@@ -117,7 +117,7 @@ def join() -> Background:
 
 
 def leave(background: Background) -> None:
-    """A user goes; after the last one, the thread ends."""
+    """Count one user less; after the last one, end the thread."""
     global _current
     with _lock:
         background.users -= 1
@@ -154,7 +154,7 @@ def _keeps_alive(thread: threading.Thread) -> bool:
 
 
 def _forget_after_fork() -> None:
-    """The child has only the thread that forked, and maybe a copy of a lock that is held."""
+    """Start anew in a child process: it has only the thread that forked, and maybe a copy of a lock that is held."""
     global _lock, _current, _watched
     _lock, _current, _watched = threading.Lock(), None, False
 

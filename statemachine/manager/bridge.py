@@ -36,7 +36,7 @@ _ENDED: Final = "the background thread has ended"
 
 
 async def call_from_asyncio(background: Background, function: Function[T], undo: Undo | None = None) -> T:
-    """What ``function`` returns, called in the trio run for the current asyncio task.
+    """Call ``function`` in the trio run for the current asyncio task, and return its result.
 
     Cancelled in here, the call is cancelled too, and the task goes on when it has ended. Raises what ``function`` raises, and
     ManagerClosedError where the background has ended or belongs to another process.
@@ -67,7 +67,7 @@ async def call_from_asyncio(background: Background, function: Function[T], undo:
 
 
 def call_from_thread(background: Background, function: Function[T], undo: Undo | None = None) -> T:
-    """What ``function`` returns, called in the trio run for the current thread, which waits. Raises as :func:`call_from_asyncio`.
+    """Call ``function`` in the trio run for the current thread, which waits, and return its result. Raises as :func:`call_from_asyncio`.
 
     A KeyboardInterrupt in the meantime cancels the call, and leaves when it has ended.
     """
@@ -89,7 +89,7 @@ def call_from_thread(background: Background, function: Function[T], undo: Undo |
 
 
 def _awaited(arrival: SimpleQueue[Outcome[T]]) -> Outcome[T]:
-    """The outcome. A signal that comes just before a thread falls asleep does not wake it, so it wakes by itself now and then."""
+    """Wait for the outcome. A signal that comes just before a thread falls asleep does not wake it, so it wakes by itself now and then."""
     while True:
         try:
             return arrival.get(timeout=WAKE_SECONDS)

@@ -36,7 +36,7 @@ class BridgedManager:
         return self.manager.available_providers
 
     def statistics(self) -> Statistics:
-        """A frozen picture, see :meth:`ProviderManager.statistics`. It waits for one step of the background thread.
+        """Take a frozen picture, see :meth:`ProviderManager.statistics`. It waits for one step of the background thread.
 
         Raises ManagerClosedError before and after the manager's life.
         """
@@ -102,11 +102,11 @@ class BridgedLease:
         self.release(says_broken(error, self.lease._number))
 
     def drain(self) -> None:
-        """The instance was found broken. See :meth:`Lease.drain`."""
+        """Report the instance broken. See :meth:`Lease.drain`."""
         self.lease.drain()
 
     def leased(self) -> Adapter:
-        """The adapter itself, which runs in the background thread. Raises LeaseReleasedError once the lease is over."""
+        """Return the adapter itself, which runs in the background thread. Raises LeaseReleasedError once the lease is over."""
         return self.lease.adapter
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class BridgedLease:
 
 
 async def open_events(adapter: Adapter, prompt: Sequence[Message], options: CallOptions) -> AsyncIterator[StreamEvent]:
-    """The events of one call of ``adapter``."""
+    """Yield the events of one call of ``adapter``."""
     return adapter.call(prompt, options)
 
 

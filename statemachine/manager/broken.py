@@ -23,7 +23,7 @@ def settle(error: BaseException, lease: int) -> None:
 
 
 def says_broken(error: BaseException | None, lease: int | None = None) -> bool:
-    """Whether ``error`` breaks an instance. Only an AdapterError can tell, also one in a group.
+    """Return whether ``error`` breaks an instance. Only an AdapterError can tell, also one in a group.
 
     ``lease``: the number of the lease whose block the error leaves. An error that was settled for a lease that began later came
     out of a stream inside of that block: it is about another instance. One that was settled for an earlier lease has been raised

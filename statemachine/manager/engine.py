@@ -29,7 +29,7 @@ class ThreadConfigs(Protocol):
     """Where the engine looks up the provider of a thread."""
 
     async def runtime_provider_config(self, thread_id: str) -> RuntimeProviderConfig | None:
-        """The thread's provider, if it has one."""
+        """Return the thread's provider, if it has one."""
         ...
 
 
@@ -41,7 +41,7 @@ class ReasoningEngine:
         self._state = state
 
     def call(self, prompt: Sequence[Message], options: CallOptions) -> EngineCall:
-        """``async with engine.call(prompt, options) as stream: async for event in stream: ...``
+        """Call for a block: ``async with engine.call(prompt, options) as stream: async for event in stream: ...``
 
         Entering acquires, and raises what ``ProviderManager.get_adapter`` raises. Iterating raises an AdapterError where the adapter
         reports one, and TruncatedStreamError where its stream just stops. The lease is freed at the stream's end or error, or when the
@@ -50,7 +50,7 @@ class ReasoningEngine:
         return EngineCall(self, prompt, options)
 
     async def acquire(self, options: CallOptions) -> Lease:
-        """The lease for a call with ``options``."""
+        """Acquire the lease for a call with ``options``."""
         check_trio()
         config = await self._provider_config(options)
         return await self._manager.get_adapter(config, options.timeout, options.agent, options.priority)
@@ -124,7 +124,7 @@ class EngineCall(AsyncOnly):
 
 
 def _check_prompt(prompt: object) -> None:
-    """A list of messages. Raises ConfigurationError."""
+    """Check that ``prompt`` is a list of messages. Raises ConfigurationError."""
     rule = "must be a list of messages: write [{'role': 'user', 'content': 'text'}]"
     if isinstance(prompt, (str, bytes, Mapping)) or not isinstance(prompt, Sequence):
         raise ConfigurationError("prompt", rule, f"a {type(prompt).__name__}")
@@ -151,7 +151,7 @@ class AnswerStream(AsyncOnly):
         return self
 
     def __anext__(self) -> Coroutine[Any, Any, StreamEvent]:
-        """The next event. Raises what the adapter's stream raises, see :meth:`ReasoningEngine.call`, and StopAsyncIteration after the end.
+        """Return the next event. Raises what the stream raises (:meth:`ReasoningEngine.call`), and StopAsyncIteration after the end.
 
         Raises trio.BusyResourceError while another task reads, trio.ClosedResourceError if the stream was closed before its end, and
         LeaseReleasedError if its lease was released or revoked before.

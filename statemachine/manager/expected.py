@@ -26,13 +26,13 @@ _DATA: Final[dict[str, tuple[type[Any] | tuple[type[Any], ...], str]]] = {
 
 
 def name_of(thing: object) -> str:
-    """The name of a factory, a class, or an object's class."""
+    """Return the name of a factory, a class, or an object's class."""
     name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
     return str(name)
 
 
 def check_adapter(adapter: Any, factory: object) -> None:
-    """``adapter`` is what ``factory`` has returned. Raises TypeError if it is no adapter."""
+    """Check what ``factory`` has returned. Raises TypeError if it is no adapter."""
     name = f"the factory {name_of(factory)}"
     if inspect.isawaitable(adapter):
         _discard(adapter)
@@ -50,13 +50,13 @@ def check_adapter(adapter: Any, factory: object) -> None:
 
 
 def check_awaitable(result: Any, name: str) -> None:
-    """``result`` is what the method ``name`` of an adapter has returned. Raises TypeError if it cannot be awaited."""
+    """Check what the method ``name`` of an adapter has returned. Raises TypeError if it cannot be awaited."""
     if not inspect.isawaitable(result):
         raise TypeError(f"{name}() must be an async function; it returned {_a(result)}")
 
 
 def check_stream(events: Any, name: str) -> AsyncIterator[StreamEvent]:
-    """``events`` is what ``call`` of the adapter ``name`` has returned. Raises AdapterProtocolError if it is no stream."""
+    """Check what ``call`` of the adapter ``name`` has returned. Raises AdapterProtocolError if it is no stream."""
     if hasattr(events, "__anext__"):
         stream: AsyncIterator[StreamEvent] = events
         return stream
@@ -72,7 +72,7 @@ def check_stream(events: Any, name: str) -> AsyncIterator[StreamEvent]:
 
 
 def check_event(event: Any, name: str) -> StreamEvent:
-    """``event`` was yielded by ``call`` of the adapter ``name``. Raises AdapterProtocolError if it is no event of a stream."""
+    """Check an event that ``call`` of the adapter ``name`` has yielded. Raises AdapterProtocolError if it is no event of a stream."""
     if not isinstance(event, StreamEvent):
         raise AdapterProtocolError(
             f"{name}.call() must yield StreamEvent, such as StreamEvent('token', 'text'); it yielded {_a(event)}"
@@ -95,7 +95,7 @@ _take_two: Final[WeakSet[FunctionType]] = WeakSet()
 
 
 def _takes_two(method: Any) -> bool:
-    """Whether ``method`` can be called with two arguments, as far as its signature tells."""
+    """Return whether ``method`` can be called with two arguments, as far as its signature tells."""
     function = getattr(method, "__func__", None)
     if isinstance(function, FunctionType) and function in _take_two:
         return True

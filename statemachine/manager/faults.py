@@ -13,21 +13,21 @@ __all__ = ["is_cancellation", "leaves", "own_fault", "without_close"]
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """The errors in a group and in the groups in it, or the one error."""
+    """Return the errors in a group and in the groups in it, or the one error."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for one in error.exceptions for leaf in leaves(one)]
     return [error]
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Whether ``error`` is a cancellation of trio's or asyncio's, or a group of nothing else."""
+    """Return whether ``error`` is a cancellation of trio's or asyncio's, or a group of nothing else."""
     asyncio = sys.modules.get("asyncio")
     kinds = (trio.Cancelled,) if asyncio is None else (trio.Cancelled, asyncio.CancelledError)
     return all(isinstance(leaf, kinds) for leaf in leaves(error))
 
 
 def own_fault(error: BaseException, doing: str) -> BaseException:
-    """``error``, which an adapter has just raised in this task. A cancellation while nothing cancels this task is the adapter's fault."""
+    """Return ``error``, which an adapter has just raised in this task. A cancellation that nothing asked for is the adapter's fault."""
     if not is_cancellation(error) or trio.current_effective_deadline() == -math.inf:
         return error
     fault = AdapterProtocolError(f"{doing} raised a cancellation that was not its own, such as a stored one")
@@ -36,7 +36,7 @@ def own_fault(error: BaseException, doing: str) -> BaseException:
 
 
 def without_close(error: BaseException) -> BaseException | None:
-    """``error`` without the GeneratorExit that closes a generator: a nursery in the generator raises it in a group.
+    """Return ``error`` without the GeneratorExit that closes a generator: a nursery in the generator raises it in a group.
 
     None if nothing else is left; a single error that is left, without its group.
     """

@@ -50,11 +50,11 @@ class Host(Generic[R]):
         return self._background
 
     async def call(self, function: Function[T], undo: Undo | None = None) -> T:
-        """What the trio function returns, for the current asyncio task. See :func:`call_from_asyncio`."""
+        """Call the trio function for the current asyncio task, and return its result. See :func:`call_from_asyncio`."""
         return await call_from_asyncio(self.background, function, undo)
 
     def wait(self, function: Function[T], undo: Undo | None = None) -> T:
-        """What the trio function returns, for the current thread. See :func:`call_from_thread`."""
+        """Call the trio function for the current thread, and return its result. See :func:`call_from_thread`."""
         return call_from_thread(self.background, function, undo)
 
     async def __aenter__(self) -> R:

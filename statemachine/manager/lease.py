@@ -73,7 +73,7 @@ class Lessor:
         return Lease(self, ticket, demand, adapter, queued, loading)
 
     def is_lending(self) -> bool:
-        """Whether any lease is on."""
+        """Return whether any lease is on."""
         return bool(self._on)
 
     def holds(self, ticket: int) -> bool:
@@ -160,7 +160,7 @@ class Lessor:
                 self._report(event)
 
     def _end_early(self, event: Released) -> None:
-        """The lease is given back while its use goes on: it ends with its use."""
+        """Give the lease back while its use goes on: it ends with its use."""
         if event.broken:
             self._report(FoundBroken(event.ticket))
         self._uses[event.ticket].end()

@@ -349,7 +349,7 @@ class ProviderManager(AsyncOnly):
         self._closed.set()
 
     def _resolve(self, runtime_config: RuntimeProviderConfig) -> Demand:
-        """By spelling: equal configurations may spell an option differently, and the adapter gets it as written."""
+        """Resolve by spelling: equal configurations may spell an option differently, and the adapter gets it as written."""
         demand = self.config.resolve(runtime_config)
         if len(self._demands) >= _DEMANDS_LIMIT:
             self._demands.clear()

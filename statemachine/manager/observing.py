@@ -45,7 +45,7 @@ class Observers:
 
 
 def check_observers(observers: object) -> None:
-    """A sequence of callables with one Transition, none of them async. Raises ConfigurationError."""
+    """Check that ``observers`` is a sequence of callables with one Transition, none of them async. Raises ConfigurationError."""
     if callable(observers) or isinstance(observers, (str, bytes)) or not isinstance(observers, Sequence):
         rule = "must be a sequence of callables: write observers=[observer]"
         raise ConfigurationError("observers", rule, f"a {type(observers).__name__}")

@@ -77,7 +77,7 @@ class Reading:
     # ---- for readers ----
 
     async def next(self) -> StreamEvent:
-        """The next event; ``end`` when the lease is free. Cancelled in here, the stream ends.
+        """Return the next event; ``end`` when the lease is free. If the call is cancelled, the stream ends.
 
         Raises what the stream raises, StopAsyncIteration after its end, trio.BusyResourceError while another task reads,
         trio.ClosedResourceError if the stream was closed before its end, LeaseReleasedError if its lease was released or revoked.
@@ -122,7 +122,7 @@ class Reading:
         self._scope.cancel()
 
     def goes_on(self) -> bool:
-        """Whether a task reads it now."""
+        """Return whether a task reads it now."""
         return self._has_reader
 
     async def _give_up(self) -> None:
@@ -221,7 +221,7 @@ class Reading:
         log.warning("a stream of %s does not end; its instance is taken for broken", self._lease_text)
 
     def _fail(self, error: BaseException) -> None:
-        """The stream has failed: its reader is told, unless it is being closed anyway."""
+        """Tell the reader that the stream has failed, unless it is being closed anyway."""
         if self._closing:
             self._fail_closing(error)
             return
@@ -236,7 +236,7 @@ class Reading:
             self._lessor.drain(self._ticket)  # it must not be granted while the stream takes its time to close
 
     def _fail_closing(self, error: BaseException) -> None:
-        """What goes wrong while a stream closes is logged: the answer, or what went wrong with it, matters more."""
+        """Log what goes wrong while a stream closes: the answer, or what went wrong with it, matters more."""
         fault = without_close(error)
         if fault is None or (self._scope.cancel_called and is_cancellation(fault)):
             return

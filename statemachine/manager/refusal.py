@@ -34,7 +34,7 @@ _CONTENTION: dict[Cause, tuple[type[ContentionError], str]] = {
 
 
 def refusal(effect: Reject, error: BaseException | None) -> ProviderManagerError:
-    """The exception for ``effect``; ``error`` is why the start failed, where it did, and is chained."""
+    """Return the exception for ``effect``; ``error`` is why the start failed, where it did, and is chained."""
     if effect.cause is Cause.CLOSED:
         return ManagerClosedError(f"the manager closed before {effect.demand} was granted")
     if effect.cause in (Cause.START_FAILED, Cause.START_OVERDUE):
@@ -55,7 +55,7 @@ def refusal(effect: Reject, error: BaseException | None) -> ProviderManagerError
 
 
 def _advice(effect: Reject) -> str:
-    """What the caller can do about it."""
+    """Return what the caller can do about it."""
     if effect.cause not in (Cause.LIMIT, Cause.CONFLICT, Cause.BUSY):
         return ""
     if effect.own:
@@ -77,7 +77,7 @@ def _instantiation(effect: Reject, error: BaseException | None) -> AdapterInstan
 
 
 def _reason(demand: Demand, error: BaseException | None) -> str:
-    """What the adapter says, in one line, without what it was given as options: those may be credentials."""
+    """Return what the adapter says, in one line, without what it was given as options: those may be credentials."""
     said = str(error)
     for secret in sorted(_texts(demand.adapter.options), key=len, reverse=True):
         said = said.replace(secret, "***")
@@ -86,7 +86,7 @@ def _reason(demand: Demand, error: BaseException | None) -> str:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Every text in ``value`` that is long enough to be a secret."""
+    """Yield every text in ``value`` that is long enough to be a secret."""
     if isinstance(value, str):
         if len(value) >= _SECRET_LENGTH:
             yield value

@@ -10,7 +10,7 @@ __all__ = ["check_trio"]
 
 
 def check_trio() -> trio.lowlevel.Task:
-    """The running trio task. Raises WrongEventLoopError where there is none, such as under asyncio."""
+    """Return the running trio task. Raises WrongEventLoopError where there is none, such as under asyncio."""
     try:
         return trio.lowlevel.current_task()
     except RuntimeError:

@@ -48,7 +48,7 @@ class SyncProviderManager(BridgedManager):
         agent: str | None = None,
         priority: int = 0,
     ) -> SyncAcquiring:
-        """``with manager.acquire(...) as lease:`` as :meth:`get_adapter`, released when the block is left."""
+        """Acquire for a block: ``with manager.acquire(...) as lease``. As :meth:`get_adapter`; leaving the block releases."""
         return SyncAcquiring(partial(self.get_adapter, runtime_config, timeout, agent, priority))
 
     def run(self, function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
@@ -125,7 +125,10 @@ class SyncReasoningEngine(BridgedEngine[SyncProviderManager]):
     """Makes calls from threads. ``state`` is what a :class:`ReasoningEngine` takes, and is asked in the background thread."""
 
     def call(self, prompt: Sequence[Message], options: CallOptions) -> SyncCall:
-        """``with engine.call(prompt, options) as stream: for event in stream: ...``, see :meth:`ReasoningEngine.call`."""
+        """Call for a block: ``with engine.call(prompt, options) as stream: for event in stream: ...``.
+
+        See :meth:`ReasoningEngine.call`.
+        """
         return SyncCall(self.host, self.engine.call(prompt, options))
 
 

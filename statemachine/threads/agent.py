@@ -53,7 +53,7 @@ class AgentCore:
 
     @asynccontextmanager
     async def process(self, query: str, thread_id: str) -> AsyncGenerator[AsyncIterator[StreamEvent], None]:
-        """``async with agent.process(query, thread_id) as answer: async for event in answer: ...``
+        """Answer ``query`` for a block: ``async with agent.process(query, thread_id) as answer: async for event in answer: ...``
 
         Entering plans and executes, and acquires for the synthesis; what is slow before the first event is this. The
         answer is the stream of the synthesis, after one ``metadata`` event for each phase before it:
@@ -125,7 +125,7 @@ class AgentFactory:
 async def create_instance(
     config: InstanceConfig, *, observers: Sequence[Observer] = ()
 ) -> AsyncGenerator[AgentFactory, None]:
-    """``async with create_instance(config) as instance:`` the manager, the state and the engine, open for the block's length.
+    """Open the manager, the state and the engine for a block: ``async with create_instance(config) as instance``.
 
     ``observers`` are called with every transition, after those of ``config``. Leaving the block closes the manager.
     Raises ConfigurationError.

@@ -74,7 +74,7 @@ def looks_like_credential(name: str, value: object = "") -> bool:
 
 
 def withhold(value: Any, name: str, *, options: bool) -> tuple[Any, list[Path]]:
-    """``value`` (JSON data called ``name``) with None for what must not be written, and the paths to these places.
+    """Return ``value`` (JSON data called ``name``) with None for what must not be written, and the paths to these places.
 
     ``options``: it is a mapping of adapter options. Returns a copy.
     """

@@ -36,7 +36,7 @@ class TraceError(ConfigurationError):
 
 
 def opened(file: Path) -> IO[bytes]:
-    """``file``, opened. Raises TraceError."""
+    """Open ``file``. Raises TraceError."""
     try:
         return file.open("rb")
     except OSError as error:
@@ -44,7 +44,7 @@ def opened(file: Path) -> IO[bytes]:
 
 
 def parsed_json(text: str | bytes, place: str) -> Any:
-    """The value of a JSON document. Raises TraceError, for a document that is nested too deeply, too."""
+    """Parse a JSON document. Raises TraceError, also for a document that is nested too deeply."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -52,7 +52,7 @@ def parsed_json(text: str | bytes, place: str) -> Any:
 
 
 def name_in(value: object, place: str) -> str:
-    """A non-empty name, made fit to show. Raises TraceError."""
+    """Return a non-empty name, made fit to show. Raises TraceError."""
     if not isinstance(value, str) or not value.strip():
         raise TraceError(place, "must be a non-empty string", _shown(value))
     if len(value) > NAME_LIMIT:
@@ -64,17 +64,17 @@ def name_in(value: object, place: str) -> str:
 
 
 def path_to(place: str, key: str) -> str:
-    """The path to ``key``: below a file (``name.json:``) or below a value in it."""
+    """Return the path to ``key``: below a file (``name.json:``) or below a value in it."""
     return f"{place} {key}" if place.endswith(":") else f"{place}.{key}"
 
 
 def text_at(owner: Any, key: str, place: str) -> str:
-    """A non-empty name, made fit to show. Raises TraceError, as all of these."""
+    """Return a non-empty name, made fit to show. Raises TraceError, as all of these."""
     return name_in(_member(owner, key, place), path_to(place, key))
 
 
 def number_at(owner: Any, key: str, place: str, default: float | None = None) -> float:
-    """A finite number of at least 0; ``default`` where it is missing or null."""
+    """Return a finite number of at least 0; ``default`` where it is missing or null."""
     value = _member(owner, key, place) if default is None or owner.get(key) is not None else default
     if not is_number(value) or not 0 <= value < math.inf:
         raise TraceError(path_to(place, key), "must be a finite number of at least 0", _shown(value))
@@ -82,7 +82,7 @@ def number_at(owner: Any, key: str, place: str, default: float | None = None) ->
 
 
 def count_at(owner: Any, key: str, place: str) -> int:
-    """An integer from 0 to ``TOKENS_LIMIT``."""
+    """Return an integer from 0 to ``TOKENS_LIMIT``."""
     value = _member(owner, key, place)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= TOKENS_LIMIT:
         raise TraceError(path_to(place, key), f"must be an integer from 0 to {TOKENS_LIMIT}", _shown(value))
@@ -90,7 +90,7 @@ def count_at(owner: Any, key: str, place: str) -> int:
 
 
 def list_at(owner: Any, key: str, place: str) -> list[Any]:
-    """A list, whatever it holds."""
+    """Return a list, whatever it holds."""
     value = _member(owner, key, place)
     if not isinstance(value, list):
         raise TraceError(path_to(place, key), "must be a list", _shown(value))

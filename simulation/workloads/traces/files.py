@@ -102,7 +102,7 @@ def _archive(stream: IO[bytes], path: Path) -> tarfile.TarFile:
 
 
 def _next_member(archive: tarfile.TarFile, path: Path) -> tarfile.TarInfo | None:
-    """The next member; None at the end. Headers are foreign: whatever the parser stumbles over is damage."""
+    """Return the next member; None at the end. Headers are foreign: whatever the parser stumbles over is damage."""
     try:
         return archive.next()
     except TraceError:

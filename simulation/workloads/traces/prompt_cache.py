@@ -27,7 +27,7 @@ class PromptCache:
 
 
 def blocks_at(owner: Any, place: str) -> list[int]:
-    """The list ``hash_ids``. Raises TraceError."""
+    """Return the list ``hash_ids``. Raises TraceError."""
     blocks = list_at(owner, "hash_ids", place)
     if not all(isinstance(block, int) for block in blocks):
         raise TraceError(path_to(place, "hash_ids"), "must hold integers only", "others")

@@ -38,7 +38,7 @@ class Deal:
         return f"agent {self.rng.randint(1, self.agents):02d}"
 
     def sentence(self) -> str:
-        """What a report says of it."""
+        """Return what a report says of it."""
         total = fsum(self.weights.values())
         shares = ", ".join(f"{model} {weight / total:.0%}" for model, weight in self.weights.items())
         return (
@@ -85,7 +85,7 @@ class _Numbers:
             raise TraceError(f"session {call.session}", "must number its calls", f"two of number {call.call}")
 
     def of(self, call: TraceCall) -> tuple[int, ...]:
-        """The ids of what ``call`` depends on. Raises TraceError where one did not come before it."""
+        """Return the ids of what ``call`` depends on. Raises TraceError where one did not come before it."""
         try:
             return tuple(sorted({self._ids[call.session or "", number] for number in call.depends_on}))
         except KeyError:

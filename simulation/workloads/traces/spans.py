@@ -48,7 +48,7 @@ def read_spans(path: Path, notes: Notes) -> Iterator[TraceCall]:
 
 
 def _json_values(path: Path) -> Iterator[tuple[str, Any]]:
-    """Each document, be it a file or a line of one."""
+    """Yield each document, be it a file or a line of one."""
     for name, stream in documents(path):
         text = whole(stream, name).decode("utf-8-sig", "replace")
         rows = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
@@ -93,7 +93,7 @@ def _span(span: Any, shared: Mapping[str, Any], place: str, notes: Notes) -> _Sp
 
 
 def _attributes(owner: Any, place: str) -> dict[str, Any]:
-    """The attributes by name, each with its value, whatever its type."""
+    """Return the attributes by name, each with its value, whatever its type."""
     if not isinstance(owner, Mapping) or "attributes" not in owner:
         return {}
     found: dict[str, Any] = {}
@@ -157,7 +157,7 @@ class _Session:
         return replace(call, call=number, depends_on=after, think_seconds=think)
 
     def _last_of(self, ended: int) -> tuple[int, ...]:
-        """Those of the first ``ended`` calls that no other of them came after."""
+        """Return those of the first ``ended`` calls that no other of them came after."""
         if ended == 0:
             return ()
         begun = self._latest_starts[ended - 1]

@@ -45,7 +45,7 @@ def _names(header: list[str], columns: tuple[str, ...], place: str) -> list[str]
 
 
 def tokens_in(row: Row, column: str, place: str) -> int:
-    """A number of tokens. Raises TraceError."""
+    """Return a number of tokens. Raises TraceError."""
     text = row.get(column, "").strip()
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= TOKENS_LIMIT):
         raise TraceError(f"{place}: {column}", f"must be an integer from 0 to {TOKENS_LIMIT}", repr(text)[:80])
@@ -53,7 +53,7 @@ def tokens_in(row: Row, column: str, place: str) -> int:
 
 
 def seconds_in(row: Row, column: str, place: str) -> float:
-    """A number of seconds of at least 0. Raises TraceError."""
+    """Return a number of seconds of at least 0. Raises TraceError."""
     text = row.get(column, "").strip()
     try:
         seconds = float(text)

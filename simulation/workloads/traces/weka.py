@@ -44,7 +44,7 @@ def read_weka(path: Path, notes: Notes) -> Iterator[TraceCall]:
 def weka_sessions(
     path: Path, *, max_think: float, requests: int | None = None, notes: Notes | None = None
 ) -> Iterator[Workload]:
-    """The sessions in ``path``, one at a time: every document of an archive (in its order) or a folder (by name), or one file.
+    """Yield the sessions in ``path``: every document of an archive (in its order) or a folder (by name), or one file.
 
     ``max_think`` caps each pause (seconds); ``requests`` keeps only the first N calls of each session. Raises TraceError.
     """
@@ -59,7 +59,7 @@ def weka_sessions(
 def read_weka_session(
     session: Any, name: str, *, max_think: float, requests: int | None = None, notes: Notes | None = None
 ) -> Workload:
-    """One session as a workload; its agents are ``id`` and ``id/agent_id``. ``name`` says in errors where it came from."""
+    """Read one session as a workload; its agents are ``id`` and ``id/agent_id``. ``name`` says in errors where it came from."""
     place = f"{name}:"
     reader = _SessionReader(max_think, count_at(session, "block_size", place), notes or Notes())
     agent = text_at(session, "id", place)
