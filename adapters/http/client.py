@@ -28,7 +28,7 @@ from .for_httpx import NO_TLS, Body, Borrowed, Credentials, tls, user_info
 from .kept import KeptTransport
 from .lines import LineTooLongError
 from .ndjson import NDJSONDecoder
-from .secrets import secrets_in_headers, secrets_in_url
+from .secrets import secrets_in_headers, secrets_in_url, without_frames
 from .sse import SSEDecoder
 
 __all__ = ["HttpClient", "HttpResponse"]
@@ -100,8 +100,11 @@ class HttpClient:
         """
         patience = Patience.within(seconds)
         content = b"" if body is None else encoded(body)
-        async with self.open(method, path, content, {"Content-Type": "application/json"}, patience) as answer:
-            return self.checked(answer, await answer.read(patience), otherwise=otherwise)
+        try:
+            async with self.open(method, path, content, {"Content-Type": "application/json"}, patience) as answer:
+                return self.checked(answer, await answer.read(patience), otherwise=otherwise)
+        except AdapterError as error:
+            raise without_frames(error)  # noqa: B904  # it is the same error
 
     @asynccontextmanager
     async def open(

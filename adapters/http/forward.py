@@ -19,6 +19,7 @@ from statemachine.foreign import ForeignJSONError, check_nesting
 
 from .bounds import Patience
 from .client import HttpClient, HttpResponse, payload_of
+from .secrets import without_frames
 
 __all__ = ["Judge", "forward", "with_model", "with_options"]
 
@@ -57,6 +58,17 @@ async def forward(
     ``model`` is the name of the leased instance. The time-outs are those of a call; each piece of the answer counts as an event.
     Whatever the server answers is an answer, but for a refusal that ``judge`` takes for an eviction: that is raised.
     """
+    try:
+        async with _forwarded(http, request, model, judge) as response:
+            yield response
+    except AdapterError as error:
+        raise without_frames(error)  # noqa: B904  # it is the same error
+
+
+@asynccontextmanager
+async def _forwarded(
+    http: HttpClient, request: ForwardRequest, model: str, judge: Judge | None
+) -> AsyncGenerator[ForwardResponse, None]:
     if not _PATH.fullmatch(request.path) or "#" in request.path or not _METHOD.fullmatch(request.method):
         raise AdapterRequestError(f"{http.server}: the request's path or method cannot be forwarded")
     patience = http.patience()

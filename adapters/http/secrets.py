@@ -2,7 +2,7 @@
 
 A server may echo a credential as it was sent, in hexadecimal, in base64 (alone, or within a longer text, as a Basic header holds it), in
 another case, broken by blanks, line ends and marks that cannot be seen, or with any of its characters written by number, as URLs, HTML
-and JSON do. Each form is blotted out.
+and JSON do. Each form is blotted out. And an error leaves this package without the frames that it has passed here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-__all__ = ["redacted", "secrets_in_headers", "secrets_in_url"]
+from statemachine.errors import AdapterError
+
+__all__ = ["redacted", "secrets_in_headers", "secrets_in_url", "without_frames"]
 
 _BREAK: Final = (
     r"[\s\x00-\x20\x7f-\xa0\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
@@ -26,6 +28,12 @@ _LONGEST: Final = 64 * 1024
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _LEAST_WORD: Final = 8
 """What is shorter than this in a header or before an ``@`` is taken for a name, not for a credential."""
+
+
+def without_frames(error: AdapterError) -> AdapterError:
+    """Take the traceback from ``error``: programs that report errors show the locals of its frames, and in these stand headers and
+    answers as they are."""
+    return error.with_traceback(None)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

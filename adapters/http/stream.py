@@ -15,7 +15,7 @@ from statemachine.errors import AdapterError, AdapterProtocolError
 
 from .client import HttpClient, encoded, payload_of
 from .lines import LineTooLongError
-from .secrets import secrets_in_headers
+from .secrets import secrets_in_headers, without_frames
 
 __all__ = ["AnswerReader", "HttpRequest", "stream_answer"]
 
@@ -77,7 +77,7 @@ async def stream_answer(
     except LineTooLongError as error:
         failure = AdapterProtocolError(f"{http.server}: {error}")
     except AdapterError as error:
-        failure = error
+        failure = without_frames(error)
     if failure is not None and not reader.closed:
         for event in reader.fail(failure):
             yield event

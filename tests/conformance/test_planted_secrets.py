@@ -29,6 +29,7 @@ from adapters import (
     Retrying,
 )
 from adapters.__main__ import main as adapters_main
+from adapters.gateway.recording import Recorder
 from simulation.__main__ import main as simulation_main
 from simulation.drivers.recorder import TraceRecorder
 from simulation.mock.lmstudio.server import MockLMStudio
@@ -85,11 +86,12 @@ def echoes() -> Iterator[Callable[[Request], Reply]]:
     return cycle([*kinds, streamed, lambda request: Reply([sent(request).encode()], 502)])
 
 
-def providers(url: str) -> list[ProviderConfig]:
-    """Every adapter, with a secret in each of its options that can hold one."""
+def providers(url: str, owned: Path) -> list[ProviderConfig]:
+    """Every adapter, with a secret in each of its options that can hold one. ``owned``: where loads are noted."""
     with_user = url.replace("http://", f"http://user:{secret('userinfo')}@")
     given = {"base_url": with_user, "api_token": secret("token")}
     api = {**given, "headers": {"X-Organization": secret("header")}}
+    loads = {**given, "owned_file": str(owned)}
     from_environment = {"base_url": url}
     local: list[tuple[str, Any]] = [
         ("lmstudio", LMStudioAdapter),
@@ -97,7 +99,7 @@ def providers(url: str) -> list[ProviderConfig]:
         ("llamacpp", LlamaCppAdapter),
     ]
     return [
-        *(ProviderConfig(name, kind, is_local=True, base_options=given) for name, kind in local),
+        *(ProviderConfig(name, kind, is_local=True, base_options=loads) for name, kind in local),
         *(ProviderConfig(f"{name}-env", kind, is_local=True, base_options=from_environment) for name, kind in local),
         ProviderConfig("openai", OpenAIAdapter, base_options=api),
         ProviderConfig("openai-env", OpenAIAdapter, base_options=from_environment),
@@ -120,23 +122,28 @@ async def test_no_library_output_shows_one(
     recorder, seen = TraceRecorder(), list[Transition]()
     async with loopback(lambda request: next(replies)(request)) as server:
         with Journal(tmp_path / "journal.jsonl") as journal:
-            await _use(server, journal, recorder, seen, outputs)
+            await _use(server, journal, recorder, seen, outputs, tmp_path / "owned")
         assert len(server.requests) > 100
         sent = json.dumps([request.headers for request in server.requests])
     for place in ("token", "header", "header of a call", *VARIABLES):
         assert secret(place) in sent, f"the server got {place}, and could repeat it"
     outputs.add("a transition", *seen)
     recorder.write(tmp_path / "trace.jsonl")
-    assert outputs.add_files(tmp_path) == ["journal.jsonl", "trace.jsonl"]
+    assert outputs.add_files(tmp_path) == ["journal.jsonl", "owned", "trace.jsonl"]
     outputs.add_log(caplog)
     assert "status 401" in outputs, "the errors were told"
     assert outputs.leaks() == []
 
 
 async def _use(
-    server: Loopback, journal: Journal, recorder: TraceRecorder, seen: list[Transition], outputs: Outputs
+    server: Loopback,
+    journal: Journal,
+    recorder: TraceRecorder,
+    seen: list[Transition],
+    outputs: Outputs,
+    owned: Path,
 ) -> None:
-    given = [replace(each, adapter=recorder.watched(each.adapter)) for each in providers(server.url)]
+    given = [replace(each, adapter=recorder.watched(each.adapter)) for each in providers(server.url, owned)]
     config = ProviderManagerConfig(given, on_conflict="wait", local_scope="endpoint")
     outputs.add("a configuration", config, *config.available_providers)
     manager = ProviderManager(config, core=journal.core, observers=[recorder, seen.append])
@@ -189,7 +196,11 @@ def test_no_refusal_shows_one(kind: Any, options: dict[str, Any], outputs: Outpu
 
 
 async def test_no_output_of_the_gateway_shows_one(
-    outputs: Outputs, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    outputs: Outputs,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     token = {"TOKEN": secret("token of the gateway")}
     headers = {
@@ -199,8 +210,8 @@ async def test_no_output_of_the_gateway_shows_one(
     }
     body = {"model": f"studio/{GEMMA}", "messages": PROMPT, "max_tokens": 3, "metadata": {"key": secret("metadata")}}
     query = f"?key={secret('query of a client')}"
-    with Journal(tmp_path / "journal.jsonl") as journal:
-        async with served(environment=token, journal=journal, token_env="TOKEN") as gateway:
+    with Journal(tmp_path / "journal.jsonl") as journal, Recorder(tmp_path / "trace.jsonl") as recorder:
+        async with served(environment=token, journal=journal, recorder=recorder, token_env="TOKEN") as gateway:
 
             async def ask(path: str, sent: object = None, **more: str) -> tuple[int, str]:
                 asked = partial(_asked, gateway.url + path + query, {**headers, **more}, sent)
@@ -219,9 +230,19 @@ async def test_no_output_of_the_gateway_shows_one(
             outputs.add("the answer to a wrong token", answer)
             for path in ("/", "/status", "/metrics", "/v1/models", "/api/tags", "/api/ps", "/health"):
                 outputs.add(f"GET {path}", (await ask(path))[1])
+            for given in (token["TOKEN"], secret("wrong token")):
+                monkeypatch.setenv("LLM_SLOTS_TOKEN", given)
+                for words in (
+                    ["models"],
+                    ["load", GEMMA],
+                    ["chat", GEMMA, "hello"],
+                    ["unload", "--all"],
+                    ["load", "none"],
+                ):
+                    await trio.to_thread.run_sync(adapters_main, [*words, "--gateway", gateway.url])
             outputs.add("the settings", gateway.gateway.settings)
             assert GEMMA in outputs
-    assert outputs.add_files(tmp_path) == ["journal.jsonl"]
+    assert outputs.add_files(tmp_path) == ["journal.jsonl", "trace.jsonl"]
     outputs.add_log(caplog)
     printed = capfd.readouterr()
     outputs.add("what was printed", printed.out, printed.err)
