@@ -314,7 +314,7 @@ _OF_ONE_ADAPTER: Final = (
         "cancel-is-prompt",
         "A cancelled start, call or shutdown is over within 5 s, whatever the server does.",
         "must",
-        "Whoever has set the time-out waits for longer than that.",
+        "The caller that has set the time-out waits for longer than that.",
         "docs/adapters.md",
         life.cancel_is_prompt,
         after=("cancel-not-swallowed",),

@@ -17,10 +17,10 @@ import trio
 __all__ = ["Standstill", "run_unless_stuck"]
 
 SPIN_STEPS: Final = 50_000
-"""So many steps without an event, and at one moment of a virtual clock, are a busy loop. In real time, asking a server again every
+"""This number of steps without an event, and at one moment of a virtual clock, is a busy loop. In real time, asking a server again every
 10 ms for a minute is a fifth of it."""
 IDLE_TURNS: Final = 10_000
-"""So many turns of a virtual clock's event loop in which nothing runs: nothing ever will."""
+"""Turns of a virtual clock's event loop in which nothing runs; after these nothing ever will."""
 GRACE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.5
 

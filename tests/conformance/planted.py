@@ -69,7 +69,7 @@ def _told(error: BaseException) -> str:
     """An error with all it carries, as a traceback shows it, as it is pickled, and the same of those in it."""
     inner: Iterable[BaseException] = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     pickled = "" if isinstance(error, BaseExceptionGroup) else pickle.dumps(error).decode("latin-1")
-    # as programs that report errors show it; what was refused, and a prompt, stand in the locals of whoever has given them, too
+    # as programs that report errors show it; what was refused, and a prompt, stand in the locals of their caller, too
     locals_too = not isinstance(error, ConfigurationError)
     told = "".join(traceback.TracebackException.from_exception(error, capture_locals=locals_too).format())
     with_locals = "\n".join(line for line in told.splitlines() if not line.lstrip().startswith("prompt = "))

@@ -84,9 +84,9 @@ def test_what_cannot_be_run_is_undetermined(capsys: pytest.CaptureFixture[str]) 
 def test_our_adapters_as_a_user_types_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapters:FakeAdapter", *FAST]) == 0
     assert " FAIL  " not in capsys.readouterr().out
-    nobody = ["--option", "base_url=http://127.0.0.1:9"]
+    absent = ["--option", "base_url=http://127.0.0.1:9"]
     for name in ("LMStudioAdapter", "OllamaAdapter", "LlamaCppAdapter", "OpenAIAdapter", "AnthropicAdapter"):
-        assert main([f"adapters:{name}", *FAST, *nobody]) == 3
+        assert main([f"adapters:{name}", *FAST, *absent]) == 3
         printed = capsys.readouterr().out
         assert printed.startswith("No rule could be looked at: no call is taken: AdapterConnectError: ")
         assert f"adapters:{name}: 0 PASS, 0 FAIL, 0 SKIPPED, {len(RULES)} UNDETERMINED" in printed
