@@ -33,8 +33,8 @@ class AutoResetEvent:
     async def wait(self) -> None:
         """Wait until it is set. A checkpoint."""
         if self._is_set:
-            self._is_set = False
             await trio.lowlevel.checkpoint()
+            self._is_set = False  # not if the wait was cancelled
         else:
             self._waiter = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._give_up)

@@ -86,8 +86,8 @@ class Reading:
             raise trio.BusyResourceError("another task is reading this stream")
         if not self._ended.is_set():
             self._has_reader = True
-            self._asked.set()
             try:
+                self._asked.set()
                 await self._answered.wait()
             except BaseException:
                 await self._give_up()
