@@ -47,7 +47,7 @@ class Faults:
         self._answers: list[CannedAnswer] = []
 
     def fail_next_load(self, message: str = "Failed to load model") -> None:
-        """The next load, explicit or not, fails with ``message`` once its time is over."""
+        """Let the next load, explicit or not, fail with ``message`` once its time is over."""
         self._loads.append(message)
 
     def break_next_stream(
@@ -57,7 +57,7 @@ class Faults:
         after_chunks: int = 0,
         message: str = "The model has crashed without additional information.",
     ) -> None:
-        """The next streamed chat goes wrong after ``after_chunks`` chunks of text (all of them: in place of the closing chunk).
+        """Break the next streamed chat after ``after_chunks`` chunks of text (all of them: in place of the closing chunk).
 
         ``message`` is for the kinds that send one. Raises ConfigurationError.
         """
@@ -66,19 +66,19 @@ class Faults:
         self._streams.append(BrokenStream(how, after_chunks, message))
 
     def answer_next(self, path: str, status: int, body: object) -> None:
-        """The next request to ``path`` is not looked at: it gets ``status`` and ``body``, as JSON."""
+        """Answer the next request to ``path`` with ``status`` and ``body``, as JSON, whatever it asks."""
         self._answers.append(CannedAnswer(path, status, body))
 
     def take_load(self) -> str | None:
-        """The message with which the load that begins now is to fail."""
+        """Return the message with which the load that begins now is to fail."""
         return self._loads.popleft() if self._loads else None
 
     def take_stream(self) -> BrokenStream | None:
-        """What is to happen to the stream that begins now."""
+        """Return what is to happen to the stream that begins now."""
         return self._streams.popleft() if self._streams else None
 
     def take_answer(self, path: str) -> CannedAnswer | None:
-        """The answer prepared for a request to ``path``."""
+        """Return the answer prepared for a request to ``path``."""
         for index, answer in enumerate(self._answers):
             if answer.path == path:
                 return self._answers.pop(index)

@@ -33,7 +33,7 @@ class BodyError(Exception):
 
 
 async def read_json(request: Request) -> object:
-    """The request's body, from JSON. Raises BodyError and ClientGoneError."""
+    """Read the request's body, from JSON. Raises BodyError and ClientGoneError."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise BodyError(415, "the body must be JSON")
     length = request.headers.get("content-length", "")
@@ -66,7 +66,7 @@ def _refuse_constant(name: str) -> Never:
 
 
 def json_response(status: int, body: object, *, indent: int | None = None) -> Response:
-    """An answer in one piece, with the headers of an Express server."""
+    """Return an answer in one piece, with the headers of an Express server."""
     content = json.dumps(body, indent=indent, separators=None if indent else (",", ":")).encode()
     etag = f'W/"{len(content):x}-{sha1(content, usedforsecurity=False).hexdigest()[:27]}"'
     headers = {"X-Powered-By": "Express", "ETag": etag}
@@ -74,7 +74,7 @@ def json_response(status: int, body: object, *, indent: int | None = None) -> Re
 
 
 def frame(data: object, *, event: str | None = None) -> bytes:
-    """One server-sent event. ``data`` is sent as JSON, a string as it is."""
+    """Return one server-sent event. ``data`` is sent as JSON, a string as it is."""
     text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
     name = "" if event is None else f"event: {event}\n"
     return f"{name}data: {text}\n\n".encode()
@@ -105,7 +105,7 @@ class EventStream:
             await self._send({"type": "http.response.body", "body": b"".join(frames), "more_body": True})
 
     async def end(self) -> None:
-        """Nothing more comes."""
+        """End the body."""
         await self.start()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 

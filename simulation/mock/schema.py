@@ -12,7 +12,7 @@ MOST_VALUES: Final = 10_000
 
 
 def example(schema: object) -> Any:
-    """A value of ``schema``: with the members that it requires, as short as it allows, always the same.
+    """Make a value of ``schema``: with the members that it requires, as short as it allows, always the same.
 
     What is not understood (patterns, formats, negations) is not kept. Nothing is deeper than 16 levels, nor has more than 10,000 values.
     """
@@ -81,7 +81,7 @@ class _Maker:
         return items + [self.value(schema.get("items"), depth + 1) for _ in range(more) if self._left > 0]
 
     def _resolved(self, reference: str) -> object:
-        """What a reference within the schema points to."""
+        """Return what a reference within the schema points to."""
         found: Any = self._root
         for step in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
             found = found.get(step) if isinstance(found, Mapping) else None
@@ -118,7 +118,7 @@ def _limit(schema: Mapping[str, Any], name: str) -> int | float | None:
 
 
 def _bound(schema: Mapping[str, Any], name: str, default: int) -> int:
-    """A length that the schema says, at most a thousand."""
+    """Return a length that the schema says, at most a thousand."""
     value = schema.get(name)
     return min(value, 1000) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
 

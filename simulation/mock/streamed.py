@@ -64,7 +64,7 @@ async def while_client_stays(receive: Receive, work: Callable[[], Awaitable[None
 
 
 async def read_object(request: Request) -> dict[str, Any] | None:
-    """The request's body, or None where it is not a JSON object."""
+    """Read the request's body; return None where it is not a JSON object."""
     try:
         body = json.loads(await request.body())
     except (ValueError, RecursionError):

@@ -126,7 +126,7 @@ class _Connection(httpx.AsyncByteStream):
     # ---- the client's side ----
 
     async def response(self) -> httpx.Response:
-        """The answer, its body still to come."""
+        """Return the answer, its body still to come."""
         with self._bounded():
             await self._head_or_end.wait()
         if self._head is None:

@@ -10,7 +10,7 @@ __all__ = ["made_up_tokens"]
 
 
 def made_up_tokens(count: int, *origin: str | int) -> list[str]:
-    """``count`` words, always the same for the same ``origin``."""
+    """Return ``count`` words, always the same for the same ``origin``."""
     return Random(repr(origin)).choices(_WORDS, k=count)
 
 

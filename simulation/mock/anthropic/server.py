@@ -83,11 +83,11 @@ class MockAnthropic:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Answer one request (ASGI)."""
         await self._app(scope, receive, send)
 
     def refuse_next(self, status: int, kind: str, text: str, *, retry_after: float | None = None) -> None:
-        """The next message is refused: ``kind`` is the error's type, ``retry_after`` a header's seconds."""
+        """Refuse the next message: ``kind`` is the error's type, ``retry_after`` a header's seconds."""
         self._refusals.append(_Refusal(status, kind, text, retry_after))
 
     async def _list(self, request: Request) -> JSONResponse:
@@ -170,7 +170,7 @@ class MockAnthropic:
         await write(wire.event({"type": "message_stop"}))
 
     def _blocks(self, body: Mapping[str, Any]) -> tuple[list[wire.Block], str]:
-        """The answer's blocks, and why it stops."""
+        """Return the answer's blocks, and why it stops."""
         origin = (self._seed, body["model"], repr(body["messages"]))
         blocks: list[wire.Block] = []
         if body.get("thinking", {}).get("type") == "enabled":

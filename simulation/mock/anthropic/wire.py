@@ -13,7 +13,7 @@ Block = dict[str, Any]
 
 
 def event(body: Mapping[str, Any]) -> bytes:
-    """One server-sent event, named like its data's type."""
+    """Return one server-sent event, named like its data's type."""
     return f"event: {body['type']}\ndata: {json.dumps(body)}\n\n".encode()
 
 
@@ -24,7 +24,7 @@ def error(kind: str, text: str) -> Body:
 def message(
     number: int, model: str, blocks: Sequence[Block], stop_reason: str | None, usage: Mapping[str, int]
 ) -> Body:
-    """A whole message; without blocks and a reason it is the one that a stream starts with."""
+    """Return a whole message; without blocks and a reason it is the one that a stream starts with."""
     return {
         "id": f"msg_{number:024}",
         "type": "message",
@@ -38,7 +38,7 @@ def message(
 
 
 def block_events(index: int, block: Block) -> Iterator[Body]:
-    """The events of one block: its start, a piece for each word, its end."""
+    """Yield the events of one block: its start, a piece for each word, its end."""
     yield {"type": "content_block_start", "index": index, "content_block": _empty(block)}
     for delta in _deltas(block):
         yield {"type": "content_block_delta", "index": index, "delta": delta}

@@ -96,7 +96,7 @@ class Engine:
         return tuple(instance for instance in self.resident.values() if instance.state == "loaded")
 
     def find(self, name: str) -> ServerInstance | None:
-        """The loaded instance that answers for ``name``, which is an instance's id or a model's key."""
+        """Return the loaded instance that answers for ``name``, which is an instance's id or a model's key."""
         by_id = self.resident.get(name)
         if by_id is not None and by_id.state == "loaded":
             return by_id
@@ -148,7 +148,7 @@ class Engine:
                 self._remove(instance)
 
     def crash(self, instance: ServerInstance, message: str) -> None:
-        """The engine of a loaded instance fails: the instance is gone, and its answers are cut with ``message``."""
+        """Let the engine of a loaded instance fail: the instance is gone, and its answers are cut with ``message``."""
         instance.state = "unloading"
         del self._resident[instance.id]
         _cut(instance, CutError(message, crashed=True))
@@ -181,7 +181,7 @@ class Engine:
         return instance
 
     def _free_id(self, key: str) -> str:
-        """The lowest that is free; which one the real server takes is not documented."""
+        """Return the lowest free id; which one the real server takes is not documented."""
         ids = (key if number == 1 else f"{key}:{number}" for number in count(1))
         return next(id_ for id_ in ids if id_ not in self._resident)
 

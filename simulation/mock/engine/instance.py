@@ -51,12 +51,12 @@ class Job:
         self._in_prefill = False
 
     def cut(self, error: CutError) -> None:
-        """The instance goes: stop at once."""
+        """Stop at once: the instance goes."""
         self._ended = error
         self._waiting.cancel()
 
     def leave(self) -> None:
-        """The client has gone: stop, but finish reading the prompt first, as the real server does."""
+        """Stop, because the client has gone, but finish reading the prompt first, as the real server does."""
         self._ended = ClientGoneError()
         if self._leaves_prefill or not self._in_prefill:
             self._waiting.cancel()
@@ -117,11 +117,11 @@ class ServerInstance:
         return math.inf if self.ttl is None or self.jobs or self.state != "loaded" else self.idle_since + self.ttl
 
     def enter(self, job: Job) -> None:
-        """``job`` begins to wait for a slot."""
+        """Let ``job`` wait for a slot."""
         self.jobs[job] = None
 
     def leave(self, job: Job) -> None:
-        """``job`` is over."""
+        """End ``job``."""
         del self.jobs[job]
         self.idle_since = trio.current_time()
         if not self.jobs:

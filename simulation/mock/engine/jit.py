@@ -35,7 +35,7 @@ class JustInTime:
     async def load(
         self, model: ModelSpec, config: Mapping[str, Any], *, ttl: float | None, progress: Progress | None = None
     ) -> ServerInstance:
-        """An instance of ``model``, loaded for a request. Raises LoadFailedError."""
+        """Load an instance of ``model`` for a request. Raises LoadFailedError."""
         while not self._race and (other := self._under_way.get(model.key)) is not None:
             await other.wait()
             if (instance := self._engine.find(model.key)) is not None:

@@ -87,7 +87,7 @@ class Router:
         self._end(child, "killed")
 
     async def acquire(self, name: str) -> Child:
-        """The model, loaded, for one request; ``release`` gives it back. Raises RouterError."""
+        """Return the model, loaded, for one request; ``release`` gives it back. Raises RouterError."""
         child = self.children.get(name)
         if child is None:
             raise RouterError(400, "invalid_request_error", f"model '{name}' not found")
@@ -111,7 +111,7 @@ class Router:
         self._notify()
 
     def _make_room(self) -> bool:
-        """Whether one more may be loaded now. An idle model is stopped if that helps."""
+        """Return whether one more may be loaded now. An idle model is stopped if that helps."""
         live = [child for child in self.children.values() if child.state != "unloaded"]
         if len(live) < self._most:
             return True

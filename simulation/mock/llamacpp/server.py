@@ -75,7 +75,7 @@ class MockLlamaCpp:
             nursery.cancel_scope.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Answer one request (ASGI)."""
         if scope["type"] == "http":
             self.requests.append(scope["path"])
             if (answer := self.faults.take_answer(scope["path"])) is not None:

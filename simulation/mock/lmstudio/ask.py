@@ -85,7 +85,7 @@ class Ask:
 
 
 def prompt_tokens(turns: Sequence[Turn], headers: Mapping[str, str]) -> int:
-    """How long the prompt is: a quarter of its characters, or as the request's header says. Raises Refusal."""
+    """Return how long the prompt is: a quarter of its characters, or as the request's header says. Raises Refusal."""
     hint = headers.get(PROMPT_TOKENS_HEADER)
     if hint is None:
         return token_count("\n".join(turn.text for turn in turns if turn.text))
@@ -95,14 +95,14 @@ def prompt_tokens(turns: Sequence[Turn], headers: Mapping[str, str]) -> int:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content: a string, or an array of parts of which some have a text."""
+    """Return the text of a message's content: a string, or an array of parts of which some have a text."""
     parts = content if isinstance(content, list) else [content]
     texts = [part.get("text", part.get("content")) if isinstance(part, Mapping) else part for part in parts]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def chosen_tools(tools: Sequence[Tool], choice: str, turns: Sequence[Turn]) -> tuple[Tool, ...]:
-    """The tools that the answer calls, by a rule that ends every agent's loop.
+    """Return the tools that the answer calls, by a rule that ends every agent's loop.
 
     ``choice`` is ``none``, ``auto``, ``required``, or a tool's name. With ``auto``, the answer to a user's message calls the tools that the
     message names, or else the first; once a tool has answered, text follows. With ``required`` it calls one tool in any case: the first

@@ -12,7 +12,7 @@ __all__ = ["read_fields"]
 
 
 async def read_fields(request: Request, *, strict: bool = True) -> Fields:
-    """The members of the body, which must be a JSON object. Raises Refusal and ClientGoneError."""
+    """Read the members of the body, which must be a JSON object. Raises Refusal and ClientGoneError."""
     try:
         body = await read_json(request)
     except BodyError as error:

@@ -36,7 +36,7 @@ class DownloadedModel(ModelSpec):
 
 
 def described(spec: ModelSpec) -> DownloadedModel:
-    """``spec`` with what its lists say of it. A key that begins with ``text-embedding-`` is an embedding model's, as in LM Studio."""
+    """Return ``spec`` with what the lists say. A key that begins with ``text-embedding-`` is an embedding model's, as in LM Studio."""
     if isinstance(spec, DownloadedModel):
         return spec
     figures = {field.name: getattr(spec, field.name) for field in fields(ModelSpec)}

@@ -33,7 +33,7 @@ class StoredConversations:
             self._characters -= _characters(oldest)
 
     def recall(self, response_id: str | None) -> tuple[Turn, ...]:
-        """The conversation up to an answer; nothing for None. Raises Refusal."""
+        """Return the conversation up to an answer; nothing for None. Raises Refusal."""
         if response_id is None:
             return ()
         if response_id not in self._kept:

@@ -60,7 +60,7 @@ class Downloads:
         }
 
     def status(self, job_id: str) -> Body:
-        """How far a download is. Raises Refusal."""
+        """Return how far a download is. Raises Refusal."""
         self.settle()
         job = self._jobs.get(job_id)
         if job is None:

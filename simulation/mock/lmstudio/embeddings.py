@@ -43,7 +43,7 @@ class EmbeddingEndpoints:
         self._server = server
 
     def routes(self) -> list[Route]:
-        """What the server's version has."""
+        """Return what the server's version has."""
         paths = ["/v1/embeddings", *(["/api/v0/embeddings"] if self._server.settings.profile.v0 else [])]
         return [Route(path, self._embed, methods=["POST"]) for path in paths]
 
@@ -76,7 +76,7 @@ class EmbeddingEndpoints:
 
 
 def _texts(fields: Fields) -> tuple[str, ...]:
-    """What is to be embedded: a text, or several. Raises Refusal."""
+    """Return what is to be embedded: a text, or several. Raises Refusal."""
     fields.required("input")
     texts = fields.strings("input", most=MOST_TEXTS)
     if not texts:

@@ -35,7 +35,7 @@ class LMStudioEngine(Engine):
         self._first_request: float | None = None
 
     def locate(self, name: str, kind: str = "llm") -> ServerInstance | DownloadedModel:
-        """What answers for ``name``: a loaded instance, or a model that must be loaded first. Raises Refusal."""
+        """Return what answers for ``name``: a loaded instance, or a model that must be loaded first. Raises Refusal."""
         found = self.find(name) or self.models.get(name) or self._guess(name)
         model = self.spec(found) if isinstance(found, ServerInstance) else described(found)
         if (model.kind == "embedding") != (kind == "embedding"):
@@ -47,21 +47,21 @@ class LMStudioEngine(Engine):
         return model
 
     def spec(self, instance: ServerInstance) -> DownloadedModel:
-        """What the lists say of an instance's model."""
+        """Return what the lists say of an instance's model."""
         return described(instance.model)
 
     def now(self) -> float:
-        """The time on trio's clock, in which instances count theirs."""
+        """Return the time on trio's clock, in which instances count theirs."""
         return trio.current_time()
 
     def unix_time(self) -> float:
-        """The time of day, which goes on with trio's clock."""
+        """Return the time of day, which goes on with trio's clock."""
         now = self.now()
         self._first_request = now if self._first_request is None else self._first_request
         return self.settings.epoch + now - self._first_request
 
     def _guess(self, name: str) -> ServerInstance:
-        """What an old version takes for ``name``, which is not known. Raises Refusal."""
+        """Return what an old version takes for ``name``, which is not known. Raises Refusal."""
         version = self.settings.profile
         if version.guesses_model and not self.settings.jit:
             if not self.loaded:

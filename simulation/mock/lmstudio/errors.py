@@ -45,7 +45,7 @@ class Refusal(Exception):  # noqa: N818  # not an error of ours, but an answer
         return str(error if isinstance(error, str) else error["message"])
 
     def member(self, name: str) -> str | None:
-        """The error's ``type``, ``code`` or ``param``."""
+        """Return the error's ``type``, ``code`` or ``param``."""
         error = self.body["error"]
         return error.get(name) if isinstance(error, dict) else None
 
@@ -54,12 +54,12 @@ class Refusal(Exception):  # noqa: N818  # not an error of ours, but an answer
 
 
 def unexpected_endpoint(status: int, method: str, path: str) -> Refusal:
-    """A path that is not known: with status 200, in the versions known."""
+    """Refuse a path that is not known: with status 200, in the versions known."""
     return Refusal(status, {"error": f"Unexpected endpoint or method. ({method} {path})"})
 
 
 def invalid_token(given: bool) -> Refusal:
-    """No API token, or another one; the text for another one is not published."""
+    """Refuse a request without the API token, or with another one; the text for another one is not published."""
     text = (
         "Malformed or unknown LM Studio API token provided."
         if given
@@ -71,19 +71,19 @@ def invalid_token(given: bool) -> Refusal:
 
 
 def invalid_body(status: int, reason: str) -> Refusal:
-    """The body is not a JSON object, or too large, or of another media type."""
+    """Refuse a body that is not a JSON object, is too large, or is of another media type."""
     code = {413: "payload_too_large", 415: "unsupported_media_type"}.get(status, "invalid_json")
     text = "failed to parse JSON value. Please check the value to ensure it is valid JSON" if status == 400 else reason
     return _native(status, "invalid_request", f"Invalid body: {text}", code=code)
 
 
 def missing(param: str) -> Refusal:
-    """A required member is not there."""
+    """Refuse a request without a required member."""
     return _native(400, "invalid_request", f'"{param}" is required', code="missing_required_parameter", param=param)
 
 
 def invalid_type(param: str, expected: str) -> Refusal:
-    """A member has another type or range; the real server's code for it is not published."""
+    """Refuse a member of another type or range; the real server's code for it is not published."""
     return _native(400, "invalid_request", f'"{param}" must be {expected}', code="invalid_type", param=param)
 
 
@@ -97,32 +97,32 @@ def unrecognized_keys(keys: Iterable[str]) -> Refusal:
 
 
 def not_downloaded(model: str) -> Refusal:
-    """A load of a model that is not there."""
+    """Refuse a load of a model that is not there."""
     return _native(404, "model_not_found", f"Model {_short(model)} not found in downloaded models")
 
 
 def not_downloadable(model: str) -> Refusal:
-    """A download of a model that is not to be had; the real server's words are not published."""
+    """Refuse a download of a model that cannot be downloaded; the real server's words are not published."""
     return _native(404, "model_not_found", f"Model {_short(model)} not found")
 
 
 def load_failed(status: int, message: str) -> Refusal:
-    """A load that failed; its status is not published."""
+    """Report a load that failed; its status is not published."""
     return _native(status, "model_load_failed", message)
 
 
 def instance_not_loaded(instance_id: str) -> Refusal:
-    """An unload of what is not loaded."""
+    """Refuse an unload of what is not loaded."""
     return _native(404, "model_not_found", f"Model with instance identifier '{_short(instance_id)}' is not loaded.")
 
 
 def job_not_found(job_id: str) -> Refusal:
-    """The status of a download that was never begun."""
+    """Refuse the status of a download that was never begun."""
     return _native(404, "job_not_found", f"Download job {_short(job_id)} not found")
 
 
 def unknown_response(response_id: str) -> Refusal:
-    """A conversation is to go on from an answer that is not stored; the real server's words are not published."""
+    """Refuse to go on from an answer that is not stored; the real server's words are not published."""
     text = f"Response {_short(response_id)} not found"
     return _native(404, "invalid_request", text, code="response_not_found", param="previous_response_id")
 
@@ -131,41 +131,41 @@ def unknown_response(response_id: str) -> Refusal:
 
 
 def invalid_model(status: int, name: str, models: Iterable[str]) -> Refusal:
-    """A model that is not there."""
+    """Refuse a model that is not there."""
     text = f'Invalid model identifier "{_short(name)}". Please specify a valid downloaded model (e.g., {", ".join(models)}).'
     return _openai(text, status, param="model", code="model_not_found")
 
 
 def no_models_loaded(status: int, *, flat: bool) -> Refusal:
-    """A model that is not loaded, while requests load none. ``flat``: as before 0.3.18."""
+    """Refuse a model that is not loaded, while requests load none. ``flat``: as before 0.3.18."""
     text = "No models loaded. Please load a model in the developer page or use the 'lms load' command."
     return Refusal(status, {"error": text}) if flat else _openai(text, status, param="model")
 
 
 def several_models_loaded(status: int, name: str, loaded: Iterable[str]) -> Refusal:
-    """A name that is none of the loaded models', in old versions."""
+    """Refuse a name that is none of the loaded models', in old versions."""
     models = "\n".join(loaded)
     text = f'Model "{_short(name)}" not found. Please specify a valid model.\n\nYour models:\n\n{models}'
     return _openai(text, status, param="model", code="model_not_found")
 
 
 def cannot_answer(kind: str) -> Refusal:
-    """A chat with an embedding model, or an embedding by a chat model; the code is not published."""
+    """Refuse a chat with an embedding model, or an embedding by a chat model; the code is not published."""
     return _openai(f"Model is not {kind}.", param="model", code="model_not_found")
 
 
 def jit_load_failed(model: str, message: str) -> Refusal:
-    """A request whose model could not be loaded."""
+    """Report that the model of a request could not be loaded."""
     return _openai(f'Failed to load model "{_short(model)}". Error: {message}', param="model")
 
 
 def engine_error(message: str, status: int = 400) -> Refusal:
-    """The engine failed while it was answering, or its model was unloaded."""
+    """Report that the engine failed while it was answering, or that its model was unloaded."""
     return _openai(message, status)
 
 
 def context_overflow(prompt_tokens: int, context_length: int) -> Refusal:
-    """The prompt does not fit."""
+    """Refuse a prompt that does not fit."""
     text = (
         "The number of tokens to keep from the initial prompt is greater than the context length"
         f" (n_keep: {prompt_tokens}>= n_ctx: {context_length}). Try to load the model with a larger context length, or provide a"
@@ -175,7 +175,7 @@ def context_overflow(prompt_tokens: int, context_length: int) -> Refusal:
 
 
 def _short(name: str) -> str:
-    """A name that a request gave, as far as it is repeated."""
+    """Return a name that a request gave, as far as it is repeated."""
     return name if len(name) <= 200 else f"{name[:200]}..."
 
 

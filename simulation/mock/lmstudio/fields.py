@@ -31,17 +31,17 @@ class Fields:
             raise errors.unrecognized_keys(unknown)
 
     def required(self, name: str) -> None:
-        """``name`` must be given."""
+        """Check that ``name`` is given."""
         if self.body.get(name) is None:
             raise errors.missing(self._within + name)
 
     def string(self, name: str, default: str = "") -> str:
-        """A text."""
+        """Return a text."""
         value = self.body.get(name)
         return default if value is None else str(self._check(name, isinstance(value, str), "a string"))
 
     def required_string(self, name: str) -> str:
-        """A text that must be given."""
+        """Return a text that must be given."""
         self.required(name)
         return self.string(name)
 
@@ -51,7 +51,7 @@ class Fields:
         return default if value is None else bool(self._check(name, isinstance(value, bool), "a boolean"))
 
     def integer(self, name: str, least: int, most: int = HUGE) -> int | None:
-        """A whole number from ``least`` to ``most``."""
+        """Return a whole number from ``least`` to ``most``."""
         value = self.body.get(name)
         if value is None:
             return None
@@ -60,7 +60,7 @@ class Fields:
         return int(value)
 
     def tokens(self, *names: str) -> int | None:
-        """A bound on tokens, by the first of ``names`` that is given; -1 is the server's word for no bound."""
+        """Return a bound on tokens, by the first of ``names`` that is given; -1 is the server's word for no bound."""
         for name in names:
             value = self.integer(name, -1)
             if value is not None:
@@ -68,7 +68,7 @@ class Fields:
         return None
 
     def seconds(self, name: str) -> float | None:
-        """A time above 0."""
+        """Return a time above 0."""
         value = self.body.get(name)
         if value is None:
             return None
@@ -77,24 +77,24 @@ class Fields:
         return float(value)
 
     def array(self, name: str) -> list[Any]:
-        """A list of anything."""
+        """Return a list of anything."""
         value = self.body.get(name)
         return [] if value is None else list(self._check(name, isinstance(value, list), "an array"))
 
     def objects(self, name: str, most: int = HUGE) -> list[Fields]:
-        """A list of at most ``most`` objects."""
+        """Return a list of at most ``most`` objects."""
         items = self.array(name)
         self._check(name, len(items) <= most, f"an array of at most {most} objects")
         self._check(name, all(isinstance(item, Mapping) for item in items), "an array of objects")
         return [Fields(item, f"{self._within}{name}[{index}].") for index, item in enumerate(items)]
 
     def object(self, name: str) -> Fields:
-        """An object; empty if not given."""
+        """Return an object; empty if not given."""
         value = self.body.get(name)
         return Fields({} if value is None else value, f"{self._within}{name}.")
 
     def strings(self, name: str, most: int = 64) -> tuple[str, ...]:
-        """A text, or several."""
+        """Return a text, or several."""
         value = self.body.get(name)
         items = [] if value is None else value if isinstance(value, list) else [value]
         good = len(items) <= most and all(isinstance(item, str) for item in items)

@@ -35,11 +35,11 @@ class Generations:
         self._numbers = count(1)
 
     def random(self) -> Random:
-        """For the ids of the next answer."""
+        """Return the source of the ids of the next answer."""
         return Random(repr((self.server.profile.seed, next(self._numbers))))
 
     def answer(self, ask: Ask, dialect: Dialect) -> Response:
-        """The response to ``ask``. Its body is made when it is sent."""
+        """Return the response to ``ask``. Its body is made when it is sent."""
         return Generation(self, ask, dialect)
 
 
@@ -145,7 +145,7 @@ class Generation(Response):
         return instance
 
     async def _room(self, answer: AnswerInProgress) -> int:
-        """The tokens that the prompt leaves. Where it does not fit, a stream has begun by the time that the real server finds out."""
+        """Return the tokens that the prompt leaves. Where it does not fit, a stream has begun when the real server finds out."""
         room = answer.context_length - self._ask.prompt_tokens
         if room > 0:
             return room
@@ -185,7 +185,7 @@ class Generation(Response):
         return None
 
     async def _refuse(self, refusal: errors.Refusal) -> Response | None:
-        """As an answer of its own, or inside the stream that has begun."""
+        """Refuse by an answer of its own, or inside the stream that has begun."""
         refusal = self._dialect.refusal(refusal)
         if not self._stream.started:
             return json_response(refusal.status, refusal.body, indent=self._indent)

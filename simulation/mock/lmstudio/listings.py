@@ -12,7 +12,7 @@ __all__ = ["loaded", "openai_list", "openai_row", "v0_row", "v1_row"]
 
 
 def v1_row(model: DownloadedModel, instances: Iterable[ServerInstance], now: float | None) -> Body:
-    """One downloaded model. ``instances``: those that are listed. With ``now``, each tells when its time to live is over."""
+    """Return the row of one downloaded model, with ``instances``. With ``now``, each tells when its time to live is over."""
     row: Body = {
         "type": "embedding" if model.kind == "embedding" else "llm",
         "publisher": model.publisher,
@@ -56,7 +56,7 @@ def _capabilities(model: DownloadedModel) -> Body:
 
 
 def loaded(instance: ServerInstance, model: DownloadedModel, *, echo_config: bool) -> Body:
-    """A load that succeeded."""
+    """Return the answer to a load that succeeded."""
     body: Body = {
         "type": "embedding" if model.kind == "embedding" else "llm",
         "instance_id": instance.id,
@@ -67,7 +67,7 @@ def loaded(instance: ServerInstance, model: DownloadedModel, *, echo_config: boo
 
 
 def v0_row(model: DownloadedModel, id_: str, instance: ServerInstance | None) -> Body:
-    """One downloaded model, or one further instance of it."""
+    """Return the row of one downloaded model, or of one further instance of it."""
     row: Body = {
         "id": id_,
         "object": "model",
@@ -87,10 +87,10 @@ def v0_row(model: DownloadedModel, id_: str, instance: ServerInstance | None) ->
 
 
 def openai_row(id_: str) -> Body:
-    """A model that a request may name."""
+    """Return the row of a model that a request may name."""
     return {"id": id_, "object": "model", "owned_by": "organization_owner"}
 
 
 def openai_list(ids: Sequence[str]) -> Body:
-    """All of them."""
+    """Return the list of all of them."""
     return {"data": [openai_row(id_) for id_ in ids], "object": "list"}

@@ -54,7 +54,7 @@ def parse_message(fields: Fields, headers: Mapping[str, str], stored: StoredConv
 
 
 def _turns(message: Fields) -> Iterator[Turn]:
-    """A message with results of tools counts as theirs, whatever else it says."""
+    """Yield the turns. A message with results of tools counts as theirs, whatever else it says."""
     role = ROLES.get(message.string("role", "user"))
     if role is None:
         raise errors.invalid_type("messages", "an array of messages with a known role")
@@ -87,11 +87,11 @@ class MessageWriter(Writer):
         self._index = -1
 
     def begin(self) -> list[bytes]:
-        """The message that is to be filled."""
+        """Return the message that is to be filled."""
         return [_event("message_start", message=self._message([], None))]
 
     def add(self, pieces: Sequence[Piece]) -> list[bytes]:
-        """The next piece of a block, or of several."""
+        """Return the next piece of a block, or of several."""
         frames = []
         for run in runs(pieces):
             if self._open != (run.kind, run.call):
@@ -104,18 +104,18 @@ class MessageWriter(Writer):
         return frames
 
     def end(self) -> list[bytes]:
-        """How it ends, and what it took."""
+        """Return how it ends, and what it took."""
         ending = self.answer.plan.endings[0]
         delta = {"stop_reason": _stop_reason(ending), "stop_sequence": ending.stop}
         usage = {"output_tokens": len(self.answer.made)}
         return [*self._close(), _event("message_delta", delta=delta, usage=usage), _event("message_stop")]
 
     def error(self, refusal: Refusal) -> list[bytes]:
-        """An error event."""
+        """Return an error event."""
         return [frame(refusal.body, event="error")]
 
     def whole(self) -> Body:
-        """A message."""
+        """Return a message."""
         blocks = []
         for run in runs(self.answer.made):
             block = self._new_block(run)

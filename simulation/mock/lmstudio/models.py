@@ -42,7 +42,7 @@ class ModelEndpoints:
         self._downloads = Downloads(server)
 
     def routes(self) -> list[Route]:
-        """What the server's version has."""
+        """Return what the server's version has."""
         version = self._settings.profile
         routes = [
             Route("/lmstudio-greeting", self._greet),
@@ -75,7 +75,7 @@ class ModelEndpoints:
         return self._native({"models": rows})
 
     def _listed(self, model: DownloadedModel) -> list[ServerInstance]:
-        """Its instances that can be unloaded, or are just being so."""
+        """Return its instances that can be unloaded, or are just being so."""
         if self._server.faults.hide_instances:
             return []
         resident = self._server.resident.values()
@@ -137,7 +137,7 @@ class ModelEndpoints:
         return json_response(200, row)
 
     def _v0_rows(self) -> Iterable[Body]:
-        """A row for each model, and one for each further instance. Without just-in-time loading, of what is loaded only."""
+        """Return a row for each model, and one for each further instance. Without just-in-time loading, only of what is loaded."""
         for model in map(described, self._server.models.values()):
             instances = [i for i in self._server.resident.values() if i.model.key == model.key]
             by_id = {instance.id: instance for instance in instances}
@@ -157,7 +157,7 @@ class ModelEndpoints:
         return json_response(200, listings.openai_row(wanted))
 
     def _names(self) -> list[str]:
-        """What a request may name."""
+        """Return what a request may name."""
         self._downloads.settle()
         jit = self._settings.jit
         return list(self._server.models) if jit else [instance.id for instance in self._server.loaded]

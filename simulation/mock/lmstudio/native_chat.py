@@ -81,7 +81,7 @@ def _input(fields: Fields) -> str:
 
 
 def _integration(item: object) -> Mapping[str, Any]:
-    """The tool that an integration's call is of, and who provides it."""
+    """Return the tool that an integration's call is of, and who provides it."""
     if isinstance(item, str):
         return {"tool": "mock_tool", "provider_info": {"type": "plugin", "plugin_id": item}}
     fields = Fields(item, "integrations.")
@@ -112,24 +112,24 @@ class NativeWriter(Writer):
         return [_event("chat.start", model_instance_id=self.answer.model)]
 
     def loading(self, progress: float) -> list[bytes]:
-        """The load that the request causes."""
+        """Report the load that the request causes."""
         model = {"model_instance_id": self.answer.model}
         start = [_event("model_load.start", **model)] if progress == 0.0 else []
         return [*start, _event("model_load.progress", **model, progress=progress)]
 
     def loaded(self) -> list[bytes]:
-        """How long it took."""
+        """Report how long it took."""
         seconds = round(self.answer.load_seconds or 0.0, 3)
         return [_event("model_load.end", model_instance_id=self.answer.model, load_time_seconds=seconds)]
 
     def reading(self, progress: float) -> list[bytes]:
-        """How much of the prompt has been read."""
+        """Report how much of the prompt has been read."""
         start = [_event("prompt_processing.start")] if progress == 0.0 else []
         end = [_event("prompt_processing.end")] if progress == 1.0 else []
         return [*start, _event("prompt_processing.progress", progress=progress), *end]
 
     def add(self, pieces: Sequence[Piece]) -> list[bytes]:
-        """The next piece of the reasoning or of the message."""
+        """Return the next piece of the reasoning or of the message."""
         frames = []
         for run in runs(pieces):
             name = "message" if run.kind == "text" else "reasoning"
@@ -142,15 +142,15 @@ class NativeWriter(Writer):
         return frames
 
     def end(self) -> list[bytes]:
-        """The whole answer again."""
+        """Return the whole answer again."""
         return [*self._close(), *self._calls(), _event("chat.end", result=self.whole())]
 
     def error(self, refusal: Refusal) -> list[bytes]:
-        """An error; what was made before it follows all the same."""
+        """Return an error event; what was made before it follows all the same."""
         return [_event("error", error=refusal.body["error"]), _event("chat.end", result=self.whole())]
 
     def whole(self) -> Body:
-        """The items, and the figures of speed."""
+        """Return the items, and the figures of speed."""
         answer = self.answer
         calls = [{"type": "tool_call", **call} for call in map(_call, answer.ask.integrations)]
         texts = [("reasoning", answer.text(kind="reasoning")), ("message", answer.text())]
@@ -174,7 +174,7 @@ class NativeWriter(Writer):
         return [_event(f"{name}.end")]
 
     def _calls(self) -> list[bytes]:
-        """The calls that the server makes itself, once."""
+        """Return the calls that the server makes itself, once."""
         if self._called:
             return []
         self._called = True
@@ -198,7 +198,7 @@ def _event(name: str, /, **members: Any) -> bytes:
 
 
 def _refusal(refusal: Refusal) -> Refusal:
-    """A refusal of the OpenAI-compatible endpoints in the native words; one in the native words as it is."""
+    """Translate a refusal of the OpenAI-compatible endpoints into the native words; return a native one as it is."""
     kind, code, param = (refusal.member(name) for name in ("type", "code", "param"))
     if kind not in (None, "invalid_request_error"):
         return refusal

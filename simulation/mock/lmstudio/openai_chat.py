@@ -60,7 +60,7 @@ def parse_chat(fields: Fields, headers: Mapping[str, str], stored: StoredConvers
 
 
 def sampling(fields: Fields) -> dict[str, Any]:
-    """What chats and completions have in common."""
+    """Return what chats and completions have in common."""
     return {
         "stream": fields.flag("stream"),
         "include_usage": fields.object("stream_options").flag("include_usage"),
@@ -72,7 +72,7 @@ def sampling(fields: Fields) -> dict[str, Any]:
 
 
 def parse_tools(functions: Iterator[Fields]) -> tuple[Tool, ...]:
-    """The functions that may be called. Raises Refusal."""
+    """Return the functions that may be called. Raises Refusal."""
     return tuple(Tool(function.required_string("name"), function.body.get("parameters")) for function in functions)
 
 
@@ -123,7 +123,7 @@ class ChatWriter(Writer):
         self._begun: set[object] = set()
 
     def add(self, pieces: Sequence[Piece]) -> list[bytes]:
-        """One chunk for what belongs together."""
+        """Return one chunk for what belongs together."""
         frames = []
         for run in runs(pieces):
             role = {"role": "assistant"} if self._is_first(run.choice) else {}
@@ -135,7 +135,7 @@ class ChatWriter(Writer):
         return frames
 
     def end(self) -> list[bytes]:
-        """The closing chunk of each choice, the usage where it is asked for, and the end mark."""
+        """Return the closing chunk of each choice, the usage where it is asked for, and the end mark."""
         frames = [
             self._chunk(number, {}, ending.finish_reason) for number, ending in enumerate(self.answer.plan.endings)
         ]
@@ -144,7 +144,7 @@ class ChatWriter(Writer):
         return [*frames, frame("[DONE]")]
 
     def whole(self) -> Body:
-        """A chat.completion."""
+        """Return a chat.completion."""
         choices = [
             {
                 "index": number,
@@ -170,7 +170,7 @@ class ChatWriter(Writer):
         return frame({**self._head("chat.completion.chunk"), "choices": [body]})
 
     def _call_deltas(self, run: Any) -> Iterator[Body]:
-        """The first delta of a call tells its name, the others have pieces of its arguments."""
+        """Yield the deltas of a call: the first tells its name, the others have pieces of its arguments."""
         if self._is_first((run.choice, run.call)):
             function = {"name": self.answer.ask.calls[run.call].name, "arguments": ""}
             call = {"index": run.call, "id": self._ids[run.choice, run.call], "type": "function", "function": function}
@@ -209,7 +209,7 @@ class ChatV0Writer(ChatWriter):
     """The same with figures of speed."""
 
     def end(self) -> list[bytes]:
-        """The figures come with the usage, in the last chunk."""
+        """Return the last chunk, with the figures beside the usage."""
         *frames, done = super().end()
         if not self.answer.ask.include_usage:
             return [*frames, done]
@@ -221,7 +221,7 @@ class ChatV0Writer(ChatWriter):
 
 
 def usage(answer: AnswerInProgress) -> Body:
-    """The tokens of one answer, all its choices together."""
+    """Return the tokens of one answer, all its choices together."""
     prompt, made = answer.ask.prompt_tokens, len(answer.made)
     body: Body = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
     if reasoning := answer.count("reasoning"):
@@ -230,7 +230,7 @@ def usage(answer: AnswerInProgress) -> Body:
 
 
 def figures(answer: AnswerInProgress) -> Body:
-    """What the v0 API tells of an answer's speed, its model and its engine."""
+    """Return what the v0 API tells of an answer's speed, its model and its engine."""
     spec = answer.spec
     return {
         "stats": {
@@ -250,7 +250,7 @@ def figures(answer: AnswerInProgress) -> Body:
 
 
 def made_up_logprobs(text: str, most: int) -> list[tuple[str, float]]:
-    """The token itself, then alternatives, each less likely."""
+    """Return the token itself, then alternatives, each less likely."""
     random = Random(text)
     first = -random.uniform(0.01, 0.5)
     return [(text, first), *((f"{text.strip()}{n} ", first - n) for n in range(1, most))]

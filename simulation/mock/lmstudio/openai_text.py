@@ -18,7 +18,7 @@ __all__ = ["COMPLETION", "COMPLETION_V0", "parse_completion"]
 
 
 def parse_completion(fields: Fields, headers: Mapping[str, str], stored: StoredConversations) -> Ask:
-    """Several prompts are several choices. Raises Refusal."""
+    """Parse a completion; several prompts are several choices. Raises Refusal."""
     model = fields.required_string("model")
     fields.required("prompt")
     prompts = fields.strings("prompt", most=MOST_CHOICES)
@@ -47,11 +47,11 @@ class CompletionWriter(Writer):
         self._offsets = [0] * answer.ask.choices
 
     def add(self, pieces: Sequence[Piece]) -> list[bytes]:
-        """One chunk for what belongs to one choice."""
+        """Return one chunk for what belongs to one choice."""
         return [self._chunk([self._choice(run.choice, run.texts)]) for run in runs(pieces)]
 
     def end(self) -> list[bytes]:
-        """The closing chunk of each choice, the usage where it is asked for, and the end mark."""
+        """Return the closing chunk of each choice, the usage where it is asked for, and the end mark."""
         endings = enumerate(self.answer.plan.endings)
         frames = [self._chunk([self._choice(number, (), ending.finish_reason)]) for number, ending in endings]
         if self.answer.ask.include_usage:
@@ -59,7 +59,7 @@ class CompletionWriter(Writer):
         return [*frames, frame("[DONE]")]
 
     def whole(self) -> Body:
-        """A text_completion."""
+        """Return a text_completion."""
         choices = []
         for number, ending in enumerate(self.answer.plan.endings):
             texts = tuple(piece.text for piece in self.answer.made if piece.choice == number)

@@ -48,7 +48,7 @@ class Plan:
 
 
 def plan_answer(ask: Ask, model: DownloadedModel, room: int, seed: int) -> Plan:
-    """The answer to ``ask`` in at most ``room`` tokens for each choice: always the same for the same arguments.
+    """Plan the answer to ``ask`` in at most ``room`` tokens for each choice: always the same for the same arguments.
 
     Plain text has exactly ``ask.most_tokens`` tokens (64 where that is None), unless a stop string or the end of the context comes first.
     """
@@ -80,7 +80,7 @@ def _choice(
 
 
 def _calls(ask: Ask) -> Iterator[Piece]:
-    """The arguments of each call, in pieces."""
+    """Yield the arguments of each call, in pieces."""
     for index, tool in enumerate(ask.calls):
         for piece in _split(json.dumps(example(tool.parameters))):
             yield Piece(piece.text, "call", call=index)
@@ -95,7 +95,7 @@ def _with_reasoning(pieces: list[Piece], *, plain: bool) -> list[Piece]:
 
 
 def _stopped(pieces: list[Piece], ending: Ending, stop: tuple[str, ...]) -> tuple[list[Piece], Ending]:
-    """Only what comes before the first stop string in the text."""
+    """Keep what comes before the first stop string in the text."""
     text = "".join(piece.text for piece in pieces if piece.kind == "text")
     found = [(text.find(word), word) for word in stop if word and word in text]
     if not found:

@@ -124,12 +124,12 @@ class ResponseWriter(Writer):
         self._sequence = 0
 
     def begin(self) -> list[bytes]:
-        """The response that is to be filled."""
+        """Return the response that is to be filled."""
         response = self._response("in_progress")
         return [self._event(name, response=response) for name in ("response.created", "response.in_progress")]
 
     def add(self, pieces: Sequence[Piece]) -> list[bytes]:
-        """The next piece of an item, or of several."""
+        """Return the next piece of an item, or of several."""
         frames = []
         for run in runs(pieces):
             if self._open != (run.kind, run.call):
@@ -139,18 +139,18 @@ class ResponseWriter(Writer):
         return frames
 
     def end(self) -> list[bytes]:
-        """The whole response."""
+        """Return the whole response."""
         frames = self._close()
         response = self._final()
         return [*frames, self._event(f"response.{response['status']}", response=response)]
 
     def error(self, refusal: Refusal) -> list[bytes]:
-        """A response that has failed."""
+        """Return a response that has failed."""
         error = {"code": refusal.member("code") or "server_error", "message": refusal.message}
         return [self._event("response.failed", response={**self._response("failed"), "error": error})]
 
     def whole(self) -> Body:
-        """A response."""
+        """Return a response."""
         for run in runs(self.answer.made):
             if self._open != (run.kind, run.call):
                 self._close()
@@ -202,7 +202,7 @@ class ResponseWriter(Writer):
         return [*frames, self._event("response.output_item.done", output_index=len(self._items) - 1, item=item)]
 
     def _done(self, kind: str, item: Body) -> list[bytes]:
-        """What an item says of itself before it is done."""
+        """Return what an item says of itself before it is done."""
         if kind == "call":
             told = {"name": item["name"], "arguments": item["arguments"]}
             return [self._item_event("response.function_call_arguments.done", **told)]

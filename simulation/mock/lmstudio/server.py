@@ -59,7 +59,7 @@ class MockLMStudio(LMStudioEngine):
         self._app: Final = self._make_app()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Answer one request (ASGI)."""
         await self._app(scope, receive, send)
 
     def _make_app(self) -> Starlette:
@@ -141,5 +141,5 @@ class _Gate:
 
 
 async def _give_up(request: Request, error: Exception) -> Response:
-    """The client has gone: what is answered goes nowhere."""
+    """Give up: the client has gone, so what is answered goes nowhere."""
     return Response(status_code=499)

@@ -45,13 +45,13 @@ class AnswerInProgress:
     made: list[Piece] = field(default_factory=list)
 
     def take(self, pieces: Sequence[Piece], now: float) -> None:
-        """``pieces`` have been made."""
+        """Add ``pieces``, which have been made."""
         self.first = now if self.first is None else self.first
         self.last = now
         self.made.extend(pieces)
 
     def text(self, choice: int = 0, kind: str = "text", call: int = 0) -> str:
-        """What has been made of one kind."""
+        """Return what has been made of one kind."""
         return "".join(p.text for p in self.made if (p.choice, p.kind, p.call) == (choice, kind, call))
 
     def count(self, kind: str) -> int:
@@ -59,7 +59,7 @@ class AnswerInProgress:
         return sum(1 for piece in self.made if piece.kind == kind)
 
     def new_id(self, prefix: str, length: int, letters: str = ascii_lowercase + digits) -> str:
-        """An id that the same request to the same server gets again."""
+        """Return an id that the same request to the same server gets again."""
         return prefix + "".join(self.random.choices(letters, k=length))
 
     @property
@@ -90,7 +90,7 @@ class PieceGroup:
 
 
 def runs(pieces: Sequence[Piece]) -> Iterator[PieceGroup]:
-    """``pieces``, joined where they belong together."""
+    """Join ``pieces`` where they belong together."""
     for (choice, kind, call), group in groupby(pieces, lambda piece: (piece.choice, piece.kind, piece.call)):
         yield PieceGroup(choice, kind, call, tuple(piece.text for piece in group))
 
@@ -104,31 +104,31 @@ class Writer(ABC):
         self.answer = answer
 
     def begin(self) -> list[bytes]:
-        """What comes before the first piece."""
+        """Return what comes before the first piece."""
         return []
 
     def loading(self, progress: float) -> list[bytes]:
-        """The request's own load, from 0 to 1; for writers that open early."""
+        """Report the request's own load, from 0 to 1; for writers that open early."""
         return []
 
     def loaded(self) -> list[bytes]:
-        """That load is over."""
+        """Report that this load is over."""
         return []
 
     def reading(self, progress: float) -> list[bytes]:
-        """The prompt, from 0 to 1; for writers that open early."""
+        """Report the prompt, from 0 to 1; for writers that open early."""
         return []
 
     @abstractmethod
     def add(self, pieces: Sequence[Piece]) -> list[bytes]:
-        """The next pieces of the answer."""
+        """Return the next pieces of the answer."""
 
     @abstractmethod
     def end(self) -> list[bytes]:
-        """What closes a stream."""
+        """Return what closes a stream."""
 
     def error(self, refusal: Refusal) -> list[bytes]:
-        """What closes a stream that fails."""
+        """Return what closes a stream that fails."""
         error = refusal.body["error"]
         error = {"message": error} if isinstance(error, str) else error
         if self.answer.settings.profile.named_stream_errors:
@@ -137,14 +137,14 @@ class Writer(ABC):
 
     @abstractmethod
     def whole(self) -> Body:
-        """The answer in one piece."""
+        """Return the answer in one piece."""
 
 
 Translate: TypeAlias = Callable[[Refusal], Refusal]
 
 
 def as_it_is(refusal: Refusal) -> Refusal:
-    """For endpoints that speak as OpenAI's do."""
+    """Return ``refusal`` as it is: for endpoints that speak as OpenAI's do."""
     return refusal
 
 

@@ -75,7 +75,7 @@ class Runners:
 
     @asynccontextmanager
     async def use(self, model: ModelSpec, options: Mapping[str, Any], keep_alive: float) -> AsyncIterator[Runner]:
-        """A runner for one request. Raises RunnerQueueFullError, LoadFailedError."""
+        """Yield a runner for one request. Raises RunnerQueueFullError, LoadFailedError."""
         wanted = {name: value for name, value in options.items() if name in RELOADING}
         runner = self._fitting(model, wanted)
         if runner is None:

@@ -84,7 +84,7 @@ class MockOllama:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Answer one request (ASGI)."""
         if scope["type"] == "http":
             self.requests.append(scope["path"])
             if (answer := self.faults.take_answer(scope["path"])) is not None:
@@ -126,7 +126,7 @@ class MockOllama:
         return JSONResponse({"model": model.key, "embeddings": vectors, "prompt_eval_count": len(texts)})
 
     def _model(self, body: Mapping[str, Any] | None) -> ModelSpec | JSONResponse:
-        """The model that the request names, or the refusal. A name without a tag is that of ``latest``."""
+        """Return the model that the request names, or the refusal. A name without a tag is that of ``latest``."""
         if body is None:
             return _invalid()
         name = body.get("model")
@@ -223,7 +223,7 @@ class _Answer:
         self._server.answered += 1
 
     async def _take_time(self, done: int) -> None:
-        """For the next piece, and before the first one for the prompt."""
+        """Sleep for the next piece, and before the first one for the prompt."""
         prefill = 0 if done else self._prompt_tokens / self._model.prefill_tokens_per_second
         await trio.sleep(prefill + 1 / self._model.decode_tokens_per_second)
 
@@ -272,7 +272,7 @@ async def _break(fault: BrokenStream, write: Write) -> None:
 
 
 def _joined(parts: Sequence[Mapping[str, Any]], *, chat: bool) -> dict[str, Any]:
-    """The pieces as one message."""
+    """Join the pieces into one message."""
     message: dict[str, Any] = {"role": "assistant", "content": "".join(part.get("content", "") for part in parts)}
     if thinking := "".join(part.get("thinking", "") for part in parts):
         message["thinking"] = thinking
@@ -291,7 +291,7 @@ def _invalid() -> JSONResponse:
 
 
 def _keep_alive(value: object) -> float | None:
-    """Seconds, from a number or a text such as ``10m``; negative: infinity; None: not a duration."""
+    """Parse seconds from a number or a text such as ``10m``; negative: infinity; None: not a duration."""
     if value is None:
         return DEFAULT_KEEP_ALIVE
     if isinstance(value, str):

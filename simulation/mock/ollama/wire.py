@@ -28,7 +28,7 @@ _NEVER: Final = "2318-01-01T00:00:00Z"
 
 
 def line(body: Mapping[str, Any]) -> bytes:
-    """One line of a stream."""
+    """Return one line of a stream."""
     return json.dumps(body).encode() + b"\n"
 
 
@@ -45,13 +45,13 @@ def not_found(model: str) -> Body:
 
 
 def nothing_done(model: str, reason: str, *, chat: bool) -> Body:
-    """The answer to a request that only loads or unloads."""
+    """Return the answer to a request that only loads or unloads."""
     said: Body = {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
     return {"model": model, "created_at": now(), **said, "done": True, "done_reason": reason}
 
 
 def timings(runner: Runner, prompt_tokens: int, tokens: int) -> Body:
-    """The figures of the last line; durations are in nanoseconds."""
+    """Return the figures of the last line; durations are in nanoseconds."""
     prefill = prompt_tokens / runner.model.prefill_tokens_per_second
     decode = tokens / runner.model.decode_tokens_per_second
     return {
@@ -65,12 +65,12 @@ def timings(runner: Runner, prompt_tokens: int, tokens: int) -> Body:
 
 
 def tag(model: ModelSpec) -> Body:
-    """A row of the downloaded models."""
+    """Return a row of the downloaded models."""
     return {**_row(model), "modified_at": now()}
 
 
 def process(runner: Runner, clock: float) -> Body:
-    """A row of the loaded models; ``clock`` is the server's time in seconds."""
+    """Return a row of the loaded models; ``clock`` is the server's time in seconds."""
     keeps = runner.keep_alive if runner.users or runner.loading else runner.expires_at - clock
     expires = _NEVER if math.isinf(keeps) else _time(datetime.now(UTC).timestamp() + keeps)
     context = runner.options["num_ctx"]
