@@ -61,7 +61,7 @@ conformance: $(STAMP)  ## the conformance suite against 81 broken and 7 correct 
 	$(BIN)/python -m tests.conformance
 	$(BIN)/python -m tests.conformance.wire --transcripts 100000
 
-fuzz: $(STAMP)  ## a million answers and files, right and damaged ones, through their readers (two hours of one core)
+fuzz: $(STAMP)  ## a million answers and files, right and damaged ones, through their readers (half an hour of one core)
 	$(BIN)/python -m tests.fuzz --inputs 1000000
 
 cluster: $(STAMP)  ## a sweep on a Dask cluster of two worker processes, one of which is killed (installs Dask)
@@ -76,7 +76,7 @@ mutation: $(STAMP)  ## mutation testing of the core by its own tests (an hour of
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
 	$(BIN)/python -m tests.mutation core
 
-mutation-wire: $(STAMP)  ## the same of adapters/http by the adapters' tests (two hours of one core); writes docs/mutation-wire.md
+mutation-wire: $(STAMP)  ## the same of adapters/http by the adapters' tests (half an hour of one core); writes docs/mutation-wire.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutation]'
 	$(BIN)/python -m tests.mutation wire
 

@@ -5,39 +5,37 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from . import anthropic, files, ollama, openai
-from .answers import check_damage, check_memory, cuts_of_bodies, damages
+from .answers import PLACES, check_damage_in_places, check_memory, cuts_of_bodies, damages, some_damages
 
-_BATCH: Final = 2000
 Check = Callable[[], None]
 
 
-def _checks() -> Iterator[tuple[str, int, Callable[..., Any]]]:
-    """By name: of how many inputs in all one is of this kind, and the check."""
+def _checks() -> Iterator[tuple[str, int, int, Callable[..., Any]]]:
+    """By name: how many examples a round has, how many inputs an example is, and the check."""
     any_protocol = st.one_of(openai.transcripts, ollama.transcripts, anthropic.transcripts)
     for name, protocol in (("openai", openai), ("ollama", ollama), ("anthropic", anthropic)):
-        yield name, 6, given(protocol.transcripts, cuts_of_bodies)(protocol.check)
-    yield "damage", 3, given(any_protocol, cuts_of_bodies, damages)(check_damage)
-    yield "memory", 1000, given(any_protocol, damages)(check_memory)
-    yield "files", 10, given(st.sampled_from([*files.KINDS]), files.damages_of_files)(files.check)
+        yield name, 2000, 1, given(protocol.transcripts, cuts_of_bodies)(protocol.check)
+    yield "damage", 2000, PLACES, given(any_protocol, cuts_of_bodies, some_damages)(check_damage_in_places)
+    yield "memory", 2, 1, given(any_protocol, damages)(check_memory)
+    yield "files", 1200, 1, given(st.sampled_from([*files.KINDS]), files.damages_of_files)(files.check)
 
 
 def run(inputs: int, start: int, seconds: float) -> int:
     """About this many inputs, in rounds with seeds of their own; how many there were. Raises AssertionError, with the shortest example."""
     began, done, number = time.monotonic(), 0, start
     while done < inputs and time.monotonic() - began < seconds:
-        for name, one_of, check in _checks():
-            examples = max(1, 6 * _BATCH // one_of)
+        for name, examples, inputs_of_one, check in _checks():
             profile = settings(
                 max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
             )
             seed(number)(profile(check))()
-            done += examples
+            done += examples * inputs_of_one
             print(
                 f"{done} inputs without a finding ({name}, seed {number}, {time.monotonic() - began:.0f} s)", flush=True
             )

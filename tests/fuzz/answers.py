@@ -27,6 +27,7 @@ READERS: Final[tuple[Callable[[HttpClient, HttpRequest], AnswerReader], ...]] = 
     OllamaReader,
     MessagesReader,
 )
+PLACES: Final = 16
 ALLOWED_BYTES: Final = 40 * BOUNDS.max_body_bytes
 """A few times what may be kept: Python's objects take several times the bytes that they are read from."""
 
@@ -58,6 +59,7 @@ _pieces = st.binary(max_size=12) | st.sampled_from(
     [b"\n", b"data:", b"{", b'"', b"[" * 200, b"9" * 500, b"null", b"\xff"]
 )
 damages = st.lists(st.tuples(st.integers(0, 5000), _pieces), max_size=6)
+some_damages = st.lists(st.tuples(st.integers(0, 5000), _pieces), min_size=1, max_size=6)
 
 
 def transcripts_of(frames: st.SearchStrategy[Frame]) -> st.SearchStrategy[Transcript]:
@@ -127,14 +129,24 @@ def check_transcript(
         assert "".join(str(event.data) for event in events if event.type == "token") == encodable(text)
 
 
-def check_damage(transcript: Transcript, cuts: Sequence[int], damage: Damage) -> None:
-    """Bytes that were changed anywhere, and bytes at random: one typed end in every protocol, whatever they are."""
+def check_damage(transcript: Transcript, cuts: Sequence[int], damage: Damage, further: int = 0) -> None:
+    """Bytes that were changed anywhere, and bytes at random: one typed end in every protocol, whatever they are.
+
+    ``further``: how many bytes further on the damage is.
+    """
     body = bytearray(body_of(transcript))
-    for place, piece in damage:
+    for place, piece in [(place + further, piece) for place, piece in damage]:
         at = place % (len(body) + 1)
         body[at : at + place % 5] = piece
     for kind in READERS:
         read(kind(http(), REQUEST), split(bytes(body), cuts), transcript[2])
+
+
+def check_damage_in_places(transcript: Transcript, cuts: Sequence[int], damage: Damage) -> None:
+    """The same damage in ``PLACES`` places of the answer: to draw an answer takes longer than to read it."""
+    length = len(body_of(transcript))
+    for number in range(PLACES):
+        check_damage(transcript, cuts, damage, number * length // PLACES)
 
 
 def check_memory(transcript: Transcript, damage: Damage) -> None:
