@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["is_empty", "is_nothing"]
+__all__ = ["has_text", "is_empty", "is_nothing"]
 
 _WORDS: Final = frozenset({"", "null", "none", "nil", "undefined"})
 
@@ -26,3 +26,12 @@ def is_nothing(value: object) -> bool:
 def is_empty(value: object) -> bool:
     """Whether there is no content in ``value``: None, False, the empty text, list or object. Blanks are content."""
     return value is None or value is False or (isinstance(value, (str, list, Mapping)) and not value)
+
+
+def has_text(value: object) -> bool:
+    """Whether there is text in ``value``, at any depth, that says something."""
+    if isinstance(value, Mapping):
+        return any(map(has_text, value.values()))
+    if isinstance(value, list):
+        return any(map(has_text, value))
+    return isinstance(value, str) and not is_nothing(value)

@@ -27,7 +27,7 @@ from .error_body import has_error
 from .form import FormReader
 from .lines import LineTooLongError
 from .ndjson import NDJSONDecoder
-from .nothing import is_nothing
+from .nothing import has_text, is_nothing
 from .parts import Kind, TextJoiner, UnreadableError, parts_of
 from .sse import ServerSentEvent, SSEDecoder
 from .stream import HttpRequest
@@ -224,11 +224,9 @@ class JsonAnswerReader:
             self._unreadable = str(error)
 
     def _look_through(self, given: Mapping[str, Any], known: Collection[str]) -> None:
-        """Remember a member of an answer's part that says something, and is none of the known ones."""
+        """Remember a member of an answer's part that has text in it, and is none of the known ones."""
         if self._unknown is None and not self._answered:
-            self._unknown = next(
-                (str(name) for name in given if name not in known and not is_nothing(given[name])), None
-            )
+            self._unknown = next((str(name) for name in given if name not in known and has_text(given[name])), None)
 
     def _keep(self, characters: int) -> None:
         """So much more of the answer is kept until its end. Raises LineTooLongError beyond ``max_body_bytes`` in all."""

@@ -148,6 +148,11 @@ async def test_f03_an_answer_of_nothing_but_what_is_not_known_does_not_end_well(
     assert (text_of(beside), beside[-1]) == ("y", StreamEvent("end", "stop"))
 
 
+@pytest.mark.parametrize("member", [{"a": [1]}, [7], {"tokens": 12}, "null", {"text": ""}, True])
+async def test_f03_a_member_without_text_is_not_an_answer_that_was_lost(member: object) -> None:
+    assert (await ask(Scripted(chunk({"content": "", "more": member}, "stop"), DONE))) == [StreamEvent("end", "stop")]
+
+
 @pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"content": ""}, {"annotations": [{"type": "url"}]}])
 async def test_f03_an_empty_answer_is_one(delta: dict[str, Any]) -> None:
     assert await ask(Scripted(chunk(delta, "stop"), DONE)) == [StreamEvent("end", "stop")]
