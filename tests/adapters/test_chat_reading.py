@@ -59,7 +59,8 @@ from .readers import (
         ({"type": "citation", "url": "x"}, []),
         ({"type": "reference", "reference_ids": [1]}, []),
         ({"type": "Signature", "signature": "x"}, []),
-        ({"text": {"text": {"text": "a"}}}, [("token", "a")]),
+        ({"text": {"text": {"text": {"text": "a"}}}}, [("token", "a")]),
+        ([[[["a"]]]], [("token", "a")]),
     ],
 )
 def test_text_has_many_shapes(content: object, events: list[tuple[str, str]]) -> None:

@@ -296,7 +296,8 @@ def test_the_status_inside_counts_where_the_answer_has_a_good_one() -> None:
     ("payload", "is_one"),
     [
         ({"error": "x"}, True), ({"error": {"message": "x"}}, True), ({"error": {}}, False),
-        ({"error": {"message": "", "code": None}}, False), ({"error": None}, False),
+        ({"error": {"message": "", "code": None}}, False),
+        ({"error": "null".rjust(64)}, False), ({"error": "null".rjust(65)}, True), ({"error": None}, False),
         ({"error": "null"}, False), ({"error": False}, False), ({"error": True}, True), ({"error": 1}, True),
         ({"object": "error"}, True), ({"type": "error"}, True), ({"object": "error", "choices": []}, True), ({"object": "list"}, False),
         ({"errors": ["x"]}, True), ({"errors": []}, False), ({"detail": "x"}, True), ({"detail": ""}, False),

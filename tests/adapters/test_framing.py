@@ -89,7 +89,10 @@ def test_a_line_may_not_be_longer_than_its_bound(pieces: list[bytes]) -> None:
 
 
 def test_the_bounds_of_lines_and_events() -> None:
-    assert (LINE_LIMIT_BYTES, EVENT_LIMIT_BYTES) == (4 * 1024 * 1024, 8 * 1024 * 1024)
+    assert (LINE_LIMIT_BYTES, EVENT_LIMIT_BYTES) == (4_194_304, 8_388_608)
+
+
+def test_a_line_of_four_megabytes() -> None:
     longest = b"x" * LINE_LIMIT_BYTES
     for decoder in (LineDecoder(), SSEDecoder(), NDJSONDecoder()):
         assert fed(decoder, longest) == []

@@ -88,10 +88,25 @@ def _check_the_original(campaign: Campaign, trials: Trials, reach: Reach, result
 
 
 def _run(trials: Trials, everything: list[Mutant], reach: Reach, jobs: int, results: Results) -> None:
-    to_do = [(m, tests) for m in everything if (tests := results.open(m, reach.of(m)))]
+    """Try every mutant before its quickest tests, which kill most, then what is left before all of its tests."""
+    killers: list[str] = []  # of the mutants before, the latest first
+    for quick in (True, False):
+        to_do = [(m, tests) for m in everything if (tests := results.open(m, reach.of(m, quick=quick)))]
+        _try_all(trials, to_do, reach, jobs, results, killers, quick=quick)
+
+
+def _try_all(
+    trials: Trials,
+    to_do: list[tuple[Mutant, list[str]]],
+    reach: Reach,
+    jobs: int,
+    results: Results,
+    killers: list[str],
+    *,
+    quick: bool,
+) -> None:
     queue, done = iter(to_do), 0
     running: dict[int, tuple[Mutant, list[str]]] = {}  # by process
-    killers: list[str] = []  # of the mutants before, the latest first
     with tempfile.TemporaryDirectory() as folder:
         while True:
             while len(running) < jobs and (following := next(queue, None)) is not None:
@@ -104,8 +119,10 @@ def _run(trials: Trials, everything: list[Mutant], reach: Reach, jobs: int, resu
             process, status, usage = os.wait3(0)
             mutant, tests = running.pop(process)
             found = verdict(status, usage, Path(folder, mutant.digest))
-            results.add(mutant, tests, found)
-            killers = [found.killer, *(name for name in killers if name != found.killer)] if found.killer else killers
+            if found.killer or not quick:
+                results.add(mutant, tests, found)
+            if found.killer:
+                killers[:] = [found.killer, *(name for name in killers if name != found.killer)]
             done += 1
             print(f"{done} of {len(to_do)} mutants tried", file=sys.stderr, end="\n" if done % 100 == 0 else "\r")
 

@@ -22,6 +22,7 @@ from .trial import OPTIONS, Notes, fork, verdict
 
 __all__ = ["Reach", "file_of", "measured"]
 
+QUICK_SECONDS = 0.15  # of the processor, with coverage
 _IMPORT = ""  # the context of what is executed before the first test
 
 
@@ -34,8 +35,8 @@ class Reach(NamedTuple):
     elsewhere: set[str]
     """The tests that execute no line of any module but at import."""
 
-    def of(self, mutant: Mutant) -> list[str]:
-        """The tests that can notice ``mutant``, quick ones first, as far as the campaign has time for them.
+    def of(self, mutant: Mutant, *, quick: bool = False) -> list[str]:
+        """The tests that can notice ``mutant``, quick ones first, as far as the campaign has time for them; ``quick``: the first of them.
 
         What is executed at import (a default, a decorator, a table) may matter to any test of the module, first to those that reach a
         line with its name, and to those that reach nothing: they look at names.
@@ -55,7 +56,8 @@ class Reach(NamedTuple):
                 ),
             ]
         until = accumulate(self.seconds[name] for name in ordered)
-        return [name for name, seconds in zip(ordered, until, strict=True) if seconds <= self.campaign.seconds]
+        bound = QUICK_SECONDS if quick else self.campaign.seconds
+        return [name for name, seconds in zip(ordered, until, strict=True) if seconds <= bound]
 
     def is_of_import(self, mutant: Mutant) -> bool:
         """Whether the changed lines are executed at import."""

@@ -39,10 +39,11 @@ _WIRE = """\
 # Mutants of the wire
 
 `make mutation-wire` does to `adapters/http` what [`make mutation`](mutation.md) does to the core: one change at a time, before the tests
-that execute the changed line, the quick ones first. Tests of pure functions take a millisecond, tests on a socket several; of all that
-reach a line, those are run that fit into one second together (measured with coverage). So a survivor may be one that a test would
-notice for which there was no time: the shares below are lower bounds. Left out are the tests that are about sizes and take
-seconds each. What is executed at import (a table, a default) is tried with the tests of its module, and with those that look at names.
+that execute the changed line. Each mutant is tried before the quickest of them first; those that are left are tried before all that fit
+into one second together (measured with coverage). So a survivor may be one that a test would notice for which there was no time: the
+shares below are lower bounds. *Undecided* is what the second round has not reached; it counts as not killed in the last column.
+Left out are the tests that are about sizes and take seconds each. What is executed at import (a table, a default) is tried with the tests
+of its module, and with those that look at names.
 The explanations are kept in `tests/mutation/survivors-wire.toml`.
 """
 _INTRODUCTIONS = {"core": _CORE, "wire": _WIRE}
@@ -84,8 +85,8 @@ def write(campaign: Campaign, fates: Fates) -> None:
 
 def _table(fates: Fates) -> str:
     rows = [
-        "| module | mutants | killed | survived | undecided | killed, of those decided |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| module | mutants | killed | survived | undecided | killed, of those decided | killed, of all |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     total: Counter[Fate] = Counter()
     for module, of_module in fates.items():
@@ -98,7 +99,8 @@ def _table(fates: Fates) -> str:
 def _row(name: str, row: Counter[Fate]) -> str:
     decided = row[Fate.KILLED] + row[Fate.SURVIVED]
     share = f"{row[Fate.KILLED] / decided:.1%}" if decided else ""
-    return f"| {name} | {row.total()} | {' | '.join(str(row[fate]) for fate in Fate)} | {share} |"
+    fates = " | ".join(str(row[fate]) for fate in Fate)
+    return f"| {name} | {row.total()} | {fates} | {share} | {row[Fate.KILLED] / row.total():.1%} |"
 
 
 def _list(campaign: Campaign, fates: Fates) -> list[str]:
