@@ -22,7 +22,9 @@ DEFAULT: Final = "gated"
 """The policy of a manager that is not told another."""
 
 _POLICIES: Final[dict[str, NamedPolicy]] = {
-    name: file.POLICY for name, file in vars(table).items() if isinstance(file, ModuleType)
+    name: file.POLICY
+    for name, file in vars(table).items()
+    if isinstance(file, ModuleType) and name.isidentifier()  # pytest adds modules of its own, under names that are none
 }
 
 NAMES: Final = ", ".join(f"{name}[:{parameter}]" if parameter else name for name, (_, parameter) in _POLICIES.items())

@@ -15,7 +15,10 @@ from .property import Property, Step
 __all__ = ["ALWAYS", "EVENTUALLY", "SOMETIMES", "close_ends", "every_waiter_is_served", "violated"]
 
 ALWAYS: Final[tuple[Property, ...]] = tuple(
-    each for file in vars(table).values() if isinstance(file, ModuleType) for each in file.ALWAYS
+    each
+    for name, file in vars(table).items()
+    if isinstance(file, ModuleType) and name.isidentifier()  # pytest adds modules of its own, under names that are none
+    for each in file.ALWAYS
 )
 SOMETIMES: Final = sometimes.SOMETIMES
 

@@ -73,3 +73,17 @@ def test_without_the_option_nothing_is_imported(tmp_path: Path) -> None:
         "import sys\ndef test_nothing() -> None:\n    assert 'adapters.conformance' not in sys.modules\n"
     )
     assert _pytest(tmp_path).returncode == 0
+
+
+def test_where_pytest_rewrites_the_modules_as_those_of_an_installed_plugin(tmp_path: Path) -> None:
+    names = ", ".join(repr(name) for name in ("statemachine", "adapters", "simulation"))
+    (tmp_path / "conftest.py").write_text(f"import pytest\npytest.register_assert_rewrite({names})\n")
+    (tmp_path / "test_it.py").write_text(
+        "from simulation.workloads.traces import formats\n"
+        "from statemachine.policies.names import NAMES\n"
+        "from statemachine.properties import ALWAYS\n\n\n"
+        "def test_it() -> None:\n"
+        "    assert formats and NAMES and ALWAYS\n"
+    )
+    done = _python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout + done.stderr

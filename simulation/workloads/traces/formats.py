@@ -16,7 +16,9 @@ from .schema import TraceCall, TraceFormat
 __all__ = ["FORMATS", "format_of", "read_trace"]
 
 FORMATS: Final[dict[str, TraceFormat]] = {
-    name: file.FORMAT for name, file in vars(table).items() if isinstance(file, ModuleType)
+    name: file.FORMAT
+    for name, file in vars(table).items()
+    if isinstance(file, ModuleType) and name.isidentifier()  # pytest adds modules of its own, under names that are none
 }
 
 
