@@ -28,6 +28,10 @@ __all__ = ["Foreign", "Loading"]
 
 log = logging.getLogger("adapters.residency")
 
+BACK_SECONDS: Final = 10.0
+"""How long a server may be away during a load, and how long the load may be missing from its list when it is back. Most were ended and
+begun again, and have lost their loads; LM Studio's server can also be switched off and on in its application, where a load goes on."""
+
 Foreign = Literal["ignore", "wait", "evict"]
 
 
@@ -113,9 +117,12 @@ class Loading:
 
         What the server has told the id of is unloaded even if it never showed.
         """
-        seen_loading = False
+        seen_loading, absences = False, self._memory.absences
         for pause in pauses():
-            row = self._own(rows := await self._memory.rows())
+            row = self._own(rows := await self._memory.rows(away_seconds=BACK_SECONDS))
+            if self._memory.absences != absences:
+                absences = self._memory.absences
+                self._missing_from = min(self._missing_from, trio.current_time() + BACK_SECONDS)
             if row is not None and row.state == "loaded":
                 self.state, self.owned_id, self.resident = "owned", row.id, row
                 return row

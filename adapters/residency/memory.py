@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import trio
 
-from statemachine.errors import AdapterError, ModelEvictedError, ModelNotFoundError
+from statemachine.errors import AdapterConnectError, AdapterError, ModelEvictedError, ModelNotFoundError
 
 from .judging import may_pass
 from .server import ModelServer, Resident, by_id, different
@@ -32,15 +32,23 @@ class Memory:
         self.server: Final = server
         self.name: Final = name
         self.config: Final = config
+        self.absences = 0  # how often nothing listened where the server should be
 
-    async def rows(self) -> Sequence[Resident]:
-        """The list; asked again where it cannot be read for a reason that may pass. Raises AdapterError."""
+    async def rows(self, *, away_seconds: float = math.inf) -> Sequence[Resident]:
+        """The list; asked again where it cannot be read for a reason that may pass. Raises AdapterError.
+
+        ``away_seconds``: for how long it is asked where nothing listens at all.
+        """
+        away_from = math.inf
         while True:
             try:
                 return await self.server.list()
             except AdapterError as error:
-                if not may_pass(error):
+                is_away = isinstance(error, AdapterConnectError) and not error.sent
+                away_from = min(away_from, trio.current_time()) if is_away else math.inf
+                if not may_pass(error) or trio.current_time() - away_from >= away_seconds:
                     raise
+                self.absences += is_away
             await trio.sleep(POLL_SECONDS)
 
     def instances(self, rows: Sequence[Resident]) -> list[Resident]:

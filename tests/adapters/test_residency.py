@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,9 +29,24 @@ class Server:
         self.began = trio.current_time()
         self.nursery: trio.Nursery | None = None
         self.on_unload: Callable[[str], Awaitable[None]] | None = None
+        self.on_load: Callable[[], None] = lambda: None
+        self.away_until = -math.inf
+
+    def away_for(self, seconds: float) -> Callable[[], None]:
+        """What loses the answer of a load, and leaves nobody listening for that long."""
+
+        def away() -> None:
+            self.away_until = trio.current_time() + seconds
+            raise AdapterConnectError("lost")
+
+        return away
 
     async def list(self) -> Sequence[Resident]:
         await trio.lowlevel.checkpoint()
+        if trio.current_time() < self.away_until:
+            error = AdapterConnectError("refused")
+            error.sent = False
+            raise error
         return tuple(self.rows.values())
 
     async def load(self) -> str | None:
@@ -38,6 +54,7 @@ class Server:
         assert self.nursery is not None
         self.nursery.start_soon(self._play)
         await trio.lowlevel.checkpoint()
+        self.on_load()
         return "m" if self.tells_id else None
 
     async def _play(self) -> None:
@@ -234,6 +251,36 @@ async def test_f25_an_unload_that_is_lost_is_repeated_and_one_under_way_is_not(
     await life.shutdown()
     assert server.orders == ["load", *["unload m"] * 3]
     assert server.rows == {}
+
+
+@pytest.mark.parametrize("comes", [False, True], ids=["is lost", "goes on"])
+async def test_a_load_whose_server_was_away_is_waited_for_a_moment(
+    autojump_clock: Clock, nursery_of: Any, comes: bool
+) -> None:
+    """Where the list does not show loads on their way, nothing else tells that a server that ended has lost one."""
+    server = nursery_of(Server((8, LOADED if comes else None)))
+    server.on_load = server.away_for(4)
+    life = residency(server)
+    if comes:
+        await life.start()
+        assert life.owned
+    else:
+        with pytest.raises(ModelLoadError, match="the model is not there"):
+            await life.start()
+        assert trio.current_time() - server.began == pytest.approx(14, abs=1.5)
+    await life.shutdown()
+    assert server.rows == {}
+
+
+async def test_a_load_whose_server_does_not_come_back_is_given_up(autojump_clock: Clock, nursery_of: Any) -> None:
+    server = nursery_of(Server())
+    server.on_load = server.away_for(3600)
+    life = residency(server)
+    with pytest.raises(AdapterConnectError):
+        await life.start()
+    assert trio.current_time() - server.began == pytest.approx(10, abs=1)
+    with pytest.raises(AdapterConnectError):
+        await life.shutdown()  # it may be left behind
 
 
 async def test_two_newcomers_cannot_be_told_apart(autojump_clock: Clock, nursery_of: Any) -> None:
