@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
 
+from trio.lowlevel import enable_ki_protection
+
 from .hints import AsyncOnly
 from .lease import Lease
 
@@ -57,6 +59,7 @@ class Acquiring(AsyncOnly):
         lease = self._block.enter(await self._acquire(*self._arguments))
         return await lease.__aenter__()
 
+    @enable_ki_protection
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

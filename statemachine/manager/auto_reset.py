@@ -30,6 +30,7 @@ class AutoResetEvent:
             self._waiter = None
             trio.lowlevel.reschedule(waiter)
 
+    @enable_ki_protection
     async def wait(self) -> None:
         """Wait until it is set. A checkpoint."""
         if self._is_set:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from trio.lowlevel import enable_ki_protection
+
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError
@@ -108,6 +110,7 @@ class EngineCall(AsyncOnly):
             raise fault from error
         return AnswerStream(lease, events)
 
+    @enable_ki_protection
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

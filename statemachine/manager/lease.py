@@ -122,6 +122,7 @@ class Lessor:
         """Return the tickets of the leases whose uses have not ended."""
         return frozenset(self._uses)
 
+    @enable_ki_protection
     def begin_use(self, ticket: int, use: Use) -> None:
         """Run ``use``, the only one of this lease; a release ends it first."""
         self._uses[ticket] = use

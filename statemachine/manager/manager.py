@@ -217,6 +217,7 @@ class ProviderManager(AsyncOnly):
 
     # ---- life ----
 
+    @enable_ki_protection
     async def __aenter__(self) -> Self:
         check_trio()
         if self._coordinator.state != "new":
@@ -228,6 +229,7 @@ class ProviderManager(AsyncOnly):
         self._nursery.start_soon(self._stepper.watch_deadlines)
         return self
 
+    @enable_ki_protection
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

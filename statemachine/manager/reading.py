@@ -76,6 +76,7 @@ class Reading:
 
     # ---- for readers ----
 
+    @enable_ki_protection
     async def next(self) -> StreamEvent:
         """Return the next event; ``end`` when the lease is free. If the call is cancelled, the stream ends.
 
@@ -101,6 +102,7 @@ class Reading:
         event, self._event = self._event, None
         return event
 
+    @enable_ki_protection
     async def close(self) -> None:
         """End the stream and wait until it has ended and its lease is free; again is a no-op. A read in another task is cancelled."""
         self._closing = True

@@ -81,6 +81,7 @@ class Stepper:
             interruption, self._interruption = self._interruption, None
             raise interruption
 
+    @enable_ki_protection
     async def watch_deadlines(self) -> None:
         """Step the coordinator at every deadline, until :meth:`end_watch`."""
         with self._watch:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 import trio
+from trio.lowlevel import disable_ki_protection, enable_ki_protection
 
 from ..config.adapter import Adapter, AdapterConfig, AdapterFactory
 from ..config.options import copy_options
@@ -68,6 +69,7 @@ class Worker:
             self.adapter, self._stop_requested.is_set(), self._life.cancel_called, self._stopping.cancel_called
         )
 
+    @enable_ki_protection
     async def run(self) -> None:
         """Construct the adapter, start it, wait for the stop, shut it down."""
         with self._life:
@@ -85,7 +87,7 @@ class Worker:
             return False
         began = time.perf_counter()
         try:
-            adapter = self._factory(self._own_config())
+            adapter = self._made()
             check_adapter(adapter, self._factory)
         except BaseException as error:
             self._fail(error, constructed=False)
@@ -100,6 +102,10 @@ class Worker:
         self.adapter = adapter
         return True
 
+    @disable_ki_protection
+    def _made(self) -> Adapter:
+        return self._factory(self._own_config())
+
     def _own_config(self) -> AdapterConfig:
         """Return a copy of the configuration for this instance alone: its adapter may change it."""
         shared = self.demand.adapter
@@ -107,11 +113,15 @@ class Worker:
 
     async def _start(self) -> None:
         try:
-            await self._await_method("start")
+            await self._started()
         except BaseException as error:
             self._fail(error, constructed=True)
         else:
             self._report(StartSucceeded(self._instance))
+
+    @disable_ki_protection
+    async def _started(self) -> None:
+        await self._await_method("start")
 
     async def _await_method(self, name: str) -> None:
         """Call an optional method of the adapter. A cancellation that is not ours is an error of the adapter."""

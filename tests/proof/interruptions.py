@@ -9,18 +9,21 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeAlias
 
 import trio
 import trio.testing
 
+from statemachine.config.call import CallOptions
 from statemachine.config.providers import ProviderConfig, ProviderManagerConfig
 from statemachine.config.runtime import RuntimeProviderConfig
+from statemachine.errors import LeaseReleasedError
 from statemachine.manager.manager import ProviderManager
 
 from .expect import DoesNotHoldError, expect
+from .recorder import Recorder
 from .scripted import Scripted
 from .subject import PRODUCTION, Subject
 
@@ -116,10 +119,46 @@ def a_deadline(subject: Subject, at: int, opcodes: bool) -> int:
     return _run(main)
 
 
-INTERRUPTED: Final[dict[str, Program]] = {"R2, a hand-over": a_hand_over, "R3, a deadline": a_deadline}
+def a_stream(subject: Subject, at: int, opcodes: bool) -> int:
+    """One task reads an answer; in the middle of it a handler releases its lease. Another one waits for the slot with another model."""
+
+    async def main() -> int:
+        recorder = Recorder()
+        async with _manager(subject, ProviderConfig("p", recorder.adapter, is_local=True)) as manager:
+            granted: list[RuntimeProviderConfig] = []
+
+            async def wait() -> None:
+                async with manager.acquire(_OTHER):
+                    expect(not recorder.adapters[0].open_calls, "a slot was handed over under a stream that goes on")
+                    granted.append(_OTHER)
+
+            prompt = [{"role": "user", "content": "a b"}]
+            async with trio.open_nursery() as nursery:
+                async with subject.engine(manager).call(prompt, CallOptions(_M)) as stream:
+                    nursery.start_soon(wait)
+                    await trio.testing.wait_all_tasks_blocked()
+                    with Interruption(at, stream.lease.release, opcodes=opcodes) as interruption:
+                        with suppress(LeaseReleasedError):
+                            async for _ in stream:
+                                pass
+                    expect(stream.lease.released, "a stream has ended with its lease held")
+            expect(granted, "a task was not granted what was released")
+        expect(not recorder.not_shut_down_once(), "not shut down exactly once")
+        expect(not any(adapter.overlaps for adapter in recorder.adapters), "a call and a shutdown overlap")
+        return interruption.moments
+
+    return _run(main)
+
+
+INTERRUPTED: Final[dict[str, Program]] = {
+    "R1, a stream": a_stream,
+    "R2, a hand-over": a_hand_over,
+    "R3, a deadline": a_deadline,
+}
 """By the row of the fault."""
 
 _M: Final = RuntimeProviderConfig("p", "m")
+_OTHER: Final = RuntimeProviderConfig("p", "other")
 
 
 def interrupted(name: str, subject: Subject = PRODUCTION, stride: int = 1, *, opcodes: bool = False) -> int:
@@ -140,7 +179,7 @@ def interrupted(name: str, subject: Subject = PRODUCTION, stride: int = 1, *, op
 
 
 def _manager(subject: Subject, *providers: ProviderConfig) -> ProviderManager:
-    return subject.manager(ProviderManagerConfig(providers), core=subject.core)
+    return subject.manager(ProviderManagerConfig(providers, on_conflict="wait"), core=subject.core)
 
 
 def _run(main: Callable[[], Any]) -> int:
