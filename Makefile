@@ -46,9 +46,9 @@ prove: $(STAMP)  ## every reachable state of all scenarios, SPIN's second opinio
 	$(BIN)/python -m tests.proof --quick
 	SECOND_OPINION=large $(BIN)/python -m pytest --timeout=0 -s tests/spin/test_spin.py
 
-attack: $(STAMP)  ## a million steps of Hypothesis over the model, 100,000 over the manager (a quarter of an hour; goes on where it was interrupted)
+attack: $(STAMP)  ## a million steps of Hypothesis over the coordinator, 100,000 over the manager (a quarter of an hour; goes on where it was interrupted)
 	$(BIN)/python -m tests.attack manager --steps 100000
-	$(BIN)/python -m tests.attack model --steps 1000000
+	$(BIN)/python -m tests.attack coordinator --steps 1000000
 
 clients: $(STAMP)  ## official clients against the mock LM Studio on loopback: the table of their calls (installs the clients)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[clients]'

@@ -48,5 +48,5 @@ def _help() -> str:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "")  # so that --model finds what is here
+    sys.path.insert(0, "")  # so that --coordinator finds what is here
     sys.exit(main())

@@ -1,8 +1,8 @@
-"""``python -m tests.attack``: long, resumable Hypothesis campaigns over the model and over the manager.
+"""``python -m tests.attack``: long, resumable Hypothesis campaigns over the coordinator and over the manager.
 
 Each round is one seed. What was done is written down after every round, so an interrupted campaign goes on where it was; a finding
-stops it, with the shrunk example and the seed. ``--steps`` are events for the model, rules for the manager. In the end the campaign tells
-which states, transitions, pairs of transitions and outcomes of decisions it has come to, how often, and which never.
+stops it, with the shrunk example and the seed. ``--steps`` are events for the coordinator, rules for the manager. In the end the campaign
+tells which states, transitions, pairs of transitions and outcomes of decisions it has come to, how often, and which never.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .core.test_coordinator_machine import CoordinatorMachine
 from .manager.test_manager_machine import ManagerMachine
 
 Machine: TypeAlias = type[CoordinatorMachine] | type[ManagerMachine]
-SUBJECTS: dict[str, Machine] = {"model": CoordinatorMachine, "manager": ManagerMachine}
+SUBJECTS: dict[str, Machine] = {"coordinator": CoordinatorMachine, "manager": ManagerMachine}
 EXAMPLES_A_ROUND = 100
 ROUND = settings(max_examples=EXAMPLES_A_ROUND, stateful_step_count=100, deadline=None, print_blob=True, database=None)
 

@@ -19,20 +19,20 @@ def rounds_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_interrupted_campaign_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "model.json"
-    first = attack.Campaign(attack.SUBJECTS["model"], file)
+    file = tmp_path / "coordinator.json"
+    first = attack.Campaign(attack.SUBJECTS["coordinator"], file)
     first.round()
-    second = attack.Campaign(attack.SUBJECTS["model"], file)
+    second = attack.Campaign(attack.SUBJECTS["coordinator"], file)
     assert second.done == first.done
     second.round()
     assert second.done["rounds"] == 2
     assert second.done["steps"] > first.done["steps"]
     assert sum(by_names(second.done["covered"]).values()) > sum(by_names(first.done["covered"]).values())
-    assert attack.main(["model", "--steps", "1", "--log", str(tmp_path)]) == 0  # they have been done
+    assert attack.main(["coordinator", "--steps", "1", "--log", str(tmp_path)]) == 0  # they have been done
     told = capsys.readouterr().out
     assert told.startswith(second.line(1))
     assert second.coverage() in told
-    assert (tmp_path / "model.txt").read_text() == told.rstrip("\n") + "\n"
+    assert (tmp_path / "coordinator.txt").read_text() == told.rstrip("\n") + "\n"
 
 
 def test_what_was_never_seen_is_told(tmp_path: Path) -> None:

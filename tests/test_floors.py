@@ -227,7 +227,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"program", "faults", "observe", "standstill"},
         {"subject"},
         {"trace"},
-        {"model"},
+        {"phases"},
         {"judging_life"},
         {"judging_calls", "judging_errors"},
         {"asking"},

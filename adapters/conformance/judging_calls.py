@@ -12,7 +12,7 @@ from statemachine.errors import AdapterError
 
 from .faults import FAULTS
 from .judging_life import named
-from .model import takes_calls
+from .phases import takes_calls
 from .program import Call, Together
 from .trace import CallRun, OperationRun, ProgramRun
 

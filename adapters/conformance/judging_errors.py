@@ -20,7 +20,7 @@ from statemachine.errors import (
 
 from .faults import FAULTS
 from .judging_life import named
-from .model import takes_calls
+from .phases import takes_calls
 from .program import Start
 from .trace import CallRun, OperationRun, ProgramRun
 

@@ -17,8 +17,8 @@ from statemachine.schedules.cancelling import Cancelling
 
 from .asking import ask, prompt_of
 from .managed import run_agents
-from .model import next_phase
 from .observe import LoopWatch, captured_log, captured_warnings, socket_count, task_names
+from .phases import next_phase
 from .program import Agents, Call, Operation, Program, Shutdown, Start, Together
 from .standstill import Standstill, run_unless_stuck
 from .subject import Subject, SubjectFactory

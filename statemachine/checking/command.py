@@ -47,7 +47,7 @@ class Options:
     large: bool = option(False, "the large scenarios instead: minutes")
     reproduce: bool = option(False, "print counterexamples as pytest functions as well")
     verbose: bool = option(False, "print what was never reached, too")
-    model: str | None = option(
+    coordinator: str | None = option(
         None, "check this subclass of Coordinator, such as a mutant", parse=_coordinator, metavar="MODULE:CLASS"
     )
 
@@ -60,7 +60,7 @@ def run(options: Options) -> int:
     reports = explore(
         [scenario.name for scenario in chosen],
         jobs=options.jobs,
-        make=options.model,
+        make=options.coordinator,
         most_states=options.most_states,
         most_bytes=options.most_memory << 20,
     )

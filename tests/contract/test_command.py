@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[2]
         (["--most-states", "-5"], "--most-states: must be"),
         (["--most-states", "0"], "--most-states: must be"),
         (["--most-memory", "0"], "--most-memory: must be"),
-        (["--model", "nosuch:X"], "cannot be imported"),
-        (["--model", "statemachine:nosuch"], "cannot be imported"),
-        (["--model", ""], "cannot be imported"),
-        (["--model", "statemachine:Gated"], "must be a subclass of"),
-        (["--model", "statemachine.checks:check_name"], "must be a subclass of"),
+        (["--coordinator", "nosuch:X"], "cannot be imported"),
+        (["--coordinator", "statemachine:nosuch"], "cannot be imported"),
+        (["--coordinator", ""], "cannot be imported"),
+        (["--coordinator", "statemachine:Gated"], "must be a subclass of"),
+        (["--coordinator", "statemachine.checks:check_name"], "must be a subclass of"),
         (["--scenario", "nosuch"], "--scenario: must be one of"),
         (["--nosuch"], "there is no '--nosuch'"),
     ],
@@ -58,8 +58,18 @@ def test_n08_ctrl_c_is_one_line_and_its_workers_end_at_once(jobs: int, tmp_path:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDWR)  # both ways, so that neither side waits for the other
-    model = f"{Telling.__module__}:{Telling.__name__}"
-    command = [sys.executable, "-m", "statemachine", "check", "--large", "--jobs", str(jobs), "--model", model]
+    coordinator = f"{Telling.__module__}:{Telling.__name__}"
+    command = [
+        sys.executable,
+        "-m",
+        "statemachine",
+        "check",
+        "--large",
+        "--jobs",
+        str(jobs),
+        "--coordinator",
+        coordinator,
+    ]
     process = subprocess.Popen(
         command,
         start_new_session=True,

@@ -1,4 +1,4 @@
-"""What an attack covers: told of every change of a recording model, and told to Hypothesis as what to strive for."""
+"""What an attack covers: told of every change of a recording coordinator, and told to Hypothesis as what to strive for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds what, recounted from events and effects alone: an oracle that shares no code and no state with the model."""
+"""Who holds what, recounted from events and effects alone: an oracle that shares no code and no state with the coordinator."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Ledger:
     # ---- writing ----
 
     def write(self, event: Event, effects: list[Effect], now: float) -> None:
-        """``event`` happened at ``now``, and ``effects`` are what the model says is to be done."""
+        """``event`` happened at ``now``, and ``effects`` are what the coordinator says is to be done."""
         self._write_event(event, now)
         for effect in effects:
             self._write_effect(effect, now)

@@ -1,4 +1,4 @@
-"""A slot that is simulated without the model, to hold policies to their bounds: one model at a time, one request at a time."""
+"""A slot that is simulated without the coordinator, to hold policies to their bounds: one model at a time, one request at a time."""
 
 from __future__ import annotations
 

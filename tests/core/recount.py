@@ -1,4 +1,4 @@
-"""What the model counts, counted again from events and effects alone, and the times that it tells."""
+"""What the coordinator counts, counted again from events and effects alone, and the times that it tells."""
 
 from __future__ import annotations
 

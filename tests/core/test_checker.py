@@ -25,7 +25,7 @@ from statemachine.core.index import Request
 from statemachine.policies import Affinity, Bound, Choice, CostAware, Fair, Gated, Pause, PolicyFactory, Rank, Waiter
 from statemachine.properties import ALWAYS, EVENTUALLY, SOMETIMES
 from statemachine.properties.property import Step
-from tests.proof.mutants import MODELS, CoordinatorMutant
+from tests.proof.mutants import COORDINATORS, CoordinatorMutant
 
 from .explored import explored
 
@@ -97,15 +97,15 @@ def test_every_property_holds_in_every_reachable_state(scenario: Scenario) -> No
     assert (result.states, result.edges, result.depth) == PINNED[scenario.name]
 
 
-@pytest.mark.parametrize("mutant", MODELS, ids=lambda m: m.name)
-def test_every_wrong_model_is_caught_by_the_property_meant_for_it(mutant: CoordinatorMutant) -> None:
+@pytest.mark.parametrize("mutant", COORDINATORS, ids=lambda m: m.name)
+def test_every_wrong_coordinator_is_caught_by_the_property_meant_for_it(mutant: CoordinatorMutant) -> None:
     result = check(CoordinatorSystem(SCENARIOS[mutant.scenario], mutant.make), liveness=True, most_states=5000)
     assert mutant.caught_by in result.counterexamples, f"{mutant.name} survives {mutant.caught_by}"
     assert not result.passed
     counterexample = result.counterexamples[mutant.caught_by]
     with pytest.raises(AssertionError):
         _run(as_pytest(mutant.scenario, mutant.caught_by, counterexample, mutant.make))
-    _run(as_pytest(mutant.scenario, mutant.caught_by, counterexample))  # the model itself does not have the fault
+    _run(as_pytest(mutant.scenario, mutant.caught_by, counterexample))  # the coordinator itself does not have the fault
 
 
 class _RefusesEverybody(Coordinator):
@@ -129,8 +129,8 @@ def test_a_property_that_is_about_some_kinds_holds_whatever_the_others_do() -> N
 
 
 def test_every_property_has_a_mutant_that_violates_it() -> None:
-    """What is ``sometimes`` is missed by a model that does nothing."""
-    bitten = {mutant.caught_by.partition("[")[0] for mutant in MODELS}
+    """What is ``sometimes`` is missed by a coordinator that does nothing."""
+    bitten = {mutant.caught_by.partition("[")[0] for mutant in COORDINATORS}
     system = CoordinatorSystem(SCENARIOS["api-wait"])
     assert {*system.always(), *(p.name for p in EVENTUALLY)} == bitten
     idle = check(
@@ -236,7 +236,7 @@ def test_several_scenarios_at_a_time_are_reported_in_their_order(capsys: pytest.
         "--scenario",
         "history-drain",
         "--json",
-        "--model",
+        "--coordinator",
         "tests.proof.mutants.stopping:StoppedTwice",
     ]
     assert main(chosen) == 1
@@ -256,7 +256,7 @@ def _without_times(printed: str) -> dict[str, dict[str, Any]]:
 
 def test_the_command_prints_how_to_reproduce_a_lasso(capsys: pytest.CaptureFixture[str]) -> None:
     starves = "tests.proof.mutants.policies:Starves"
-    assert main(["check", "--scenario", "live-fifo", "--model", starves, "--reproduce"]) == 1
+    assert main(["check", "--scenario", "live-fifo", "--coordinator", starves, "--reproduce"]) == 1
     out = capsys.readouterr().out
     assert "and from here without end" in out
     with pytest.raises(AssertionError, match="the same again"):

@@ -1,4 +1,4 @@
-"""Hypothesis attacks the pure model: any order of events, any passing of time, deadlines that tie, events that come too late.
+"""Hypothesis attacks the pure coordinator: any order of events, any passing of time, deadlines that tie, events that come too late.
 
 Three things were asked of this library above all: one active local instance, no double acquire, release on a stream's error. The ledger
 holds them, counting by itself; the named properties are looked at besides, and the policies' bounds by the checker's account; and a twin,
@@ -70,11 +70,11 @@ CONFIGS = st.fixed_dictionaries(
 
 
 def _never_called(config: AdapterConfig) -> Adapter:
-    raise AssertionError("the model runs no adapter")
+    raise AssertionError("the coordinator runs no adapter")
 
 
 class CoordinatorMachine(RuleBasedStateMachine):
-    """The model, its ledger, its twin, and the time."""
+    """The coordinator, its ledger, its twin, and the time."""
 
     steps = 0  # of all examples
     fired: ClassVar[Counter[Hashable]] = Counter()  # of all examples

@@ -131,7 +131,7 @@ def _reachable(after: list[list[int]], node: int) -> set[int]:
     return seen
 
 
-# ---- the model ----
+# ---- the coordinator ----
 
 
 def _duties(state: State) -> set[tuple[str, int]]:

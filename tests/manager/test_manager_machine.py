@@ -1,7 +1,7 @@
 """Hypothesis attacks the running manager: rules that await, and tasks that live from rule to rule, in virtual time.
 
 After every rule the world is at rest, and what can be seen from outside (adapters, agents) must agree with what the manager says of itself.
-Nothing of what is asserted here is computed as the model computes it.
+Nothing of what is asserted here is computed as the coordinator computes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cancelling an acquire, a stream or a close at every step of its life, once and twice, and a stream that fails at every chunk.
 
 What is held against every run: the cancellation reaches its caller, every instance is stopped, no slot is lost, and the manager still
-works; and after every step, that the outside agrees with the model and every named property holds.
+works; and after every step, that the outside agrees with the coordinator and every named property holds.
 """
 
 from __future__ import annotations

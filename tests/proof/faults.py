@@ -1,7 +1,7 @@
 """Faults that were found by attacking the library, each as a small program that is run under every schedule.
 
 R1: a stream is ended by another task, or read by two. R5: an observer raises while a lease is being granted. R9: an adapter raises a
-cancellation that it has stored. R13: a child of a holder asks. After every step the outside agrees with the model, as in every world.
+cancellation that it has stored. R13: a child of a holder asks. After every step the outside agrees with the coordinator, as in every world.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be seen of a manager from outside, held against what its model believes: after any step of any task the two must agree.
+"""What can be seen of a manager from outside, held against what its coordinator believes: after any step of any task the two must agree.
 
 From outside are seen: adapters that were constructed, have started, are being shut down or are down; leases that tasks hold; tasks that
 wait inside of ``get_adapter``; and the errors that it raised.
@@ -82,7 +82,7 @@ class Outside:
     # ---- after every step ----
 
     def check(self) -> None:
-        """Raises DoesNotHoldError where the model and the outside do not agree, or a property does not hold."""
+        """Raises DoesNotHoldError where the coordinator and the outside do not agree, or a property does not hold."""
         expect(not self.complaints, "a property does not hold", *self.complaints[:1])
         model, tasks = self.coordinator, self.manager.outstanding().instances
         known: set[int] = set()
@@ -96,20 +96,22 @@ class Outside:
         for adapter in self.recorder.adapters:
             if id(adapter) not in known:
                 expect(
-                    len(adapter.shutdowns) == 1, "an instance that the model has forgotten was not shut down", adapter
+                    len(adapter.shutdowns) == 1,
+                    "an instance that the coordinator has forgotten was not shut down",
+                    adapter,
                 )
         self._check_requests(list(model.requests.values()))
-        expect(self.refused.total() <= self._refusals(), "an error that the model knows nothing of", self.refused)
+        expect(self.refused.total() <= self._refusals(), "an error that the coordinator knows nothing of", self.refused)
 
     def _check_requests(self, requests: list[Request]) -> None:
         waiting = {r.owner for r in requests if r.state in _ASKING}
         blocked = {task for task in self._asking if not is_ready(task)}
-        expect(waiting == blocked, "other tasks wait than the model believes", _names(waiting), _names(blocked))
+        expect(waiting == blocked, "other tasks wait than the coordinator believes", _names(waiting), _names(blocked))
         granted = {r.ticket: r.owner for r in requests if r.state == "granted"}
         held = {lease.ticket for lease in self._leases if not lease.released}
         ending = self.manager.outstanding().streams  # a lease released in mid-stream goes on until its stream has ended
         held |= ending if self.coordinator.state == "open" else ending & granted.keys()  # a close revokes it meanwhile
-        expect(held <= granted.keys(), "a lease is held that the model knows nothing of", held, set(granted))
+        expect(held <= granted.keys(), "a lease is held that the coordinator knows nothing of", held, set(granted))
         under_way = Counter(owner for ticket, owner in granted.items() if ticket not in held)
         expect(
             all(task in self._asking and under_way[task] == 1 for task in under_way),
@@ -177,7 +179,9 @@ def _check_instance(instance: Instance, adapter: Recorded | None) -> None:
     if state == "absent":
         expect(adapter is None, "an instance was constructed that has to wait for its predecessor", instance.id)
     elif state != "stopping" and adapter is not None:
-        expect(not adapter.shutdowns, "an instance is shut down against the will of the model", instance.id, state)
+        expect(
+            not adapter.shutdowns, "an instance is shut down against the will of the coordinator", instance.id, state
+        )
     elif adapter is not None:
         expect(len(adapter.shutdowns) <= 1, "an instance is shut down twice", instance.id)
         expect(adapter.down is None, "an instance is down, and the coordinator does not know", instance.id)

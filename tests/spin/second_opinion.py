@@ -1,4 +1,4 @@
-"""The specifications in ``tests/spin``, explored by SPIN: sizes, and the steps by which they are compared with the model."""
+"""The specifications in ``tests/spin``, explored by SPIN: sizes, and the steps by which they are compared with the coordinator."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ LARGE: Final = (
     Size("pool", (2, 1, 1), 2),
     Size("pool", (2, 2, 2), 2, raises=True),
 )
-"""Minutes, most of them the model's."""
+"""Minutes, most of them the coordinator's."""
 
 
 class Edge(NamedTuple):

@@ -17,7 +17,7 @@ from statemachine.checking.checker import Verdict, check
 from statemachine.checking.scenario import Wish
 from statemachine.checking.system import CoordinatorSystem
 from statemachine.core.coordinator import Coordinator
-from tests.proof.mutants import MODELS, CoordinatorMutant
+from tests.proof.mutants import COORDINATORS, CoordinatorMutant
 from tests.proof.mutants.starting import NotAdopted
 
 from .projection import explore
@@ -66,12 +66,12 @@ def test_the_specification_and_the_model_take_the_same_steps(size: Size) -> None
     specified, modelled = _specified(size), explore(size.scenario())
     assert len(states(specified)) == len(states(modelled))
     assert sorted(specified - modelled)[:5] == [], "only the specification does this"
-    assert sorted(modelled - specified)[:5] == [], "only the model does this"
+    assert sorted(modelled - specified)[:5] == [], "only the coordinator does this"
     print(row(size, specified))
     assert row(size, specified) in TABLE
 
 
-@pytest.mark.parametrize("mutant", MODELS, ids=lambda m: m.name)
+@pytest.mark.parametrize("mutant", COORDINATORS, ids=lambda m: m.name)
 def test_a_model_that_is_changed_takes_steps_that_are_not_specified(mutant: CoordinatorMutant) -> None:
     sizes = [POOL] if "api" in mutant.scenario else [SLOT, RAISING_SLOT]
     strange = [edge for size in sizes for edge in explore(size.scenario(), mutant.make) - _specified(size)]

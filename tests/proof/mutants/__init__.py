@@ -1,14 +1,14 @@
-"""The gallery's mutants: wrong models, wrong managers and wrong identities, one broken decision each."""
+"""The gallery's mutants: wrong coordinators, wrong managers and wrong identities, one broken decision each."""
 
 from __future__ import annotations
 
 from .mutant import CoordinatorMutant, IdentityMutant, ManagerMutant, Mutant
-from .registry import IDENTITIES, MANAGERS, MODELS, MUTANTS
+from .registry import COORDINATORS, IDENTITIES, MANAGERS, MUTANTS
 
 __all__ = [
+    "COORDINATORS",
     "IDENTITIES",
     "MANAGERS",
-    "MODELS",
     "MUTANTS",
     "CoordinatorMutant",
     "IdentityMutant",

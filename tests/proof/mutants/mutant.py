@@ -18,7 +18,7 @@ __all__ = ["CoordinatorMutant", "IdentityMutant", "ManagerMutant", "Mutant"]
 
 
 class CoordinatorMutant(NamedTuple):
-    """A wrong model, the scenario of the checker that shows it, and the property that it violates there."""
+    """A wrong coordinator, the scenario of the checker that shows it, and the property that it violates there."""
 
     name: str
     row: str

@@ -7,9 +7,9 @@ from typing import Final
 from . import attacked, identities, leases, managers, policies, pools, starting, stopping, waiting
 from .mutant import CoordinatorMutant, IdentityMutant, ManagerMutant, Mutant
 
-__all__ = ["IDENTITIES", "MANAGERS", "MODELS", "MUTANTS"]
+__all__ = ["COORDINATORS", "IDENTITIES", "MANAGERS", "MUTANTS"]
 
-MODELS: Final = (
+COORDINATORS: Final = (
     CoordinatorMutant("limit ignored", "D1", pools.LimitIgnored, "api-wait", "live_instances_within_limit"),
     CoordinatorMutant("new before old", "D8/S3", pools.NewBeforeOld, "slot-wait", "one_live_instance_per_slot"),
     CoordinatorMutant("lost wake-up", "D6", starting.LostWakeUp, "api-wait", "work_conservation"),
@@ -132,4 +132,4 @@ IDENTITIES: Final = (
     IdentityMutant("address as written", "S9", identities.AddressAsWritten, "servers_are_told_by_their_address"),
 )
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*MODELS, *MANAGERS, *IDENTITIES)
+MUTANTS: Final[tuple[Mutant, ...]] = (*COORDINATORS, *MANAGERS, *IDENTITIES)
