@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Final
 
-import httpx
-
 from statemachine.checks import check_word
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
@@ -21,6 +19,7 @@ from .http.chat import stream_chat
 from .http.client import HttpClient
 from .http.forward import forward
 from .http.health import Health
+from .http.library import Transport, httpx
 from .http.messages import chat_request, checked_headers
 from .http.options import HTTP_CHECKS, Check, check_options, token_of
 from .http.responses import responses_request, stream_responses
@@ -65,7 +64,7 @@ class OpenAIAdapter:
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
     option_names: ClassVar[frozenset[str]] = frozenset(_CHECKS)
 
-    def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         options = config.options
         check_options(options, _CHECKS)
         self.config: Final = config

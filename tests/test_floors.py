@@ -28,6 +28,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__", "__main__"},
     ],
     "adapters/http": [
+        {"library"},
         {"nothing", "secrets", "health", "options", "lines", "form", "for_httpx"},
         {"bounds", "parts"},
         {"error_body"},
@@ -350,3 +351,9 @@ def test_the_graph_of_folders_is_small(package: str) -> None:
         graph = {name: below for name, below in graph.items() if name not in leaves}
         layers += 1
     assert layers <= 12
+
+
+def test_one_file_names_the_http_library() -> None:
+    named = re.compile(r"^\s*(import|from) httpx", re.M)
+    found = [path for path in sorted((ROOT / "adapters").rglob("*.py")) if named.search(path.read_text())]
+    assert [str(path.relative_to(ROOT)) for path in found] == ["adapters/http/library.py"]

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar, Final
 
-import httpx
-
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.config.forward import ForwardRequest, ForwardResponse
@@ -17,6 +15,7 @@ from ..http.bounds import Bounds
 from ..http.client import HttpClient
 from ..http.forward import forward
 from ..http.health import Health
+from ..http.library import Transport
 from ..http.options import HTTP_CHECKS, check_options, token_of
 from ..http.stream import stream_answer
 from .reader import MessagesReader
@@ -39,7 +38,7 @@ class AnthropicAdapter:
     is_local: ClassVar[bool] = False
     default_base_url: ClassVar[str] = "https://api.anthropic.com"
 
-    def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         check_options(config.options, HTTP_CHECKS)
         self.config: Final = config
         self._http: Final = HttpClient(

@@ -12,6 +12,7 @@ file               what it does
 ``sse, ndjson``    the two framings of streams, on ``lines``
 ``forward``        a client's request passed on as it is
 ``options``        checks of the options that all adapters have
+``library``        names the HTTP library, for all the others
 ================== ===============================================================================================
 """
 
@@ -23,6 +24,7 @@ from .client import HttpClient, HttpResponse
 from .error_body import has_error, retry_after_seconds
 from .errors import adapter_error
 from .forward import forward, with_model
+from .library import Transport
 from .lines import LineTooLongError
 from .messages import chat_request, checked_headers
 from .ndjson import NDJSONDecoder
@@ -47,6 +49,7 @@ __all__ = [
     "Patience",
     "SSEDecoder",
     "ServerSentEvent",
+    "Transport",
     "adapter_error",
     "chat_request",
     "check_base_url",

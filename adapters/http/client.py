@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapp
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import httpx
 import trio
 
 from statemachine.config.identity import public_url
@@ -26,6 +25,7 @@ from .error_body import has_error
 from .errors import adapter_error, connection_error
 from .for_httpx import NO_TLS, Body, Borrowed, Credentials, tls, user_info
 from .kept import KeptTransport
+from .library import httpx
 from .lines import LineTooLongError
 from .ndjson import NDJSONDecoder
 from .secrets import secrets_in_headers, secrets_in_url, without_frames

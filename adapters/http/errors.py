@@ -14,8 +14,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import httpx
-
 from statemachine.errors import (
     AdapterBusyError,
     AdapterConnectError,
@@ -31,6 +29,7 @@ from statemachine.errors import (
 )
 
 from .error_body import ReportedError, read_error, retry_after_seconds
+from .library import httpx
 
 __all__ = ["adapter_error", "connection_error"]
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator
 from functools import cache
 from typing import Final
 
-import httpx
+from .library import httpx
 
 __all__ = ["NO_TLS", "Body", "Borrowed", "Credentials", "tls", "user_info"]
 

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import h11
-import httpx
 import trio
 
 from .bounds import PIECE_BYTES
+from .library import httpx
 
 __all__ = ["KeptTransport"]
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-import httpx
-
 from statemachine.checks import check_count, check_timeout, is_number, shown
 from statemachine.errors import ConfigurationError
+
+from .library import httpx
 
 __all__ = ["HTTP_CHECKS", "Check", "check_base_url", "check_options", "check_seconds", "check_token", "token_of"]
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, unquote
 
-import httpx
-
 from statemachine.errors import AdapterError
+
+from .library import httpx
 
 __all__ = ["redacted", "secrets_in_headers", "secrets_in_url", "without_frames"]
 

@@ -12,8 +12,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import ClassVar, Final
 
-import httpx
-
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
 from statemachine.config.forward import ForwardRequest, ForwardResponse
@@ -22,6 +20,7 @@ from ..http.bounds import Bounds
 from ..http.chat import stream_chat
 from ..http.client import HttpClient
 from ..http.health import Health
+from ..http.library import Transport
 from ..http.messages import CHAT_PATH, chat_request
 from ..http.options import HTTP_CHECKS, check_options, token_of
 from ..residency import RESIDENCY_CHECKS, Owned, Residency
@@ -45,7 +44,7 @@ class LlamaCppAdapter:
     is_local: ClassVar[bool] = True
     default_base_url: ClassVar[str] = "http://localhost:8080"
 
-    def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         options = config.options
         check_options(options, {**HTTP_CHECKS, **RESIDENCY_CHECKS})
         self.config: Final = config

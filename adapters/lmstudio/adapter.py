@@ -13,8 +13,6 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from typing import Any, ClassVar, Final
 
-import httpx
-
 from statemachine.checks import check_bool, check_count, check_word
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
@@ -25,6 +23,7 @@ from ..http.bounds import Bounds
 from ..http.chat import stream_chat
 from ..http.client import HttpClient
 from ..http.health import Health
+from ..http.library import Transport
 from ..http.messages import chat_request
 from ..http.options import HTTP_CHECKS, Check, check_options, token_of
 from ..http.stream import HttpRequest
@@ -77,7 +76,7 @@ class LMStudioAdapter:
     default_base_url: ClassVar[str] = "http://localhost:1234"
     option_names: ClassVar[frozenset[str]] = frozenset(_CHECKS)
 
-    def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         options = config.options
         check_options(options, _CHECKS)
         self.config: Final = config

@@ -11,8 +11,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-import httpx
-
 from statemachine.checks import check_bool, check_count, is_number, shown
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.call import CallOptions, Message, StreamEvent
@@ -23,6 +21,7 @@ from ..http.bounds import Bounds
 from ..http.client import HttpClient
 from ..http.forward import with_options
 from ..http.health import Health
+from ..http.library import Transport
 from ..http.options import HTTP_CHECKS, Check, check_options, token_of
 from ..http.stream import stream_answer
 from ..residency import RESIDENCY_CHECKS, Owned, Residency
@@ -74,7 +73,7 @@ class OllamaAdapter:
     is_local: ClassVar[bool] = True
     default_base_url: ClassVar[str] = "http://localhost:11434"
 
-    def __init__(self, config: AdapterConfig, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         options = config.options
         checks = {**HTTP_CHECKS, **RESIDENCY_CHECKS, **RUNNER_CHECKS, "keep_alive": _check_keep_alive}
         check_options(options, checks)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-import httpx
 import trio
 
 from statemachine.manager.manager import ProviderManager
 from statemachine.manager.observing import Observer
+
+from ..http.library import Transport
 
 __all__ = ["Hosted", "ServerSettings", "open_servers"]
 
@@ -28,7 +29,7 @@ class ServerSettings:
     """The settings with which a server is opened. Opened again with settings, these must be the same."""
 
     parallel: int
-    transport: httpx.AsyncBaseTransport | None
+    transport: Transport | None
     options: Mapping[str, Any]
     manager: Mapping[str, Any]
     observers: tuple[Observer, ...] = ()

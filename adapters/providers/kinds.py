@@ -9,11 +9,11 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-import httpx
-
 from statemachine.config.adapter import Adapter, AdapterConfig
 from statemachine.config.providers import ProviderConfig
 from statemachine.errors import ConfigurationError
+
+from ..http.library import Transport
 
 __all__ = ["KINDS", "Kind", "provider_of"]
 
@@ -71,11 +71,11 @@ KINDS: Final[Mapping[str, Kind]] = {
 """The kinds, by the name in a configuration. ``google`` and ``gemini`` are the same: Google's OpenAI-compatible endpoint."""
 
 
-def provider_of(name: str, transport: httpx.AsyncBaseTransport | None) -> ProviderConfig:
+def provider_of(name: str, transport: Transport | None) -> ProviderConfig:
     """Return the provider of this kind, for a provider manager."""
     return ProviderConfig(name, partial(_make, name, transport), is_local=KINDS[name].is_local)
 
 
-def _make(name: str, transport: httpx.AsyncBaseTransport | None, config: AdapterConfig) -> Adapter:
+def _make(name: str, transport: Transport | None, config: AdapterConfig) -> Adapter:
     adapter: Adapter = KINDS[name].factory()(config, transport=transport)
     return adapter

@@ -13,8 +13,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-import httpx
-
 from statemachine.config.adapter import AdapterConfig
 from statemachine.config.identity import public_url
 from statemachine.config.providers import ProviderConfig, ProviderManagerConfig
@@ -25,6 +23,7 @@ from statemachine.manager.background import current
 from statemachine.manager.engine import ReasoningEngine
 from statemachine.manager.manager import ProviderManager
 
+from ..http.library import Transport
 from ..lmstudio import LMStudioAdapter
 from .home import Home, in_trio
 from .hosted import ServerSettings, open_servers
@@ -190,9 +189,7 @@ def _wanted(model_id: str, options: Mapping[str, Any]) -> RuntimeProviderConfig:
     return RuntimeProviderConfig(PROVIDER, model_id, options)
 
 
-def _measured(
-    ledger: ServerCounts, transport: httpx.AsyncBaseTransport | None, config: AdapterConfig
-) -> MeasuredAdapter:
+def _measured(ledger: ServerCounts, transport: Transport | None, config: AdapterConfig) -> MeasuredAdapter:
     return MeasuredAdapter(LMStudioAdapter(config, transport=transport), config, ledger)
 
 

@@ -15,7 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import httpx
 import trio
 
 from statemachine.checks import check_timeout
@@ -31,6 +30,7 @@ from statemachine.manager.observing import Observer
 from statemachine.text import fit_to_show
 
 from ..http.health import Health
+from ..http.library import Transport
 from .config import AgentModelConfig, ModelConfig
 from .home import Home, in_trio
 from .kinds import KINDS, provider_of
@@ -91,7 +91,7 @@ class ModelProvider:
         self,
         providers: Sequence[ProviderConfig] = (),
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         observers: Sequence[Observer] = (),
         **settings: Any,
     ) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-import httpx
 import trio
 
 from statemachine.config.identity import public_url
@@ -16,6 +15,7 @@ from statemachine.errors import ConfigurationError
 from statemachine.manager.hosting import Host
 from statemachine.manager.observing import Observer
 
+from ..http.library import Transport
 from ..http.options import check_base_url
 from ..lmstudio import LMStudioAdapter
 from .home import in_trio
@@ -93,7 +93,7 @@ def get_lmstudio_singleton(
     base_url: str = LMStudioAdapter.default_base_url,
     *,
     parallel: int = 1,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Transport | None = None,
     manager: Mapping[str, Any] | None = None,
     observers: Sequence[Observer] = (),
     **options: Any,
