@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .mutate import Mutant, mutants
 from .reach import Reach, file_of, measured
-from .report import explained, write
+from .report import explained, table, write
 from .results import Results
 from .subjects import CAMPAIGNS, LEFT_OUT, ROOT, Campaign
 from .trial import Trials, collected, verdict, warm_up
@@ -21,10 +21,15 @@ LIKELY = 4  # tests to be tried before all others
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what has no result yet, write docs/mutation.md. 1: a survivor is unexplained, or an explanation is of none."""
+    """Run what has no result yet, module by module. 1: a survivor is unexplained, or an explanation is of none."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("campaign", choices=CAMPAIGNS, help="what is mutated: the core, or the wire (adapters/http)")
-    parser.add_argument("modules", nargs="*", metavar="module", help="such as core/ledger; all, where none is given")
+    parser.add_argument(
+        "modules",
+        nargs="*",
+        metavar="module",
+        help="such as core/ledger; none: all, and the report is written",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (default: %(default)s)")
     parser.add_argument("--fresh", action="store_true", help="forget all results")
     parser.add_argument("--report", action="store_true", help="run nothing, only write docs/mutation.md")
@@ -39,18 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
     results = Results(folder / "results.jsonl", package, files, fresh=options.fresh)
     warm_up(campaign)
     reach = measured(campaign, package, files, folder)
-    everything = {name: list(mutants(name, campaign.source(name))) for name in campaign.subjects}
+    everything = {name: list(mutants(name, campaign.source(name))) for name in names}
 
     def work(trials: Trials) -> None:
         _check_the_original(campaign, trials, reach, results)
-        _run(trials, [m for name in names for m in everything[name]], reach, options.jobs, results)
+        for of_module in everything.values():
+            _run(trials, of_module, reach, options.jobs, results)
 
     try:
         if not options.report:
             collected(campaign, work)
     finally:
         fates = {name: [(m, results.fate(m, reach.of(m))) for m in of] for name, of in everything.items()}
-        write(campaign, fates)
+        print(table(fates))
+        if not options.modules:
+            write(campaign, fates)
     return 0 if explained(campaign, fates) else 1
 
 

@@ -13,7 +13,7 @@ from .mutate import Mutant
 from .results import Fate
 from .subjects import ROOT, Campaign
 
-__all__ = ["explained", "write"]
+__all__ = ["explained", "table", "write"]
 
 FOLDER = Path(__file__).parent
 Place: TypeAlias = tuple[str, str, str, str]  # module, class and function, old line, new line
@@ -76,14 +76,15 @@ def explained(campaign: Campaign, fates: Fates) -> bool:
 
 
 def write(campaign: Campaign, fates: Fates) -> None:
-    """The document, and its table on standard output."""
-    table = _table(fates)
-    print(table)
+    """The document."""
     document = ROOT / "docs" / ("mutation.md" if campaign.name == "core" else f"mutation-{campaign.name}.md")
-    document.write_text("\n".join([_INTRODUCTIONS[campaign.name], table, *_list(campaign, fates)]), encoding="utf-8")
+    document.write_text(
+        "\n".join([_INTRODUCTIONS[campaign.name], table(fates), *_list(campaign, fates)]), encoding="utf-8"
+    )
 
 
-def _table(fates: Fates) -> str:
+def table(fates: Fates) -> str:
+    """How many mutants of each module were killed."""
     rows = [
         "| module | mutants | killed | survived | undecided | killed, of those decided | killed, of all |",
         "|---|--:|--:|--:|--:|--:|--:|",

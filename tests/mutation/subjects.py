@@ -36,11 +36,14 @@ _CHECKER = tuple(
 )
 _CANCELLED = _tests("manager", "agent", "sweep", "cancellation", "manager_machine")
 
-_DRIVER = tuple(f"manager/{name}" for name in ("manager", "stepper", "lease", "worker", "engine", "refusal"))
+_DRIVER = tuple(
+    f"manager/{name}"
+    for name in ("manager", "stepper", "acquiring", "kin", "lease", "worker", "engine", "reading", "refusal")
+)
 _PURE = (
     *(
         f"core/{name}"
-        for name in ("lifecycle", "coordinator", "placement", "refusing", "ledger", "index", "timers", "counters")
+        for name in ("lifecycle", "coordinator", "placement", "admission", "ledger", "index", "timers", "counters")
     ),
     *(
         f"policies/{name}"
