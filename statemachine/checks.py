@@ -24,7 +24,7 @@ __all__ = [
 
 
 def check_name(name: str, value: object) -> None:
-    """A non-empty string."""
+    """Check that it is a non-empty string."""
     if not isinstance(value, str):
         raise ConfigurationError(name, "must be a string", f"a {type(value).__name__}")
     if not value:
@@ -38,13 +38,13 @@ def check_bool(name: str, value: object) -> None:
 
 
 def check_count(name: str, value: object, least: int = 1) -> None:
-    """An integer (not a bool) of at least ``least``."""
+    """Check that it is an integer (not a bool) of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(name, f"must be an integer of at least {least}", shown(value))
 
 
 def check_timeout(name: str, value: object) -> None:
-    """A finite number of seconds above 0, or None."""
+    """Check that it is a finite number of seconds above 0, or None."""
     if value is None:
         return
     if not is_number(value) or not 0 < value < math.inf:
@@ -52,7 +52,7 @@ def check_timeout(name: str, value: object) -> None:
 
 
 def check_word(name: str, value: object, words: tuple[str, ...]) -> None:
-    """One of ``words``."""
+    """Check that it is one of ``words``."""
     if isinstance(value, str) and value in words:
         return
     from difflib import get_close_matches  # loaded only where a word is wrong
@@ -63,7 +63,7 @@ def check_word(name: str, value: object, words: tuple[str, ...]) -> None:
 
 
 def shown(value: object) -> str:
-    """How a refused value is described: a number by itself, a string by its length (it may be a credential in the wrong place), all else
+    """Describe a refused value: a number by itself, a string by its length (it may be a credential in the wrong place), all else
     by its type."""
     if is_number(value) or isinstance(value, bool):
         return repr(value)
@@ -73,25 +73,25 @@ def shown(value: object) -> str:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether ``value`` is a number that a clock can be given: no bool, and no integer beyond the floats."""
+    """Return whether ``value`` is a number that a clock can be given: no bool, and no integer beyond the floats."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return isinstance(value, float) or value.bit_length() <= 1023
 
 
 def option_names(options: Mapping[str, Any]) -> str:
-    """What is shown of options."""
+    """Return what is shown of options."""
     return ", ".join(map(fit_to_show, sorted(options))) or "none"
 
 
 def check_callable(name: str, value: object, rule: str) -> None:
-    """``value`` must be callable."""
+    """Check that ``value`` is callable."""
     if not callable(value):
         raise ConfigurationError(name, f"must be callable {rule}", shown(value))
 
 
 def check_request(timeout: object, agent: object, priority: object) -> None:
-    """What may be said about a request. Every acquire is checked, so the usual values pass at once.
+    """Check what is said about a request. Every acquire is checked, so the usual values pass at once.
 
     ``timeout`` is how long it may wait, in seconds: None is the configured time, infinity is no bound, 0 is not at all. ``agent`` is
     a name, or None. ``priority`` is any integer; higher goes first.

@@ -86,7 +86,7 @@ class ProviderManagerError(Exception):
 def _rebuilt(
     kind: type[ProviderManagerError], arguments: tuple[Any, ...], data: dict[str, Any]
 ) -> ProviderManagerError:
-    """The error again, without calling its constructor, which takes other arguments than those of the message."""
+    """Make the error again, without calling its constructor, which takes other arguments than those of the message."""
     error = kind.__new__(kind, *arguments)
     error.args = arguments  # OSError, the base of TimeoutError, leaves them to its constructor
     error.__dict__.update(data)

@@ -32,14 +32,14 @@ def run(options: Options) -> int:
 
 
 def public_errors() -> Iterator[type[ProviderManagerError]]:
-    """The classes, each after the one that it derives from, in the order of the module."""
+    """Yield the classes, each after the one that it derives from, in the order of the module."""
     for found in vars(errors).values():
         if isinstance(found, type) and issubclass(found, ProviderManagerError):
             yield found
 
 
 def page() -> str:
-    """The page, in Markdown."""
+    """Return the page, in Markdown."""
     return "\n".join([_HEAD, *(_section(kind) for kind in public_errors())])
 
 

@@ -39,5 +39,5 @@ def value(cls: type[ClassT]) -> type[ClassT]:
 
 
 def _parts(names: tuple[str, ...]) -> Callable[[object], Any]:
-    """What returns the fields of a value, in one piece that can be compared and hashed."""
+    """Return a function that returns the fields of a value, in one piece that can be compared and hashed."""
     return attrgetter(*names) if names else lambda _: ()

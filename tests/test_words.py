@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -40,3 +42,25 @@ def test_the_core_and_its_proof_have_no_riddles() -> None:
 def test_there_are_fewer_than_ten_in_the_whole_tree() -> None:
     found = [one for path in _files() for one in _riddles(path)]
     assert len(found) <= LIMIT, "\n".join(found)
+
+
+NO_VERB = re.compile(
+    r"(?:an?|the|all|each|every|one|its|their|those|what|which|who|why|how|when|where|whether|if|as|of|in|from|for|by)\b|``",
+    re.I,
+)
+"""What a sentence begins with that does not say, in its first word, what a function does."""
+
+
+def _without_a_verb(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("__"):
+            told = ast.get_docstring(node) or ""
+            is_property = any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+            if NO_VERB.match(told) and not is_property:
+                yield f"{path.relative_to(ROOT)}: {node.name}: {told.splitlines()[0]}"
+
+
+def test_a_docstring_begins_with_what_the_function_does() -> None:
+    """In the packages in which it was so when this test was written."""
+    files = [path for path in _files() if path.suffix == ".py" and _is_in(path, ("statemachine", "simulation"))]
+    assert [one for path in files for one in _without_a_verb(path)] == []

@@ -72,7 +72,7 @@ class Answers:
             agenda.push(whole, END, self.ends.whole, ticket)
 
     def _answer(self, call: int, instance: int) -> AnswerTimes:
-        """What ``call`` takes here: its cached tokens are found in the instance that its agent's last prompt went to."""
+        """Return how long ``call`` takes here: its cached tokens are found in the instance that its agent's last prompt went to."""
         planned, forgetful = self.plan.calls[call], self.plan.forgetful
         if forgetful is None:
             return self.plan.timing.answer(planned)
@@ -108,7 +108,7 @@ class Answers:
         return self.plan.timing.slowdown(len(instance.leases), self._at_work_beside(instance), reading=reading)
 
     def _at_work_beside(self, instance: Instance) -> int:
-        """How many instances answer on the machine of ``instance``, itself included."""
+        """Count the instances that answer on the machine of ``instance``, itself included."""
         if not self.machines:
             return 1
         machine, instances = self.machines.get(instance.demand.provider), self.model.instances

@@ -85,7 +85,7 @@ def calls_in(plan: CalibrationPlan, models: int) -> int:
 
 
 def _one_by_one(models: Sequence[str], plan: CalibrationPlan) -> Workload:
-    """In each round call every model in turn, with all sizes in an order of its own. A last call has the last model unloaded, too."""
+    """Call every model in turn in each round, with all sizes in an order of its own. A last call has the last model unloaded, too."""
     rng = Random(plan.seed)
     calls: list[PlannedCall] = []
     for model, prompt, output in [*_sizes(models, plan, rng), (models[0], plan.prompts[0], plan.outputs[0])]:

@@ -27,7 +27,7 @@ __all__ = ["HeapDriver", "no_adapter", "one_slot"]
 
 
 def one_slot(policy: PolicyFactory = Fifo, *, parallel: int = 1) -> ProviderManagerConfig:
-    """The configuration of one local server, where requests wait under ``policy``. Its adapter is not there to be called."""
+    """Return the configuration of one local server, where requests wait under ``policy``. Its adapter is not there to be called."""
     return ProviderManagerConfig(
         [ProviderConfig("local server", no_adapter, is_local=True, parallel=parallel)],
         on_conflict="wait",
@@ -74,7 +74,7 @@ class HeapDriver:
         core: Core = Coordinator,
         routing: Routing | None = None,
     ) -> HeapRun:
-        """As :meth:`replay`, but nothing has happened yet: for a run that is looked at on its way, by ``step()`` and ``run(until=)``."""
+        """Begin what :meth:`replay` does to the end, for a run that is looked at on its way, by ``step()`` and ``run(until=)``."""
         if routing is None:
             routing = Routing.on_one(config, len(self.plan.calls))
         return HeapRun(self.plan, config, observers, core, routing)

@@ -91,7 +91,7 @@ class HeapRun(Agenda):
         }
 
     def _answers(self, config: ProviderManagerConfig, routing: Routing) -> Answers | None:
-        """What makes answers longer than planned; None where nothing does."""
+        """Return what makes answers longer than planned; None where nothing does."""
         plan, machines = self.plan, routing.shared_machines
         shared = bool(machines) or any(provider.parallel > 1 for provider in config.available_providers)
         if not shared and plan.faults is None and plan.forgetful is None:
@@ -158,7 +158,7 @@ class HeapRun(Agenda):
         self.finish(call)
 
     def crash(self, ticket: int) -> None:
-        """The answer is lost and its instance is broken. Others that share it end as they would have."""
+        """Lose the answer, and break its instance. Others that share it end as they would have."""
         self.outcomes[self.issued[ticket]] = "AdapterError"
         self.end(ticket, broken=True)
 
@@ -215,7 +215,7 @@ class HeapRun(Agenda):
     # ---- what came of it ----
 
     def result(self) -> Replay:
-        """What is written down so far."""
+        """Return what is written down so far."""
         plan, arrived = self.plan, self.arrived
         ttft = array("d", map(sub, self.first_token, arrived))
         total = array("d", map(sub, self.finished, arrived))

@@ -22,7 +22,7 @@ class LazyRows(Sequence[RowT]):
 
     @abstractmethod
     def _row(self, place: int, fields: tuple[Any, ...]) -> RowT:
-        """The row at ``place``, which has these ``fields``."""
+        """Return the row at ``place``, which has these ``fields``."""
 
     def __len__(self) -> int:
         return len(self._columns[0])

@@ -83,18 +83,18 @@ class ResidencyRecorder:
         self.change(transition.subject, _STATES.get(transition.dest), transition.time - self._origin)
 
     def is_of(self, instance: int, model: str) -> None:
-        """``instance``, of which a change is told next, is one of ``model``."""
+        """Note that ``instance``, of which a change is told next, is one of ``model``."""
         self._changes.models[instance] = model
 
     def change(self, instance: int, state: ResidencyState | None, now: float) -> None:
-        """From ``now`` on ``instance`` is in ``state``; None: it is gone, if it was there. What it was for no time at all is forgotten."""
+        """Note that ``instance`` is in ``state`` from ``now`` on (None: it is gone). What it was for no time at all is forgotten."""
         instances, states, times, _ = self._changes
         instances.append(instance)
         states.append(state)
         times.append(now)
 
     def intervals(self, end: float) -> Intervals:
-        """All of them, in the order of their start, cut off at ``end``, without what only rounding puts before it."""
+        """Return all of them, in the order of their start, cut off at ``end``, without what only rounding puts before it."""
         return Intervals(self._changes, end)
 
 
@@ -117,7 +117,7 @@ class _Lived:
             self.ends.append(min(end, self.end))
 
     def in_order(self) -> Sequence[Sequence[Any]]:
-        """The columns, sorted by start, then by end."""
+        """Return the columns, sorted by start, then by end."""
         columns: Sequence[Sequence[Any]] = (self.models, self.states, self.starts, self.ends)
         if all(map(lt, self.starts, islice(self.starts, 1, None))):
             return columns  # as those of a single slot
@@ -138,7 +138,7 @@ class _Life:
         self.before: tuple[ResidencyState, float] | None = None
 
     def change(self, state: ResidencyState, now: float, over: _Lived) -> None:
-        """From ``now`` on it is in ``state``; what is over by that goes to ``over``."""
+        """Note that from ``now`` on it is in ``state``; what is over by that goes to ``over``."""
         if now > self.since:
             if state != self.state:
                 self._close_before(over)
@@ -149,7 +149,7 @@ class _Life:
             self.state = state
 
     def end(self, now: float, over: _Lived) -> None:
-        """It is gone, from ``now`` on."""
+        """Note that it is gone, from ``now`` on."""
         self._close_before(over)
         if now > self.since:
             over.add(self.model, self.state, self.since, now)
@@ -160,7 +160,7 @@ class _Life:
 
 
 def _lived(changes: _Changes, end: float) -> _Lived:
-    """The intervals that ``changes`` tell of, up to ``end``."""
+    """Return the intervals that ``changes`` tell of, up to ``end``."""
     lived = _Lived(end)
     lives: dict[int, _Life] = {}
     for instance, state, now in zip(changes.instances, changes.states, changes.times, strict=True):
