@@ -65,8 +65,9 @@ MODULES = [
     f"{folder.__name__}.{m.name}"
     for folder in FOLDERS
     for m in pkgutil.iter_modules(folder.__path__)
-    if not m.name.startswith("__")
+    if not m.name.startswith("__") and m.name != "table"
 ]
+"""A table of policies or properties is made of imports alone."""
 
 
 @pytest.mark.parametrize("name", NAMES)
