@@ -260,20 +260,22 @@ class HttpResponse:
     async def read(self, patience: Patience) -> bytes:
         """The whole body, within ``max_body_bytes``. Raises AdapterError.
 
-        Of a refusal (a status outside 2xx) what can be read: the status has said what it means, whatever becomes of its body.
+        Of a refusal (a status outside 2xx) what can be read within 15 s: the status has said what it means, whatever becomes of its body.
         """
         body = bytearray()
-        try:
-            while (piece := await self.piece(patience)) is not None:
-                body += piece
-                if len(body) > self._http.bounds.max_body_bytes:
-                    raise AdapterProtocolError(
-                        f"{self._http.server}: an answer of more than {self._http.bounds.max_body_bytes} bytes"
-                    )
-        except AdapterError:
-            if self.succeeded:
-                raise
+        if self.succeeded:
+            await self._read_into(body, patience)
+        else:
+            with trio.move_on_after(CONTROL_SECONDS), suppress(AdapterError):
+                await self._read_into(body, patience)
         return bytes(body)
+
+    async def _read_into(self, body: bytearray, patience: Patience) -> None:
+        most = self._http.bounds.max_body_bytes
+        while (piece := await self.piece(patience)) is not None:
+            body += piece
+            if len(body) > most:
+                raise AdapterProtocolError(f"{self._http.server}: an answer of more than {most} bytes")
 
     @property
     def succeeded(self) -> bool:

@@ -13,11 +13,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
+import trio
+
 from statemachine.config.forward import ForwardRequest, ForwardResponse
-from statemachine.errors import AdapterError, AdapterRequestError, ModelEvictedError
+from statemachine.errors import AdapterError, AdapterRequestError, AdapterTimeoutError, ModelEvictedError
 from statemachine.foreign import ForeignJSONError, check_nesting
 
-from .bounds import Patience
+from .bounds import CONTROL_SECONDS, Patience
 from .client import HttpClient, HttpResponse, payload_of
 from .secrets import without_frames
 
@@ -91,12 +93,15 @@ class _Pieces:
         self._answer = answer
         self._patience = patience
         self._read = b""  # and not yet handed on
+        self._broken: AdapterError | None = None  # how it broke off behind that
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         piece, self._read = self._read, b""
+        if not piece and self._broken is not None:
+            raise self._broken
         while not piece:
             if (following := await self._next()) is None:
                 raise StopAsyncIteration
@@ -107,11 +112,15 @@ class _Pieces:
         """Do nothing: leaving the block of ``forward`` ends the request."""
 
     async def beginning(self) -> bytes:
-        """Read the body, as far as a refusal is read. It is handed on afterwards."""
-        said = bytearray()
-        while len(said) < REFUSAL_BYTES and (piece := await self._next()) is not None:
-            said += piece
-        self._read = bytes(said)
+        """Read the body, as far as a refusal is read: for 15 s, and up to where it breaks off. It is handed on afterwards."""
+        try:
+            with trio.move_on_after(CONTROL_SECONDS) as scope:
+                while len(self._read) < REFUSAL_BYTES and (piece := await self._next()) is not None:
+                    self._read += piece
+            if scope.cancelled_caught:
+                self._broken = AdapterTimeoutError("a refusal takes longer than it is waited for")
+        except AdapterError as error:
+            self._broken = error
         return self._read
 
     async def _next(self) -> bytes | None:

@@ -192,6 +192,15 @@ async def test_f08_the_status_decides_though_its_body_never_ends(kind: type[Any]
     assert (event.data.status, event.data.retry_after) == (429, 7.0)
 
 
+async def test_f08_a_refusal_without_end_is_not_waited_for_like_an_answer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    began = trio.current_time()
+    (event,) = await ask(Scripted(b"{", status=503, kind="application/json", then="silence"), read_timeout=600)
+    assert isinstance(event.data, AdapterBusyError)
+    assert trio.current_time() - began < 16
+
+
 async def test_f08_the_status_decides_whatever_the_size_and_the_encoding() -> None:
     (event,) = await said(Reply([b"x" * 1_000_000] * 34, 401))
     assert isinstance(event.data, AuthenticationError)

@@ -269,3 +269,19 @@ async def test_an_answer_that_breaks_because_the_model_is_gone_is_an_eviction() 
                     async for _ in response.body:
                         state.instances.clear()
         await adapter.shutdown()
+
+
+async def test_f08_a_refusal_whose_body_breaks_off_keeps_its_status() -> None:
+    async with studio() as (state, server):
+        adapter = make(server)
+        await adapter.start()
+        head = {"Content-Type": "application/json", "Retry-After": "7"}
+        state.said[CHAT] = [Reply([b'{"error":'], 429, head, then="reset")]
+        request = ForwardRequest("POST", CHAT, (), b'{"model":"m"}')
+        async with adapter.forward(request) as response:
+            assert (response.status, dict(response.headers)["retry-after"]) == (429, "7")
+            pieces = aiter(response.body)
+            assert await anext(pieces) == b'{"error":'
+            with pytest.raises(AdapterConnectError):
+                await anext(pieces)
+        await adapter.shutdown()
