@@ -34,7 +34,11 @@ PROGRAMS = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), f"{page.name}: {target}"
+        found = (page.parent / target).resolve()
+        assert found.exists(), f"{page.name}: {target}"
+        assert page.parent == ROOT or found.is_relative_to(page.parent), (
+            f"{page.name}: {target} is not part of the site"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
