@@ -10,7 +10,7 @@ to say, and so is which of two answers that one instance makes side by side and 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import chain, count, repeat
@@ -32,7 +32,7 @@ Entry: TypeAlias = tuple[float, int, int, Callable[[int], None], int]
 """Time, priority, sequence, and what to do with which call, ticket or instance."""
 
 
-class Agenda:
+class Agenda(ABC):
     """Lets things happen in their order until no call is ``left``. ``now`` is the virtual time, in seconds.
 
     ``first``: the entries of the workload's first calls, in order. Only the next of them is on the heap. ``timers`` are the model's.
