@@ -7,12 +7,14 @@ property holds. The last line of a process that was killed may be cut off. Such 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..checking.passing import Account, after, within_bounds
+from ..checks import is_number
 from ..core.coordinator import Coordinator
 from ..core.events import Expired, Transition
 from ..errors import InvariantError, JournalError
@@ -74,6 +76,8 @@ class _Replay:
 
     def __init__(self, make: type[Coordinator], config: Any) -> None:
         self.changes = 0
+        self._number = 0  # of the last line
+        self._time = -math.inf
         self._broken: InvariantError | None = None
         self._account: Account = ()
         self._coordinator = make(config, watch=looking(checking(self._report), self._look))
@@ -86,6 +90,8 @@ class _Replay:
         said = row.get("event")
         if not isinstance(said, Mapping):
             raise JournalError(f"line of change {row.get('n')}: there is no event")
+        if (problem := self._misplaced(row.get("n"), row.get("t"))) is not None:
+            return problem
         self._due.append({"n": row.get("n"), "told": (self._resolved(said), self._resolved(row.get("effects")))})
         if said.get("is") == Expired.__name__:
             return None
@@ -95,6 +101,15 @@ class _Replay:
         except (JournalError, KeyError, TypeError, ValueError, AssertionError) as error:
             return f"change {row.get('n')} cannot happen: {error}"
         return self._compared(rows)
+
+    def _misplaced(self, number: object, time: object) -> str | None:
+        """Return what is wrong with a line's number and time, or None: lines may have been taken out, exchanged or doubled."""
+        if number != self._number + 1:
+            return f"change {self._number + 1} is missing: the next line is that of change {_short(number)}"
+        if not is_number(time) or time < self._time:
+            return f"change {number}: its time, {_short(time)}, is not after that of the change before it"
+        self._number, self._time = self._number + 1, time
+        return None
 
     def unfinished(self) -> str | None:
         """Return what is wrong with the end of the journal, or None."""

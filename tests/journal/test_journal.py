@@ -165,6 +165,17 @@ def _cached(factory: pytest.TempPathFactory) -> list[bytes]:
     return _LINES
 
 
+def test_no_line_can_be_left_out_doubled_exchanged_or_put_back_in_time(tmp_path: Path) -> None:
+    lines = written(tmp_path / "journal.jsonl", CALLS)
+    early = json.dumps({**json.loads(lines[-1]), "t": 0}).encode() + b"\n"
+    assert not verify_lines([*lines[:-1], early]).conforms
+    for at in range(1, len(lines) - 1):
+        left, right = lines[:at], lines[at + 1 :]
+        assert not verify_lines([*left, *right]).conforms, "left out"
+        assert not verify_lines([*left, lines[at], lines[at], *right]).conforms, "doubled"
+        assert not verify_lines([*left, right[0], lines[at], *right[1:]]).conforms, "exchanged"
+
+
 def test_the_first_change_that_does_not_conform_is_told_with_the_states_before(tmp_path: Path) -> None:
     lines = written(tmp_path / "journal.jsonl", CALLS)
     place = next(n for n, line in enumerate(lines) if b'"Released"' in line and b'"effects":[]' in line)
