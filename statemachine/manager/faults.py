@@ -26,9 +26,14 @@ def is_cancellation(error: BaseException) -> bool:
     return all(isinstance(leaf, kinds) for leaf in leaves(error))
 
 
-def own_fault(error: BaseException, doing: str) -> BaseException:
-    """Return ``error``, which an adapter has just raised in this task. A cancellation that nothing asked for is the adapter's fault."""
-    if not is_cancellation(error) or trio.current_effective_deadline() == -math.inf:
+def own_fault(error: BaseException, doing: str, cancelled: bool | None = None) -> BaseException:
+    """Return ``error``, which an adapter has just raised in this task. A cancellation that nothing asked for is the adapter's fault.
+
+    ``cancelled``: whether this task was cancelled; None: by any scope around it, which may be one that the adapter has left open.
+    """
+    if cancelled is None:
+        cancelled = trio.current_effective_deadline() == -math.inf
+    if cancelled or not is_cancellation(error):
         return error
     fault = AdapterProtocolError(f"{doing} raised a cancellation that was not its own, such as a stored one")
     fault.__cause__ = error

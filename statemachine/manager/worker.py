@@ -63,6 +63,10 @@ class Worker:
         self._stopping.cancel()
         log.warning("the shutdown of %s is overdue", str(self.demand))
 
+    def _is_cancelled(self) -> bool:
+        """Return whether this task was cancelled by the coordinator, and not by what the adapter itself has open."""
+        return self._life.cancel_called or self._stopping.cancel_called
+
     def task(self) -> InstanceTask:
         """Return the adapter and what this task was told."""
         return InstanceTask(
@@ -77,7 +81,7 @@ class Worker:
                 try:
                     await self._start()
                 finally:  # also after a KeyboardInterrupt or the like, which was reported as a failed start
-                    with trio.CancelScope(shield=self._life.cancel_called):  # by an interrupted start
+                    with trio.CancelScope(shield=True):  # the start was interrupted, or a nursery that it left open was
                         await self._stop_requested.wait()
                     await self._shut_down()
 
@@ -134,14 +138,14 @@ class Worker:
             check_awaitable(result, full_name)
             await result
         except BaseException as error:
-            fault = own_fault(error, f"{full_name}()")
+            fault = own_fault(error, f"{full_name}()", self._is_cancelled())
             if fault is error:
                 raise
             raise fault from error
 
     def _fail(self, error: BaseException, *, constructed: bool) -> None:
         """Report that the start failed. The coordinator passes it on to the requester, if that is still there."""
-        self.error = error = own_fault(error, name_of(self._factory))
+        self.error = error = own_fault(error, name_of(self._factory), self._is_cancelled())
         log.info("the start of %s failed with %s", self.demand, type(error).__name__)
         self._report(StartFailed(self._instance, constructed))
         if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -31,13 +32,18 @@ class Stepwise:
         self.started = self.stopped = self.shutdowns = 0
         self.cleaned_up = False
         self.at_step: Callable[[int], None] = lambda step: None  # called in each step of the shutdown
+        self.lives = math.inf  # seconds of what runs in the background
+
+    async def in_background(self) -> None:
+        await trio.sleep(self.lives)
+        raise OSError("the process has ended")
 
     async def start(self) -> None:
         if self.model != "x":
             return
         self._context = trio.open_nursery()
         self.nursery = await self._context.__aenter__()
-        self.nursery.start_soon(trio.sleep_forever)
+        self.nursery.start_soon(self.in_background)
         for _ in range(STEPS):
             await trio.sleep(1)
             self.started += 1
@@ -64,13 +70,14 @@ class Stepwise:
 class Made:
     """The adapters, by model."""
 
-    def __init__(self, at_step: Callable[[int], None] = lambda step: None) -> None:
+    def __init__(self, at_step: Callable[[int], None] = lambda step: None, lives: float = math.inf) -> None:
         self.by_model: dict[str, Stepwise] = {}
         self._at_step = at_step
+        self._lives = lives
 
     def __call__(self, config: AdapterConfig) -> Stepwise:
         adapter = self.by_model[config.model_id] = Stepwise(config)
-        adapter.at_step = self._at_step
+        adapter.at_step, adapter.lives = self._at_step, self._lives
         return adapter
 
 
@@ -162,3 +169,30 @@ async def test_a_start_is_overdue_at_every_checkpoint_and_its_shutdown_is_whole(
         counters = running.statistics().counters
         assert (counters.start_failures, counters.stops) == (1, 1)
     assert not running.outstanding().instances
+
+
+@pytest.mark.parametrize("lives", [second + 0.5 for second in range(STEPS + 4)])
+async def test_r12_what_an_adapter_runs_in_the_background_may_fail_at_any_time(
+    autojump_clock: MockClock, lives: float
+) -> None:
+    """As a child process that dies: in its start, in a lease, or idle. It costs that instance, and nothing else."""
+    made = Made(lives=lives)
+    async with manager(made) as running:
+        starts = lives < STEPS
+        try:
+            async with running.acquire(X):
+                await trio.sleep(2)
+        except AdapterInstantiationError:
+            assert starts
+            assert trio.current_time() == lives
+        else:
+            assert not starts
+            await trio.sleep(2)
+        with trio.fail_after(2 * STEPS):
+            (await running.get_adapter(Y)).release()
+        x = made.by_model["x"]
+        assert (x.shutdowns, x.cleaned_up) == (1, True)
+        counters = running.statistics().counters
+        assert (counters.start_failures, counters.shutdown_failures) == (starts, 1)
+    assert not running.outstanding().instances
+    assert made.by_model["y"].shutdowns == 1
