@@ -57,7 +57,7 @@ clients: $(STAMP)  ## official clients against the mock LM Studio on loopback: t
 bridge: $(STAMP)  ## 2,000 generated asyncio programs, cancelled at any await (about a minute)
 	$(BIN)/python -m tests.bridge.programs --programs 2000
 
-conformance: $(STAMP)  ## the conformance suite against 81 broken and 7 correct adapters, from 20 seeds, and 100,000 mutated transcripts of the wire (20 minutes)
+conformance: $(STAMP)  ## the conformance suite against 81 broken and 7 correct adapters, from 20 seeds, and 100,000 mutated transcripts of the wire (40 minutes)
 	$(BIN)/python -m tests.conformance
 	$(BIN)/python -m tests.conformance.wire --transcripts 100000
 

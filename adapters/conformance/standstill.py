@@ -16,9 +16,10 @@ import trio
 
 __all__ = ["Standstill", "run_unless_stuck"]
 
-SPIN_STEPS: Final = 50_000
-"""This number of steps without an event, and at one moment of a virtual clock, is a busy loop. In real time, asking a server again every
-10 ms for a minute is a fifth of it."""
+SPIN_STEPS: Final = 30_000
+"""Steps without an event, without a moment in which nothing runs, and at one moment of a virtual clock: from here on a busy loop."""
+UNWINDING_STEPS: Final = 3_000
+"""The same of an operation that was cancelled for it."""
 IDLE_TURNS: Final = 10_000
 """Turns of a virtual clock's event loop in which nothing runs; after these nothing ever will."""
 GRACE_SECONDS: Final = 30.0
@@ -59,7 +60,7 @@ class Standstill(trio.abc.Instrument):
         self._steps += 1
         if self._virtual and self._steps % 64 == 0 and (now := trio.current_time()) != self._time:
             self._time, self._steps = now, 0
-        if self._steps > SPIN_STEPS and self._guard is not None:
+        if self._guard is not None and self._steps > (UNWINDING_STEPS if self._cancelled else SPIN_STEPS):
             self._steps = 0
             self.spun = True
             if self._cancelled:
@@ -70,6 +71,8 @@ class Standstill(trio.abc.Instrument):
 
     def before_io_wait(self, timeout: float) -> None:
         self._turns += 1
+        if timeout > 0 and not self._virtual:
+            self._steps = 0
         if self._virtual and self._turns > IDLE_TURNS:
             self.stuck = True
         self._stay_here_if_stuck()
