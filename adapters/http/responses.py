@@ -70,9 +70,7 @@ class ResponsesReader(JsonAnswerReader):
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         kind = payload.get("type")
-        if kind == "error":
-            yield from self._reported(payload)
-        elif whole:
+        if whole:
             for index, item in enumerate(_list(payload.get("output"))):
                 yield from self._item(item, index)
             if not self._answered:

@@ -186,6 +186,13 @@ def test_which_call_a_piece_belongs_to(
     assert put_together(*chunks) == expected
 
 
+def test_a_call_has_one_name_and_is_told_once() -> None:
+    two = calls([of("f", "[1", index=0, id="a")], [of("g", "]", index=0, id="a")])
+    assert two == [ToolCall(0, "a", "f", "[1"), UNREADABLE % "a tool call with two names"]
+    again = [of("f", "[1]", index=0, id="a")]
+    assert calls(again, again) == [ToolCall(0, "a", "f", "[1]")]
+
+
 def test_a_whole_answer_has_whole_calls() -> None:
     message = {"tool_calls": [of("f", "{}", id="a"), of("f", "{}", id="b"), of("g", "[1]")]}
     assert [data for kind, data in answered(message) if kind == "tool_call"] == [

@@ -13,6 +13,7 @@ from .readers import (
     SECRET,
     SERVER,
     STOP,
+    UNREADABLE,
     chunk,
     framed,
     told,
@@ -109,6 +110,13 @@ def test_done_in_every_spelling(done: str) -> None:
     empty = [(PROTOCOL, f"{SERVER}the answer ended before it began")]
     assert told(ChatReader, framed(done)) == empty
     assert told(ChatReader, framed(chunk({"role": "assistant", "content": ""}), done)) == empty
+
+
+@pytest.mark.parametrize("reason", ["tool_calls", "function_call"])
+def test_an_answer_that_ends_with_tool_calls_has_some(reason: str) -> None:
+    none = (PROTOCOL, UNREADABLE % "no tool call, though it ends with tool calls")
+    assert told(ChatReader, framed(chunk({}, reason))) == [none]
+    assert told(ChatReader, framed(chunk({"content": "a"}, reason))) == [("token", "a"), ("end", reason)]
 
 
 def test_an_event_named_done_ends_the_answer() -> None:

@@ -241,6 +241,24 @@ def test_the_text_of_an_error(payload: object, text: str) -> None:
     assert told(payload) == ("AdapterError", f"S: {text}")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"error": {"message": "m", "code": "c"}}', "m (c)"),
+        (' {"message": "m"}', "m"),
+        ('{"error": {"message": ""}, "code": 400}', "an error without a message"),
+        ('{"a": 1}', '{"a": 1}'),
+        ('{"error"', '{"error"'),
+        ("[1]", "[1]"),
+    ],
+)
+def test_an_error_that_is_quoted_as_json_in_a_text(text: str, shown: str) -> None:
+    assert (
+        told({"error": {"message": text}}) == ("AdapterError", f"S: {shown}")
+        or told({"error": text})[1] == f"S: {shown}"
+    )
+
+
 def test_an_error_inside_of_errors_is_looked_for_so_far() -> None:
     inside: Any = "m"
     for depth in range(1, 8):

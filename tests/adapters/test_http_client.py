@@ -232,7 +232,9 @@ async def test_a_failure_is_what_the_caller_takes_it_for_and_may_say_when_to_try
 @pytest.mark.parametrize(
     ("body", "payload"),
     [
-        (b'{"a": 1}', {"a": 1}), (b" [1] ", [1]), (b'"x"', "x"), (b"7", 7), (b"null", None), (b"", ""), (b"text", "text"),
+        (b'{"a": 1}', {"a": 1}), (b" [1] ", [1]), (b'"x"', "x"), (b"7", 7), (b"null", None),
+        (b'{"a": 1}\n{"error": "m"}\n{"b": 2}\n', {"error": "m"}),
+        (b'{"a": 1}\n\n{"b": 2}', {"b": 2}), (b'{"a": 1}\n[2]', {"a": 1}), (b"", ""), (b"text", "text"),
         (b"\xff", "\ufffd"),
         (b'data: {"a": 1}\n\ndata: {"b": 1}\n\n', {"a": 1}), (b'data: {"a": 1}', {"a": 1}), (b"data: x\n\n", "data: x\n\n"),
         (b': ping\n\nevent: error\ndata: [1]\n\n', [1]), (b"data: x\n\ndata: 7\n\n", "data: x\n\ndata: 7\n\n"),

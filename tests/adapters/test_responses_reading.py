@@ -85,6 +85,18 @@ def test_a_call_in_pieces() -> None:
     ]
 
 
+def test_arguments_that_are_told_as_a_whole_only() -> None:
+    began = event("output_item.added", output_index=2, item=function("f", ""))
+    done = event("function_call_arguments.done", output_index=2, item_id="i", arguments="[1]")
+    item = event("output_item.done", output_index=2, item=function("f", "[1]", id="i"))
+    expected = [
+        ("tool_call", ToolCall(0, "id of f", "f", "")),
+        ("tool_call", ToolCall(0, None, None, "[1]")),
+        ("end", "tool_calls"),
+    ]
+    assert read(began, done, done, item, ended([function("f", "[1]", id="i")])) == expected
+
+
 def test_what_begins_and_is_no_call_says_nothing() -> None:
     for item in (
         message("a"),
