@@ -103,7 +103,9 @@ def has_error(payload: object) -> bool:
 
 def _is_no_failure(error: object) -> bool:
     """Whether the member ``error`` says nothing, or that all is well."""
-    return is_nothing(error) or (isinstance(error, Mapping) and str(error.get("code")).lower() in _WELL)
+    if is_nothing(error) or not isinstance(error, Mapping):
+        return is_nothing(error)
+    return str(error.get("code")).lower() in _WELL and _said(error).lower() in ("", *_WELL)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

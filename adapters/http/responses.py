@@ -132,7 +132,8 @@ class ResponsesReader(JsonAnswerReader):
 
     def _late_texts(self) -> Iterator[StreamEvent]:
         for (index, _), (kind, text, item_id) in self._late.items():
-            if self._is_untold(index, item_id):
+            nowhere = index is None and not _is_id(item_id)  # it may be of any item
+            if self._is_untold(index, item_id) and not (nowhere and self._told):
                 yield from self._text(text, kind)
 
     def _tell(self, index: int | None, item_id: object) -> None:

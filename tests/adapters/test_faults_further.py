@@ -268,6 +268,7 @@ async def test_f10_a_status_by_any_name_and_in_any_place(payload: dict[str, Any]
 @pytest.mark.parametrize("error", [{"code": 200, "message": "success"}, {"code": "0", "message": "ok"}, {"code": "OK"}])
 async def test_f21_an_error_that_says_that_all_is_well_is_none(error: dict[str, Any]) -> None:
     assert not has_error({"choices": [], "error": error})
+    assert has_error({"choices": [], "error": {**error, "message": "no"}})
     events = await ask(Scripted(chunk({"content": "x"}, "stop", error=error), DONE))
     assert (text_of(events), events[-1]) == ("x", StreamEvent("end", "stop"))
 
@@ -311,7 +312,7 @@ def completed(*output: dict[str, Any]) -> dict[str, Any]:
 
 
 def late(kind: str, **more: Any) -> dict[str, Any]:
-    return {"type": f"response.{kind}.done", "output_index": 0, "item_id": "i", **more}
+    return {"type": f"response.{kind}.done", "output_index": 0, "item_id": "i"} | more
 
 
 @pytest.mark.parametrize(
@@ -325,6 +326,13 @@ def late(kind: str, **more: Any) -> dict[str, Any]:
         pytest.param(
             [{"type": "response.output_text.delta", "output_index": 0, "delta": "x"}, late("output_text", text="x")],
             id="a piece and the whole",
+        ),
+        pytest.param(
+            [
+                {"type": "response.output_text.delta", "output_index": 0, "delta": "x"},
+                late("output_text", text="x", output_index="", item_id=None),
+            ],
+            id="a piece, and the whole of no known place",
         ),
     ],
 )
