@@ -72,7 +72,7 @@ class FakeAdapter:
             raise AdapterConnectError(f"{self.config.model_id}: told to fail its shutdown")
 
     async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
-        """The scripted answer: tokens, then metadata with the usage, then ``end``; or ``error``."""
+        """Yield the scripted answer: tokens, then metadata with the usage, then ``end``; or ``error``."""
         tokens = self._answer(prompt)
         await trio.sleep(self.config.options.get("first_token_seconds", 0))
         for token in tokens[: self.config.options.get("fail_after")]:
@@ -96,7 +96,7 @@ class FakeAdapter:
         return [f"{word} " for word in words[:-1]] + words[-1:]
 
     def _failure(self, tokens: int) -> AdapterError | None:
-        """Why an answer of so many tokens is not whole."""
+        """Return the reason why an answer of so many tokens is not whole."""
         fail_after = self.config.options.get("fail_after")
         if not self._loaded:
             return ModelEvictedError(f"{self.config.model_id} is not loaded")

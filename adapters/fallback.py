@@ -73,7 +73,7 @@ class Fallback:
     async def call(
         self, prompt: Sequence[Message], options: CallOptions
     ) -> AsyncGenerator[AsyncGenerator[StreamEvent, None], None]:
-        """The block gets the events of the first choice that answers; ``options.provider_config`` is replaced.
+        """Give the block the events of the first choice that answers; ``options.provider_config`` is replaced.
 
         Raises the error of the last one.
         """
@@ -97,7 +97,7 @@ class Fallback:
         raise last
 
     def _in_order(self) -> list[_Choice]:
-        """Those that are not cooling down, as they were given; else the one that cools down first."""
+        """Return the choices that are not cooling down, as they were given; else the one that cools down first."""
         now = trio.current_time()
         return [c for c in self._choices if c.cool_at <= now] or [min(self._choices, key=lambda c: c.cool_at)]
 
@@ -109,7 +109,7 @@ class Fallback:
 
 
 def _helps(error: ProviderManagerError) -> bool:
-    """Whether another provider might not fail in the same way."""
+    """Return whether another provider might not fail in the same way."""
     if isinstance(error, (AuthenticationError, ModelNotFoundError)):
         return True
     return not isinstance(error, AdapterRequestError)

@@ -55,7 +55,7 @@ class AnthropicAdapter:
         await self._http.aclose()
 
     async def health(self) -> Health:
-        """Whether the server answers, with these credentials."""
+        """Return whether the server answers, with these credentials."""
         try:
             await self._http.json("GET", "/v1/models?limit=1")
         except AdapterError as error:

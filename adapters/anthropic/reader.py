@@ -57,7 +57,7 @@ class _Block:
     more: dict[str, list[str]] = field(default_factory=dict)  # and the pieces of it that came later
 
     def whole(self) -> dict[str, Any]:
-        """All that is kept."""
+        """Return all that is kept."""
         joined = {name: f"{self.kept.get(name) or ''}{''.join(pieces)}" for name, pieces in self.more.items()}
         return {**self.kept, **joined}
 
@@ -99,7 +99,7 @@ class MessagesReader(JsonAnswerReader):
         return _type(payload).startswith(("message_", "content_block_", "ping"))
 
     def _message(self, payload: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        """A whole answer."""
+        """Read a whole answer."""
         content = payload.get("content")
         for index, block in enumerate(content if isinstance(content, list) else [content]):
             yield from self._start({"index": index, "content_block": block})
@@ -153,14 +153,14 @@ class MessagesReader(JsonAnswerReader):
             yield from self._text(given)
 
     def _block(self, index: int) -> _Block:
-        """The block of that index; one that was never begun is text."""
+        """Return the block of that index; one that was never begun is text."""
         if (block := self._blocks.get(index)) is None:
             self._keep(_BLOCK_BYTES)
             block = self._blocks[index] = _Block("text")
         return block
 
     def _more(self, block: _Block, name: str, text: object) -> None:
-        """Another piece of a block of thinking."""
+        """Keep another piece of a block of thinking."""
         if isinstance(text, str) and text:
             self._keep(len(text) + _PIECE_BYTES)
             block.more.setdefault(name, []).append(text)
@@ -172,7 +172,7 @@ class MessagesReader(JsonAnswerReader):
         yield from self._tool_calls([{"index": block.number, "function": {"arguments": piece}}])
 
     def _stop(self, index: int) -> Iterator[StreamEvent]:
-        """The end of a block. A tool without pieces of JSON was given its arguments in the start: also none at all are an object."""
+        """End a block. A tool without pieces of JSON was given its arguments in the start: also none at all are an object."""
         block = self._blocks.pop(index, None)
         if block is None:
             return
@@ -198,7 +198,7 @@ class MessagesReader(JsonAnswerReader):
         yield from super()._done()
 
     def _add_usage(self, payload: Mapping[str, Any]) -> None:
-        """What a later event says replaces what an earlier one said; what it does not say stays."""
+        """Note the usage: what a later event says replaces what an earlier one said; what it does not say stays."""
         usage = _mapping(payload.get("usage"))
         new = {name: value for name, value in sound(usage).items() if value is not None}
         self._keep(_size({name: value for name, value in new.items() if self._usage.get(name) != value}))
@@ -219,12 +219,12 @@ def _with_openai_names(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _size(kept: Mapping[str, Any]) -> int:
-    """About how many bytes of memory a block of the answer takes."""
+    """Return about how many bytes of memory a block of the answer takes."""
     return sum(len(name) + len(str(value)) + _PIECE_BYTES for name, value in kept.items())
 
 
 def _told(reason: object) -> object:
-    """A stop reason in OpenAI's words, where they have one."""
+    """Put a stop reason in OpenAI's words, where they have one."""
     return _REASONS.get(reason.strip().lower(), reason) if isinstance(reason, str) else reason
 
 

@@ -41,7 +41,7 @@ Block = dict[str, Any]
 
 
 def messages_request(model: str, prompt: Sequence[Message], options: CallOptions) -> HttpRequest:
-    """The request for ``prompt``. Raises ConfigurationError, also for what Anthropic has no place for.
+    """Make the request for ``prompt``. Raises ConfigurationError, also for what Anthropic has no place for.
 
     ``extra_headers`` among the parameters (a mapping of header names to values) become headers, as in Anthropic's client.
     """
@@ -62,7 +62,7 @@ def messages_request(model: str, prompt: Sequence[Message], options: CallOptions
 
 
 def _conversation(prompt: Sequence[Message]) -> tuple[list[str], list[Block]]:
-    """The texts of the system, and the other messages."""
+    """Return the texts of the system, and the other messages."""
     system: list[str] = []
     messages: list[Block] = []
     results: list[Block] | None = None  # of the calls in a row
@@ -98,7 +98,7 @@ def _content(message: Mapping[str, Any], path: str) -> str | list[Block]:
 
 
 def _parts(content: object) -> Sequence[Any]:
-    """The parts of a content. An empty text is none: Anthropic refuses an empty block."""
+    """Return the parts of a content. An empty text is none: Anthropic refuses an empty block."""
     if isinstance(content, list):
         return content
     return [{"type": "text", "text": content}] if content else []
@@ -134,7 +134,7 @@ def _use(call: object, path: str) -> Block:
 
 
 def _arguments(given: object, path: str) -> Mapping[str, Any]:
-    """The object that the JSON text of a call's arguments holds; nothing is the empty object."""
+    """Return the object that the JSON text of a call's arguments holds; nothing is the empty object."""
     try:
         value = read_json(given) if isinstance(given, str) and given.strip() else given or {}
     except ForeignJSONError:

@@ -106,13 +106,13 @@ class _Gateway:
         self._model = model
 
     async def resident(self) -> list[Resident]:
-        """What is in memory, or on its way in or out."""
+        """Return what is in memory, or on its way in or out."""
         history = (await self._http.json("GET", "/status", seconds=ASK_SECONDS))["history"]
         lasting = [part for part in history if part["end"] is None and part["state"] in _STATES]
         return [Resident(f"{row['provider']}/{row['model']}", row["model"], _STATES[row["state"]]) for row in lasting]
 
     async def available(self) -> list[str]:
-        """The names of the models that it offers."""
+        """Return the names of the models that it offers."""
         answer: Mapping[str, Any] = await self._http.json("GET", "/v1/models", seconds=ASK_SECONDS)
         return [row["id"] for row in answer["data"]]
 
@@ -129,7 +129,7 @@ class _Gateway:
             await trio.sleep(POLL_SECONDS)
 
     def fits(self, resident: Resident) -> bool:
-        """Whether it is the command's model."""
+        """Return whether it is the command's model."""
         return self._model in (resident.id, resident.model)
 
 

@@ -32,7 +32,7 @@ class EndpointOptions:
     json: bool = option(False, "print JSON instead of a table")
 
     def config(self, provider: str, model: str) -> dict[str, str | None]:
-        """The configuration of ``model`` for a :class:`ModelProvider`."""
+        """Return the configuration of ``model`` for a :class:`ModelProvider`."""
         return {"provider": provider, "model": model, "base_url": self.base_url, "api_key": self.api_key}
 
 
@@ -55,11 +55,11 @@ class Server:
         self._http = self._adapter._http
 
     async def resident(self) -> list[Resident]:
-        """What is in memory, or on its way. Raises AdapterError."""
+        """Return what is in memory, or on its way. Raises AdapterError."""
         return list(await self._verbs.list())
 
     async def available(self) -> list[str]:
-        """The models that the server has. Raises AdapterError."""
+        """Return the models that the server has. Raises AdapterError."""
         rows = (await self._http.json("GET", "/v1/models")).get("data")
         found = [row.get("id") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
         return [name for name in found if isinstance(name, str)]
@@ -76,5 +76,5 @@ class Server:
         raise AdapterTimeoutError(f"{fit_to_show(resident.id)} is not seen unloaded after {UNLOAD_SECONDS} s")
 
     def fits(self, resident: Resident) -> bool:
-        """Whether it is the command's model."""
+        """Return whether it is the command's model."""
         return resident.id == self.model or self._verbs.fits(resident)

@@ -31,7 +31,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
 
 
 def harmless(piece: str) -> str:
-    """A piece of a model's answer, without what a terminal would obey."""
+    """Return a piece of a model's answer, without what a terminal would obey."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in piece)
 
 

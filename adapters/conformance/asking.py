@@ -34,14 +34,14 @@ TOOL: Final[dict[str, Any]] = {
 
 
 def prompt_of(number: int, call: Call, *, tools: bool = False) -> list[Message]:
-    """A prompt of its own for each call of a program. ``tools``: an earlier message may call tools."""
+    """Make a prompt of its own for each call of a program. ``tools``: an earlier message may call tools."""
     words = " ".join(f"{_WORDS[place % len(_WORDS)]}-{number}-{place}" for place in range(call.words))
     last: Message = {"role": "user", "content": f"prompt-{number} {words}".rstrip()}
     return [*_earlier(number, tools=tools), last] if call.earlier else [last]
 
 
 def _earlier(number: int, *, tools: bool) -> list[Message]:
-    """What was said before, with a mark in each message."""
+    """Return what was said before, with a mark in each message."""
     marks = [mark(number, place) for place in range(7)]
     said: list[Message] = [
         {"role": "system", "content": f"You are {marks[0]}"},
@@ -61,12 +61,12 @@ def _call(place: int, city: str) -> dict[str, Any]:
 
 
 def mark(number: int, place: int) -> str:
-    """A word that no other message of any prompt has."""
+    """Return a word that no other message of any prompt has."""
     return f"mark-{number}-{place}."
 
 
 def call_options(subject: Subject, call: Call, model: str | None = None) -> CallOptions:
-    """The options of ``call``; ``model`` for one through a manager."""
+    """Return the options of ``call``; ``model`` for one through a manager."""
     return CallOptions(
         provider_config=None if model is None else RuntimeProviderConfig("subject", model),
         stream=call.stream,
@@ -102,7 +102,7 @@ async def ask(
 
 @asynccontextmanager
 async def _closing(events: Any, answer: CallRun) -> AsyncIterator[None]:
-    """Closes the stream, as the engine does: in the task that has read it, cancelled or not."""
+    """Close the stream, as the engine does: in the task that has read it, cancelled or not."""
     try:
         yield
     finally:

@@ -41,7 +41,7 @@ def check(
     models: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Report:
-    """The verdict of each rule about ``given``: a Subject class, or what makes an adapter of an AdapterConfig.
+    """Return the verdict of each rule about ``given``: a Subject class, or what makes an adapter of an AdapterConfig.
 
     ``name`` is where it can be imported from, for the report. ``rules``: only these (ids). ``examples`` programs are drawn from
     ``seed`` (0: only the plain ones run); no new one is begun after ``seconds``. The others are as in :func:`subject_factory`.
@@ -59,7 +59,7 @@ def check(
 
 
 def _declared(capabilities: Mapping[str, Any] | None, models: Sequence[str], options: Mapping[str, Any] | None) -> str:
-    """As the arguments of :func:`replay`. An option's value may be a credential: it is left open."""
+    """Write these as the arguments of :func:`replay`. An option's value may be a credential: it is left open."""
     parts = []
     if capabilities:
         parts.append(f"capabilities={dict(capabilities)!r}")
@@ -132,7 +132,7 @@ class _Campaign:
             self._trouble = str(error)
 
     def verdict(self, rule: Rule) -> RuleVerdict:
-        """What is known about ``rule`` now."""
+        """Return what is known about ``rule`` now."""
         if rule.id in self._broken:
             program = self._broken[rule.id]
             finding = self._seen[program].findings[rule.id] or ""
@@ -150,7 +150,7 @@ class _Campaign:
         return RuleVerdict(rule, "UNDETERMINED", "no program has shown anything about it")
 
     def _has(self, name: str) -> bool:
-        """Whether the subject declares it, or its back door has shown it."""
+        """Return whether the subject declares it, or its back door has shown it."""
         subject = self._make()
         declared = getattr(subject.capabilities, name, False)
         return bool(declared or name in self._told or (name == "server_faults" and subject.server_faults()))
@@ -216,7 +216,7 @@ class _Campaign:
 
 
 def _absent(run: ProgramRun) -> str | None:
-    """Why the first program says that its server is elsewhere, or None."""
+    """Tell why the first program says that its server is elsewhere, or None."""
     failures = [error for step in run.steps for error in step.failures]
     found = next((error for error in failures if isinstance(error, _ABSENT)), None)
     if found is None:
@@ -232,7 +232,7 @@ def _trouble(error: Exception) -> str:
 
 
 def _hidden(text: str, secrets: Sequence[str]) -> str:
-    """``text`` without credentials: a report is shared."""
+    """Return ``text`` without credentials: a report is shared."""
     for secret in secrets:
         text = text.replace(secret, "<credential>")
     return text

@@ -52,7 +52,7 @@ class _RuleItem(pytest.Item):
 
 
 def rule_tests(session: pytest.Session, config: pytest.Config) -> Iterator[pytest.Item]:
-    """The tests. Raises pytest.UsageError."""
+    """Yield the tests. Raises pytest.UsageError."""
     sys.path.insert(0, str(config.invocation_params.dir))  # as for "python -m": the adapter may lie there
     try:
         how = declarations(

@@ -82,7 +82,7 @@ def _check(name: str, options: Options) -> Report:
 
 
 def declarations(declare: Sequence[str], option: Sequence[str], model: Sequence[str]) -> dict[str, Any]:
-    """The keyword arguments of ``check`` for these."""
+    """Return the keyword arguments of ``check`` for these."""
     capabilities = {name: _value(value) if equals else True for name, equals, value in map(_parts, declare)}
     for name, value in capabilities.items():
         if name == "secret_options" and isinstance(value, str):
@@ -104,7 +104,7 @@ def _value(text: str) -> Any:
 
 
 def expected_failures(path: Path) -> dict[str, str]:
-    """The rules in the file, one a line, each with its reason after ``#``. Raises ConfigurationError and OSError."""
+    """Read the rules in the file, one a line, each with its reason after ``#``. Raises ConfigurationError and OSError."""
     found: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         rule, _, reason = (part.strip() for part in line.partition("#"))
@@ -117,7 +117,7 @@ def expected_failures(path: Path) -> dict[str, str]:
 
 
 def list_rules() -> str:
-    """Every rule with its severity, reason and source."""
+    """List every rule with its severity, reason and source."""
     return "\n\n".join(
         f"{rule.id} ({rule.severity})\n  {rule.sentence}\n  Why: {rule.reason}\n  Source: {rule.source}"
         for rule in RULES

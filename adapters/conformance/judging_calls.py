@@ -44,7 +44,7 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def _whole(run: ProgramRun) -> Iterator[tuple[OperationRun, CallRun]]:
-    """The answers of a healthy server that were read to their end, one call at a time."""
+    """Yield the answers of a healthy server that were read to their end, one call at a time."""
     for step, answer in run.answers:
         healthy = not step.cancels and (step.fault is None or not FAULTS[step.fault].fails)
         if (
@@ -141,7 +141,7 @@ def prompt_reaches_server(run: ProgramRun) -> Iterator[str | None]:
 
 
 def _marks(prompt: Sequence[Message]) -> Iterator[str]:
-    """What is each message's own."""
+    """Yield what is each message's own."""
     for message in prompt:
         texts = [call["function"]["arguments"] for call in message.get("tool_calls", ())] or [message["content"]]
         for text in texts:
@@ -208,7 +208,7 @@ def early_close_frees(run: ProgramRun) -> Iterator[str | None]:
 
 
 def _sent_on(run: ProgramRun, answer: CallRun) -> bool:
-    """Whether most of a long answer was sent. Of a short one nothing can be told: an adapter may make fewer events than pieces."""
+    """Return whether most of a long answer was sent. Of a short one nothing can be told: an adapter may make fewer events than pieces."""
     most = run.capabilities.buffer_pieces
     if most is None or answer.sent is None or answer.call.words <= 10 * (len(answer.events) + most):
         return False

@@ -43,7 +43,7 @@ _UNKNOWN = ("error_body", "error_in_stream")  # what they say is the server's ow
 
 
 def _hit(run: ProgramRun, names: tuple[str, ...]) -> Iterator[tuple[OperationRun, CallRun]]:
-    """The calls that were read to their end while the server did wrong in one of these ways."""
+    """Yield the calls that were read to their end while the server did wrong in one of these ways."""
     for step, answer in run.answers:
         if step.fault in names and takes_calls(run, step) and answer.ended == "read" and not step.cancels:
             yield step, answer
@@ -70,7 +70,7 @@ def _what(step: OperationRun) -> str:
 
 
 def errors_typed(run: ProgramRun) -> Iterator[str | None]:
-    """Where no call is promised an answer, other rules say what is wrong."""
+    """Judge the types of errors. Where no call is promised an answer, other rules say what is wrong."""
     for step in run.steps:
         judged = takes_calls(run, step) or isinstance(step.operation, Start)
         for error in (step.error, *(answer.error or answer.failure for answer in step.answers)):
@@ -151,7 +151,7 @@ def timeouts_kept(run: ProgramRun) -> Iterator[str | None]:
 
 
 def _waited(answer: CallRun) -> float:
-    """The seconds that were not the reader's own."""
+    """Return the seconds that were not the reader's own."""
     return answer.seconds - answer.call.linger - answer.call.pause * len(answer.events)
 
 

@@ -37,13 +37,13 @@ PROMPT_SECONDS = 5.5
 
 
 def named(error: BaseException | None) -> str:
-    """The error's type, and its message where it has one."""
+    """Return the error's type, and its message where it has one."""
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def how(step: OperationRun) -> str:
-    """How a step that should have completed has not."""
+    """Tell how a step that should have completed has not."""
     return "hangs" if step.overdue else f"raises {named(step.error)}"
 
 

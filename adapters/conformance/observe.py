@@ -47,21 +47,21 @@ class LoopWatch(trio.abc.Instrument):
         self._began = math.inf
 
     def under_way(self) -> float:
-        """Seconds since the step that is under way has begun; 0 where none is. From any thread."""
+        """Return the seconds since the step that is under way has begun; 0 where none is. From any thread."""
         return max(0.0, self._now() - self._began)
 
     def _now(self) -> float:
         return time.perf_counter() - self._kept_waiting()
 
     def _kept_waiting(self) -> float:
-        """Seconds for which this thread has waited for a processor since it began."""
+        """Return the seconds for which this thread has waited for a processor since it began."""
         if self._file is None:
             return 0.0
         return int(os.pread(self._file, 100, 0).split()[1]) / 1e9
 
 
 def task_names(own: trio.lowlevel.Task) -> frozenset[str]:
-    """The tasks below ``own``, and trio's system tasks, which an adapter may have added to. Other tasks of the run are not its."""
+    """Return the tasks below ``own``, and trio's system tasks, which an adapter may have added to. Other tasks of the run are not its."""
     root = trio.lowlevel.current_root_task()
     ancestor = own
     while ancestor.parent_nursery is not None and ancestor.parent_nursery.parent_task is not root:
@@ -79,7 +79,7 @@ def _below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 
 def socket_count() -> int | None:
-    """How many sockets this process has open. None where the system does not tell."""
+    """Return how many sockets this process has open. None where the system does not tell."""
     try:
         descriptors = os.listdir("/dev/fd")
     except OSError:
@@ -105,7 +105,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def captured_log(lines: list[str]) -> Iterator[None]:
-    """Adds every line that is logged in here, at any level, to ``lines``."""
+    """Add every line that is logged in here, at any level, to ``lines``."""
     root = logging.getLogger()
     collector, level = _Collector(lines), root.level
     root.addHandler(collector)
@@ -119,7 +119,7 @@ def captured_log(lines: list[str]) -> Iterator[None]:
 
 @contextmanager
 def captured_warnings(texts: list[str]) -> Iterator[None]:
-    """Adds what is left to the garbage collector in here, as Python and trio warn of it, to ``texts``."""
+    """Add what is left to the garbage collector in here, as Python and trio warn of it, to ``texts``."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

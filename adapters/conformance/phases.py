@@ -24,7 +24,7 @@ _TAKES_MODEL: Final = ("evicted",)
 
 
 def next_phase(step: OperationRun, told: Collection[str]) -> Phase:
-    """Where the adapter is after ``step``. ``told`` has the optional methods of the adapter."""
+    """Return where the adapter is after ``step``. ``told`` has the optional methods of the adapter."""
     if isinstance(step.operation, Start):
         return _after_start(step, has_start="start" in told)
     if isinstance(step.operation, Shutdown):
@@ -45,16 +45,16 @@ def _after_start(step: OperationRun, *, has_start: bool) -> Phase:
 
 
 def _after_shutdown(step: OperationRun) -> Phase:
-    """A shutdown that did not complete is called once by a manager, and given up on."""
+    """Return the phase after a shutdown: a manager calls it once, and gives up on one that did not complete."""
     return "down" if step.completed and step.phase != "undefined" else "undefined"
 
 
 def takes_calls(run: ProgramRun, step: OperationRun) -> bool:
-    """Whether a call in this step is promised an answer. Before a start, only an adapter that has none promises it."""
+    """Return whether a call in this step is promised an answer. Before a start, only an adapter that has none promises it."""
     return step.phase == "ready" or (step.phase == "new" and "start" not in run.told)
 
 
 def told_to_fail(step: OperationRun, names: Sequence[str] | None = None) -> bool:
-    """Whether the server does wrong in this step in a way that must fail it (``names``: one of these ways)."""
+    """Return whether the server does wrong in this step in a way that must fail it (``names``: one of these ways)."""
     fault = None if step.fault is None else FAULTS[step.fault]
     return fault is not None and fault.fails and (names is None or fault.name in names)

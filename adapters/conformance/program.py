@@ -91,12 +91,12 @@ Program: TypeAlias = tuple[Operation, ...]
 
 
 def size(program: Program) -> tuple[int, int]:
-    """What makes one program shorter than another: its operations, then what they say."""
+    """Return what makes one program shorter than another: its operations, then what they say."""
     return len(program), len(repr(program))
 
 
 def shown(program: Program) -> str:
-    """The program as Python, one operation a line where it has several."""
+    """Write the program as Python, one operation a line where it has several."""
     if len(program) < 2:
         return f"{program!r}"
     return "(\n" + "".join(f"        {operation!r},\n" for operation in program) + "    )"

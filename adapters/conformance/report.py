@@ -25,7 +25,7 @@ _ASYNCIO_HINT: Final = " (it needs asyncio: wrap its factory with adapters.on_as
 
 
 def with_hint(text: str) -> str:
-    """``text``, with the way out where an adapter needs asyncio."""
+    """Return ``text``, with the way out where an adapter needs asyncio."""
     return text + _ASYNCIO_HINT if any(sign in text for sign in _ASYNCIO_SIGNS) else text
 
 
@@ -39,7 +39,7 @@ class RuleVerdict:
     program: Program | None = None
 
     def test(self, target: str, how: str = "") -> str:
-        """The program as a test to paste; ``target`` is ``"package.module:name"``, ``how`` further arguments, as Python."""
+        """Write the program as a test to paste; ``target`` is ``"package.module:name"``, ``how`` further arguments, as Python."""
         module, _, attribute = target.partition(":")
         first = attribute.partition(".")[0] or "factory"
         return (
@@ -68,7 +68,7 @@ class Report:
         return [verdict.rule.id for verdict in self.verdicts if verdict.outcome == "FAIL"]
 
     def trouble(self, verdict: RuleVerdict) -> str | None:
-        """What makes the check fail about this verdict: a rule is broken and was not expected to be, or the other way round."""
+        """Tell what makes the check fail about this verdict: a rule is broken and was not expected to be, or the other way round."""
         known = verdict.rule.id in self.expected
         if verdict.outcome == "FAIL" and not known:
             return verdict.reason
@@ -86,7 +86,7 @@ class Report:
         return EXIT_KEPT
 
     def table(self) -> str:
-        """For a terminal."""
+        """Write the report for a terminal."""
         reasons = {(verdict.outcome, verdict.reason) for verdict in self.verdicts}
         if len(reasons) == 1 and len(self.verdicts) > 1 and self.verdicts[0].outcome == "UNDETERMINED":
             return f"No rule could be looked at: {self.verdicts[0].reason}\n\n{self.summary()}"
@@ -106,7 +106,7 @@ class Report:
         return "\n".join([*lines, "", self.summary()])
 
     def summary(self) -> str:
-        """One line."""
+        """Return the report in one line."""
         counts = Counter(verdict.outcome for verdict in self.verdicts)
         words = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("PASS", "FAIL", "SKIPPED", "UNDETERMINED"))
         return f"{self.target}: {words}; {self.programs} programs, seed {self.seed}"
@@ -117,7 +117,7 @@ class Report:
         return "EXPECTED" if verdict.outcome == "FAIL" else "UNEXPECTED"
 
     def to_json(self) -> str:
-        """Everything, for programs."""
+        """Write everything, for programs."""
         rows: list[dict[str, Any]] = [
             {
                 "rule": verdict.rule.id,
@@ -134,7 +134,7 @@ class Report:
         return json.dumps({**whole, "rules": rows}, indent=2) + "\n"
 
     def to_junit(self) -> str:
-        """For CI servers. What is skipped or undetermined is ``skipped`` or ``error``, never a pass."""
+        """Write the report for CI servers. What is skipped or undetermined is ``skipped`` or ``error``, never a pass."""
         suite = ElementTree.Element("testsuite", name=f"conformance of {self.target}", tests=str(len(self.verdicts)))
         for verdict in self.verdicts:
             case = ElementTree.SubElement(suite, "testcase", classname=self.target, name=verdict.rule.id)
@@ -148,7 +148,7 @@ class Report:
         return ElementTree.tostring(suite, encoding="unicode") + "\n"
 
     def to_markdown(self) -> str:
-        """For a README."""
+        """Write the report for a README."""
         rows = [
             f"| `{v.rule.id}` | {v.rule.sentence} | {v.rule.severity} | {self._word(v)} | {_cell(v.reason)} |"
             for v in self.verdicts
@@ -161,7 +161,7 @@ def _cell(text: str) -> str:
 
 
 def _xml(text: str) -> str:
-    """Without the characters that XML cannot hold."""
+    """Replace the characters that XML cannot hold."""
     return "".join(
         character if character in "\n\t" or character.isprintable() else "\N{REPLACEMENT CHARACTER}"
         for character in text

@@ -40,7 +40,7 @@ class Rule:
 
 
 def why_skipped(rule: Rule, subject: Subject, seen: frozenset[str]) -> str | None:
-    """Why the rule cannot be applied to the subject, or None. ``seen``: the parts of the back door that tell something."""
+    """Tell why the rule cannot be applied to the subject, or None. ``seen``: the parts of the back door that tell something."""
     for need in rule.needs:
         value = getattr(subject.capabilities, need)
         if need == "parallel" and value < 2:

@@ -69,7 +69,7 @@ def _perform_once(make: SubjectFactory, program: Program) -> ProgramRun:
 
 
 def _note_stuck(run: ProgramRun) -> None:
-    """What is known of a program that had to be left behind. Raises RuntimeError where not even its construction has ended."""
+    """Note what is known of a program that had to be left behind. Raises RuntimeError where not even its construction has ended."""
     run.stuck = True
     if isinstance(run.program[0], Agents):
         run.manager_error = AdapterError("the manager cannot be closed: an adapter goes on after it was cancelled")
@@ -88,7 +88,7 @@ async def _serve(subject: Subject, run: ProgramRun, standstill: Standstill, fail
 
 
 async def _live(subject: Subject, run: ProgramRun, standstill: Standstill, failures: list[Exception]) -> None:
-    """The program's own task: whatever task is below it is the adapter's."""
+    """Run the program, as its own task: whatever task is below it is the adapter's."""
     try:
         await _Execution(subject, run, standstill).whole()
     except Exception as error:
@@ -220,7 +220,7 @@ class _Execution:
         step.late = trio.current_time() - (cancelling.cancelled_at or math.inf)
 
     async def _until(self, step: OperationRun, action: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """As a time-out of the caller cancels it."""
+        """Do ``action``, and cancel it after ``seconds``, as a time-out of the caller does."""
         completed = False
         try:
             with trio.move_on_after(seconds) as scope:
@@ -292,7 +292,7 @@ class _Execution:
         )
 
     async def _settled(self, *, sockets: bool = False) -> Left:
-        """What is there when what was ended has had time to end. ``sockets``: those, too, of a server in this process as well."""
+        """Return what is there when what was ended has had time to end. ``sockets``: those, too, of a server in this process as well."""
         deadline = time.monotonic() + _SETTLE_SECONDS if not self._capabilities.deterministic_clock else math.inf
         polls = round(_SETTLE_SECONDS / _SETTLE_POLL_SECONDS)
         while polls and time.monotonic() < deadline:

@@ -42,17 +42,17 @@ class Standstill(trio.abc.Instrument):
         self._give_up_at = math.inf
 
     def begin(self, guard: trio.CancelScope, seconds: float) -> None:
-        """An operation begins, which ``guard`` cancels after ``seconds`` of the run's clock."""
+        """Note that an operation begins, which ``guard`` cancels after ``seconds`` of the run's clock."""
         self._guard, self._cancelled = guard, False
         self._steps = 0
         self._give_up_at = time.monotonic() + GRACE_SECONDS + (0 if self._virtual else seconds)
 
     def end(self) -> None:
-        """The operation is over."""
+        """Note that the operation is over."""
         self._guard, self._give_up_at = None, math.inf
 
     def event_seen(self) -> None:
-        """The adapter gets on."""
+        """Note that the adapter gets on."""
         self._steps = 0
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
@@ -83,7 +83,7 @@ class Standstill(trio.abc.Instrument):
             threading.Event().wait()
 
     def look(self) -> None:
-        """From another thread: see whether the operation should have ended long since."""
+        """See from another thread whether the operation should have ended long since."""
         if time.monotonic() > self._give_up_at:
             self.stuck = True
 

@@ -19,7 +19,7 @@ LONG_WORDS: Final = 200
 
 
 def plain_programs(subject: Subject) -> Iterator[Program]:
-    """A short program for each rule, so that none depends on luck."""
+    """Yield a short program for each rule, so that none depends on luck."""
     yield (Start(), Call())
     yield (Agents(((Visit(0), Visit(1), Visit(0)), (Visit(1), Visit(0, read=1)))),)
     yield (Start(), Call(words=0))
@@ -57,7 +57,7 @@ def _pause(subject: Subject) -> float:
 
 
 def _moment(subject: Subject) -> float:
-    """In the midst of what a server does."""
+    """Return a time, in seconds, in the midst of what a server does."""
     return 1.0 if subject.capabilities.deterministic_clock else 0.05
 
 
@@ -78,14 +78,14 @@ def _by_fault(subject: Subject) -> Iterator[Program]:
 
 
 def sweeps() -> Iterator[Callable[[int], Program]]:
-    """Programs by the step at which one operation is cancelled."""
+    """Yield programs by the step at which one operation is cancelled."""
     yield lambda step: (Start(cancel_at=step), Shutdown())
     yield lambda step: (Start(), Call(cancel_at=step), Call())
     yield lambda step: (Start(), Shutdown(cancel_at=step))
 
 
 def drawn_programs(subject: Subject) -> st.SearchStrategy[Program]:
-    """Programs of up to six operations in any order."""
+    """Draw programs of up to six operations in any order."""
     single = st.one_of(
         _starts(subject), _calls(subject), _calls(subject), _calls(subject), *_together(subject), _shutdowns(subject)
     )

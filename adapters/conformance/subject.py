@@ -84,37 +84,37 @@ class Subject:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """The server, for the length of one program. The default has none, or one that runs elsewhere."""
+        """Run the server for the length of one program. The default runs none: there is none, or it runs elsewhere."""
         yield
 
     # ---- the back door: None, or nothing, where it cannot tell ----
 
     async def probe_resident(self) -> Collection[str] | None:
-        """The ids of what is loaded on the server."""
+        """Return the ids of what is loaded on the server."""
         return None
 
     def connections(self) -> int | None:
-        """How many calls the server is answering."""
+        """Return how many calls the server is answering."""
         return None
 
     def requests(self) -> int | None:
-        """How many requests of any kind have reached the server."""
+        """Return how many requests of any kind have reached the server."""
         return None
 
     def pieces_sent(self) -> int | None:
-        """How many pieces of answers the server has sent."""
+        """Return how many pieces of answers the server has sent."""
         return None
 
     def expected_text(self, prompt: Sequence[Message]) -> str | None:
-        """What the tokens of the answer to ``prompt``, which has just been given, must join to: as far as the server has sent it."""
+        """Return what the tokens of the answer to ``prompt``, which has just been given, must join to: as far as the server has sent it."""
         return None
 
     def heard(self, prompt: Sequence[Message]) -> Heard | None:
-        """What the server has understood of the last request whose prompt was ``prompt``."""
+        """Return what the server has understood of the last request whose prompt was ``prompt``."""
         return None
 
     def server_faults(self) -> Mapping[str, PlantFault]:
-        """The faults that can be planted, by their names in :mod:`adapters.conformance.faults`."""
+        """Return the faults that can be planted, by their names in :mod:`adapters.conformance.faults`."""
         return {}
 
     @property
@@ -154,7 +154,7 @@ def subject_factory(
     models: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> SubjectFactory:
-    """Makes a subject for each program of a Subject class, or of what makes an adapter of an AdapterConfig.
+    """Make a subject for each program of a Subject class, or of what makes an adapter of an AdapterConfig.
 
     The latter may have an attribute ``capabilities``, or ``is_local`` alone; what is given here is overlaid. Raises
     ConfigurationError.
@@ -177,7 +177,7 @@ def subject_factory(
 
 
 def target(name: str) -> Any:
-    """What ``"package.module:name"`` names. Raises ConfigurationError."""
+    """Import what ``"package.module:name"`` names. Raises ConfigurationError."""
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
         raise ConfigurationError("target", "must be package.module:name", repr(name))

@@ -28,7 +28,7 @@ class AdapterConformance:
 
     @classmethod
     def report(cls) -> Report:
-        """All verdicts; the programs run once for a class."""
+        """Return all verdicts; the programs run once for a class."""
         if cls._report is None:
             given = cls.__dict__.get("subject", cls.subject)
             given = given.__func__ if isinstance(given, staticmethod) else given
@@ -36,12 +36,12 @@ class AdapterConformance:
         return cls._report
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One test for each rule."""
+        """Make one test for each rule."""
         if "rule_id" in metafunc.fixturenames:
             metafunc.parametrize("rule_id", [rule.id for rule in RULES])
 
     def test_rule(self, rule_id: str) -> None:
-        """The adapter keeps the rule."""
+        """Test that the adapter keeps the rule."""
         report = self.report()
         verdict = next(verdict for verdict in report.verdicts if verdict.rule.id == rule_id)
         judge(verdict, report, self.expected_failures)

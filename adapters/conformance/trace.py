@@ -32,7 +32,7 @@ class Left:
     resident: frozenset[str] | None
 
     def beyond(self, before: Left) -> list[str]:
-        """What is there now and was not before, in words, but for what is loaded."""
+        """Return what is there now and was not before, in words, but for what is loaded."""
         tasks = sorted(self.tasks - before.tasks)
         more = [f"the task {task}" for task in tasks]
         if self.connections and (calls := self.connections - (before.connections or 0)) > 0:
@@ -40,7 +40,7 @@ class Left:
         return more
 
     def more_sockets(self, before: Left) -> int:
-        """How many sockets there are more than before."""
+        """Return how many sockets there are more than before."""
         return 0 if self.sockets is None or before.sockets is None else self.sockets - before.sockets
 
 

@@ -37,7 +37,7 @@ class RecentAgents:
         return iter(tuple(self._agents.values()))
 
     def served(self, agent: str, seconds: float) -> None:
-        """A request of ``agent`` has its lease after ``seconds``."""
+        """Note that a request of ``agent`` has its lease after ``seconds``."""
         known = self._agents.pop(agent, None) or AgentWait(agent)
         total, longest = known.total_wait + seconds, max(known.longest_wait, seconds)
         self._agents[agent] = AgentWait(agent, known.answered + 1, total, longest)

@@ -71,7 +71,7 @@ def _data(value: Mapping[str, Any], event: str | None = None) -> bytes:
 
 
 def _responses_event(problem: Problem) -> bytes:
-    """The ``error`` event of ``/v1/responses``. It ends the stream, so its place in the sequence is unknown here."""
+    """Return the ``error`` event of ``/v1/responses``. It ends the stream, so its place in the sequence is unknown here."""
     event = {
         "type": "error",
         "code": problem.code,

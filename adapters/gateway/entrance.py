@@ -103,5 +103,5 @@ def _refuse_configured(provider: ProviderSettings, path: str) -> None:
 
 
 def _only_unloads(body: Mapping[str, Any]) -> bool:
-    """Whether this is how Ollama's clients unload: nothing is asked, and the model is not to be kept."""
+    """Return whether this is how Ollama's clients unload: nothing is asked, and the model is not to be kept."""
     return not body.get("prompt") and not body.get("messages") and body.get("keep_alive") in (0, "0", "0s")

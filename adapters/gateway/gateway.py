@@ -85,11 +85,11 @@ class Gateway:
         return known
 
     def recorded(self, agent: str, model: str, request_bytes: int) -> Recording | None:
-        """A request has come; return its record, where the workload is recorded."""
+        """Note that a request has come; return its record, where the workload is recorded."""
         return None if self._recorder is None else self._recorder.asked(agent, model, request_bytes)
 
     def granted(self, agent: str, model: str, lease: Lease) -> None:
-        """A request has its lease."""
+        """Note that a request has its lease."""
         self.metrics.granted(agent, model, lease)
         self.agents.served(agent, lease.queued_seconds + lease.loading_seconds)
 

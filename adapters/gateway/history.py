@@ -72,7 +72,7 @@ class History:
         yield from self.lasting()
 
     def lasting(self) -> tuple[Segment, ...]:
-        """The segments that last: what each living instance does now."""
+        """Return the segments that last: what each living instance does now."""
         return tuple(self._current.values())
 
 

@@ -136,7 +136,7 @@ class _Connection:
             await self._refuse(self._fault.error_status_hint, str(self._fault))
 
     async def _receive(self) -> Mapping[str, Any]:
-        """The next piece of the request's body. After its end: wait until the client has gone."""
+        """Return the next piece of the request's body. After its end: wait until the client has gone."""
         if self._http.they_are_waiting_for_100_continue:
             await self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
         if not self._is_read:

@@ -16,22 +16,22 @@ NEVER: Final = "2318-01-01T00:00:00Z"
 
 
 def openai_models(rows: Iterable[OfferedModel]) -> dict[str, Any]:
-    """``GET /v1/models``."""
+    """Answer ``GET /v1/models``."""
     return {"object": "list", "data": [openai_model(row) for row in rows]}
 
 
 def openai_model(row: OfferedModel) -> dict[str, Any]:
-    """``GET /v1/models/NAME``."""
+    """Answer ``GET /v1/models/NAME``."""
     return {"id": row.name, "object": "model", "created": row.facts.created, "owned_by": row.provider}
 
 
 def ollama_tags(rows: Iterable[OfferedModel]) -> dict[str, Any]:
-    """``GET /api/tags``."""
+    """Answer ``GET /api/tags``."""
     return {"models": [{**_ollama(row), "modified_at": row.facts.modified_at or UNKNOWN_TIME} for row in rows]}
 
 
 def ollama_ps(rows: Iterable[OfferedModel], resident: Set[tuple[str, str]]) -> dict[str, Any]:
-    """``GET /api/ps``: the models of ``resident``, as (provider, model). They stay until another one is needed."""
+    """Answer ``GET /api/ps``: return the models of ``resident``, as (provider, model). They stay until another one is needed."""
     loaded = [row for row in rows if (row.provider, row.model) in resident]
     return {
         "models": [
@@ -47,7 +47,7 @@ def ollama_ps(rows: Iterable[OfferedModel], resident: Set[tuple[str, str]]) -> d
 
 
 def ollama_show(row: OfferedModel) -> dict[str, Any]:
-    """``POST /api/show`` of a model of another kind of server: what its list tells."""
+    """Answer ``POST /api/show`` of a model of another kind of server: return what its list tells."""
     facts = row.facts
     family = facts.family or "unknown"
     context = {} if facts.context_length is None else {f"{family}.context_length": facts.context_length}
@@ -83,7 +83,7 @@ def _details(row: OfferedModel) -> Mapping[str, Any]:
 
 
 def lm_studio_v0(rows: Iterable[OfferedModel], resident: Set[tuple[str, str]]) -> dict[str, Any]:
-    """``GET /api/v0/models``."""
+    """Answer ``GET /api/v0/models``."""
     return {"object": "list", "data": [_v0(row, (row.provider, row.model) in resident) for row in rows]}
 
 
@@ -106,7 +106,7 @@ def _v0(row: OfferedModel, is_loaded: bool) -> dict[str, Any]:
 
 
 def lm_studio_v1(rows: Iterable[OfferedModel], resident: Set[tuple[str, str]]) -> dict[str, Any]:
-    """``GET /api/v1/models``."""
+    """Answer ``GET /api/v1/models``."""
     return {"models": [_v1(row, (row.provider, row.model) in resident) for row in rows]}
 
 

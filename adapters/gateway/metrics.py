@@ -51,14 +51,14 @@ class Metrics:
         self._refusals = Counter("llm_slots_refusals", "Requests without an answer", ["cause"], registry=self._registry)
 
     def granted(self, agent: str, model: str, lease: Lease) -> None:
-        """A request has its lease."""
+        """Count a request that has its lease."""
         label = self._models.label(model)
         self._queueing.labels(label).observe(lease.queued_seconds)
         self._loading.labels(label).observe(lease.loading_seconds)
         self._agent.labels(self._agents.label(agent)).inc(lease.queued_seconds + lease.loading_seconds)
 
     def refused(self, problem: Problem) -> None:
-        """A request is refused."""
+        """Count a refused request."""
         self._refusals.labels(problem.code).inc()
 
     def page(self) -> bytes:

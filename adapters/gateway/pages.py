@@ -99,7 +99,7 @@ class Pages:
         return JSONResponse(lm_studio_v1(await self._gateway.catalogue.offered(), resident(self._gateway)))
 
     async def _lm_studio_load(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A client's load is a lease that is given back at once: the model stays until another one is needed."""
+        """Load the model by a lease that is given back at once: the model stays until another one is needed."""
         if further := sorted(body.keys() - {"model", "echo_load_config"}):
             text = f"the gateway's configuration says how models are loaded: leave out {', '.join(further)}"
             raise RefusedError(Problem(400, "load_options_refused", text, param=further[0]))
@@ -137,7 +137,7 @@ class Pages:
         return StreamingResponse(self._pictures(), media_type="text/event-stream", headers=headers)
 
     async def _pictures(self) -> AsyncIterator[str]:
-        """The status as an event each :data:`EVENT_SECONDS`, until the client has gone."""
+        """Yield the status as an event each :data:`EVENT_SECONDS`, until the client has gone."""
         names = [row.name for row in await self._gateway.catalogue.offered()] if self._may_control else []
         while True:
             picture = {**status(self._gateway), "control": self._may_control, "offered": names}

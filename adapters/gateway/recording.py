@@ -62,14 +62,14 @@ class Recorder(JsonLines):
         self.write_line(HEADER)
 
     def asked(self, agent: str, model: str, request_bytes: int) -> Recording:
-        """A request has come."""
+        """Begin the record of a request that has come."""
         now = trio.current_time()
         if self._began is None:
             self._began = now
         return Recording(self, agent, model, now, self._last.get(agent, ()), TokenMeter(request_bytes))
 
     def answered(self, call: Recording) -> None:
-        """Its answer is complete."""
+        """Write the call down, whose answer is complete."""
         now, number = trio.current_time(), self._calls
         self._calls += 1
         later = [ended for ended in self._last.pop(call.agent, ()) if ended.end > call.asked]

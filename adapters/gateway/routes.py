@@ -47,7 +47,7 @@ FORWARDED: Final[Mapping[str, Route]] = {
 
 
 def speaks(kind: str, path: str) -> bool:
-    """Whether a backend of this kind has the path."""
+    """Return whether a backend of this kind has the path."""
     return kind in FORWARDED[path].backends
 
 

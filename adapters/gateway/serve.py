@@ -127,7 +127,7 @@ async def _watch_signals(
     read_again: Callable[[], GatewaySettings] | None,
     scope: trio.CancelScope,
 ) -> None:
-    """The first signal drains, one that comes while the gateway drains ends it. SIGHUP reads the settings again."""
+    """Drain at the first signal, end at one that comes while the gateway drains. SIGHUP reads the settings again."""
     async for number in signals:
         if number == SIGHUP:
             _reload(gateway, read_again)
@@ -139,7 +139,7 @@ async def _watch_signals(
 
 
 def _reload(gateway: Gateway, read_again: Callable[[], GatewaySettings] | None) -> None:
-    """All or nothing: where the new settings have an error, the old ones stay."""
+    """Take over all of the new settings, or nothing: where they have an error, the old ones stay."""
     if read_again is None:
         log.warning("there is no configuration file to read again")
         return

@@ -237,7 +237,7 @@ def _off(value: float | bool) -> float | None:
 
 
 def _usual_owned_file(port: int, environment: Mapping[str, str]) -> str | None:
-    """In the user's folder for the state of programs, by the port, of which one gateway at a time has it."""
+    """Return a path in the user's folder for the state of programs, by the port, of which one gateway at a time has it."""
     home = environment.get("HOME")
     folder = environment.get("XDG_STATE_HOME") or (home and f"{home}/.local/state")
     return f"{folder}/llm-slots/owned-{port}.jsonl" if folder and port else None
@@ -306,7 +306,7 @@ def _from_environment(path: str, variable: str | None, environment: Mapping[str,
 
 
 def _check_exposure(host: str, token: str | None) -> None:
-    """Beyond loopback, anyone on the network could use the models."""
+    """Refuse an address beyond loopback without a token that is long enough: anyone on the network could use the models."""
     if host not in LOOPBACK and (token is None or len(token) < TOKEN_LEAST):
         rule = f"must be a loopback address, or token_env must name a token of at least {TOKEN_LEAST} characters"
         raise ConfigurationError("gateway.host", rule, repr(host))

@@ -41,7 +41,7 @@ def status(gateway: Gateway) -> dict[str, Any]:
 
 
 def _agents(gateway: Gateway) -> list[dict[str, Any]]:
-    """Each agent that was served or waits, by name."""
+    """Return each agent that was served or waits, by name."""
     waiting = Counter(waiter.agent for waiter in gateway.waiting)
     served = {row.agent: row for row in gateway.agents}
     rows = (served.get(agent, AgentWait(agent)) for agent in sorted(served.keys() | waiting.keys()))

@@ -83,7 +83,7 @@ class TokenMeter:
 
 
 def _counts(payload: object) -> Iterator[tuple[str, int]]:
-    """The counts of tokens, wherever a dialect has them."""
+    """Yield the counts of tokens, wherever a dialect has them."""
     if not isinstance(payload, Mapping):
         return
     for name in (*_PROMPT, *_OUTPUT, *_CACHED):

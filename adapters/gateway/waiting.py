@@ -66,7 +66,7 @@ class WaitingRoom:
                 del self._agents[agent]
 
     def described(self, now: float) -> Iterator[tuple[WaitingRequest, str]]:
-        """Each waiter, in the order of arrival, with why it waits."""
+        """Yield each waiter, in the order of arrival, with why it waits."""
         queues = self._queues()
         positions: Counter[str] = Counter()
         for waiter in self:
