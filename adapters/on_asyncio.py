@@ -65,7 +65,7 @@ class _Bridged:
                     await loop.end()
 
     async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
-        """The adapter's events, and what it raises. Raises AdapterRequestError after shutdown."""
+        """Yield the adapter's events. Raises what it raises, and AdapterRequestError after shutdown."""
         if self._down:
             raise AdapterRequestError("the adapter is shut down")
         stream = _Stream(self._thread(), lambda: self._adapter.call(prompt, options))
@@ -162,7 +162,7 @@ class _Stream:
         self._job = _Job(thread.loop, self._read)
 
     async def _read(self) -> None:
-        """Over there."""
+        """Read the stream over there, one event each time that one is wanted."""
         try:
             await self._want()
             async with aclosing(self._call()) as events:
@@ -177,7 +177,7 @@ class _Stream:
         self._wanted.clear()
 
     async def next(self) -> StreamEvent | None:
-        """The next event; None at the end. Raises what the adapter raises."""
+        """Return the next event; None at the end. Raises what the adapter raises."""
         self._loop.call_soon_threadsafe(self._wanted.set)
         event = await self._results.receive()
         if event is None:

@@ -98,7 +98,7 @@ class OpenAIAdapter:
         return forward(self._http, request, self.config.model_id)
 
     async def health(self) -> Health:
-        """Whether the endpoint lists its models, with these credentials."""
+        """Return whether the endpoint lists its models, with these credentials."""
         try:
             await self._http.json("GET", f"{self._prefix}/models")
         except AdapterError as error:
@@ -107,5 +107,5 @@ class OpenAIAdapter:
 
 
 def _ends_in_v1(path: str) -> bool:
-    """Whether the client's root, which is without ``/v1``, needs it again."""
+    """Return whether the client's root, which is without ``/v1``, needs it again."""
     return path == "" or path.endswith("/v1")

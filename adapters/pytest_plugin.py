@@ -14,7 +14,7 @@ __all__ = ["pytest_addoption", "pytest_collection_modifyitems"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options. Those of a plain factory are as in ``llm-slots conformance``."""
+    """Add the options. Those of a plain factory are as in ``llm-slots conformance``."""
     group = parser.getgroup("conformance", "conformance of adapters")
     group.addoption("--conformance", metavar="TARGET", help="check this adapter: package.module:name")
     group.addoption("--conformance-declare", action="append", default=[], metavar="NAME[=VALUE]", help="a capability")

@@ -79,7 +79,7 @@ class RetryingAdapter:
             await shutdown()
 
     async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
-        """The events of the first attempt that is not to be repeated."""
+        """Yield the events of the first attempt that is not to be repeated."""
         try:
             begun: _Begun = await self._retrying.copy()(self._begin, prompt, options)
         except AdapterError as error:
@@ -104,7 +104,7 @@ class RetryingAdapter:
         return passed
 
     async def _begin(self, prompt: Sequence[Message], options: CallOptions) -> _Begun:
-        """Make the call; its first event, and the rest. Raises AdapterError if the first event is one."""
+        """Make the call; return its first event, and the rest. Raises AdapterError if the first event is one."""
         events = self._inner.call(prompt, options)
         try:
             first = await anext(events, None)

@@ -154,7 +154,7 @@ def shutdown_bounded(run: ProgramRun) -> Iterator[str | None]:
 
 
 def shutdown_leaves_nothing(run: ProgramRun) -> Iterator[str | None]:
-    """Where something was cancelled, another rule looks at it."""
+    """Judge what is left after a shutdown. Where something was cancelled, another rule looks at it."""
     if any(step.cancelled or step.overdue or step.cancels for step in run.steps) or run.construction is None:
         return
     for step in _shutdowns(run, "new", "ready", "failed", "lost"):

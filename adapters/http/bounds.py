@@ -76,7 +76,7 @@ class Bounds:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """The bounds that an adapter's options give. ``first_event_timeout`` is ``read_timeout`` where it is not given."""
+        """Return the bounds that an adapter's options give. ``first_event_timeout`` is ``read_timeout`` where it is not given."""
         given = {name: options[name] for name in cls.__slots__ if name in options}
         given.setdefault("first_event_timeout", given.get("read_timeout", cls().read_timeout))
         return cls(**given)
@@ -94,7 +94,7 @@ class Patience:
 
     @classmethod
     def within(cls, seconds: float | None) -> Patience:
-        """Patience for an answer that is one piece."""
+        """Make the patience for an answer that is one piece."""
         return cls(seconds, seconds, seconds)
 
     @property
@@ -103,11 +103,11 @@ class Patience:
         return min(self._end, self._waited_from + (_INFINITY if self._seconds is None else self._seconds))
 
     def event_seen(self) -> None:
-        """An event came, and its reader is ready for the next one."""
+        """Note that an event came, and its reader is ready for the next one."""
         self._waited_from, self._seconds = trio.current_time(), self._between
 
     def exhausted(self, server: str) -> AdapterTimeoutError:
-        """The error for a deadline that has passed."""
+        """Make the error for a deadline that has passed."""
         if self._seconds is None or self._end <= self._waited_from + self._seconds:
             return AdapterTimeoutError(f"{server}: the call takes longer than it may")
         return AdapterTimeoutError(f"{server}: nothing came for {self._seconds:g} s")

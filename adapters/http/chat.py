@@ -90,7 +90,7 @@ class ChatReader(JsonAnswerReader):
         return self._is_piece(payload) or (isinstance(first, Mapping) and "delta" in first and "message" not in first)
 
     def _content(self, delta: Mapping[str, Any], whole: bool) -> Iterator[StreamEvent]:
-        """The parts of one delta or message. The first delta of a stream has a role only, and gives none."""
+        """Read the parts of one delta or message. The first delta of a stream has a role only, and gives none."""
         reasoning = next((delta[name] for name in _REASONING if not is_empty(delta.get(name))), None)
         yield from self._text(reasoning, "reasoning")
         content = delta.get("content")
@@ -103,7 +103,7 @@ class ChatReader(JsonAnswerReader):
 
 
 def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures, which some servers give beside the choices, some inside."""
+    """Return the figures, which some servers give beside the choices, some inside."""
     found: dict[str, Any] = {}
     for name in _METADATA:
         given = [place[name] for place in places if isinstance(place.get(name), Mapping) and place[name]]
@@ -113,13 +113,13 @@ def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_another(index: object, place: int) -> bool:
-    """Whether a choice is another one than the first: by its index; by its place where the index is no number."""
+    """Return whether a choice is another one than the first: by its index; by its place where the index is no number."""
     text = str(index) if isinstance(index, (int, str)) and not isinstance(index, bool) else ""
     return int(text) != 0 if text.isdecimal() else place > 0
 
 
 def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:
-    """What a choice adds. Where a chunk has a ``delta``, a ``message`` beside it is the text so far, which was told already."""
+    """Return what a choice adds. Where a chunk has a ``delta``, a ``message`` beside it is the text so far, which was told already."""
     names = ("message", "delta") if whole else ("delta",) if "delta" in choice else ("message",)
     for name in names:
         if not is_empty(given := choice.get(name)):

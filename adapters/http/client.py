@@ -82,7 +82,7 @@ class HttpClient:
         )
 
     def patience(self) -> Patience:
-        """How long a call that begins now is waited for."""
+        """Return how long a call that begins now is waited for."""
         return Patience(self.bounds.first_event_timeout, self.bounds.read_timeout, self.bounds.call_timeout)
 
     async def json(
@@ -94,7 +94,7 @@ class HttpClient:
         seconds: float | None = CONTROL_SECONDS,
         otherwise: type[AdapterError] = AdapterError,
     ) -> dict[str, Any]:
-        """The JSON object that the server answers. Raises AdapterError; ``otherwise`` for an unknown failure of the server.
+        """Return the JSON object that the server answers. Raises AdapterError; ``otherwise`` for an unknown failure of the server.
 
         ``seconds`` bounds the request from its start to the end of its answer (None: unbounded).
         """
@@ -159,7 +159,7 @@ class HttpClient:
         raise lost
 
     def _url(self, path: str) -> httpx.URL:
-        """The whole URL. Making one takes long, so those without a query are remembered."""
+        """Return the whole URL. Making one takes long, so those without a query are remembered."""
         if (known := self._urls.get(path)) is not None:
             return known
         url = self._root.copy_with(raw_path=self._root.raw_path.rstrip(b"/") + path.encode("ascii"))
@@ -170,7 +170,7 @@ class HttpClient:
     def _plain_request(
         self, method: str, url: httpx.URL, headers: list[tuple[str, str]], content: bytes
     ) -> httpx.Request:
-        """The request with what this server is always sent, and without what httpx's client adds of its own."""
+        """Make the request with what this server is always sent, and without what httpx's client adds of its own."""
         given = {name.lower() for name, _ in headers}
         fixed = [pair for pair in self._fixed.items() if pair[0].lower() not in given]
         host = ("Host", url.netloc.decode("ascii"))
@@ -188,7 +188,7 @@ class HttpClient:
         secrets: Collection[str] = (),
         otherwise: type[AdapterError] = AdapterError,
     ) -> dict[str, Any]:
-        """``body`` as the JSON object it should be. Raises AdapterError; an error may come with any status, 200 included."""
+        """Return ``body`` as the JSON object it should be. Raises AdapterError; an error may come with any status, 200 included."""
         payload = payload_of(body)
         if not answer.succeeded or has_error(payload):
             raise self.failure(answer, payload, secrets=secrets, otherwise=otherwise)
@@ -206,7 +206,7 @@ class HttpClient:
         secrets: Collection[str] = (),
         otherwise: type[AdapterError] = AdapterError,
     ) -> AdapterError:
-        """The error that ``payload`` reports; ``answer`` is None inside a stream, whose status says nothing."""
+        """Make the error that ``payload`` reports; ``answer`` is None inside a stream, whose status says nothing."""
         return adapter_error(
             None if answer is None else answer.status,
             payload,
@@ -217,7 +217,7 @@ class HttpClient:
         )
 
     def lost(self, error: Exception) -> AdapterError:
-        """The error for a request without an answer, or whose answer broke off."""
+        """Make the error for a request without an answer, or whose answer broke off."""
         if self._client.is_closed:
             closed = AdapterConnectError(f"{self.server}: the adapter has been shut down", retryable=False)
             closed.sent = False
@@ -246,7 +246,7 @@ class HttpResponse:
         self._linger = 0.0
 
     async def piece(self, patience: Patience) -> bytes | None:
-        """The next piece of the body, at most 64 KiB of what was encoded; None at its proper end. Raises AdapterError."""
+        """Return the next piece of the body, at most 64 KiB of what was encoded; None at its proper end. Raises AdapterError."""
         while True:
             for decoded in self._decoded or ():
                 return decoded
@@ -258,7 +258,7 @@ class HttpResponse:
             self._decoded = self._decoder.feed(raw)
 
     async def read(self, patience: Patience) -> bytes:
-        """The whole body, within ``max_body_bytes``. Raises AdapterError.
+        """Read the whole body, within ``max_body_bytes``. Raises AdapterError.
 
         Of a refusal (a status outside 2xx) what can be read within 15 s: the status has said what it means, whatever becomes of its body.
         """
@@ -283,7 +283,7 @@ class HttpResponse:
         return 200 <= self.status < 300
 
     def finished(self) -> None:
-        """All that matters has been read: closing may wait a moment for the end of the body, so that the server sees no interruption."""
+        """Note that all that matters is read: closing may wait a moment for the body's end, so that the server sees no interruption."""
         self._linger = DRAIN_SECONDS
 
     async def aclose(self) -> None:
@@ -312,13 +312,15 @@ class HttpResponse:
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:
-    """A request's body."""
+    """Encode a request's body."""
     return json.dumps(body).encode()
 
 
 def payload_of(body: bytes) -> object:
-    """What an answer that is no stream holds: JSON data, of several lines the error or the last one; the data of its first event, where
-    it is an event stream; else its text."""
+    """Return what an answer that is no stream holds.
+
+    It is JSON data, of several lines the error or the last one; the data of its first event, where it is an event stream; else its text.
+    """
     try:
         return read_json(body)
     except ForeignJSONError:
@@ -332,7 +334,7 @@ def payload_of(body: bytes) -> object:
 
 
 def _objects(body: bytes) -> list[Mapping[str, Any]]:
-    """The JSON objects of a body that is nothing but them, one a line: a stream where none was asked for."""
+    """Return the JSON objects of a body that is nothing but them, one a line: a stream where none was asked for."""
     decoder = NDJSONDecoder()
     try:
         found = [*decoder.feed(body), *decoder.finish()]

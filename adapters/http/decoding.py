@@ -34,7 +34,7 @@ class ContentDecoder:
         self._inflate = zlib.decompressobj()
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The decoded data of ``piece``, in pieces of at most 64 KiB."""
+        """Yield the decoded data of ``piece``, in pieces of at most 64 KiB."""
         if self._start is not None:
             piece = self._start = self._start + piece
             if piece == _GZIP[:1] or (len(piece) < len(_GZIP) and "deflate" in self._names):
@@ -57,7 +57,7 @@ class ContentDecoder:
                 yield decoded
 
     def _encoding(self, start: bytes) -> int | None:
-        """How data that starts so is encoded, as zlib's ``wbits``; None: it is not."""
+        """Return how data that starts so is encoded, as zlib's ``wbits``; None: it is not."""
         if start.startswith(_GZIP):
             return _ANY_HEADER
         if "deflate" not in self._names:

@@ -86,7 +86,7 @@ class ReportedError(NamedTuple):
 
 
 def has_error(payload: object) -> bool:
-    """Whether a JSON answer reports an error, whatever its status."""
+    """Return whether a JSON answer reports an error, whatever its status."""
     if isinstance(payload, list):
         return bool(payload) and has_error(payload[0])
     if not isinstance(payload, Mapping) or not _is_no_failure(payload.get("error")):
@@ -102,14 +102,14 @@ def has_error(payload: object) -> bool:
 
 
 def _is_no_failure(error: object) -> bool:
-    """Whether the member ``error`` says nothing, or that all is well."""
+    """Return whether the member ``error`` says nothing, or that all is well."""
     if is_nothing(error) or not isinstance(error, Mapping):
         return is_nothing(error)
     return str(error.get("code")).lower() in _WELL and _said(error).lower() in ("", *_WELL)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """How long a head asks to wait: ``Retry-After-Ms``, or ``Retry-After`` in seconds or as a date. None where it does not say."""
+    """Return how long a head asks to wait: ``Retry-After-Ms``, or ``Retry-After`` in seconds or as a date. None where it does not say."""
     given = {name.lower(): value.strip() for name, value in headers.items()}
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = given.get(name, "")
@@ -149,7 +149,7 @@ def read_error(payload: object, secrets: tuple[str, ...]) -> ReportedError:
 
 
 def _wait(error: Mapping[str, Any], depth: int = 2) -> float | None:
-    """How long an error asks to wait, in seconds: as a member of its own, or as Google has it, among its details."""
+    """Return how long an error asks to wait, in seconds: as a member of its own, or as Google has it, among its details."""
     for name, scale in _WAITS.items():
         value = error.get(name)
         if isinstance(value, str) and re.fullmatch(r"\d{1,20}(\.\d{0,20})?s?", value):
@@ -163,7 +163,7 @@ def _wait(error: Mapping[str, Any], depth: int = 2) -> float | None:
 
 
 def _inner(error: Mapping[str, Any]) -> object:
-    """The error inside of an error; None where there is none."""
+    """Return the error inside of an error; None where there is none."""
     for name in ("error", "errors", "detail"):
         value = error.get(name)
         if not is_nothing(value) and (name == "error" or isinstance(value, (Mapping, list))):
@@ -172,7 +172,7 @@ def _inner(error: Mapping[str, Any]) -> object:
 
 
 def _quoted(error: object) -> Mapping[str, Any] | None:
-    """The error that another server has said, which this one passes on as JSON in a text."""
+    """Return the error that another server has said, which this one passes on as JSON in a text."""
     text = error.get("message") if isinstance(error, Mapping) else error
     if not isinstance(text, str) or not text.lstrip().startswith("{"):
         return None
@@ -184,7 +184,7 @@ def _quoted(error: object) -> Mapping[str, Any] | None:
 
 
 def _said(value: object, depth: int = 3) -> str:
-    """The first text in what should be a message."""
+    """Return the first text in what should be a message."""
     if isinstance(value, str) or not depth:
         return value if isinstance(value, str) else ""
     if isinstance(value, Mapping):
@@ -193,14 +193,14 @@ def _said(value: object, depth: int = 3) -> str:
 
 
 def _word(value: object, secrets: tuple[str, ...]) -> str | None:
-    """A type or code. A number is a status, or nothing that could be compared."""
+    """Return a type or code. A number is a status, or nothing that could be compared."""
     if not isinstance(value, str) or is_nothing(value):
         return None
     return fit_to_show(redacted(value, secrets), NAME_LIMIT_CHARACTERS)
 
 
 def _status(error: Mapping[str, Any]) -> int | None:
-    """The HTTP status that an error names: its code, where that is a number that a failure can have."""
+    """Return the HTTP status that an error names: its code, where that is a number that a failure can have."""
     for name in _STATUS_NAMES:
         value = error.get(name)
         if isinstance(value, str) and re.fullmatch(r"\s*[45][0-9]{2}\s*", value):

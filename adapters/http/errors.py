@@ -110,7 +110,7 @@ def adapter_error(
     secrets: Iterable[str] = (),
     otherwise: type[AdapterError] = AdapterError,
 ) -> AdapterError:
-    """The error that ``payload`` (JSON data, or text) reports.
+    """Make the error that ``payload`` (JSON data, or text) reports.
 
     ``status`` is None inside a stream. ``server`` is its public URL. ``headers`` (names in any case) may say when to try again, else
     the body may. ``otherwise`` is what an unknown failure of the server is taken for.
@@ -136,7 +136,7 @@ def adapter_error(
 
 
 def connection_error(error: Exception, *, server: str) -> AdapterError:
-    """What a failure below the answer means. Shows its type only: its text may hold what was sent."""
+    """Make the error that a failure below the answer means. It shows its type only: its text may hold what was sent."""
     what = f"{server}: {type(error).__name__}"
     never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
@@ -151,7 +151,7 @@ def connection_error(error: Exception, *, server: str) -> AdapterError:
 
 
 def _kind(status: int | None, report: ReportedError) -> tuple[type[AdapterError] | None, str | None]:
-    """The class of the error (None: it says nothing known), and its code where it is known by its text alone."""
+    """Return the class of the error (None: it says nothing known), and its code where it is known by its text alone."""
     for word in (report.type, report.code):
         if word is not None and word.lower() in _BY_WORD:
             return _BY_WORD[word.lower()], None

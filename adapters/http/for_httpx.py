@@ -17,12 +17,12 @@ NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @cache
 def tls() -> ssl.SSLContext:
-    """The context that trusts the usual certificates. Made once: reading them takes 20 ms."""
+    """Return the context that trusts the usual certificates. Made once: reading them takes 20 ms."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 def user_info(url: httpx.URL) -> httpx.Auth | None:
-    """The credentials in a URL, if it has any."""
+    """Return the credentials in a URL, if it has any."""
     return httpx.BasicAuth(url.username, url.password) if url.userinfo else None
 
 

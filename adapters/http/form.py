@@ -21,7 +21,7 @@ class FormReader:
         self._start = b""
 
     def feed(self, piece: bytes) -> bytes:
-        """What can be read now: nothing until the form is known, then all that came."""
+        """Return what can be read now: nothing until the form is known, then all that came."""
         if self.form is not None:
             return piece
         self._start = (self._start + piece).removeprefix(codecs.BOM_UTF8).lstrip()  # neither means anything
@@ -32,7 +32,7 @@ class FormReader:
         return b""
 
     def finish(self) -> bytes:
-        """The rest, at the end of a body that ended before its form was known."""
+        """Return the rest, at the end of a body that ended before its form was known."""
         if self.form is not None or not self._start:
             return b""
         cut_off = any(name.startswith(self._start.rstrip()) for name in (b"data", b"event", b"id", b"retry"))

@@ -164,7 +164,7 @@ def with_options(body: bytes, options: Mapping[str, Any]) -> bytes:
 
 
 def _members(text: str) -> Iterator[tuple[str, int, int]]:
-    """The names of the top-level object, and where their values begin and end. Raises ValueError if the text is no JSON object."""
+    """Yield the names of the top-level object, and where their values begin and end. Raises ValueError if the text is no JSON object."""
     check_nesting(text)
     position = _after_blanks(text, len(text) - len(text.removeprefix("\ufeff")))
     separator = "{"
@@ -192,7 +192,7 @@ def _after_blanks(text: str, position: int) -> int:
 
 
 def _passing(headers: Iterable[tuple[str, str]], stopped: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The headers that go on: neither those that are stopped, nor those that ``Connection`` names."""
+    """Return the headers that go on: neither those that are stopped, nor those that ``Connection`` names."""
     headers = list(headers)
     named = {
         word.strip().lower() for name, value in headers if name.lower() == "connection" for word in value.split(",")

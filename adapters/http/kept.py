@@ -84,7 +84,7 @@ class KeptTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
 
     async def give_back(self, connection: _Connection) -> None:
-        """An answer is over: keep its connection if it can serve another one. Those that have become too old are closed."""
+        """Keep the connection of an answer that is over, if it can serve another one. Those that have become too old are closed."""
         if not self._closed and connection.ready_again():
             self._idle.append(connection)
         else:
@@ -111,11 +111,11 @@ class _Connection:
         return self._has_served and not self._heard and self._lost_after <= LOST_SECONDS
 
     def is_old(self) -> bool:
-        """Whether it has been idle for too long to be used again."""
+        """Return whether it has been idle for too long to be used again."""
         return trio.current_time() - self._idle_since > IDLE_SECONDS
 
     def has_news(self) -> bool:
-        """Whether there is something to read, though nothing was asked: most likely its end."""
+        """Return whether there is something to read, though nothing was asked: most likely its end."""
         return self._stream.socket.is_readable()
 
     async def ask(self, request: httpx.Request, content: bytes) -> h11.Response:
@@ -148,7 +148,7 @@ class _Connection:
         return None
 
     def ready_again(self) -> bool:
-        """Whether another request can follow; the connection is made ready for it. What came unasked would be taken for its answer."""
+        """Make the connection ready for another request; return whether it is. What came unasked would be taken for its answer."""
         if (
             self._http.our_state is not h11.DONE
             or self._http.their_state is not h11.DONE

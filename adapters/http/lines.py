@@ -30,7 +30,7 @@ class LineDecoder:
         self._after_return = False  # the last piece ended in CR: an LF that follows belongs to it
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The lines that ``piece`` completes, without their ends. Raises LineTooLongError."""
+        """Return the lines that ``piece`` completes, without their ends. Raises LineTooLongError."""
         if not self._started:
             piece = self._without_mark(piece)
         if self._after_return and piece:
@@ -54,7 +54,7 @@ class LineDecoder:
         return lines
 
     def _without_mark(self, piece: bytes) -> bytes:
-        """``piece`` once it is known whether the stream begins with a byte order mark; until then nothing."""
+        """Return ``piece`` once it is known whether the stream begins with a byte order mark; until then nothing."""
         start = bytes(self.rest) + piece
         self.rest.clear()
         if len(start) < len(codecs.BOM_UTF8) and codecs.BOM_UTF8.startswith(start):

@@ -28,7 +28,7 @@ def chat_request(
     path: str = CHAT_PATH,
     more: Mapping[str, Any] | None = None,
 ) -> HttpRequest:
-    """The request for ``prompt``. Raises ConfigurationError.
+    """Make the request for ``prompt``. Raises ConfigurationError.
 
     ``options.parameters`` go into the body as they are; ``model``, ``messages``, ``stream`` and ``tools`` are refused there, and
     ``extra_headers`` (a mapping of header names to values) become headers, as in OpenAI's client. A stream is asked for its usage.
@@ -48,7 +48,7 @@ def chat_request(
 
 
 def checked_headers(given: object) -> dict[str, str]:
-    """The ``extra_headers`` of one call. Raises ConfigurationError."""
+    """Check and return the ``extra_headers`` of one call. Raises ConfigurationError."""
     if not isinstance(given, Mapping):
         rule = "must be a mapping of header names to values"
         raise ConfigurationError("parameters.extra_headers", rule, f"a {type(given).__name__}")

@@ -18,11 +18,11 @@ class NDJSONDecoder:
         self._lines = LineDecoder(line_limit)
 
     def feed(self, piece: bytes) -> list[Any]:
-        """The values of the lines that ``piece`` completes. Raises LineTooLongError."""
+        """Return the values of the lines that ``piece`` completes. Raises LineTooLongError."""
         return [_value(line) for line in self._lines.feed(piece) if line.strip()]
 
     def finish(self) -> list[Any]:
-        """What stands complete at the proper end of the stream. A line that was cut off is dropped."""
+        """Return what stands complete at the proper end of the stream. A line that was cut off is dropped."""
         rest = bytes(self._lines.rest)
         self._lines.rest.clear()
         value = _value(rest)

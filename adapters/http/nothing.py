@@ -15,7 +15,7 @@ _WORDS: Final = frozenset({"", "null", "none", "nil", "undefined"})
 
 
 def is_nothing(value: object) -> bool:
-    """Whether a label says nothing: None, False, zero, blank text and words for null, empty lists, objects of nothing but that."""
+    """Return whether a label says nothing: None, False, zero, blank text and words for null, empty lists, objects of nothing but that."""
     if isinstance(value, str):
         return len(value) <= 64 and value.strip().lower() in _WORDS
     if isinstance(value, Mapping):
@@ -24,12 +24,12 @@ def is_nothing(value: object) -> bool:
 
 
 def is_empty(value: object) -> bool:
-    """Whether there is no content in ``value``: None, False, the empty text, list or object. Blanks are content."""
+    """Return whether there is no content in ``value``: None, False, the empty text, list or object. Blanks are content."""
     return value is None or value is False or (isinstance(value, (str, list, Mapping)) and not value)
 
 
 def has_text(value: object) -> bool:
-    """Whether there is text in ``value``, at any depth, that says something."""
+    """Return whether there is text in ``value``, at any depth, that says something."""
     if isinstance(value, Mapping):
         return any(map(has_text, value.values()))
     if isinstance(value, list):

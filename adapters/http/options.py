@@ -40,13 +40,13 @@ def check_options(options: Mapping[str, Any], checks: Mapping[str, Check]) -> No
 
 
 def check_seconds(path: str, value: object) -> None:
-    """A finite number of seconds of at least 0."""
+    """Check that ``value`` is a finite number of seconds of at least 0."""
     if not is_number(value) or not 0 <= value < math.inf:
         raise ConfigurationError(path, "must be a finite number of seconds of at least 0", shown(value))
 
 
 def check_base_url(path: str, value: object) -> None:
-    """An http or https URL with a host, without query and fragment."""
+    """Check that ``value`` is an http or https URL with a host, without query and fragment."""
     try:
         url = httpx.URL(value if isinstance(value, str) else "")
     except httpx.InvalidURL:
@@ -58,7 +58,7 @@ def check_base_url(path: str, value: object) -> None:
 
 
 def check_token(path: str, value: object) -> None:
-    """A credential that can stand in a header: printable ASCII without blanks. None: no credential."""
+    """Check that ``value`` is a credential that can stand in a header: printable ASCII without blanks. None: no credential."""
     if value is None or (isinstance(value, str) and value and all("!" <= character <= "~" for character in value)):
         return
     raise ConfigurationError(path, "must be printable ASCII without blanks, or None", f"a {type(value).__name__}")
@@ -80,7 +80,7 @@ HTTP_CHECKS: Final[Mapping[str, Check]] = {
 
 
 def token_of(options: Mapping[str, Any], variable: str) -> str | None:
-    """The credential to send: the option ``api_token`` (or ``api_key``, which is the same), None for none.
+    """Return the credential to send: the option ``api_token`` (or ``api_key``, which is the same), None for none.
 
     Where it is not given, it is the environment's ``variable``. Raises ConfigurationError.
     """

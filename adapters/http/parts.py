@@ -30,7 +30,7 @@ class UnreadableError(ValueError):
 
 
 def parts_of(content: object, kind: Kind, depth: int = _DEPTH) -> Iterator[tuple[Kind, str]]:
-    """The pieces of text in ``content``. Parts that say so are reasoning. Raises UnreadableError."""
+    """Yield the pieces of text in ``content``. Parts that say so are reasoning. Raises UnreadableError."""
     if isinstance(content, str):
         if content:
             yield kind, content
@@ -67,7 +67,7 @@ class TextJoiner:
         self._half = ""
 
     def feed(self, text: str) -> str:
-        """What can be shown by now; empty while there is but half a character."""
+        """Return what can be shown by now; empty while there is but half a character."""
         if not self._half and text.isascii():
             return text
         text = self._half + text
@@ -77,5 +77,5 @@ class TextJoiner:
         return encodable(text)
 
     def finish(self) -> str:
-        """What is left at the end: U+FFFD for half a character."""
+        """Return what is left at the end: U+FFFD for half a character."""
         return encodable(self._half)

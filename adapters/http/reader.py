@@ -79,7 +79,7 @@ class JsonAnswerReader:
     # ---- what comes: see ``stream.AnswerReader`` ----
 
     def feed(self, piece: bytes) -> Iterator[StreamEvent]:
-        """The events that the next piece of the body completes."""
+        """Yield the events that the next piece of the body completes."""
         piece = self._form.feed(piece)
         if self._form.form == "whole":
             yield from self._unframed(piece)
@@ -87,7 +87,7 @@ class JsonAnswerReader:
             yield from self._frames(self._decoder.feed(piece))
 
     def finish(self) -> Iterator[StreamEvent]:
-        """The events at the end of the body."""
+        """Yield the events at the end of the body."""
         rest = self._form.finish()
         if self._form.form == "whole":
             yield from self._unframed(rest)
@@ -98,7 +98,7 @@ class JsonAnswerReader:
             yield from self._cut()
 
     def fail(self, error: AdapterError) -> Iterator[StreamEvent]:
-        """The closing events when nothing more can be read: an answer that is complete ends all the same."""
+        """Yield the closing events when nothing more can be read: an answer that is complete ends all the same."""
         if self._finish_reason is not None:
             yield from self._done()
         else:
@@ -107,15 +107,15 @@ class JsonAnswerReader:
     # ---- whole answers, and frames of a stream ----
 
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
-        """The events of one JSON object: a chunk of a stream, or a whole answer."""
+        """Yield the events of one JSON object: a chunk of a stream, or a whole answer."""
         raise AssertionError(f"{type(self).__name__} says what an object means")
 
     def _is_piece(self, payload: Mapping[str, Any]) -> bool:
-        """Whether a JSON object without a frame around it belongs to a stream of lines, and is no whole answer."""
+        """Return whether a JSON object without a frame around it belongs to a stream of lines, and is no whole answer."""
         return False
 
     def _unframed(self, piece: bytes) -> Iterator[StreamEvent]:
-        """What comes without frames: lines, where the first one is a piece of an answer; else a whole body, kept to its end."""
+        """Read what comes without frames: lines, where the first one is a piece of an answer; else a whole body, kept to its end."""
         if self._lines is None:
             self._whole.extend(piece)
             bound = self._http.bounds.max_body_bytes
@@ -132,7 +132,7 @@ class JsonAnswerReader:
         yield from self._values(self._lines.feed(piece))
 
     def _begins_lines(self, payload: Mapping[str, Any]) -> bool:
-        """Whether the first of several lines is a piece of an answer."""
+        """Return whether the first of several lines is a piece of an answer."""
         return self._is_piece(payload)
 
     def _first_line_is_piece(self) -> bool:
@@ -143,14 +143,14 @@ class JsonAnswerReader:
         return isinstance(first, Mapping) and self._begins_lines(first)
 
     def _values(self, values: Sequence[Any]) -> Iterator[StreamEvent]:
-        """Lines, each a JSON value; one that is none is its text."""
+        """Read lines, each of which is a JSON value; one that is none is its text."""
         for value in values:
             if self.closed:
                 return
             yield from self._frame(ServerSentEvent("", value)) if isinstance(value, str) else self._payload(value)
 
     def _payload(self, payload: object, event: str = "", data: str = "") -> Iterator[StreamEvent]:
-        """What one frame or line of a stream holds."""
+        """Read what one frame or line of a stream holds."""
         if event.lower() == "error" or has_error(payload):
             yield from self._reported(payload)
         elif isinstance(payload, Mapping):
@@ -205,7 +205,7 @@ class JsonAnswerReader:
     # ---- what an answer is made of ----
 
     def _text(self, content: object, kind: Kind = "token") -> Iterator[StreamEvent]:
-        """The text in ``content``, whatever its shape. What cannot be read is remembered: the answer does not end well."""
+        """Yield the text in ``content``, whatever its shape. What cannot be read is remembered: the answer does not end well."""
         try:
             for found, text in parts_of(content, kind):
                 self._answered = True
@@ -215,7 +215,7 @@ class JsonAnswerReader:
             self._unreadable = str(error)
 
     def _tool_calls(self, calls: object, *, whole: bool = False) -> Iterator[StreamEvent]:
-        """The pieces of tool calls in ``calls``, in OpenAI's shape. ``whole``: nothing follows on them."""
+        """Yield the pieces of tool calls in ``calls``, in OpenAI's shape. ``whole``: nothing follows on them."""
         try:
             for call in self._calls.read(calls, whole=whole):
                 self._answered = True
@@ -229,7 +229,7 @@ class JsonAnswerReader:
             self._unknown = next((str(name) for name in given if name not in known and has_text(given[name])), None)
 
     def _keep(self, characters: int) -> None:
-        """So much more of the answer is kept until its end. Raises LineTooLongError beyond ``max_body_bytes`` in all."""
+        """Count so much more of the answer as kept until its end. Raises LineTooLongError beyond ``max_body_bytes`` in all."""
         self._kept += characters
         if self._kept > self._http.bounds.max_body_bytes:
             raise LineTooLongError(
@@ -237,7 +237,7 @@ class JsonAnswerReader:
             )
 
     def _reason(self, reason: object, report: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        """The finish reason, where the server tells one. ``report`` may hold an error beside it."""
+        """Note the finish reason, where the server tells one. ``report`` may hold an error beside it."""
         if isinstance(reason, Mapping):  # as SGLang has it
             reason = reason.get("type")
         if not isinstance(reason, str) or is_nothing(reason):
@@ -252,7 +252,7 @@ class JsonAnswerReader:
             yield from self._failed(kind(f"{self._http.server}: {text}"))
 
     def _complete(self, reason: str) -> None:
-        """The answer is complete. The first reason stands: some servers let ``stop`` follow on ``tool_calls``."""
+        """Note that the answer is complete. The first reason stands: some servers let ``stop`` follow on ``tool_calls``."""
         if self._finish_reason is None:
             self._finish_reason = encodable(reason.strip()[:NAME_LIMIT_CHARACTERS])
 
@@ -280,18 +280,18 @@ class JsonAnswerReader:
         yield StreamEvent("error", error)
 
     def _reported(self, payload: object) -> Iterator[StreamEvent]:
-        """The server reports an error."""
+        """End the answer with the error that the server reports."""
         return self._failed(self._http.failure(None, payload, secrets=self._secrets))
 
     def _cut(self) -> Iterator[StreamEvent]:
-        """The body ended; the answer too, if it is complete."""
+        """End the answer, as the body has ended: well, if the answer is complete."""
         return self.fail(TruncatedStreamError(f"{self._http.server}: the stream stopped without its end"))
 
     def _nonsense(self, what: str) -> Iterator[StreamEvent]:
         return self._failed(AdapterProtocolError(f"{self._http.server}: {what}"))
 
     def _halves(self) -> Iterator[StreamEvent]:
-        """What was held back of characters whose other halves never came."""
+        """Yield what was held back of characters whose other halves never came."""
         for kind, joiner in self._joiners.items():
             if rest := joiner.finish():
                 yield StreamEvent(kind, rest)
@@ -300,7 +300,7 @@ class JsonAnswerReader:
 
 
 def _says_nothing(event: str, data: str, payload: object) -> bool:
-    """Whether a frame that is no object is but a sign of life."""
+    """Return whether a frame that is no object is but a sign of life."""
     return (
         is_nothing(payload)
         or payload is True
@@ -310,7 +310,7 @@ def _says_nothing(event: str, data: str, payload: object) -> bool:
 
 
 def sound(value: Any) -> Any:
-    """Foreign data with its texts made encodable."""
+    """Return foreign data with its texts made encodable."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, list):

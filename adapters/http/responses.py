@@ -38,7 +38,7 @@ _PARTS: Final = {"text": "input_text", "image_url": "input_image"}
 def responses_request(
     model: str, prompt: Sequence[Message], options: CallOptions, *, path: str = RESPONSES_PATH
 ) -> HttpRequest:
-    """The request for ``prompt``, given as chat messages, and for chat parameters. Raises ConfigurationError."""
+    """Make the request for ``prompt``, given as chat messages, and for chat parameters. Raises ConfigurationError."""
     if "input" in options.parameters:
         raise ConfigurationError("parameters.input", "is set from the call itself and must not be given", "a value")
     chat = chat_request(model, prompt, options, path=path)
@@ -118,11 +118,11 @@ class ResponsesReader(JsonAnswerReader):
             yield from self._item(item, index)
 
     def _is_untold(self, index: int | None, item_id: object) -> bool:
-        """Whether no piece has come of the item at that place, or with that id."""
+        """Return whether no piece has come of the item at that place, or with that id."""
         return None not in self._told and index not in self._told and not (_is_id(item_id) and item_id in self._told)
 
     def _note_late(self, kind: str, payload: Mapping[str, Any], index: int | None) -> None:
-        """A part of an item, told as a whole: it counts where no piece of it comes, and the item is not told either."""
+        """Note a part of an item, told as a whole: it counts where no piece of it comes, and the item is not told either."""
         name = next((name for name in ("text", "refusal", "part") if not is_empty(payload.get(name))), None)
         item_id = payload.get("item_id")
         if name is not None and self._is_untold(index, item_id):
@@ -143,7 +143,7 @@ class ResponsesReader(JsonAnswerReader):
                 self._told.add(name)
 
     def _item(self, item: object, index: int | None, *, whole: bool = True) -> Iterator[StreamEvent]:
-        """One item of the output. The server's tools, which it has called itself, are none of ours."""
+        """Read one item of the output. The server's tools, which it has called itself, are none of ours."""
         given = _mapping(item)
         if given.get("type") == "message":
             yield from self._text(given.get("content"))
@@ -158,7 +158,7 @@ class ResponsesReader(JsonAnswerReader):
             self._look_through({str(given.get("type")): given}, ())
 
     def _closing(self, response: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        """The usage, and what the status says."""
+        """Read the usage, and what the status says."""
         if not is_empty(usage := response.get("usage")):
             yield StreamEvent("metadata", {"usage": sound(usage)})
         status = response.get("status")
@@ -178,7 +178,7 @@ class ResponsesReader(JsonAnswerReader):
 
 
 def _items(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The input items of one chat message."""
+    """Yield the input items of one chat message."""
     role, content = message.get("role"), message.get("content")
     if role == "tool":
         yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": content}
@@ -200,7 +200,7 @@ def _part(part: object) -> object:
 
 
 def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A tool's definition, whose members stand one level higher here."""
+    """Return a tool's definition, whose members stand one level higher here."""
     function = tool.get("function")
     return {"type": tool.get("type"), **function} if isinstance(function, Mapping) else tool
 

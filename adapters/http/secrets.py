@@ -46,7 +46,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 
 def secrets_in_url(url: httpx.URL) -> tuple[str, ...]:
-    """The credentials in a URL's user info, and the Basic header that is made of them."""
+    """Return the credentials in a URL's user info, and the Basic header that is made of them."""
     user, password = url.username, url.password
     if not user and not password:
         return ()
@@ -56,7 +56,7 @@ def secrets_in_url(url: httpx.URL) -> tuple[str, ...]:
 
 
 def secrets_in_headers(values: Iterable[str]) -> list[str]:
-    """The words of header values, but for short ones, which are no credentials."""
+    """Return the words of header values, but for short ones, which are no credentials."""
     return [word for value in values for word in value.split() if len(word) >= _LEAST_WORD]
 
 
@@ -70,7 +70,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _base64_parts(data: bytes) -> Iterator[str]:
-    """What base64 has for ``data`` wherever it stands in a longer text: only the characters at the seams depend on the rest."""
+    """Yield what base64 has for ``data`` wherever it stands in a longer text: only the characters at the seams depend on the rest."""
     for before in range(3):
         text = b64encode(bytes(before) + data).decode().rstrip("=")
         whole = (before + len(data)) // 3 * 4
@@ -86,7 +86,7 @@ def _pattern(form: str) -> re.Pattern[str]:
 
 
 def _character(character: str) -> str:
-    """The ways to write a character: as it is, by its number, or by its bytes."""
+    """Return a pattern of the ways to write a character: as it is, by its number, or by its bytes."""
     number = f"{ord(character):02x}"
     code = rf"&#x0{{0,4}}{number};?|&#0{{0,4}}{ord(character)};?|\\{{1,4}}(?:u0{{0,4}}|x){number}|{_percent(ord(character))}"
     encoded = "" if character.isascii() else "|" + "".join(map(_percent, character.encode("utf-8", "replace")))
@@ -94,5 +94,5 @@ def _character(character: str) -> str:
 
 
 def _percent(number: int) -> str:
-    """A byte in a URL, which may have been quoted several times."""
+    """Return a pattern of a byte in a URL, which may have been quoted several times."""
     return f"%(?:25){{0,4}}{number:02x}"

@@ -40,11 +40,11 @@ class SSEDecoder:
         self._data: bytearray | None = None
 
     def feed(self, piece: bytes) -> list[ServerSentEvent]:
-        """The events that ``piece`` completes. Raises LineTooLongError."""
+        """Return the events that ``piece`` completes. Raises LineTooLongError."""
         return [event for line in self._lines.feed(piece) if (event := self._read(line)) is not None]
 
     def finish(self) -> list[ServerSentEvent]:
-        """What stands complete at the proper end of the stream. A line that was cut off is dropped."""
+        """Return what stands complete at the proper end of the stream. A line that was cut off is dropped."""
         rest = bytes(self._lines.rest)
         self._lines.rest.clear()
         if _is_whole(rest):

@@ -55,16 +55,16 @@ class _Open:
     digest: Any = field(default_factory=hashlib.blake2b)  # of its arguments
 
     def is_told_again(self, name: str | None, arguments: str) -> bool:
-        """Whether a piece with the same id is the whole call once more, as some servers send it at the end."""
+        """Return whether a piece with the same id is the whole call once more, as some servers send it at the end."""
         whole = self.complete and self.begun and name is not None and name == self.name
         return whole and hashlib.blake2b(arguments.encode("utf-8", "replace")).digest() == self.digest.digest()
 
     def ends_before(self, name: str) -> bool:
-        """Whether a piece with this name, and with arguments, belongs to another call: this one has all of its own."""
+        """Return whether a piece with this name, and with arguments, belongs to another call: this one has all of its own."""
         return self.name is not None and self.complete and not (self.placeholder and self.name == name)
 
     def take(self, arguments: str, whole: bool) -> str:
-        """What of the call's next arguments can be told now."""
+        """Return what of the call's next arguments can be told now."""
         self.digest.update(arguments.encode("utf-8", "replace"))
         if not (self.begun or whole) and _EMPTY_OBJECT.fullmatch(self.placeholder + arguments):
             self.placeholder += arguments
@@ -74,7 +74,7 @@ class _Open:
         return self.joiner.feed(arguments)
 
     def finish(self) -> str:
-        """What is left at the end: where no arguments were told, there are none."""
+        """Return what is left at the end: where no arguments were told, there are none."""
         rest = self.placeholder + self.joiner.finish()
         return rest if rest or self.begun else "{}"
 
@@ -88,7 +88,7 @@ class ToolCalls:
         self._by_id: dict[tuple[int | None, str], _Open] = {}
 
     def read(self, calls: object, *, whole: bool) -> Iterator[ToolCall]:
-        """The pieces in the ``tool_calls`` of one delta or message. ``whole``: nothing follows on them. Raises UnreadableError."""
+        """Yield the pieces in the ``tool_calls`` of one delta or message. ``whole``: nothing follows on them. Raises UnreadableError."""
         if isinstance(calls, Mapping) and calls:
             calls = list(calls.values()) if all(map(_is_number, calls)) else [calls]
         if not isinstance(calls, list):
@@ -115,13 +115,13 @@ class ToolCalls:
         return any(call.name is None for call in self._calls)
 
     def finish(self) -> Iterator[ToolCall]:
-        """What is left at the end: empty objects that stood for nothing else, and halves of characters."""
+        """Yield what is left at the end: empty objects that stood for nothing else, and halves of characters."""
         for call in self._calls:
             if rest := call.finish():
                 yield ToolCall(call.number, arguments=rest)
 
     def _piece(self, piece: Mapping[str, Any], place: int | None, whole: bool) -> ToolCall | None:
-        """What the piece adds; None where it tells a whole call once more."""
+        """Return what the piece adds; None where it tells a whole call once more."""
         given = (piece.get("function"), piece.get("custom"))
         function = next((member for member in given if isinstance(member, Mapping)), piece)
         name, call_id = _text(function.get("name")), piece.get("id")
@@ -145,7 +145,7 @@ class ToolCalls:
     def _call(
         self, index: int | None, call_id: str | None, name: str | None, place: int | None, *, more: bool
     ) -> _Open:
-        """The call that a piece belongs to; a new one where it begins one. ``more``: it has arguments."""
+        """Return the call that a piece belongs to; a new one where it begins one. ``more``: it has arguments."""
         if call_id is not None and (known := self._by_id.get((index, call_id))) is not None:
             return self._begin(index, call_id) if more and name and known.ends_before(name) else known
         opened = self._open(index, place)
@@ -192,7 +192,7 @@ def _index(value: object) -> int | None:
 
 
 def _text(value: object) -> str | None:
-    """A name or an id; None where it is nothing."""
+    """Return a name or an id; None where it is nothing."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return encodable(value) if isinstance(value, str) and value else None

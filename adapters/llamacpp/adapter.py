@@ -68,7 +68,10 @@ class LlamaCppAdapter:
         await self._residency.start()
 
     def progress(self) -> AsyncGenerator[LoadProgress, None]:
-        """What the router tells of the load, for a task beside the start, until the model is loaded or has failed. Raises AdapterError."""
+        """Yield what the router tells of the load, until the model is loaded or has failed. Raises AdapterError.
+
+        It is for a task beside the start.
+        """
         return load_progress(self._http, self._server, self.config.model_id)
 
     async def shutdown(self) -> None:
@@ -83,7 +86,7 @@ class LlamaCppAdapter:
         return await self._residency.recover()
 
     async def health(self) -> Health:
-        """Whether the server answers, and has the model loaded."""
+        """Return whether the server answers, and has the model loaded."""
         return await self._residency.health()
 
     def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:

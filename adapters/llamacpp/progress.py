@@ -31,7 +31,7 @@ class LoadProgress:
 
 
 async def load_progress(http: HttpClient, server: LlamaCppServer, model: str) -> AsyncGenerator[LoadProgress, None]:
-    """What is told of ``model``, until it is loaded or has failed; at once if it is loaded. Close it in any case. Raises AdapterError.
+    """Yield what is told of ``model`` until it is loaded or has failed; at once if it is loaded. Close it in any case. Raises AdapterError.
 
     Servers without these events answer with an error: ModelNotFoundError, as for every path that they do not know.
     """
@@ -56,7 +56,7 @@ async def load_progress(http: HttpClient, server: LlamaCppServer, model: str) ->
 
 
 def _progress(data: str, model: str) -> LoadProgress | None:
-    """The progress that one event tells, if it is about ``model``."""
+    """Return the progress that one event tells, if it is about ``model``."""
     try:
         event = read_json(data)
     except ForeignJSONError:

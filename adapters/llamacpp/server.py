@@ -33,7 +33,7 @@ class LlamaCppServer:
         self._model = model
 
     async def list(self) -> list[Resident]:
-        """The models in memory, on their way there, and those whose load has failed."""
+        """List the models in memory, on their way there, and those whose load has failed."""
         answer = await self._http.json("GET", "/models")
         rows = answer.get("data", answer.get("models"))  # recent builds have both
         if not isinstance(rows, list):
@@ -50,7 +50,7 @@ class LlamaCppServer:
         await self._http.json("POST", "/models/unload", {"model": resident_id})
 
     def fits(self, resident: Resident) -> bool:
-        """Whether it is the model that is wanted."""
+        """Return whether it is the model that is wanted."""
         return resident.model == self._model
 
     def _resident(self, row: Mapping[str, Any]) -> Resident | None:
@@ -72,7 +72,7 @@ class LlamaCppServer:
 
 
 def _config(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The context that a loaded model has; the server tells nothing else that could be compared."""
+    """Return the context that a loaded model has; the server tells nothing else that could be compared."""
     meta = row.get("meta")
     length = meta.get("n_ctx") if isinstance(meta, Mapping) else None
     return {"context_length": length} if isinstance(length, int) else {}

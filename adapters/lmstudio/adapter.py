@@ -132,7 +132,7 @@ class LMStudioAdapter:
         return await self._residency.recover()
 
     async def health(self) -> Health:
-        """Whether the server answers, and has the instance loaded."""
+        """Return whether the server answers, and has the instance loaded."""
         return await self._residency.health()
 
     @property
@@ -153,7 +153,7 @@ class LMStudioAdapter:
                 yield event
 
     def _overflows(self, prompt_tokens: int) -> bool:
-        """Whether a prompt was too long for the context: some builds then give an answer without any text (tracker, #2339)."""
+        """Return whether a prompt was too long for the context: some builds then give an answer without any text (tracker, #2339)."""
         resident = self._residency.resident
         length = None if resident is None else resident.config.get("context_length")
         return isinstance(length, int) and prompt_tokens >= length

@@ -50,7 +50,7 @@ class LMStudioServer:
         return self._version != "v0"
 
     async def list(self) -> Sequence[Resident]:
-        """What is loaded and can chat."""
+        """List what is loaded and can chat."""
         if self._version == "v0":
             return await self._list_v0()
         try:
@@ -87,7 +87,7 @@ class LMStudioServer:
         await self._http.json("POST", "/api/v1/models/unload", {"instance_id": resident_id})
 
     async def loads_on_call(self) -> bool:
-        """Whether a call of the model, which is not loaded, loads it: a setting. If so, OpenAI's list has it all the same."""
+        """Return whether a call of the model, which is not loaded, loads it: a setting. If so, OpenAI's list has it all the same."""
         try:
             names = {row.get("id") for row in await self._read("/v1/models", "data")}
         except AdapterError:
@@ -95,7 +95,7 @@ class LMStudioServer:
         return not names.isdisjoint((self._model, self._model.partition("@")[0]))
 
     def fits(self, resident: Resident) -> bool:
-        """Whether it is the model, by any of its names."""
+        """Return whether it is the model, by any of its names."""
         return self._model in names_of(resident)
 
     async def _load(self, model: str, config: Mapping[str, Any]) -> str | None:
@@ -124,7 +124,7 @@ class LMStudioServer:
         return list(residents_v0(self._rows))
 
     async def _list_hidden(self) -> Sequence[Resident]:
-        """What the older list shows while the new one is empty. It is optional: its failures mean nothing."""
+        """Return what the older list shows while the new one is empty. It is optional: its failures mean nothing."""
         if not self._has_v0:
             return []
         try:
@@ -141,5 +141,5 @@ class LMStudioServer:
 
 
 def _is_missing(error: AdapterError) -> bool:
-    """Whether the server says that it has no such endpoint."""
+    """Return whether the server says that it has no such endpoint."""
     return error.code == "unexpected_endpoint" or error.status == 404

@@ -44,7 +44,7 @@ _STOPS: Final = {
 
 
 def native_request(model: str, prompt: Sequence[Message], options: CallOptions) -> HttpRequest:
-    """The request for ``prompt``, given as chat messages, and for chat parameters. Raises ConfigurationError."""
+    """Make the request for ``prompt``, given as chat messages, and for chat parameters. Raises ConfigurationError."""
     if options.tools:
         raise ConfigurationError("tools", 'must be empty: LM Studio\'s own chat takes none (api="chat" does)', "tools")
     chat = chat_request(model, prompt, options, path=NATIVE_CHAT_PATH)
@@ -96,7 +96,7 @@ class NativeChatReader(JsonAnswerReader):
                 yield StreamEvent("metadata", {"progress": {"stage": stage, "done": done}})
 
     def _result(self, given: object) -> Iterator[StreamEvent]:
-        """What ends an answer, or is a whole one."""
+        """Read what ends an answer, or is a whole one."""
         result = given if isinstance(given, Mapping) else {}
         output = result.get("output")
         for item in output if isinstance(output, list) else ():
@@ -116,7 +116,7 @@ def _role(message: Mapping[str, Any]) -> object:
 
 
 def _parts(message: Mapping[str, Any]) -> Iterator[object]:
-    """The items of ``input`` for one message of the user's."""
+    """Yield the items of ``input`` for one message of the user's."""
     content = message.get("content")
     for part in content if isinstance(content, list) else [{"type": "text", "text": content}]:
         image = part.get("image_url") if isinstance(part, Mapping) else None

@@ -19,7 +19,7 @@ _COPY_NUMBER: Final = re.compile(r":\d+\Z")
 
 
 def residents_v1(rows: Sequence[Mapping[str, Any]]) -> Iterator[Resident]:
-    """The loaded instances of models that can chat."""
+    """Yield the loaded instances of models that can chat."""
     for row in filter(can_chat, rows):
         for instance in _instances(row.get("loaded_instances")):
             instance_id, config = instance.get("id"), instance.get("config")
@@ -29,7 +29,7 @@ def residents_v1(rows: Sequence[Mapping[str, Any]]) -> Iterator[Resident]:
 
 
 def residents_v0(rows: Sequence[Mapping[str, Any]]) -> Iterator[Resident]:
-    """The same of the older list. Any state but ``loaded`` is not ready."""
+    """Yield the same of the older list. Any state but ``loaded`` is not ready."""
     for row in filter(can_chat, rows):
         instance_id, length = row.get("id"), row.get("loaded_context_length")
         if row.get("state") == "loaded" and isinstance(instance_id, str):
@@ -38,18 +38,18 @@ def residents_v0(rows: Sequence[Mapping[str, Any]]) -> Iterator[Resident]:
 
 
 def names_of(resident: Resident) -> frozenset[str]:
-    """The model ids that a resident answers to: its id, its model, and its model whatever the variant."""
+    """Return the model ids that a resident answers to: its id, its model, and its model whatever the variant."""
     return frozenset({resident.id, resident.model, resident.model.partition("@")[0]})
 
 
 def can_chat(row: Mapping[str, Any]) -> bool:
-    """Whether a row is a model that generates text: an embedding model is none."""
+    """Return whether a row is a model that generates text: an embedding model is none."""
     kind = row.get("type")
     return not (isinstance(kind, str) and kind.lower().startswith("embedding"))
 
 
 def selected_variant(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
-    """The variant that a load of ``key`` brings, where the list tells."""
+    """Return the variant that a load of ``key`` brings, where the list tells."""
     for row in rows:
         if row.get("key") == key and isinstance(variant := row.get("selected_variant"), str):
             return variant
@@ -57,7 +57,7 @@ def selected_variant(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
 
 
 def _model(instance_id: str, row: Mapping[str, Any]) -> str:
-    """What an instance is, with its variant where that is known: by its id, else the selected one."""
+    """Return what an instance is, with its variant where that is known: by its id, else the selected one."""
     own = _COPY_NUMBER.sub("", instance_id)
     key, selected = row.get("key"), row.get("selected_variant")
     if not isinstance(key, str):
@@ -68,7 +68,7 @@ def _model(instance_id: str, row: Mapping[str, Any]) -> str:
 
 
 def _instances(value: object) -> Iterator[Mapping[str, Any]]:
-    """The instances in a list of them. One that is told by its id alone is one, too."""
+    """Yield the instances in a list of them. One that is told by its id alone is one, too."""
     for item in value if isinstance(value, list) else ():
         if isinstance(item, (str, Mapping)):
             yield {"id": item} if isinstance(item, str) else item

@@ -113,7 +113,7 @@ class OllamaAdapter:
         return await self._residency.recover()
 
     async def health(self) -> Health:
-        """Whether the server answers, and has the model loaded."""
+        """Return whether the server answers, and has the model loaded."""
         return await self._residency.health()
 
     def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:

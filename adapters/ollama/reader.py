@@ -66,7 +66,7 @@ class OllamaReader(JsonAnswerReader):
             yield from self._last(payload)
 
     def _with_ids(self, calls: object) -> object:
-        """The calls, each with an id: without one, results could not be told apart."""
+        """Return the calls, each with an id: without one, results could not be told apart."""
         if isinstance(calls, Mapping) and calls:
             calls = [calls]
         if not isinstance(calls, list):

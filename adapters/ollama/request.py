@@ -42,9 +42,10 @@ _RENAMED: Final[Mapping[str, str]] = {"max_completion_tokens": "num_predict", "m
 def chat_request(
     model: str, prompt: Sequence[Message], options: CallOptions, runner_options: Mapping[str, Any], **more: Any
 ) -> HttpRequest:
-    """The request for ``prompt``, with the instance's ``runner_options``. Raises ConfigurationError, also for what Ollama has no place for.
+    """Make the request for ``prompt``, with the instance's ``runner_options``. Raises ConfigurationError.
 
-    ``extra_headers`` among the parameters become headers. ``more`` are members that the adapter adds.
+    It is raised also for what Ollama has no place for. ``extra_headers`` among the parameters become headers. ``more`` are members that
+    the adapter adds.
     """
     names: dict[str, str] = {}  # of the tools that were called, by the call's id
     messages = [
@@ -80,7 +81,7 @@ def _message(message: Mapping[str, Any], path: str, names: dict[str, str]) -> di
 
 
 def _contents(content: object, path: str) -> tuple[list[str], list[str]]:
-    """The texts, and the images as base64 data."""
+    """Return the texts, and the images as base64 data."""
     if content is None or isinstance(content, str):
         return [content or ""], []
     texts, images = [], []
@@ -113,7 +114,7 @@ def _call(call: object, path: str) -> dict[str, Any]:
 
 
 def _options(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The parameters as members of ``options``, and as members of the body."""
+    """Return the parameters as members of ``options``, and as members of the body."""
     options: dict[str, Any] = {}
     members: dict[str, Any] = {}
     for name, value in parameters.items():
@@ -139,7 +140,7 @@ def _options(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _format(given: object) -> object:
-    """``response_format`` as Ollama's ``format``: a schema, ``json``, or nothing."""
+    """Return ``response_format`` as Ollama's ``format``: a schema, ``json``, or nothing."""
     kind = given.get("type") if isinstance(given, Mapping) else None
     if isinstance(given, Mapping) and kind == "json_schema":
         described = given.get("json_schema")

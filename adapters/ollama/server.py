@@ -21,12 +21,12 @@ FOREVER: Final = -1
 
 
 def with_tag(name: str) -> str:
-    """The whole name of a model: without a tag, ``latest`` is meant."""
+    """Return the whole name of a model: without a tag, ``latest`` is meant."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _known_as(name: str) -> str:
-    """The name by which models are compared: the server tells no capitals from small letters, and leaves its own library out."""
+    """Return the name by which models are compared: the server tells no capitals from small letters, and leaves its own library out."""
     return with_tag(name).casefold().removeprefix("registry.ollama.ai/").removeprefix("library/")
 
 
@@ -45,7 +45,7 @@ class OllamaServer:
         self._keep_alive = keep_alive
 
     async def list(self) -> list[Resident]:
-        """The models in memory."""
+        """List the models in memory."""
         answer = await self._http.json("GET", "/api/ps")
         rows = answer.get("models")
         if rows is None:
@@ -67,7 +67,7 @@ class OllamaServer:
         await self._http.json("POST", "/api/generate", {"model": resident_id, "keep_alive": 0, "stream": False})
 
     def fits(self, resident: Resident) -> bool:
-        """Whether it is the model that is wanted."""
+        """Return whether it is the model that is wanted."""
         return _known_as(resident.model) == _known_as(self._model)
 
 

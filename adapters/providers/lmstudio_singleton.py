@@ -88,11 +88,11 @@ class LMStudioSingleton:
         await self.home.call(partial(self.activate, _wanted(model_id, options)))
 
     async def switch(self, model_id: str, **options: Any) -> None:
-        """Another name of :meth:`ensure_model_active`."""
+        """Load the model; another name of :meth:`ensure_model_active`."""
         await self.ensure_model_active(model_id, **options)
 
     async def preload(self, model_id: str, **options: Any) -> None:
-        """Another name of :meth:`ensure_model_active`: the first call then need not wait for the load."""
+        """Load the model; another name of :meth:`ensure_model_active`: the first call then need not wait for the load."""
         await self.ensure_model_active(model_id, **options)
 
     async def get_model(self, model_id: str, **options: Any) -> Model:
@@ -153,7 +153,7 @@ class LMStudioSingleton:
         )
 
     async def activate(self, config: RuntimeProviderConfig) -> None:
-        """:meth:`ensure_model_active`, in its home."""
+        """Do :meth:`ensure_model_active`, in its home."""
         for _ in range(_TRIES):
             async with self.manager.acquire(config) as lease:
                 assert isinstance(lease.adapter, MeasuredAdapter), "the factory makes no other"

@@ -136,7 +136,7 @@ class Model:
     async def invoke_in_trio(
         self, prompt: Prompt, tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
     ) -> Answer:
-        """:meth:`invoke`, in the home."""
+        """Do :meth:`invoke`, in the home."""
         for is_last in _tries():
             events: list[StreamEvent] = []
             try:
@@ -150,7 +150,7 @@ class Model:
         return Answer.of(events, stream.lease.queued_seconds, stream.lease.loading_seconds)
 
     async def batch_in_trio(self, prompts: Sequence[Prompt], parameters: Mapping[str, Any]) -> list[Answer]:
-        """:meth:`batch`, in the home."""
+        """Do :meth:`batch`, in the home."""
         answers: dict[int, Answer] = {}
 
         async def ask(number: int, prompt: Prompt) -> None:

@@ -174,12 +174,12 @@ class ModelProvider:
         return await self.home.call(partial(self._preload, checked))
 
     def create_model(self, config: Config) -> SyncModel:
-        """Deprecated: :meth:`create_model_async` for plain code, run by the background thread, which it starts if need be."""
+        """Make a handle for plain code, by the background thread, started if need be. Deprecated: see :meth:`create_model_async`."""
         _deprecated("create_model", "create_model_async")
         return self._create_from_thread(self.validate_config(config))
 
     def create_agent_models(self, quick: Config, deep: Config) -> SyncAgentModels:
-        """Deprecated: :meth:`create_agent_models_async` for plain code."""
+        """Make handles for plain code. Deprecated: see :meth:`create_agent_models_async`."""
         _deprecated("create_agent_models", "create_agent_models_async")
         wanted = self.validate_config(quick), self.validate_config(deep)
         return SyncAgentModels(*map(self._create_from_thread, wanted))
@@ -208,7 +208,7 @@ class ModelProvider:
     async def provider_status(
         self, *configs: Config, timeout: float | None = CHECK_SECONDS
     ) -> tuple[ConnectionStatus, ...]:
-        """:meth:`test_connection` of several at once, in their order."""
+        """Return the states of several providers at once, in their order; see :meth:`test_connection`."""
         check_timeout("timeout", timeout)
         checked = [self.validate_config(config) for config in configs]
         return await self.home.call(partial(self._look_at_all, checked, timeout))

@@ -26,12 +26,12 @@ _NO_SUCH_ENDPOINT: Final = "unexpected_endpoint"
 
 
 def may_pass(error: AdapterError) -> bool:
-    """Whether the same request may succeed later."""
+    """Return whether the same request may succeed later."""
     return error.retryable or isinstance(error, AdapterProtocolError) or (error.status or 0) >= 500
 
 
 def after_refusal(error: AdapterError) -> LoadState:
-    """What is known of a load that was answered by an error: an answer that makes no sense says nothing, one that may pass little."""
+    """Return what is known of a load answered by an error: an answer that makes no sense says nothing, one that may pass little."""
     if not may_pass(error) or error.code in (_NO_SUCH_ENDPOINT, ALREADY_RUNNING):
         return "none"
     succeeded = error.status is None or 200 <= error.status < 300
@@ -39,14 +39,14 @@ def after_refusal(error: AdapterError) -> LoadState:
 
 
 def may_be_eviction(error: AdapterError) -> bool:
-    """Whether an instance that is gone could be the cause."""
+    """Return whether an instance that is gone could be the cause."""
     if isinstance(error, (AdapterBusyError, ContextLengthError)):
         return False
     return not isinstance(error, AdapterRequestError) or isinstance(error, ModelNotFoundError)
 
 
 def not_evicted(error: AdapterError) -> AdapterError:
-    """An error of a call whose instance is loaded as it was: then it says nothing of the instance, which can be used on."""
+    """Return the error of a call whose instance is loaded as it was: then it says nothing of the instance, which can be used on."""
     if not isinstance(error, ModelEvictedError):
         return error
     if error.status is None:  # it said so in the middle of an answer, which is lost; the model has come back since
@@ -58,5 +58,5 @@ def not_evicted(error: AdapterError) -> AdapterError:
 
 
 def left_unanswered(error: AdapterError) -> bool:
-    """Whether a call that failed so was given up here, while the server may be at work on it."""
+    """Return whether a call that failed so was given up here, while the server may be at work on it."""
     return isinstance(error, AdapterTimeoutError) and error.status is None

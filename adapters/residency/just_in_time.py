@@ -57,18 +57,18 @@ class CallInProgress:
         self.looked_after = True
 
     def tell(self, event: StreamEvent) -> None:
-        """The next event of its answer."""
+        """Note the next event of its answer."""
         if isinstance(event.data, AdapterError):
             self.fail(event.data)
         else:
             self.answered, self.ended = True, event.type == "end"
 
     def fail(self, error: AdapterError) -> None:
-        """It has failed so."""
+        """Note that it has failed so."""
         self.answered = self.answered or not left_unanswered(error)
 
     def response(self, response: ForwardResponse) -> ForwardResponse:
-        """Its answer, as bytes."""
+        """Return its answer as bytes, which is noted as it is read."""
         well = 200 <= response.status < 300
         self.answered = not well
         return replace(response, body=_Noted(self, response.body, well))
@@ -113,14 +113,14 @@ class CallsThatLoad:
         self._left_at = 0.0
 
     def is_looked_after(self, call: CallInProgress) -> bool:
-        """Whether the list is to be read now that ``call`` is over."""
+        """Return whether the list is to be read now that ``call`` is over."""
         if call.answered:
             return self._loads == "otherwise" and call.ended and call.looked_after
         return self._loads != "no"
 
     @contextmanager
     def one(self) -> Iterator[CallInProgress]:
-        """A call, from before it is sent until it is over."""
+        """Yield a call, to be watched from before it is sent until it is over."""
         call = CallInProgress()
         self._sent = True
         self._open += 1
@@ -130,18 +130,18 @@ class CallsThatLoad:
             self._open -= 1
 
     def left(self) -> None:
-        """A call was left before anything of its answer came, and ours is not seen to be there."""
+        """Note that a call was left before anything of its answer came, and ours is not seen to be there."""
         self._left += 1
         self._left_at = trio.current_time()
 
     def seen(self, rows: Sequence[Resident], ours: Resident) -> None:
-        """Ours is there as it was."""
+        """Note that ours is there as it was."""
         self._others = frozenset(row.id for row in self._memory.instances(rows) if row.id != ours.id)
         self._sent = self._open > 0
         self._left = 0
 
     def missed(self, rows: Sequence[Resident], ours: Resident, *, by_call: bool) -> None:
-        """Ours is gone, or is another one. ``by_call``: it was there before a call whose answer has just come to its end."""
+        """Note that ours is gone, or is another one. ``by_call``: it was there before a call whose answer has just come to its end."""
         if self._loads == "no" or not self._sent:
             return
         for row in self._new(rows):
@@ -149,7 +149,7 @@ class CallsThatLoad:
                 self._bring(row)
 
     async def settle(self, ours: Resident, lag: float) -> None:
-        """At the shutdown: wait for what calls may still be loading. Raises AdapterError.
+        """Wait, at the shutdown, for what calls may still be loading. Raises AdapterError.
 
         ``lag``: how many seconds after a call was left its load may still be missing from the list.
         """
@@ -173,12 +173,12 @@ class CallsThatLoad:
                     self._bring(row)
 
     def forget(self) -> None:
-        """All of it is unloaded."""
+        """Forget what calls have brought: all of it is unloaded."""
         self.brought.clear()
         self._sent, self._left = False, 0
 
     def _new(self, rows: Sequence[Resident]) -> list[Resident]:
-        """The instances of the model that are not known yet; ours is among them, as it was seen missing or changed."""
+        """Return the instances of the model that are not known yet; ours is among them, as it was seen missing or changed."""
         known = self._others | self.brought.keys()
         return [row for row in self._memory.instances(rows) if row.id not in known]
 

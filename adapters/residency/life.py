@@ -162,7 +162,7 @@ class Residency:
     # ---- before, during and after calls ----
 
     async def watched(self, call: Callable[[], AsyncGenerator[StreamEvent, None]]) -> AsyncGenerator[StreamEvent, None]:
-        """The events of ``call()``, with a look at the list before it, after an error, and after its end where it may have loaded."""
+        """Yield the events of ``call()``, with a look at the list before it, after an error, and after its end where it may have loaded."""
         if (gone := await self.evicted()) is not None:
             yield StreamEvent("error", gone)
             return
@@ -174,7 +174,7 @@ class Residency:
                 yield event
 
     async def evicted(self) -> ModelEvictedError | None:
-        """The eviction that the list shows, if it shows one. A list that cannot be read shows nothing.
+        """Return the eviction that the list shows, if it shows one. A list that cannot be read shows nothing.
 
         A list that was read at this very moment is not read again: on a clock that stands still nothing has changed since.
         """
@@ -187,7 +187,7 @@ class Residency:
             return None
 
     async def judged(self, error: AdapterError) -> AdapterError:
-        """What an error of a call is, after a look at the list: an eviction only if the list shows one."""
+        """Return what an error of a call is, after a look at the list: an eviction only if the list shows one."""
         if self.resident is None or not may_be_eviction(error):
             return error
         try:
@@ -205,7 +205,7 @@ class Residency:
         return not_evicted(error)
 
     async def health(self) -> Health:
-        """Whether the server answers, and has the instance loaded."""
+        """Return whether the server answers, and has the instance loaded."""
         try:
             await self._server.list()
         except AdapterError as error:
@@ -233,7 +233,7 @@ class Residency:
 
     @asynccontextmanager
     async def _one_call(self) -> AsyncGenerator[CallInProgress, None]:
-        """A call, whose end is followed by a look at the list where it may have made the server load. Also when cancelled."""
+        """Yield a call, whose end is followed by a look at the list where it may have made the server load. Also when cancelled."""
         was_seen = self._seen_at is not None
         with self._calls.one() as call:
             try:
@@ -250,7 +250,7 @@ class Residency:
                         self._calls.left()
 
     async def _evicted_lately(self) -> ModelEvictedError | None:
-        """The same as :meth:`evicted`; a look holds for ``look_seconds``, and one look serves all who wait for it."""
+        """Do the same as :meth:`evicted`; a look holds for ``look_seconds``, and one look serves all who wait for it."""
         if self._was_seen_lately():
             return None
         async with self._looking:

@@ -53,7 +53,7 @@ class Loading:
         self._missing_from = math.inf  # on trio's clock: from then on, a load that the list does not show is over
 
     async def run(self) -> Resident:
-        """An instance to use. Begun again, list first, while the server is busy: then nothing was loaded. Raises AdapterError."""
+        """Return an instance to use. Begins again, list first, while the server is busy: then nothing was loaded. Raises AdapterError."""
         for pause in pauses():
             try:
                 return await self._find_or_load()
@@ -77,7 +77,7 @@ class Loading:
         return await self._coming(rows) or await self._loaded()
 
     async def _coming(self, rows: Sequence[Resident]) -> Resident | None:
-        """An instance that fits and is loaded, or will be: it is waited for. None: there is none."""
+        """Return an instance that fits and is loaded, or will be: it is waited for. None: there is none."""
         while fitting := self._memory.fitting(rows):
             for row in fitting:
                 if row.state == "loaded":
@@ -139,7 +139,7 @@ class Loading:
         return None
 
     def _own(self, rows: Sequence[Resident]) -> Resident | None:
-        """The instance that our load made: by its id; else the one that fits, as none did before. Two of them cannot be told apart."""
+        """Return the instance that our load made: by its id; else the one that fits, as none did before. Two cannot be told apart."""
         if self.owned_id is not None:
             return by_id(rows, self.owned_id)
         fitting = self._memory.fitting(rows)

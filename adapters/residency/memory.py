@@ -35,7 +35,7 @@ class Memory:
         self.absences = 0  # how often nothing listened where the server should be
 
     async def rows(self, *, away_seconds: float = math.inf) -> Sequence[Resident]:
-        """The list; asked again where it cannot be read for a reason that may pass. Raises AdapterError.
+        """Read the list; it is asked again where it cannot be read for a reason that may pass. Raises AdapterError.
 
         ``away_seconds``: for how long it is asked where nothing listens at all.
         """
@@ -52,15 +52,15 @@ class Memory:
             await trio.sleep(POLL_SECONDS)
 
     def instances(self, rows: Sequence[Resident]) -> list[Resident]:
-        """The instances of our model, loaded or on their way in, whatever their configuration."""
+        """Return the instances of our model, loaded or on their way in, whatever their configuration."""
         return [row for row in rows if row.state in ("loaded", "loading") and self.server.fits(row)]
 
     def fitting(self, rows: Sequence[Resident]) -> list[Resident]:
-        """Those of them with our configuration."""
+        """Return those of them with our configuration."""
         return [row for row in self.instances(rows) if not self.differing(row)]
 
     def differing(self, row: Resident) -> list[str]:
-        """What the instance has otherwise than was asked for."""
+        """Return what the instance has otherwise than was asked for."""
         return different(row.config, self.config)
 
     async def remove(self, resident_id: str, *, was: Resident | None = None, unseen: bool = False) -> None:
@@ -87,7 +87,7 @@ class Memory:
             await trio.sleep(pause)
 
     async def _ask_to_unload(self, resident_id: str) -> bool:
-        """Once; return whether the server accepted it. Whether it helped, the list tells; only what cannot pass is raised."""
+        """Ask once to unload; return whether the server accepted it. Whether it helped, the list tells; only what cannot pass is raised."""
         try:
             await self.server.unload(resident_id)
             return True
@@ -100,7 +100,7 @@ class Memory:
 
 
 def pauses() -> Iterator[float]:
-    """How long to wait between two looks: short at first, since most things are quick."""
+    """Yield how long to wait between two looks: short at first, since most things are quick."""
     seconds = _FIRST_PAUSE_SECONDS
     while True:
         yield min(seconds, POLL_SECONDS)

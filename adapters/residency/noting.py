@@ -26,12 +26,12 @@ class Noting:
         self._number: int | None = None  # of our load, in the file
 
     def begin(self) -> None:
-        """A load is about to be sent."""
+        """Note that a load is about to be sent."""
         if self._file is not None and self._number is None:
             self._number = self._file.loading(self._place)
 
     def end(self, loaded: Resident | None) -> None:
-        """The load has brought ``loaded``; None: nothing, or nothing that is still there."""
+        """Note that the load has brought ``loaded``; None: nothing, or nothing that is still there."""
         if self._file is None or self._number is None:
             return
         if loaded is not None:
@@ -54,7 +54,7 @@ class Noting:
         return unloaded
 
     async def _left(self, left: Owned) -> Resident | None:
-        """The instance that an earlier run has left. One that was being loaded may still be on its way for a while."""
+        """Return the instance that an earlier run has left. One that was being loaded may still be on its way for a while."""
         until = trio.current_time() + (LEFT_SECONDS if left.id is None else 0)
         while True:
             rows = await self._memory.rows()

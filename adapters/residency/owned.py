@@ -62,18 +62,18 @@ class OwnedFile:
         return cls._open[path]
 
     def loading(self, owned: Owned) -> int:
-        """A load is about to be sent. Returns its number."""
+        """Note that a load is about to be sent. Returns its number."""
         number = next(self._numbers)
         self._loads.add(number)
         self._write(number, owned)
         return number
 
     def loaded(self, number: int, owned: Owned, id: str, config: Mapping[str, Any]) -> None:
-        """What the load has brought."""
+        """Note what the load has brought."""
         self._write(number, replace(owned, id=id, config=config))
 
     def gone(self, number: int) -> None:
-        """It was unloaded, or never came. A file that holds nothing else is emptied, so that it does not grow."""
+        """Note that it was unloaded, or never came. A file that holds nothing else is emptied, so that it does not grow."""
         self.left.pop(number, None)
         self._loads.discard(number)
         if self.left or self._loads:
@@ -123,7 +123,7 @@ def _lock(file: TextIO) -> None:
 
 
 def _read(file: TextIO) -> dict[int, Owned]:
-    """What is neither unloaded nor replaced. A line that cannot be read is the last one of a process that was killed."""
+    """Read what is neither unloaded nor replaced. A line that cannot be read is the last one of a process that was killed."""
     file.seek(0)
     found: dict[int, Owned] = {}
     for line in file.read(READ_LIMIT_BYTES).splitlines():

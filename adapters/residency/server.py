@@ -45,10 +45,10 @@ class ModelServer(Protocol):
 
 
 def by_id(rows: Sequence[Resident], resident_id: str) -> Resident | None:
-    """The one of that id."""
+    """Return the one of that id."""
     return next((row for row in rows if row.id == resident_id), None)
 
 
 def different(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What ``config`` has otherwise. What the server does not tell is no difference: of some it tells little."""
+    """Return what ``config`` has otherwise. What the server does not tell is no difference: of some it tells little."""
     return [name for name, value in wanted.items() if config.get(name, value) != value]
