@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..checks import check_count
 from ..config.providers import ProviderManagerConfig
@@ -17,9 +17,6 @@ from ..core.coordinator import Coordinator, Watch
 from ..core.events import AcquireRequested, Effect, Event, Transition
 from .forms import Demands, form, header
 from .lines import JsonLines
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ROTATE_BYTES", "Journal"]
 

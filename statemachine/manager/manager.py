@@ -34,6 +34,7 @@ from ..core.events import (
     Cancelled,
     Closed,
     CloseRequested,
+    Event,
     Grant,
     InterruptStart,
     Opened,
@@ -226,7 +227,7 @@ class ProviderManager(AsyncOnly):
         self._stepper.dispatch(Opened())
         self._nursery_context = trio.open_nursery()
         self._nursery = await self._nursery_context.__aenter__()
-        self._nursery.start_soon(self._stepper.watch_deadlines)
+        self._nursery.start_soon(self._stepper.watch_deadlines, self._step_here)
         return self
 
     @enable_ki_protection
@@ -242,8 +243,7 @@ class ProviderManager(AsyncOnly):
                 await self._close_with_grace()
             else:
                 await self._close_now()
-        finally:
-            self._stepper.end_watch()  # already done, unless a bug of ours got us here: then fail, rather than hang
+        finally:  # also after another Ctrl-C: the deadlines still bound what is under way
             await self._nursery_context.__aexit__(None, None, None)
         self._stepper.raise_interruption()
 
@@ -257,8 +257,17 @@ class ProviderManager(AsyncOnly):
 
     async def _close_now(self) -> None:
         with trio.CancelScope(shield=True):
-            self._stepper.settle(CloseRequested(grace=False))
+            try:
+                self._stepper.settle(CloseRequested(grace=False))
+            except BaseException:  # a bug of ours: fail, rather than hang
+                self._stepper.end_watch()
+                raise
             await self._closed.wait()
+
+    def _step_here(self, event: Event) -> None:
+        """Step for a task of the manager. What an observer raises leaves in another task, as this one has work left to do."""
+        self._stepper.settle(event)
+        self._stepper.raise_interruption_in(self._nursery)
 
     async def _run(self, instance: int, worker: Worker) -> None:
         try:
@@ -342,7 +351,7 @@ class ProviderManager(AsyncOnly):
 
     def _start(self, effect: StartInstance) -> None:
         provider = self.config.provider(effect.demand.provider)
-        worker = Worker(effect.instance, effect.demand, provider.adapter, self._stepper.dispatch)
+        worker = Worker(effect.instance, effect.demand, provider.adapter, self._step_here)
         self._workers[effect.instance] = worker
         self._nursery.start_soon(self._run, effect.instance, worker, name=f"adapter of {effect.demand}")
 

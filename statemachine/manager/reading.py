@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 import trio
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import disable_ki_protection, enable_ki_protection
 
 from ..config.call import StreamEvent
 from ..errors import AdapterError, LeaseReleasedError, TruncatedStreamError
@@ -169,7 +169,7 @@ class Reading:
                 yielded = await self._wait_until_asked()
                 if self._closing:
                     return
-                event = check_event(yielded[0] if yielded else await anext(self._events), self._adapter_name)
+                event = check_event(yielded[0] if yielded else await self._next_of_adapter(), self._adapter_name)
             except StopAsyncIteration:
                 raise TruncatedStreamError("the stream stopped without its closing event") from None
             if self._closing:
@@ -182,6 +182,10 @@ class Reading:
                 await self._read_on()
                 return
             self._answered.set()
+
+    @disable_ki_protection
+    async def _next_of_adapter(self) -> object:
+        return await anext(self._events)
 
     async def _wait_until_asked(self) -> tuple[object, ...]:
         """Wait until an event is asked for, or the stream is to be closed. Returns what the adapter has yielded meanwhile, if anything.
@@ -205,7 +209,7 @@ class Reading:
             return
         self._scope.deadline = trio.current_time() + END_SECONDS
         try:
-            await anext(self._events)
+            await self._next_of_adapter()
         except StopAsyncIteration:
             pass
         except BaseException as error:

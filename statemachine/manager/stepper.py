@@ -81,15 +81,24 @@ class Stepper:
             interruption, self._interruption = self._interruption, None
             raise interruption
 
+    def raise_interruption_in(self, nursery: trio.Nursery) -> None:
+        """Raise the error that was kept, if there is one, in a task of its own."""
+
+        async def fail() -> None:
+            self.raise_interruption()
+
+        if self._interruption is not None:
+            nursery.start_soon(fail)
+
     @enable_ki_protection
-    async def watch_deadlines(self) -> None:
-        """Step the coordinator at every deadline, until :meth:`end_watch`."""
+    async def watch_deadlines(self, report: Callable[[Wake], None]) -> None:
+        """Have ``report`` called at every deadline, until :meth:`end_watch`."""
         with self._watch:
             while True:
                 self._alarm_at = self.coordinator.next_deadline
                 with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
                     await trio.sleep_forever()
-                self.dispatch(Wake())
+                report(Wake())
 
     def end_watch(self) -> None:
         """End :meth:`watch_deadlines`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from types import FrameType
 
 import pytest
@@ -13,12 +13,15 @@ import trio
 from trio.testing import MockClock
 
 from statemachine import (
+    AdapterConfig,
     CallOptions,
+    Message,
     ProviderConfig,
     ProviderManager,
     ProviderManagerConfig,
     ReasoningEngine,
     RuntimeProviderConfig,
+    StreamEvent,
 )
 from tests.proof.interruptions import Interruption
 from tests.proof.recorder import Recorder
@@ -30,6 +33,8 @@ Y = RuntimeProviderConfig("local", "y", {"unload_seconds": 1})
 def press() -> None:
     """Press Ctrl-C where the manager's code runs; in the test's own code, and in trio's below that, it is the test that would be broken."""
     frame: FrameType | None = sys._getframe(2)
+    if frame is not None and frame.f_globals.get("__name__") == "_weakrefset":
+        return  # Python itself drops what the callback of a weak reference raises
     while frame is not None and not str(frame.f_globals.get("__name__")).startswith("statemachine."):
         frame = frame.f_back
     if frame is not None:
@@ -81,3 +86,62 @@ def test_every_adapter_is_shut_down_once_whenever_it_is_pressed(monkeypatch: pyt
         assert not any(adapter.open_calls for adapter in recorder.adapters), at
         at += 53
     assert pressed > 20
+
+
+@pytest.mark.parametrize("times", [(1, 5), (1, 5, 6), (101, 105), (101, 105, 106)])
+def test_pressed_again_while_it_closes_a_shutdown_that_hangs_is_still_given_up(times: tuple[int, ...]) -> None:
+    recorder = Recorder()
+    slow = RuntimeProviderConfig("local", "slow", {"unload_seconds": 1000})
+
+    async def press_at_the_times() -> None:
+        for time in times:
+            await trio.sleep_until(time)
+            signal.raise_signal(signal.SIGINT)
+
+    async def main() -> None:
+        config = ProviderManagerConfig([ProviderConfig("local", recorder.adapter, is_local=True)], shutdown_timeout=30)
+        trio.lowlevel.spawn_system_task(press_at_the_times)
+        async with ProviderManager(config) as manager:
+            (await manager.get_adapter(slow)).release()
+            await trio.sleep(100)
+
+    with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    [adapter] = recorder.adapters
+    assert adapter.given_up
+    assert adapter.down is not None
+    assert adapter.down.time == min(times[0], 100) + 30
+
+
+class Busy:
+    """Ctrl-C is pressed while it computes the token of this number, counted from 1, in a loop that gives trio no chance."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        self.at = int(config.model_id)
+
+    async def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncGenerator[StreamEvent, None]:
+        for number in range(1, 4):
+            if number == self.at:
+                signal.raise_signal(signal.SIGINT)
+                raise AssertionError("the loop was not interrupted")
+            yield StreamEvent("token", "a") if number < 3 else StreamEvent("end")
+        if self.at > 3:
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("the loop was not interrupted")
+
+    async def shutdown(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_it_interrupts_a_stream_that_computes(at: int) -> None:
+    async def main() -> None:
+        async with ProviderManager(ProviderManagerConfig([ProviderConfig("busy", Busy)])) as manager:
+            options = CallOptions(RuntimeProviderConfig("busy", str(at)))
+            async with ReasoningEngine(manager).call([{"role": "user", "content": "a"}], options) as stream:
+                with pytest.raises(KeyboardInterrupt):
+                    async for _ in stream:
+                        pass
+            assert stream.lease.released
+
+    trio.run(main)

@@ -46,6 +46,7 @@ from statemachine.core.events import (
 from statemachine.core.index import Request
 from statemachine.core.snapshot import restore, snapshot
 from statemachine.policies import PolicyFactory, Prioritised
+from tests.proof.recorder import Recorder
 
 X, Y = RuntimeProviderConfig("local", "x"), RuntimeProviderConfig("local", "y")
 Y_FREE = RuntimeProviderConfig("other", "y")
@@ -108,6 +109,31 @@ async def test_what_an_observer_raises_while_the_manager_is_left_is_not_lost() -
             await trio.testing.wait_all_tasks_blocked()  # nothing is left that would step the model once more
             raise KeyError("mine")
     assert isinstance(caught.value.__context__, KeyError)
+
+
+async def test_what_an_observer_raises_at_a_deadline_leaves_the_other_deadlines_in_force(
+    autojump_clock: MockClock,
+) -> None:
+    recorder = Recorder()
+    providers = [ProviderConfig("p", recorder.adapter, idle_timeout=10)]
+    config = ProviderManagerConfig(providers, shutdown_timeout=30)
+    slow = RuntimeProviderConfig("p", "slow", {"unload_seconds": 1000})
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with ProviderManager(config, observers=[rude_at("instance", "stop")]) as manager:
+            (await manager.get_adapter(slow)).release()
+            await trio.sleep(100)
+    assert caught.value.split(Rude)[1] is None
+    assert recorder.adapters[0].given_up
+    assert trio.current_time() == 10 + 30
+
+
+async def test_what_an_observer_raises_when_a_start_ends_leaves_at_once(autojump_clock: MockClock) -> None:
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with ProviderManager(config_of(), observers=[rude_at("instance", "activate")]) as manager:
+            async with manager.acquire(X):
+                await trio.sleep(100)
+    assert caught.value.split(Rude)[1] is None
+    assert trio.current_time() < 100
 
 
 async def test_an_error_of_another_instance_breaks_nobody_else(autojump_clock: MockClock) -> None:
