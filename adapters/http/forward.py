@@ -77,11 +77,12 @@ async def _forwarded(
     headers = list(_passing(request.headers, _ONE_HOP | _CREDENTIALS))
     body = with_model(request.body, model)
     async with http.open(request.method.upper(), request.path, body, headers, patience, kept=True) as answer:
-        kept = tuple(_passing(answer.headers.multi_items(), _ONE_HOP | {"content-encoding"}))
+        said = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers.raw]
+        kept = tuple(_passing(said, _ONE_HOP | {"content-encoding"}))
         pieces = _Pieces(answer, patience)
         if judge is not None and not 200 <= answer.status < 300:
-            said = await pieces.beginning()
-            if isinstance(error := await judge(http.failure(answer, payload_of(said))), ModelEvictedError):
+            refusal = payload_of(await pieces.beginning())
+            if isinstance(error := await judge(http.failure(answer, refusal)), ModelEvictedError):
                 raise error
         yield ForwardResponse(answer.status, kept, pieces)
 

@@ -76,6 +76,12 @@ async def test_headers_of_one_connection_do_not_pass_back() -> None:
         assert b"".join([piece async for piece in response.body]) == b"body"
 
 
+async def test_a_header_passes_back_byte_by_byte() -> None:
+    async with passing(Reply([], headers={"X-Name": "模型"}), ForwardRequest("GET", "/x")) as (_, response):
+        headers = [(name, value.encode("latin-1")) for name, value in response.headers]
+    assert headers == [("x-name", "模型".encode())]
+
+
 METHODS = {"GET": "GET", "patch": "PATCH", "A" * 20: "A" * 20, "A" * 21: None, "": None, "G T": None, "G1": None}
 PATHS = {"/": True, "/!~": True, "/a?b=c": True, "": False, "a": False, "/a#": False, "/\x7f": False, "/ ": False}
 
