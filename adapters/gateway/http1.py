@@ -96,17 +96,18 @@ class _Connection:
     async def _request(self) -> h11.Request | None:
         """Return the head of the next request; None where there is none."""
         self._patience.deadline = trio.current_time() + self._idle_seconds
+        self._is_read, self._has_no_body, self._fault = False, False, None
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 await self._read()
+            if isinstance(event, h11.Request):
+                self._has_no_body = event.method == b"HEAD"
+                _check(event)
         except h11.RemoteProtocolError as error:
             await self._refuse(error.error_status_hint, str(error))
             await self._linger()
             return None
         self._patience.deadline = math.inf
-        if isinstance(event, h11.Request) and not event.http_version.startswith(b"1."):
-            await self._refuse(505, "only HTTP/1 is spoken here")
-            return None
         return event if isinstance(event, h11.Request) else None
 
     async def _answer(self, request: h11.Request) -> None:
@@ -125,12 +126,10 @@ class _Connection:
             "client": self._client,
             "server": self._server,
         }
-        self._is_read, self._fault = False, None
-        self._has_no_body = request.method == b"HEAD"
         try:
             await self._app(scope, self._receive, self._send)
         except Exception:
-            log.exception("%s %s has failed", scope["method"], scope["path"])
+            log.exception("%s %s has failed", scope["method"], request.target.decode("ascii"))
             await self._refuse(500, "internal error")
         if self._fault is not None:
             await self._refuse(self._fault.error_status_hint, str(self._fault))
@@ -188,7 +187,7 @@ class _Connection:
 
     async def _refuse(self, status: int, reason: str) -> None:
         """Answer by the server itself, where nothing was answered yet, and close the connection afterwards."""
-        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        if not self._gone and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             text = reason.encode("utf-8", "backslashreplace")
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
             await self._write(self._head(status, headers, is_last=True))
@@ -234,6 +233,14 @@ class _Connection:
                 raise
             finally:
                 self._patience.deadline = math.inf
+
+
+def _check(request: h11.Request) -> None:
+    """Refuse what h11 lets pass. Raises h11.RemoteProtocolError."""
+    if not request.http_version.startswith(b"1."):
+        raise h11.RemoteProtocolError("only HTTP/1 is spoken here", error_status_hint=505)
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in request.headers}:  # RFC 9112, 6.1
+        raise h11.RemoteProtocolError("the body's length is given in two ways")
 
 
 @lru_cache(maxsize=1)

@@ -39,7 +39,7 @@ class Echo:
 
     async def _answer(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path == "/fails":
+        if path.startswith("/fails"):
             raise ValueError("ordered")
         said = b"" if path == "/unread" else await self._whole(receive)
         if said is None:
@@ -139,20 +139,33 @@ async def test_no_other_protocol_is_switched_to(protocol: str) -> None:
     ("bad", "status"),
     [
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"HEAD / HTTP/2.0\r\n\r\n", 505),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 200_000 + b"\r\n\r\n", 431),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (request("/", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n") + request("/hidden"), 400),
     ],
-    ids=["http2", "tls", "no-host", "two-hosts", "long", "chunk"],
+    ids=["http2", "http2-head", "tls", "no-host", "two-hosts", "long", "chunk", "two-lengths"],
 )
-async def test_what_cannot_be_read_is_refused_and_the_connection_closed(bad: bytes, status: int) -> None:
+async def test_what_cannot_be_read_is_refused_and_the_connection_closed(
+    bad: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(Echo()) as address:
         answer = await said_to(address, bad)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert b"connection: close" in answer.lower()
     assert answer.count(b"HTTP/1.1") == 1
+    assert caplog.messages == []
+
+
+async def test_a_refusal_reaches_a_client_that_still_sends_also_behind_a_first_answer() -> None:
+    async with serving(Echo()) as address, await trio.open_tcp_stream(*address) as stream:
+        await stream.send_all(request("/empty"))
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 204 ")
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 1_000_000)
+        assert b"".join([piece async for piece in stream]).startswith(b"HTTP/1.1 431 ")
 
 
 async def test_a_body_that_nobody_reads_is_skipped_if_it_is_here_and_else_ends_the_connection() -> None:
@@ -176,6 +189,12 @@ async def test_a_failure_is_told_before_the_head_and_breaks_the_answer_after_it(
         broken = await said_to(address, request("/breaks"))
         assert broken.endswith(b"4\r\nhalf\r\n"), "the client can see that this is not the end"
         assert b"GET / " in await said_to(address, request("/", LAST, method=b"GET")), "others are served"
+
+
+async def test_a_path_makes_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(Echo()) as address:
+        assert (await said_to(address, request("/fails/%0AGET"))).startswith(b"HTTP/1.1 500 ")
+    assert caplog.messages == ["POST /fails/%0AGET has failed"]
 
 
 async def test_a_client_that_goes_is_noticed_also_behind_its_next_request() -> None:
