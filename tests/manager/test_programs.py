@@ -26,7 +26,7 @@ from statemachine.schedules import NATURAL, PCT, Exhaustive, RandomWalk, Tape, e
 from tests.proof.agents import BEHAVIOURS, Acquire, Agent, End, Hold, Stream
 from tests.proof.drawn import SMALL, drawn, small
 from tests.proof.life import Life, live
-from tests.proof.mutants.managers import LeakedSlot, LostWakeUp, UnshieldedShutdown
+from tests.proof.mutants.managers import LeakedSlot, LostWakeUp
 
 pytestmark = pytest.mark.filterwarnings("ignore:a lease of .* was dropped unreleased:ResourceWarning")
 
@@ -94,7 +94,7 @@ def test_larger_programs_survive_many_schedules(seed: int, strategy: RandomWalk 
 
 @pytest.mark.parametrize(
     ("mutant", "name"),
-    [(UnshieldedShutdown, "a cancelled close"), (LostWakeUp, "a hand-off"), (LeakedSlot, "a cancelled start")],
+    [(LostWakeUp, "a hand-off"), (LeakedSlot, "a cancelled start")],
 )
 def test_a_wrong_manager_is_caught_by_a_short_tape_that_catches_it_again(
     mutant: type[ProviderManager], name: str

@@ -212,12 +212,13 @@ async def a_stored_cancellation(subject: Subject, cancelling: Cancelling | None 
                 raise stored.pop()
 
     world = World(subject, {"api": {}, "local": {"is_local": True, "parallel": 2}}, Adapter, on_conflict="wait")
-    ends = _Ends()
+    ends, began = _Ends(), trio.current_time()
     async with world.manager:
         ends.watch(world, lambda: bool(stored))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.use, world, wish("m", "local"), _scope(cancelling))
             nursery.start_soon(ends.use, world, wish("m", "local"))
+        expect(trio.current_time() < began + 60, "only its time-out has ended a start that was over")
         ends.expect_failed(1, "a stored cancellation did harm")
         await world.check_it_still_grants()
     await world.check_it_is_over()

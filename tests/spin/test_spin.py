@@ -37,7 +37,11 @@ POOL, SINGLE, PAIR = Size("pool", (1, 1, 1), 1), Size("pool", (2, 1), 1), Size("
 INVISIBLE = {
     "timer kept",
     "keeps idle timer",
-    "waits for itself",
+    "waits for itself",  # the specifications know no owners
+    "waits for its parent",
+    "undelivered grant kept",  # nor a cancellation of what was granted
+    "undelivered grant breaks",
+    "last deadline stands",  # nor a clock
     "miscounts",
     "starts twice",
     "grants twice",

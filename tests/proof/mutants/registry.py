@@ -102,7 +102,7 @@ COORDINATORS: Final = (
 )
 
 MANAGERS: Final = (
-    ManagerMutant("unshielded shutdown", "classic", managers.UnshieldedShutdown, "some schedules"),
+    ManagerMutant("unshielded shutdown", "classic", managers.UnshieldedShutdown, "cancellation"),
     ManagerMutant("lost wake-up of a task", "classic", managers.LostWakeUp, "faults"),
     ManagerMutant("leaked slot of a task", "classic", managers.LeakedSlot, "some schedules"),
     ManagerMutant("late release", "D9", managers.LateRelease, "faults"),
