@@ -83,12 +83,9 @@ class Stepper:
 
     def raise_interruption_in(self, nursery: trio.Nursery) -> None:
         """Raise the error that was kept, if there is one, in a task of its own."""
-
-        async def fail() -> None:
-            self.raise_interruption()
-
         if self._interruption is not None:
-            nursery.start_soon(fail)
+            interruption, self._interruption = self._interruption, None
+            nursery.start_soon(_fail, interruption)
 
     @enable_ki_protection
     async def watch_deadlines(self, report: Callable[[Wake], None]) -> None:
@@ -103,3 +100,7 @@ class Stepper:
     def end_watch(self) -> None:
         """End :meth:`watch_deadlines`."""
         self._watch.cancel()
+
+
+async def _fail(error: BaseException) -> None:
+    raise error
