@@ -150,18 +150,20 @@ class Reading:
     @enable_ki_protection
     async def run(self) -> None:
         """Read until the stream ends, is closed, or fails; see it end; give the lease back."""
-        with self._scope:
-            try:
-                await self._read()
-            except BaseException as error:
-                self._fail(error)
-            await self._see_it_end()
         try:
-            self._lessor.end_use(self._ticket, self._broken)
-        except BaseException as error:  # an observer's
-            self._interruption = error
-        self._ended.set()
-        self._answered.set()
+            with self._scope:
+                try:
+                    await self._read()
+                except BaseException as error:
+                    self._fail(error)
+                await self._see_it_end()
+        finally:  # also where a generator has left a scope open, which trio does not forgive
+            try:
+                self._lessor.end_use(self._ticket, self._broken)
+            except BaseException as error:  # an observer's
+                self._interruption = error
+            self._ended.set()
+            self._answered.set()
 
     async def _read(self) -> None:
         while True:
