@@ -155,6 +155,7 @@ _OF_ONE_ADAPTER: Final = (
         "field faults F1, F2",
         calls.tool_calls_whole,
         needs=("tool_calls",),
+        after=("answer-complete",),
     ),
     Rule(
         "answer-complete",
