@@ -96,7 +96,7 @@ class FakeAdapter:
         return [f"{word} " for word in words[:-1]] + words[-1:]
 
     def _failure(self, tokens: int) -> AdapterError | None:
-        """Return the reason why an answer of so many tokens is not whole."""
+        """Return the reason why an answer of ``tokens`` tokens is not whole."""
         fail_after = self.config.options.get("fail_after")
         if not self._loaded:
             return ModelEvictedError(f"{self.config.model_id} is not loaded")

@@ -45,7 +45,7 @@ def _first_screen() -> str:
 
 
 ALONE = ["unshare", "--map-root-user", "--net", "bash", "-c"]
-"""With a loopback of its own, where nobody else has the usual ports (Linux)."""
+"""With a loopback of its own, where no other program has the usual ports (Linux)."""
 HAS_LOOPBACK = (
     shutil.which("unshare") is not None
     and subprocess.run([*ALONE, "ip link set lo up"], capture_output=True).returncode == 0

@@ -35,7 +35,7 @@ HEAD_LIMIT_BYTES: Final = 64 * 1024
 AHEAD_LIMIT_BYTES: Final = 64 * 1024
 """How much is read of what follows a request that is being answered: a client may send its next request early."""
 LINGER_SECONDS: Final = 2.0
-"""How long a client may go on with a body that nobody reads: closing at once could take the answer back that it has not read yet."""
+"""How long a client may go on with a body that is not read: closing at once could take the answer back that it has not read yet."""
 _GONE: Final = {"type": "http.disconnect"}
 _LOST: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _BODILESS: Final = frozenset({204, 304})
@@ -229,7 +229,7 @@ class _Connection:
             except _LOST:
                 self._gone = True
             except trio.Cancelled:
-                self._gone = True  # nobody knows how much of it was sent
+                self._gone = True  # how much of it was sent is not known
                 raise
             finally:
                 self._patience.deadline = math.inf

@@ -111,7 +111,7 @@ class ToolCalls:
 
     @property
     def nameless(self) -> bool:
-        """Whether a call has no name: nobody can tell what is called."""
+        """Whether a call has no name: what it calls cannot be told."""
         return any(call.name is None for call in self._calls)
 
     def finish(self) -> Iterator[ToolCall]:

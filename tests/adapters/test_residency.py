@@ -33,7 +33,7 @@ class Server:
         self.away_until = -math.inf
 
     def away_for(self, seconds: float) -> Callable[[], None]:
-        """What loses the answer of a load, and leaves nobody listening for that long."""
+        """What loses the answer of a load, and leaves no server listening for that long."""
 
         def away() -> None:
             self.away_until = trio.current_time() + seconds

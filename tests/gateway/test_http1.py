@@ -23,7 +23,7 @@ PIECE = b"x" * 65536
 
 
 class Echo:
-    """Answers with the method, the path and the body it read; ``/unread`` without reading, ``/endless`` for ever, and some wrongly."""
+    """Answers with the method, the path and the body it read; ``/unread`` without reading, ``/endless`` without end, and some wrongly."""
 
     def __init__(self) -> None:
         self.calls = 0
