@@ -48,7 +48,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "adapters/gateway": [
-        {"asking", "problems", "backends", "tokens", "facts"},
+        {"asking", "problems", "backends", "tokens", "facts", "under_way"},
         {"dialects", "settings"},
         {"running"},
         {"answer", "routes"},

@@ -35,6 +35,7 @@ class ClientAnswer:
         self.is_forwarding = False
         self._send = send
         self._ended = False
+        self._is_stream = False  # as the head says, which was sent
 
     @property
     def takes_comments(self) -> bool:
@@ -53,6 +54,10 @@ class ClientAnswer:
         """Send the head."""
         assert self.status is None, "there is one head"
         self.status = status
+        self._is_stream = any(
+            name.lower() == "content-type" and _media_type(value) == _media_type(self.dialect.stream_type)
+            for name, value in headers
+        )
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
@@ -74,11 +79,20 @@ class ClientAnswer:
         await self.end()
 
     async def problem(self, problem: Problem) -> None:
-        """Tell what went wrong: as a whole answer, or inside the stream that has begun. Nothing can be told after the end."""
+        """Tell what went wrong: as a whole answer, or inside the stream that has begun. Nothing can be told after the end.
+
+        An answer that is no stream is left without its end, so that the server breaks the connection: nobody takes it for whole.
+        """
         if self._ended:
             return
         if self.status is None:
             await self.whole(problem.status, self.dialect.body(problem), problem.headers)
-        else:
+        elif self._is_stream:
             await self.piece(self.dialect.in_stream(problem))
             await self.end()
+        else:
+            self._ended = True
+
+
+def _media_type(value: str) -> str:
+    return value.partition(";")[0].strip().lower()

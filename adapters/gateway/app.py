@@ -41,7 +41,11 @@ class _Application:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         prefix = split_prefix(scope["raw_path"].decode("ascii"))
         route = FORWARDED.get(prefix.path) if scope["method"] == "POST" else None
-        if not self._may_pass(prefix.path, scope):
+        if "crowded" in scope["extensions"] and prefix.path not in _OPEN_PATHS:
+            text = f"{self._gateway.settings.connections_limit} connections are open, the most that are taken at a time"
+            problem = Problem(503, "too_many_connections", text, "server_error", retry_after=1)
+            await ClientAnswer(send, dialect_of(prefix.path)).problem(problem)
+        elif not self._may_pass(prefix.path, scope):
             problem = Problem(
                 401, "invalid_api_key", "a token is needed: send it as a bearer token", "authentication_error"
             )
@@ -50,7 +54,8 @@ class _Application:
             await enter(self._gateway, route, prefix, scope, receive, send)
         else:
             scope = {**scope, "path": prefix.path, "raw_path": prefix.path.encode()}
-            await self._pages(scope, receive, send)  # type: ignore[arg-type]  # wants a MutableMapping, and has one
+            with self._gateway.pages:
+                await self._pages(scope, receive, send)  # type: ignore[arg-type]  # wants a MutableMapping, and has one
 
     def _may_pass(self, path: str, scope: Mapping[str, Any]) -> bool:
         token = self._gateway.settings.token

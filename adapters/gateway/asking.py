@@ -12,7 +12,6 @@ Agents are told apart for fairness. Many clients name their session in a header 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,8 +33,12 @@ SESSION_HEADERS: Final = (
 AGENT_LIMIT: Final = 128
 """Characters of an agent's name. A longer name is replaced by a digest."""
 PRIORITY_LIMIT: Final = 1_000_000
+TIMEOUT_LIMIT_SECONDS: Final = 1_000_000
 
 _PREFIX: Final = re.compile(r"/(agent|priority)/([^/]+)(?=/)")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,10}")
+_DECIMAL: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{0,10})?")
+"""Numbers as HTTP writes them. Python reads more: ``1_0``, ``inf``, digits of other scripts."""
 _FIT: Final = re.compile(r"[ -~]+")
 
 
@@ -70,11 +73,9 @@ def asking(prefix: Prefix, headers: Mapping[str, str], body: Mapping[str, Any], 
     """Read who asks. ``headers`` have lower-case names. Raises ConfigurationError for a priority or time-out that is no number."""
     named = prefix.agent or headers.get("x-agent-id") or _session(headers) or _in_body(body)
     agent = _shown(named) if named else _anonymous(headers, address)
-    priority = _number("X-Priority", prefix.priority or headers.get("x-priority"), whole=True, most=PRIORITY_LIMIT)
-    timeout = _number("X-Queue-Timeout", headers.get("x-queue-timeout"), whole=False, most=math.inf)
-    if timeout is not None and timeout <= 0:
-        raise ConfigurationError("X-Queue-Timeout", "must be a number of seconds above 0", str(timeout))
-    return Asking(agent, int(priority or 0), timeout)
+    priority = _whole("X-Priority", prefix.priority or headers.get("x-priority"))
+    timeout = _seconds("X-Queue-Timeout", headers.get("x-queue-timeout"))
+    return Asking(agent, priority or 0, timeout)
 
 
 def credential(headers: Mapping[str, str]) -> str | None:
@@ -109,16 +110,18 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _number(name: str, text: str | None, *, whole: bool, most: float) -> float | None:
+def _whole(name: str, text: str | None) -> int | None:
     if text is None:
         return None
-    try:
-        value = float(int(text)) if whole else float(text)
-    except (ValueError, OverflowError):
-        value = math.nan
-    if math.isnan(value) or abs(value) > most:
-        kind = "a whole number" if whole else "a number of seconds"
-        raise ConfigurationError(
-            name, f"must be {kind}" + (f" of at most {most:g} either way" if whole else ""), "another text"
-        )
-    return value
+    if not _WHOLE.fullmatch(text) or abs(int(text)) > PRIORITY_LIMIT:
+        raise ConfigurationError(name, f"must be a whole number of at most {PRIORITY_LIMIT} either way", "another text")
+    return int(text)
+
+
+def _seconds(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    if not _DECIMAL.fullmatch(text) or not 0 < float(text) <= TIMEOUT_LIMIT_SECONDS:
+        rule = f"must be a number of seconds above 0, at most {TIMEOUT_LIMIT_SECONDS}"
+        raise ConfigurationError(name, rule, "another text")
+    return float(text)

@@ -11,7 +11,7 @@ from ..ollama.adapter import RUNNER_CHECKS
 from .answer import ClientAnswer, Receive, Send
 from .asking import Prefix, asking
 from .dialects import OLLAMA
-from .gateway import Gateway
+from .gateway import Admission, Gateway
 from .passage import Passage, carry
 from .problems import Problem, problem_of
 from .reading import ClientGoneError, RefusedError, json_object, read_body
@@ -37,8 +37,12 @@ async def enter(
     """Answer one request of a forwarded path, whatever comes of it. ``prefix`` is what its path begins with."""
     answer = ClientAnswer(send, route.dialect)
     try:
-        with gateway.admitted():
-            passage = await _understand(gateway, route, prefix, scope, receive, answer)
+        with Admission(gateway) as admission:
+            settings = gateway.settings
+            raw = await read_body(
+                receive, admission.hold, most_bytes=settings.body_limit, seconds=settings.sender_seconds
+            )
+            passage = await _understand(gateway, route, prefix, scope, raw, answer)
             await carry(gateway, passage, answer, receive)
     except ClientGoneError:
         return
@@ -50,10 +54,9 @@ async def enter(
 
 
 async def _understand(
-    gateway: Gateway, route: Route, prefix: Prefix, scope: Mapping[str, Any], receive: Receive, answer: ClientAnswer
+    gateway: Gateway, route: Route, prefix: Prefix, scope: Mapping[str, Any], raw: bytes, answer: ClientAnswer
 ) -> Passage:
     settings = gateway.settings
-    raw = await read_body(receive, most_bytes=settings.body_limit, seconds=settings.sender_seconds)
     body = json_object(raw)
     name = body.get("model")
     if not isinstance(name, str) or not name:

@@ -6,8 +6,6 @@ read is in :mod:`.entrance`, its way in :mod:`.passage`, the paths are in :mod:`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -23,9 +21,10 @@ from .problems import Problem
 from .reading import RefusedError
 from .recording import Recorder, Recording
 from .settings import GatewaySettings
+from .under_way import UnderWay
 from .waiting import WaitingRoom
 
-__all__ = ["Gateway", "GatewayObservers"]
+__all__ = ["Admission", "Gateway", "GatewayObservers"]
 
 POOLS_REMEMBERED: Final = 1024
 
@@ -43,7 +42,11 @@ class GatewayObservers:
 
 
 class Gateway:
-    """``observers`` must be those of the manager. ``idle`` is set while no request is under way. ``recorder`` writes the workload."""
+    """``observers`` must be those of the manager. ``recorder`` writes the workload.
+
+    ``requests`` and ``pages`` count what is under way; pages are what the gateway answers by itself. ``held_bytes`` is what it has of the
+    bodies of all requests.
+    """
 
     def __init__(
         self,
@@ -63,9 +66,9 @@ class Gateway:
         self._recorder = recorder
         self._pools: dict[tuple[str, str], str] = {}
         self.draining = trio.Event()
-        self.under_way = 0
-        self.idle = trio.Event()
-        self.idle.set()
+        self.requests = UnderWay()
+        self.pages = UnderWay()
+        self.held_bytes = 0
 
     def reload(self, settings: GatewaySettings) -> None:
         """Take over aliases, limits, times and the token. Raises ConfigurationError, and changes nothing, where anything else differs."""
@@ -93,20 +96,38 @@ class Gateway:
         self.metrics.granted(agent, model, lease)
         self.agents.served(agent, lease.queued_seconds + lease.loading_seconds)
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Count a request for the length of the block. Raises RefusedError where none is taken."""
-        if self.draining.is_set():
+    @property
+    def is_done(self) -> bool:
+        """Whether it drains, and no request is under way any more."""
+        return self.draining.is_set() and not self.requests.count
+
+
+class Admission:
+    """One request, which is under way for the length of the ``with`` block. Raises RefusedError where none is taken."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._held = 0
+
+    def __enter__(self) -> Admission:
+        count = self._gateway.requests.count
+        if self._gateway.draining.is_set():
             raise RefusedError(Problem(503, "closing", "the gateway is closing", "server_error", retry_after=1))
-        if self.under_way >= self.settings.requests_limit:
-            text = f"{self.under_way} requests are under way, the most that are taken at a time"
+        if count >= self._gateway.settings.requests_limit:
+            text = f"{count} requests are under way, the most that are taken at a time"
             raise RefusedError(Problem(503, "too_many_requests", text, "server_error", retry_after=1))
-        if not self.under_way:
-            self.idle = trio.Event()
-        self.under_way += 1
-        try:
-            yield
-        finally:
-            self.under_way -= 1
-            if not self.under_way:
-                self.idle.set()
+        self._gateway.requests.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gateway.held_bytes -= self._held
+        self._gateway.requests.__exit__()
+
+    def hold(self, size: int) -> None:
+        """Count bytes of its body, which are kept until its end. Raises RefusedError where the bodies of all would be too large."""
+        held, most = self._gateway.held_bytes, self._gateway.settings.bodies_limit
+        if held + size > most:
+            text = f"the requests under way have {held} bytes, and all of them may have {most} at a time"
+            raise RefusedError(Problem(503, "too_many_bytes", text, "server_error", retry_after=1))
+        self._gateway.held_bytes += size
+        self._held += size

@@ -4,6 +4,9 @@ It is small because a gateway needs little: no TLS, no HTTP/2, no websockets, no
 h11 is patience with an end. A client that is slow with a head, idle, or that no longer reads its answer loses its connection, and whatever
 is done for it is cancelled. A request that h11 cannot read in one way only is refused, and its connection is closed.
 
+A connection above the limit is *crowded*: its first request gets there with the extension ``crowded``, so that the application can
+refuse it in its own words; then it is closed. Where even these are too many, a connection is closed at once.
+
 As in other ASGI servers, a client that closes its side has gone: ``receive`` says ``http.disconnect``. What is sent to it then is dropped.
 """
 
@@ -11,10 +14,14 @@ from __future__ import annotations
 
 import logging
 import math
+import re
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache, partial
+from functools import lru_cache
 from time import time
 from typing import Any, Final
 from urllib.parse import unquote
@@ -24,7 +31,7 @@ import trio
 
 from .answer import Receive, Send
 
-__all__ = ["Application", "serve_http"]
+__all__ = ["Application", "Bounds", "serve_http"]
 
 log = logging.getLogger(__name__)
 
@@ -33,52 +40,77 @@ Application = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
 PIECE_BYTES: Final = 64 * 1024
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 AHEAD_LIMIT_BYTES: Final = 64 * 1024
-"""How much is read of what follows a request that is being answered: a client may send its next request early."""
+"""How much is kept of what follows a request that is being answered: a client may send its next request early. What comes beyond is
+read, so that the client's going is noticed, and dropped; the connection ends with the answer."""
+CROWD_LIMIT: Final = 64
+"""How many connections above the limit are answered at a time, by a refusal."""
+CROWD_SECONDS: Final = 5.0
+"""How long such a connection may take to its request's head."""
 LINGER_SECONDS: Final = 2.0
 """How long a client may go on with a body that is not read: closing at once could take the answer back that it has not read yet."""
 _GONE: Final = {"type": "http.disconnect"}
 _LOST: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _BODILESS: Final = frozenset({204, 304})
+_BLANK_LINES: Final = re.compile(rb"(?:\r?\n)*")
+_ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
-async def serve_http(
-    app: Application, listener: trio.SocketListener, *, idle_seconds: float, reader_seconds: Callable[[], float]
-) -> None:
-    """Serve ``app`` until it is cancelled.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a client may do: take ``idle_seconds`` to its next request's head, and ``reader_seconds()`` to read a piece of its answer.
 
-    ``idle_seconds``: how long a connection may take to its next request's head. ``reader_seconds`` is asked how long a client may take to
-    read a piece of its answer.
+    ``connections()`` is how many there may be at a time.
     """
-    await trio.serve_listeners(partial(_serve_client, app, idle_seconds, reader_seconds), [listener])
+
+    idle_seconds: float
+    reader_seconds: Callable[[], float]
+    connections: Callable[[], int]
 
 
-async def _serve_client(
-    app: Application, idle_seconds: float, reader_seconds: Callable[[], float], stream: trio.SocketStream
-) -> None:
-    try:
-        await _Connection(app, stream, idle_seconds, reader_seconds).run()
-    except OSError:  # reset before it was looked at
-        pass
-    except Exception:  # a fault of ours: the other connections go on
-        log.exception("a connection has failed")
-    finally:
-        await trio.aclose_forcefully(stream)
+async def serve_http(app: Application, listener: trio.SocketListener, bounds: Bounds) -> None:
+    """Serve ``app`` until it is cancelled."""
+    await trio.serve_listeners(_Server(app, bounds).serve, [listener])
+
+
+class _Server:
+    """All connections."""
+
+    def __init__(self, app: Application, bounds: Bounds) -> None:
+        self._app = app
+        self._bounds = bounds
+        self._open = 0
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Serve one connection to its end."""
+        above = self._open - self._bounds.connections()
+        self._open += 1
+        try:
+            if above < CROWD_LIMIT:
+                await _Connection(self._app, stream, self._bounds, is_crowded=above >= 0).run()
+        except OSError:  # reset before it was looked at
+            pass
+        except Exception:  # a fault of ours: the other connections go on
+            log.exception("a connection has failed")
+        finally:
+            self._open -= 1
+            await trio.aclose_forcefully(stream)
 
 
 class _Connection:
     """One client's connection."""
 
-    def __init__(
-        self, app: Application, stream: trio.SocketStream, idle_seconds: float, reader_seconds: Callable[[], float]
-    ) -> None:
+    def __init__(self, app: Application, stream: trio.SocketStream, bounds: Bounds, *, is_crowded: bool) -> None:
         self._app = app
         self._stream = stream
-        self._idle_seconds = idle_seconds
-        self._reader_seconds = reader_seconds
+        self._idle_seconds = CROWD_SECONDS if is_crowded else bounds.idle_seconds
+        self._reader_seconds = bounds.reader_seconds
         self._client = stream.socket.getpeername()[:2]
         self._server = stream.socket.getsockname()[:2]
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT_BYTES)
+        self._http = _reader()
         self._patience = trio.CancelScope()  # its deadline is set while the client is waited for
+        self._is_crowded = is_crowded
+        self._is_last = is_crowded  # no request is read after the present one
         self._gone = False  # the client has closed its side
         self._is_read = False  # the present request, to its end
         self._has_no_body = False  # the present answer
@@ -91,6 +123,7 @@ class _Connection:
                 await self._answer(request)
                 if not self._is_ready_again():
                     await self._linger()
+                    self._reset_where_the_end_tells_nothing()
                     return
 
     async def _request(self) -> h11.Request | None:
@@ -98,6 +131,7 @@ class _Connection:
         self._patience.deadline = trio.current_time() + self._idle_seconds
         self._is_read, self._has_no_body, self._fault = False, False, None
         try:
+            await self._skip_blank_lines()
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 await self._read()
             if isinstance(event, h11.Request):
@@ -110,9 +144,17 @@ class _Connection:
         self._patience.deadline = math.inf
         return event if isinstance(event, h11.Request) else None
 
+    async def _skip_blank_lines(self) -> None:
+        """Read over what some clients send behind a body, or before a request (RFC 9112, 2.2)."""
+        said = self._http.trailing_data[0]
+        self._http = _reader()
+        while not self._gone and (said := _BLANK_LINES.sub(b"", said, count=1)) in (b"", b"\r"):
+            said += await self._received()
+        self._http.receive_data(said)
+
     async def _answer(self, request: h11.Request) -> None:
-        path, _, query = request.target.partition(b"?")
-        scope = {
+        path, _, query = _origin_form(request.target).partition(b"?")
+        scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": request.http_version.decode("ascii"),
@@ -125,6 +167,7 @@ class _Connection:
             "headers": list(request.headers),
             "client": self._client,
             "server": self._server,
+            "extensions": {"crowded": {}} if self._is_crowded else {},
         }
         try:
             await self._app(scope, self._receive, self._send)
@@ -145,9 +188,11 @@ class _Connection:
                 self._fault = None if self._gone else error
                 return _GONE
         while not self._gone:
-            if len(self._http.trailing_data[0]) > AHEAD_LIMIT_BYTES:
-                await trio.sleep_forever()
-            await self._read()
+            if self._is_last:
+                await self._received()
+            else:
+                await self._read()
+                self._is_last = len(self._http.trailing_data[0]) > AHEAD_LIMIT_BYTES
         return _GONE
 
     async def _body(self) -> bytes:
@@ -176,9 +221,9 @@ class _Connection:
             ended = None if message.get("more_body", False) else self._http.send(h11.EndOfMessage())
             await self._write((said or b"") + (ended or b""))
 
-    def _head(self, status: int, headers: list[tuple[bytes, bytes]], *, is_last: bool = False) -> bytes | None:
+    def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes | None:
         self._skip_body()
-        if is_last or not self._is_read:  # the rest of this request would be in the way of the next one
+        if self._is_last or not self._is_read:  # the rest of this request would be in the way of the next one
             headers.append((b"connection", b"close"))
         if not any(name == b"date" for name, _ in headers):
             headers.append((b"date", _date(int(time()))))
@@ -190,7 +235,8 @@ class _Connection:
         if not self._gone and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             text = reason.encode("utf-8", "backslashreplace")
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
-            await self._write(self._head(status, headers, is_last=True))
+            self._is_last = True
+            await self._write(self._head(status, headers))
             await self._send({"type": "http.response.body", "body": text})
 
     def _skip_body(self) -> None:
@@ -200,26 +246,32 @@ class _Connection:
                 self._is_read = isinstance(event, h11.EndOfMessage)
 
     def _is_ready_again(self) -> bool:
-        if self._gone or self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        return True
+        return not self._gone and not self._is_last and self._http.our_state is self._http.their_state is h11.DONE
+
+    def _reset_where_the_end_tells_nothing(self) -> None:
+        """Reset the connection where its end would be taken for that of an answer which has broken off: HTTP/1.0 has no other."""
+        if not self._gone and self._http.our_state is h11.SEND_BODY and self._http.their_http_version == b"1.0":
+            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     async def _linger(self) -> None:
         """Let the client read the answer to a request that was not read to its end."""
-        if not self._gone and not self._is_read:
+        if not self._gone and (self._is_last or not self._is_read):
             with trio.move_on_after(LINGER_SECONDS), suppress(*_LOST):
                 await self._stream.send_eof()
                 while await self._stream.receive_some(PIECE_BYTES):
                     pass
 
     async def _read(self) -> None:
+        self._http.receive_data(await self._received())
+
+    async def _received(self) -> bytes:
+        """Return what comes next; empty where the client has gone."""
         try:
-            data = await self._stream.receive_some(PIECE_BYTES)
+            data = bytes(await self._stream.receive_some(PIECE_BYTES))
         except _LOST:
             data = b""
         self._gone = self._gone or not data
-        self._http.receive_data(data)
+        return data
 
     async def _write(self, data: bytes | None) -> None:
         if data:
@@ -233,6 +285,18 @@ class _Connection:
                 raise
             finally:
                 self._patience.deadline = math.inf
+
+
+def _reader() -> h11.Connection:
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT_BYTES)
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Return path and query of a target, which clients of proxies send behind the server's name (RFC 9112, 3.2.2)."""
+    if (absolute := _ABSOLUTE.match(target)) is None:
+        return target
+    rest = target[absolute.end() :]
+    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def _check(request: h11.Request) -> None:

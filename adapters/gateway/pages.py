@@ -17,7 +17,7 @@ from statemachine import ProviderManagerError, RuntimeProviderConfig
 
 from .catalogue import OfferedModel
 from .entrance import UNLOADS
-from .gateway import Gateway
+from .gateway import Admission, Gateway
 from .listing import describe_model
 from .lists import lm_studio_v0, lm_studio_v1, ollama_ps, ollama_show, ollama_tags, openai_model, openai_models
 from .problems import Problem, problem_of
@@ -137,9 +137,9 @@ class Pages:
         return StreamingResponse(self._pictures(), media_type="text/event-stream", headers=headers)
 
     async def _pictures(self) -> AsyncIterator[str]:
-        """Yield the status as an event each :data:`EVENT_SECONDS`, until the client has gone."""
+        """Yield the status as an event each :data:`EVENT_SECONDS`, until the client has gone or the gateway is done."""
         names = [row.name for row in await self._gateway.catalogue.offered()] if self._may_control else []
-        while True:
+        while not self._gateway.is_done:
             picture = {**status(self._gateway), "control": self._may_control, "offered": names}
             yield f"data: {json.dumps(picture)}\n\n"
             await trio.sleep(EVENT_SECONDS)
@@ -154,7 +154,7 @@ class Pages:
         return JSONResponse({"status": "draining" if draining else "ready"}, 503 if draining else 200)
 
     async def _safe_to_stop(self, _: Request) -> Response:
-        busy = self._gateway.under_way
+        busy = self._gateway.requests.count
         return JSONResponse({"safe": busy == 0, "under_way": busy}, 200 if busy == 0 else 409)
 
     # ---- control ----
@@ -178,8 +178,10 @@ class Pages:
         async def endpoint(request: Request) -> Response:
             try:
                 seconds = self._gateway.settings.sender_seconds
-                body = await read_body(request.receive, most_bytes=BODY_LIMIT_BYTES, seconds=seconds)
-                with self._gateway.admitted():
+                with Admission(self._gateway) as admission:
+                    body = await read_body(
+                        request.receive, admission.hold, most_bytes=BODY_LIMIT_BYTES, seconds=seconds
+                    )
                     return JSONResponse(await action(json_object(body)))
             except ClientGoneError:
                 return Response()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import trio
@@ -28,17 +28,22 @@ class RefusedError(Exception):
         self.problem = problem
 
 
-async def read_body(receive: Receive, *, most_bytes: int, seconds: float) -> bytes:
-    """Return the whole body. Raises RefusedError (413 above ``most_bytes``, 408 after ``seconds``), ClientGoneError."""
+async def read_body(receive: Receive, hold: Callable[[int], None], *, most_bytes: int, seconds: float) -> bytes:
+    """Return the whole body. Raises RefusedError (413 above ``most_bytes``, 408 after ``seconds``), ClientGoneError.
+
+    ``hold`` is told of every piece's length, and may refuse it.
+    """
     body = bytearray()
     with trio.move_on_after(seconds):
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            body += message.get("body", b"")
-            if len(body) > most_bytes:
+            piece = message.get("body", b"")
+            if len(body) + len(piece) > most_bytes:
                 raise RefusedError(Problem(413, "body_too_large", f"the body must have at most {most_bytes} bytes"))
+            hold(len(piece))
+            body += piece
             if not message.get("more_body", False):
                 return bytes(body)
     raise RefusedError(Problem(408, "slow_sender", f"the body did not arrive within {seconds:g} s"))

@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 import trio
@@ -23,7 +22,7 @@ from statemachine.journal.writer import Journal
 from .app import application
 from .catalogue import Catalogue, ListModels
 from .gateway import Gateway, GatewayObservers
-from .http1 import serve_http
+from .http1 import Bounds, serve_http
 from .listing import ask_for_models
 from .recording import Recorder
 from .recovering import owning
@@ -36,6 +35,8 @@ log = logging.getLogger(__name__)
 
 CLIENT_IDLE_SECONDS: Final = 75.0
 """How long an idle connection of a client is kept: longer than usual clients keep theirs, so that none uses one that just closes."""
+PAGES_SECONDS: Final = 5.0
+"""How long answers of the gateway's own may go on when it has drained."""
 BACKLOG: Final = 1024
 """How many clients may connect at the same moment."""
 SIGHUP: Final = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -82,9 +83,13 @@ async def _preload(manager: ProviderManager, provider: str, model: str) -> None:
 async def listening(gateway: Gateway) -> AsyncIterator[str]:
     """Serve over HTTP for the length of the block, which gets the base URL. Port 0 takes a free one. Raises OSError."""
     listener = _listener(gateway.settings.host, gateway.settings.port)
-    serve = partial(serve_http, application(gateway), listener, idle_seconds=CLIENT_IDLE_SECONDS)
+    bounds = Bounds(
+        idle_seconds=CLIENT_IDLE_SECONDS,
+        reader_seconds=lambda: gateway.settings.reader_seconds,
+        connections=lambda: gateway.settings.connections_limit,
+    )
     async with listener, trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve, reader_seconds=lambda: gateway.settings.reader_seconds))
+        nursery.start_soon(serve_http, application(gateway), listener, bounds)
         yield _url(listener.socket.getsockname())
         nursery.cancel_scope.cancel()
 
@@ -116,8 +121,10 @@ async def run(
                     print(line, flush=True)
                 nursery.start_soon(_watch_signals, signals, gateway, read_again, nursery.cancel_scope)
                 await gateway.draining.wait()
-                log.info("draining: %d requests are under way; a signal ends at once", gateway.under_way)
-                await gateway.idle.wait()
+                log.info("draining: %d requests are under way; a signal ends at once", gateway.requests.count)
+                await gateway.requests.none.wait()
+                with trio.move_on_after(PAGES_SECONDS):
+                    await gateway.pages.none.wait()
             nursery.cancel_scope.cancel()
 
 

@@ -40,6 +40,7 @@ GATEWAY_VARIABLE: Final = "LLM_SLOTS_GATEWAY"
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 FILE_LIMIT_BYTES: Final = 1024 * 1024
 TOKEN_LEAST: Final = 16
+MIB: Final = 1024 * 1024
 
 Check: TypeAlias = Callable[[str, object], None]
 
@@ -68,7 +69,8 @@ class GatewaySettings:
     """All of it. ``token``: what a client must send, None: nothing. Times are in seconds, ``comment_seconds`` None: no comments.
 
     A client has ``sender_seconds`` to send its body, and ``reader_seconds`` to read a piece of its answer. ``body_limit`` is in bytes,
-    ``requests_limit`` counts requests at a time, ``waiting_per_agent`` those of one agent that have no lease yet. ``aliases`` map a
+    and so is ``bodies_limit``, for the bodies of all requests at a time. ``requests_limit`` and ``connections_limit`` count those at a
+    time, ``waiting_per_agent`` the requests of one agent that have no lease yet. ``aliases`` map a
     name that clients use to ``(provider, model)``. ``fixed``: what cannot change while the gateway runs. ``owned_file``: where is
     noted what was loaded, for the next run (None: nowhere).
     """
@@ -81,7 +83,9 @@ class GatewaySettings:
     token: str | None = field(default=None, repr=False)
     aliases: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     comment_seconds: float | None = 5.0
-    body_limit: int = 64 * 1024 * 1024
+    body_limit: int = 64 * MIB
+    bodies_limit: int = 1024 * MIB
+    connections_limit: int = 8192
     sender_seconds: float = 30.0
     reader_seconds: float = 60.0
     requests_limit: int = 4096
@@ -140,7 +144,8 @@ def settings_of(document: Mapping[str, Any], environment: Mapping[str, str], **g
         token=token,
         aliases=_aliases(document.get("aliases", {}), {provider.name for provider in providers}),
         comment_seconds=_off(gateway.get("comment_seconds", 5.0)),
-        body_limit=gateway.get("body_limit_mib", 64) * 1024 * 1024,
+        **_bodies(gateway),
+        connections_limit=gateway.get("connections_limit", 8192),
         sender_seconds=gateway.get("sender_seconds", 30.0),
         reader_seconds=gateway.get("reader_seconds", 60.0),
         requests_limit=gateway.get("requests_limit", 4096),
@@ -187,6 +192,8 @@ _GATEWAY: Final[Mapping[str, Check]] = {
     "token_env": check_name,
     "comment_seconds": _check_seconds_or_off,
     "body_limit_mib": check_count,
+    "bodies_limit_mib": check_count,
+    "connections_limit": check_count,
     "sender_seconds": check_timeout,
     "reader_seconds": check_timeout,
     "requests_limit": check_count,
@@ -234,6 +241,16 @@ def _table(document: Mapping[str, Any], name: str, checks: Mapping[str, Check]) 
 
 def _off(value: float | bool) -> float | None:
     return None if value is False else float(value)
+
+
+def _bodies(table: Mapping[str, Any]) -> dict[str, int]:
+    """Return the bounds on one body and on all, in bytes. Raises ConfigurationError where all may have less than one."""
+    one, every = table.get("body_limit_mib", 64), table.get("bodies_limit_mib", 1024)
+    if every < one:
+        raise ConfigurationError(
+            "gateway.bodies_limit_mib", f"must be at least body_limit_mib, which is {one}", f"{every}"
+        )
+    return {"body_limit": one * MIB, "bodies_limit": every * MIB}
 
 
 def _usual_owned_file(port: int, environment: Mapping[str, str]) -> str | None:

@@ -20,7 +20,7 @@ def status(gateway: Gateway) -> dict[str, Any]:
     return {
         "now": now,
         "draining": gateway.draining.is_set(),
-        "under_way": gateway.under_way,
+        "under_way": gateway.requests.count,
         "slots": {key: asdict(slot) for key, slot in statistics.slots.items()},
         "providers": {name: asdict(provider) for name, provider in statistics.providers.items()},
         "queue": [

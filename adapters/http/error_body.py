@@ -152,7 +152,7 @@ def _wait(error: Mapping[str, Any], depth: int = 2) -> float | None:
     """Return how long an error asks to wait, in seconds: as a member of its own, or as Google has it, among its details."""
     for name, scale in _WAITS.items():
         value = error.get(name)
-        if isinstance(value, str) and re.fullmatch(r"\d{1,20}(\.\d{0,20})?s?", value):
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}(\.[0-9]{0,20})?s?", value):
             value = float(value.removesuffix("s"))
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
             return min(value / scale, RETRY_AFTER_LIMIT_SECONDS)

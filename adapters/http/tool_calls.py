@@ -184,7 +184,7 @@ def _is_number(name: object) -> bool:
 
 
 def _index(value: object) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)

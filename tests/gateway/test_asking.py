@@ -55,13 +55,15 @@ def test_the_path_may_name_agent_and_priority() -> None:
     assert split_prefix("/agent/ann").path == "/agent/ann"
 
 
-@pytest.mark.parametrize("text", ["high", "1.5", "9" * 400, "", "NaN"])
+@pytest.mark.parametrize("text", ["high", "1.5", "9" * 400, "", "NaN", "1_0", "\u0661", "+1", " 1", "1\n", "1000001"])
 def test_a_priority_must_be_a_whole_number(text: str) -> None:
     with pytest.raises(ConfigurationError, match="X-Priority"):
         asking(NOTHING, {"x-priority": text}, {}, "127.0.0.1")
 
 
-@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "-inf"])
+@pytest.mark.parametrize(
+    "text", ["soon", "0", "0.0", "-1", "nan", "-inf", "inf", "1_0", "\u0661", "1e3", " 1", "1\n", "1000001"]
+)
 def test_a_time_out_must_be_seconds_above_0(text: str) -> None:
     with pytest.raises(ConfigurationError, match="X-Queue-Timeout"):
         asking(NOTHING, {"x-queue-timeout": text}, {}, "127.0.0.1")

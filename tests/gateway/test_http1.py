@@ -6,15 +6,14 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 
 from adapters.gateway.answer import Receive, Send
-from adapters.gateway.http1 import serve_http
+from adapters.gateway.http1 import CROWD_LIMIT, CROWD_SECONDS, Bounds, serve_http
 
 from .served import GEMMA, served, until
 from .test_waiting import body
@@ -54,6 +53,8 @@ class Echo:
             assert (await receive())["type"] == "http.disconnect"
             self.gone.set()
         text = b"%s %s %s" % (scope["method"].encode(), path.encode(), said)
+        if "crowded" in scope["extensions"]:
+            text += b" in a crowd"
         await send({"type": "http.response.body", "body": text, "more_body": False})
 
     async def _whole(self, receive: Receive) -> bytes | None:
@@ -66,11 +67,14 @@ class Echo:
 
 
 @asynccontextmanager
-async def serving(app: Echo, *, idle: float = 60, reader: float = 60) -> AsyncIterator[tuple[str, int]]:
+async def serving(
+    app: Echo, *, idle: float = 60, reader: float = 60, connections: int = 1000
+) -> AsyncIterator[tuple[str, int]]:
     """Serve ``app`` on a free port for the length of the block."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve_http, app, listener, idle_seconds=idle, reader_seconds=lambda: reader))
+        bounds = Bounds(idle_seconds=idle, reader_seconds=lambda: reader, connections=lambda: connections)
+        nursery.start_soon(serve_http, app, listener, bounds)
         yield "127.0.0.1", listener.socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 
@@ -117,6 +121,35 @@ async def test_answers_without_a_body() -> None:
     assert first.startswith(b"HTTP/1.1 200")
     assert second.startswith(b"HTTP/1.1 204")
     assert rest == b""
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"http://x/a%20b?q=1", b"/a b"),
+        (b"HTTPS://user@[::1]:80/a", b"/a"),
+        (b"http://x", b"/"),
+        (b"http://x?q=1", b"/"),
+        (b"http://x//a", b"//a"),
+        (b"/http://x/a", b"/http://x/a"),
+        (b"http:///a", b"http:///a"),
+        (b"*", b"*"),
+    ],
+)
+async def test_a_target_may_name_the_server(target: bytes, path: bytes) -> None:
+    async with serving(Echo()) as address:
+        answer = await said_to(address, b"POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (target, LAST))
+    assert b"POST %s \r\n" % path in answer
+
+
+async def test_blank_lines_before_a_request_are_skipped() -> None:
+    last = request("/c", LAST)
+    async with serving(app := Echo()) as address:
+        answer = await said_to(address, b"\r\n" + request("/a") + b"\r\n\n\r\n" + request("/b") + b"\r", b"\n" + last)
+        refused = await said_to(address, b"\r\n\rGET / HTTP/1.1\r\n\r\n")
+    assert refused.startswith(b"HTTP/1.1 400 "), "that was none"
+    assert [answer.count(b"POST /%s" % name) for name in (b"a", b"b", b"c")] == [1, 1, 1]
+    assert app.calls == 3
 
 
 async def test_an_older_client_gets_a_plain_body_and_a_close() -> None:
@@ -188,6 +221,8 @@ async def test_a_failure_is_told_before_the_head_and_breaks_the_answer_after_it(
         assert (await said_to(address, request("/fails"))).startswith(b"HTTP/1.1 500 ")
         broken = await said_to(address, request("/breaks"))
         assert broken.endswith(b"4\r\nhalf\r\n"), "the client can see that this is not the end"
+        with pytest.raises(trio.BrokenResourceError):
+            await said_to(address, b"GET /breaks HTTP/1.0\r\n\r\n")
         assert b"GET / " in await said_to(address, request("/", LAST, method=b"GET")), "others are served"
 
 
@@ -204,6 +239,34 @@ async def test_a_client_that_goes_is_noticed_also_behind_its_next_request() -> N
                 await stream.send_all(request("/waits") + ahead)
                 await stream.receive_some()
             await app.gone.wait()
+
+
+async def test_a_client_that_sends_much_ahead_is_noticed_when_it_goes_and_its_connection_ends_with_the_answer() -> None:
+    async with serving(app := Echo()) as address:
+        async with await trio.open_tcp_stream(*address) as stream:
+            await stream.send_all(request("/waits"))
+            await stream.receive_some()
+            await stream.send_all(request("/next") + PIECE * 10)
+        await app.gone.wait()
+        assert app.calls == 1
+
+
+async def test_connections_above_the_limit_are_answered_once_and_many_more_closed() -> None:
+    async with serving(Echo(), connections=1) as address, await trio.open_tcp_stream(*address) as first:
+        await first.send_all(request("/a"))
+        assert b"crowd" not in await first.receive_some()
+        crowded = await said_to(address, request("/b") + request("/c"))
+        assert crowded.count(b"HTTP/1.1 200") == 1
+        assert b"POST /b  in a crowd" in crowded
+        assert b"connection: close" in crowded
+        async with AsyncExitStack() as stack:
+            began = trio.current_time()
+            for _ in range(CROWD_LIMIT + 1):  # the one before may be at its end only
+                await stack.enter_async_context(await trio.open_tcp_stream(*address))
+            assert await said_to(address, b"") == b""
+            assert trio.current_time() - began < CROWD_SECONDS, "it was not waited for"
+        await first.send_all(request("/d", LAST))
+        assert b"POST /d" in b"".join([piece async for piece in first]), "who was there first is served"
 
 
 async def test_idle_clients_and_slow_heads_are_not_waited_for() -> None:
@@ -233,7 +296,7 @@ async def test_who_does_not_read_gives_the_slot_back() -> None:
         content = json.dumps({**body(GEMMA), "max_tokens": 10_000_000}).encode()
         with stuck(("127.0.0.1", int(here.url.rpartition(":")[2]))) as client:
             client.sendall(request("/v1/chat/completions", b"", content))
-            await until(lambda: here.gateway.under_way == 1)
-            await until(lambda: here.gateway.under_way == 0)
+            await until(lambda: here.gateway.requests.count == 1)
+            await until(lambda: here.gateway.requests.count == 0)
         slot = here.gateway.manager.statistics().slots["local"]
         assert (slot.state, slot.leases) == ("resident", 0)

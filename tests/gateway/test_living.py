@@ -67,6 +67,20 @@ async def test_a_second_signal_ends_at_once_and_still_unloads(tmp_path: Path) ->
         assert not server.resident
 
 
+async def test_a_status_page_that_is_open_gets_a_proper_end(tmp_path: Path) -> None:
+    server = MockLMStudio(MODELS, LatencyProfile(jitter=0))
+    async with serve(server, port=0) as base_url:
+        written(tmp_path / "gateway.toml", base_url)
+        async with running(tmp_path / "gateway.toml") as (process, url), httpx.AsyncClient(base_url=url) as client:
+            async with client.stream("GET", "/events", timeout=20) as response:
+                lines = response.aiter_lines()
+                await anext(lines)
+                process.send_signal(signal.SIGTERM)
+                async for _ in lines:  # raises where the end is missing
+                    pass
+            assert await process.wait() == 0
+
+
 async def test_sighup_takes_over_aliases_and_keeps_what_it_had_where_there_is_an_error(tmp_path: Path) -> None:
     server, path = MockLMStudio(MODELS, LatencyProfile(jitter=0)), tmp_path / "gateway.toml"
     async with serve(server, port=0) as base_url:

@@ -24,12 +24,16 @@ BODY = json.dumps({"model": "m", "messages": []}).encode()
 
 
 class Scribe:
-    """An OpenAI-compatible server that keeps the head of every request, and answers with ``status`` and ``headers``."""
+    """An OpenAI-compatible server that keeps the head of every request, and answers with ``status``, ``headers`` and ``{}``.
 
-    def __init__(self, status: int = 200, *headers: bytes) -> None:
+    ``length`` is what it claims this to be long.
+    """
+
+    def __init__(self, status: int = 200, *headers: bytes, length: int = 2) -> None:
         self.heads: list[bytes] = []
-        self._answer = b"HTTP/1.1 %d OK\r\nContent-Length: 2\r\n%s\r\n{}" % (
+        self._answer = b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n%s\r\n{}" % (
             status,
+            length,
             b"".join(h + b"\r\n" for h in headers),
         )
 
@@ -154,6 +158,21 @@ async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
         answer = await said_to(url, post(LENGTH))
     assert b" 307 " in answer
     assert len(scribe.heads) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [(b"application/json", False), (b"text/event-stream; charset=utf-8", True), (b"Text/Event-Stream", True)],
+)
+async def test_an_answer_that_breaks_off_has_no_proper_end_unless_the_stream_says_so(kind: bytes, told: bool) -> None:
+    scribe = Scribe(200, b"Content-Type: " + kind, length=100)
+    async with before(scribe) as url:
+        answer = await said_to(url, post(LENGTH))
+        again = await said_to(url, post(LENGTH).replace(b"Connection: close\r\n", b""))
+    for said in (answer, again):
+        assert b"\r\n2\r\n{}\r\n" in said
+        assert (b"backend_unreachable" in said) == told
+        assert said.endswith(b"\r\n0\r\n\r\n") == told, "without it, a client knows that this is not all"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_the_example_names_every_key() -> None:
         ({"providers": PROVIDERS, "manager": {"acquire_timeout": True}}, "manager.acquire_timeout"),
         ({"providers": PROVIDERS, "gateway": {"port": 65536}}, "gateway.port"),
         ({"providers": PROVIDERS, "gateway": {"comment_seconds": 0}}, "gateway.comment_seconds"),
+        ({"providers": PROVIDERS, "gateway": {"bodies_limit_mib": 63}}, "gateway.bodies_limit_mib"),
+        ({"providers": PROVIDERS, "gateway": {"connections_limit": 0}}, "gateway.connections_limit"),
         ({"providers": PROVIDERS, "gateway": {"host": "0.0.0.0"}}, "gateway.host"),
         ({"providers": PROVIDERS, "aliases": {"quick": "qwen"}}, "aliases.quick"),
         ({"providers": PROVIDERS, "aliases": {"quick": "nosuch/qwen"}}, "aliases.quick"),

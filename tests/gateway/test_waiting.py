@@ -83,15 +83,15 @@ async def test_a_client_that_goes_leaves_the_queue() -> None:
                 await until(lambda: len(here.gateway.waiting) == 1)
                 nursery.cancel_scope.cancel()
             await until(lambda: len(here.gateway.waiting) == 0)
-        await until(lambda: here.gateway.under_way == 0)
+        await until(lambda: here.gateway.requests.count == 0)
 
 
 async def test_a_client_that_goes_in_mid_answer_frees_the_slot() -> None:
     async with served() as here:
         async with await posted(here.url, json.dumps({**body(GEMMA), "max_tokens": 100_000}).encode()) as stream:
             assert b" 200 " in await stream.receive_some(4096)
-            assert here.gateway.under_way == 1
-        await until(lambda: here.gateway.under_way == 0)
+            assert here.gateway.requests.count == 1
+        await until(lambda: here.gateway.requests.count == 0)
         slot = here.gateway.manager.statistics().slots["local"]
         assert (slot.state, slot.leases) == ("resident", 0)
 
@@ -134,6 +134,33 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
             assert b" 413 " in await stream.receive_some(4096)
 
 
+async def test_the_bodies_of_all_requests_have_a_bound_and_what_has_ended_counts_no_more() -> None:
+    async with served(body_limit_mib=1, bodies_limit_mib=1) as here, httpx.AsyncClient(base_url=here.url) as client:
+        content = b"x" * 900_000
+        async with await posted(here.url, content, length=1_000_000):
+            await until(lambda: here.gateway.held_bytes == len(content))
+            refused = await client.post(CHAT, content=content)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_many_bytes")
+            assert refused.headers["retry-after"]
+            assert (await client.post("/control/load", content=content)).status_code == 503
+            assert (await client.post(CHAT, json=body(GEMMA))).status_code == 200
+        await until(lambda: here.gateway.held_bytes == 0)
+        assert (await client.post(CHAT, content=content)).status_code == 400
+
+
+async def test_too_many_connections_are_refused_in_the_dialect_of_the_path() -> None:
+    async with served(connections_limit=1) as here, await posted(here.url, b"{", length=9) as first:
+        await until(lambda: here.gateway.requests.count == 1)
+        for path, member in ((CHAT, "code"), ("/v1/messages", "type"), ("/status", "code")):
+            async with httpx.AsyncClient(base_url=here.url) as client:
+                refused = await client.post(path, json=body(GEMMA))
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.json()["error"][member] in ("too_many_connections", "overloaded_error")
+        async with httpx.AsyncClient(base_url=here.url) as client:
+            assert (await client.get("/healthz")).status_code == 200, "a busy process is not a dead one"
+        await first.aclose()
+
+
 async def test_a_slow_sender_is_refused() -> None:
     async with served(sender_seconds=0.05) as here:
         async with await posted(here.url, b"{", length=100) as stream:
@@ -150,5 +177,17 @@ async def test_draining_refuses_new_requests_and_lets_others_end() -> None:
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "closing")
             assert (await client.get("/readyz")).status_code == 503
             assert "data: [DONE]" in [line async for line in lines]
-        await here.gateway.idle.wait()
+        await here.gateway.requests.none.wait()
         assert (await client.get("/safe-to-stop")).status_code == 200
+
+
+async def test_the_picture_of_the_status_page_ends_when_the_gateway_has_drained() -> None:
+    async with served() as here, httpx.AsyncClient(base_url=here.url, timeout=20) as client:
+        async with client.stream("GET", "/events") as response:
+            lines = response.aiter_lines()
+            await anext(lines)
+            assert here.gateway.pages.count == 1
+            here.gateway.draining.set()
+            async for _ in lines:
+                pass
+        await here.gateway.pages.none.wait()

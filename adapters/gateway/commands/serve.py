@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ from ..settings import DEFAULT_PORT, GatewaySettings, load_settings, settings_of
 
 __all__ = ["Options", "run"]
 
+FILES: Final = 65_536
+"""How many open files are asked for, where the system has no limit."""
 _NOTHING_FOUND: Final = (
     "must be given: no model server was found on this machine (LM Studio on port 1234, Ollama on 11434, llama.cpp on 8080);"
     " start one, or name yours in a file: serve --config gateway.toml"
@@ -53,6 +56,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Serve until a signal ends it. Returns the exit status. Raises ConfigurationError, OSError."""
+    _take_files()
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s")
     settings, say = _settings(options)
@@ -62,6 +66,19 @@ def run(options: Options) -> int:
         read_again = None if options.config is None else lambda: _settings(options)[0]
         trio.run(serve, settings, say, journal, recorder, read_again)
     return 0
+
+
+def _take_files() -> None:
+    """Have as many files as the system lets this process have: each client takes one, and each request to a server another."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # macOS has another limit, which is not told
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _settings(options: Options) -> tuple[GatewaySettings, Sequence[str]]:
