@@ -26,7 +26,7 @@ from statemachine.config.options import copy_options
 from statemachine.errors import ConfigurationError
 from statemachine.foreign import ForeignJSONError, read_json
 
-from ..http.messages import checked_headers
+from ..http.messages import checked_headers, listed
 from ..http.stream import HttpRequest
 
 __all__ = ["DEFAULT_MAX_TOKENS", "messages_request"]
@@ -88,8 +88,8 @@ def _conversation(prompt: Sequence[Message]) -> tuple[list[str], list[Block]]:
 
 
 def _content(message: Mapping[str, Any], path: str) -> str | list[Block]:
-    content, calls = message.get("content"), message.get("tool_calls") or ()
-    thinking = list(message.get("thinking_blocks") or ())
+    content, calls = message.get("content"), listed(message, "tool_calls", path)
+    thinking = listed(message, "thinking_blocks", path)
     if isinstance(content, str) and not calls and not thinking:
         return content
     blocks = [_part(part, f"{path}.content[{index}]") for index, part in enumerate(_parts(content))]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from statemachine.checks import is_number
 from statemachine.text import fit_to_show
 
 __all__ = ["UNKNOWN", "ModelFacts", "facts_of"]
@@ -86,4 +87,4 @@ def _count(row: Mapping[str, Any], name: str) -> int | None:
 
 def _number(row: Mapping[str, Any], name: str) -> float | None:
     value = row.get(name)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return float(value) if is_number(value) else None

@@ -114,8 +114,9 @@ def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_another(index: object, place: int) -> bool:
     """Return whether a choice is another one than the first: by its index; by its place where the index is no number."""
-    text = str(index) if isinstance(index, (int, str)) and not isinstance(index, bool) else ""
-    return int(text) != 0 if text.isdecimal() else place > 0
+    if isinstance(index, str) and index.isdecimal():
+        return bool(index.strip("0"))
+    return index != 0 if isinstance(index, int) and not isinstance(index, bool) else place > 0
 
 
 def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:

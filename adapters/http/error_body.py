@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
+from statemachine.checks import is_number
 from statemachine.foreign import ForeignJSONError, read_json
 from statemachine.text import fit_to_show
 
@@ -154,7 +155,7 @@ def _wait(error: Mapping[str, Any], depth: int = 2) -> float | None:
         value = error.get(name)
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}(\.[0-9]{0,20})?s?", value):
             value = float(value.removesuffix("s"))
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        if is_number(value) and 0 <= value < math.inf:
             return min(value / scale, RETRY_AFTER_LIMIT_SECONDS)
     details = error.get("details") or error.get("metadata")
     inner = details if isinstance(details, list) else [details]

@@ -12,7 +12,7 @@ from statemachine.errors import ConfigurationError
 
 from .stream import HttpRequest
 
-__all__ = ["CHAT_PATH", "chat_request", "checked_headers"]
+__all__ = ["CHAT_PATH", "chat_request", "checked_headers", "listed"]
 
 CHAT_PATH: Final = "/v1/chat/completions"
 _RESERVED: Final = frozenset({"messages", "model", "stream", "tools"})
@@ -59,3 +59,11 @@ def checked_headers(given: object) -> dict[str, str]:
             rule = "must be printable ASCII without blanks around it"
             raise ConfigurationError(f"parameters.extra_headers.{name}", rule, f"a {type(value).__name__}")
     return dict(given)
+
+
+def listed(message: Mapping[str, Any], name: str, path: str) -> Sequence[Any]:
+    """Return a member of the message at ``path`` that must be a list where there is one. Raises ConfigurationError."""
+    value = message.get(name) or ()
+    if not isinstance(value, (list, tuple)):
+        raise ConfigurationError(f"{path}.{name}", "must be a list", f"a {type(value).__name__}")
+    return value

@@ -25,7 +25,7 @@ from statemachine.config.options import copy_options
 from statemachine.errors import ConfigurationError
 from statemachine.foreign import ForeignJSONError, read_json
 
-from ..http.messages import checked_headers
+from ..http.messages import checked_headers, listed
 from ..http.stream import HttpRequest
 
 __all__ = ["RELOADING_OPTIONS", "chat_request"]
@@ -71,7 +71,7 @@ def _message(message: Mapping[str, Any], path: str, names: dict[str, str]) -> di
     for member in ("thinking", "tool_name"):
         if isinstance(message.get(member), str):
             translated[member] = message[member]
-    if calls := message.get("tool_calls"):
+    if calls := listed(message, "tool_calls", path):
         given = [_call(call, f"{path}.tool_calls[{index}]") for index, call in enumerate(calls)]
         names.update({call["id"]: call["function"]["name"] for call in given if "id" in call})
         translated["tool_calls"] = given

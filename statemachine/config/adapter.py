@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ..checks import option_names
+from ..checks import check_name, option_names, shown
+from ..errors import ConfigurationError
 from ..text import fit_to_show
 from .call import CallOptions, Message, StreamEvent
 from .identity import short, signature
@@ -14,18 +15,35 @@ from .identity import short, signature
 __all__ = ["Adapter", "AdapterConfig", "AdapterFactory", "StartableAdapter", "StoppableAdapter"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class AdapterConfig:
-    """The argument of an adapter's factory. ``options``: the provider's base options, overlaid by the request's."""
+    """The argument of an adapter's factory. ``options``: the provider's base options, overlaid by the request's.
+
+    Two are equal, with equal hashes, if their signatures are. Raises ConfigurationError.
+    """
 
     provider_name: str
     model_id: str
     options: Mapping[str, Any]
 
+    def __post_init__(self) -> None:
+        check_name("provider_name", self.provider_name)
+        check_name("model_id", self.model_id)
+        if not isinstance(self.options, Mapping):
+            raise ConfigurationError("options", "must be a mapping of option names to values", shown(self.options))
+
     @property
     def config_signature(self) -> str:
         """The key of the instance, as 64 hex digits."""
         return signature(self.provider_name, self.model_id, self.options)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AdapterConfig):
+            return NotImplemented
+        return self.config_signature == other.config_signature
+
+    def __hash__(self) -> int:
+        return hash(self.config_signature)
 
     def __repr__(self) -> str:
         names, digest = option_names(self.options), short(self.config_signature)

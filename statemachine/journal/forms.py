@@ -30,9 +30,10 @@ from ..core.events import (
     Stopped,
     Wake,
 )
-from ..errors import JournalError
+from ..errors import ConfigurationError, JournalError
 from ..policies import PolicyFactory
 from ..policies.names import name_of
+from ..text import fit_to_show
 
 __all__ = ["FORMAT", "Demands", "configuration", "event_of", "form", "header"]
 
@@ -139,21 +140,22 @@ class Demands:
     def demand_of(self, value: object) -> Demand:
         """Return the demand that a number or a whole form stands for. Raises JournalError."""
         if isinstance(value, Mapping):
-            adapter = AdapterConfig(value["provider"], value["model"], {})
-            demand = Demand(
-                PoolKey(*value["pool"]),
-                value["provider"],
-                value["model"],
-                value["signature"],
-                value["parallel"],
-                adapter,
-            )
-            self._demands[value["number"]] = demand
-            self._numbers[demand] = value["number"]
+            try:
+                demand = _demand(value)
+                self._demands[value["number"]] = demand
+                self._numbers[demand] = value["number"]
+            except (KeyError, TypeError, ConfigurationError) as error:
+                raise JournalError(f"a demand is not whole: {fit_to_show(str(error))}") from error
             return demand
         if not isinstance(value, int) or value not in self._demands:
             raise JournalError("a request names a demand that was not told before")
         return self._demands[value]
+
+
+def _demand(value: Mapping[str, Any]) -> Demand:
+    adapter = AdapterConfig(value["provider"], value["model"], {})
+    pool = PoolKey(*value["pool"])
+    return Demand(pool, adapter.provider_name, adapter.model_id, value["signature"], value["parallel"], adapter)
 
 
 def form(value: object, demands: Demands) -> Any:

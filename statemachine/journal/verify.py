@@ -22,6 +22,7 @@ from ..foreign import ForeignJSONError, read_json
 from ..policies import PolicyFactory
 from ..properties.invariants import checking, looking
 from ..properties.property import Step
+from ..text import fit_to_show
 from .forms import Demands, configuration, event_of, form
 
 __all__ = ["Verification", "verify", "verify_lines"]
@@ -51,13 +52,16 @@ class Verification:
 def verify(paths: Iterable[Path], *, policy: PolicyFactory | str | None = None) -> Verification:
     """Verify the files of one journal, oldest first. ``policy`` is its policy where the header names none.
 
-    Raises JournalError where a file cannot be read or is no journal.
+    Raises JournalError where a file cannot be read or is no journal, and ConfigurationError as :func:`verify_lines`.
     """
     return verify_lines(_lines(paths), policy=policy)
 
 
 def verify_lines(lines: Iterable[bytes], *, policy: PolicyFactory | str | None = None) -> Verification:
-    """Verify the lines of one journal, each with its line end. Raises JournalError."""
+    """Verify the lines of one journal, each with its line end.
+
+    Raises JournalError, and ConfigurationError where the header holds what is no configuration.
+    """
     rows = iter(lines)
     first = _row(next(rows, b""), 1)
     replay = _Replay(Coordinator, configuration(first, policy))
@@ -89,24 +93,24 @@ class _Replay:
         """Replay one line. Return what does not conform, or None."""
         said = row.get("event")
         if not isinstance(said, Mapping):
-            raise JournalError(f"line of change {row.get('n')}: there is no event")
+            raise JournalError(f"the line of change {_short(row.get('n'))} has no event")
         if (problem := self._misplaced(row.get("n"), row.get("t"))) is not None:
             return problem
-        self._due.append({"n": row.get("n"), "told": (self._resolved(said), self._resolved(row.get("effects")))})
-        if said.get("is") == Expired.__name__:
-            return None
-        rows, self._due, self._made = self._due, [], []
         try:
+            self._due.append({"n": row.get("n"), "told": (self._resolved(said), self._resolved(row.get("effects")))})
+            if said.get("is") == Expired.__name__:
+                return None
+            rows, self._due, self._made = self._due, [], []
             self._coordinator.step(event_of(rows[-1]["told"][0], self._demands), row["t"])
-        except (JournalError, KeyError, TypeError, ValueError, AssertionError) as error:
-            return f"change {row.get('n')} cannot happen: {error}"
+        except Exception as error:  # whatever an event that never was makes the coordinator raise
+            return f"change {row.get('n')} cannot happen: {fit_to_show(str(error))}"
         return self._compared(rows)
 
     def _misplaced(self, number: object, time: object) -> str | None:
         """Return what is wrong with a line's number and time, or None: lines may have been taken out, exchanged or doubled."""
         if number != self._number + 1:
             return f"change {self._number + 1} is missing: the next line is that of change {_short(number)}"
-        if not is_number(time) or time < self._time:
+        if not (is_number(time) and self._time <= time < math.inf):
             return f"change {number}: its time, {_short(time)}, is not after that of the change before it"
         self._number, self._time = self._number + 1, time
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from trio.lowlevel import enable_ki_protection
 
+from ..checks import shown
 from ..config.call import CallOptions, Message, StreamEvent
 from ..config.runtime import RuntimeProviderConfig
 from ..errors import ConfigurationError
@@ -39,6 +40,11 @@ class ReasoningEngine:
     """Makes calls. With ``state``, a call that names only a thread uses that thread's provider."""
 
     def __init__(self, manager: ProviderManager, state: ThreadConfigs | None = None) -> None:
+        if not isinstance(manager, ProviderManager):
+            rule = "must be a ProviderManager (its sides for asyncio and for plain code have engines of their own)"
+            raise ConfigurationError("manager", rule, shown(manager))
+        if state is not None and not callable(getattr(state, "runtime_provider_config", None)):
+            raise ConfigurationError("state", "must be a StateManager or None", shown(state))
         self._manager = manager
         self._state = state
 

@@ -68,6 +68,7 @@ def run_command(prog: str, module: str, summary: str, words: Sequence[str], *, e
 
     ``prog`` and ``summary`` are shown by ``--help``. ``extra`` names the optional dependencies that the command may lack.
     """
+    _open_what_is_closed()
     try:
         command: Command = import_module(module)
         options = parsed(parser_of(prog, summary, command.Options), command.Options, words)
@@ -80,8 +81,16 @@ def run_command(prog: str, module: str, summary: str, words: Sequence[str], *, e
 
 def refused(reason: str) -> int:
     """Say in one line why a command cannot be run. Returns the exit status."""
+    _open_what_is_closed()
     print(f"error: {fit_to_show(reason)}", file=sys.stderr)
     return REFUSED
+
+
+def _open_what_is_closed() -> None:
+    """Have nothing read and written where the process was started without its standard files (``>&-``)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in this order each gets its own number
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _status(error: BaseException, extra: str) -> int:

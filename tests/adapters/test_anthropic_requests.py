@@ -129,6 +129,9 @@ def test_extra_headers_are_headers() -> None:
             {},
             "prompt[0].tool_calls[0].function.arguments",
         ),
+        ([{"role": "assistant", "tool_calls": 5}], {}, "prompt[0].tool_calls"),
+        ([{"role": "assistant", "tool_calls": {"id": "t"}}], {}, "prompt[0].tool_calls"),
+        ([{"role": "assistant", "thinking_blocks": True}], {}, "prompt[0].thinking_blocks"),
     ],
 )
 def test_what_has_no_place_is_refused_by_its_path(prompt: Any, parameters: dict[str, Any], field: str) -> None:

@@ -85,6 +85,8 @@ def test_the_instances_options_go_with_every_request() -> None:
         ([USER], {"options": 7}, "parameters.options"),
         ([USER], {"response_format": {"type": "poem"}}, "parameters.response_format"),
         ([{"role": "user", "content": [{"image_url": {"url": "https://host/x.png"}}]}], {}, "prompt[0].content[0]"),
+        ([{"role": "assistant", "tool_calls": 5}], {}, "prompt[0].tool_calls"),
+        ([{"role": "assistant", "tool_calls": {"id": "t"}}], {}, "prompt[0].tool_calls"),
     ],
 )
 def test_what_has_no_place_is_refused_by_its_path(prompt: Any, parameters: dict[str, Any], field: str) -> None:

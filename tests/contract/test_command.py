@@ -121,3 +121,15 @@ def test_n08_ctrl_c_while_a_command_is_imported_is_one_line(package: str, words:
     script = INTERRUPTED.format(package=package, words=words, module=module)
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr, done.stdout) == (130, "interrupted\n", "")
+
+
+@pytest.mark.parametrize("words", [["diagram"], ["check", "--jobs", "0"], ["nosuch"]])
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_n08_standard_files_that_are_closed_are_no_error(words: list[str], closed: tuple[int, ...]) -> None:
+    usual = subprocess.run([sys.executable, "-m", "statemachine", *words], cwd=ROOT, capture_output=True, text=True)
+    script = "exec " + " ".join(f"{number}>&-" for number in closed) + '; exec "$@"'
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "statemachine", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == usual.returncode
+    assert done.stdout == ("" if 1 in closed else usual.stdout)
+    assert done.stderr == ("" if 2 in closed else usual.stderr)

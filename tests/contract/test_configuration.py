@@ -288,3 +288,27 @@ def test_an_option_that_the_adapter_class_does_not_declare_is_refused_when_it_is
     refused(caught, "base_options.tll")
     with pytest.raises(ConfigurationError, match=r"base_options\.context_size"):
         ProviderConfig("lm", LMStudioAdapter, is_local=True, base_options={"context_size": 4096})
+
+
+@pytest.mark.parametrize("name", [None, 5, "", b"p", True])
+@pytest.mark.parametrize("field", ["provider_name", "model_id"])
+def test_an_adapters_configuration_names_its_provider_and_model(field: str, name: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AdapterConfig(**{"provider_name": "p", "model_id": "m", "options": {}, field: name})
+    refused(caught, field)
+
+
+@pytest.mark.parametrize("options", [None, 5, "base_url", [("a", 1)], {"a"}])
+def test_an_adapters_options_are_a_mapping(options: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AdapterConfig("p", "m", options)
+    refused(caught, "options")
+
+
+def test_adapters_configurations_are_equal_by_their_signatures() -> None:
+    one, same, other = (AdapterConfig("p", "m", {"a": value}) for value in (1, 1.0, True))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one != "p"
+    assert len({one, same, other}) == 2

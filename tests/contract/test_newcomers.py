@@ -18,6 +18,7 @@ from trio.testing import MockClock
 from adapters import FakeAdapter
 from statemachine import (
     AdapterConfig,
+    AsyncioProviderManager,
     CallOptions,
     ConfigurationError,
     InstanceConfig,
@@ -30,6 +31,7 @@ from statemachine import (
     ReasoningEngine,
     RuntimeProviderConfig,
     StateManager,
+    SyncProviderManager,
     Transition,
     TransitionLog,
     WrongEventLoopError,
@@ -194,6 +196,20 @@ async def test_n09_options_are_call_options() -> None:
     async with ProviderManager(CONFIG) as manager:
         with pytest.raises(ConfigurationError, match=r"CallOptions\(runtime_config"):
             ReasoningEngine(manager).call(HI, X)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize(
+    "manager", [CONFIG, None, "manager", AsyncioProviderManager(CONFIG), SyncProviderManager(CONFIG)]
+)
+def test_n09_an_engine_has_a_manager(manager: Any) -> None:
+    with pytest.raises(ConfigurationError, match="manager: must be a ProviderManager"):
+        ReasoningEngine(manager)
+
+
+@pytest.mark.parametrize("state", ["threads", {}, 5, object()])
+def test_n09_the_state_of_an_engine_is_a_state_manager(state: Any) -> None:
+    with pytest.raises(ConfigurationError, match="state: must be a StateManager"):
+        ReasoningEngine(ProviderManager(CONFIG), state)
 
 
 @pytest.mark.parametrize(

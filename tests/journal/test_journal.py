@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from adapters import FakeAdapter
 from statemachine import (
     CallOptions,
+    ConfigurationError,
     Gated,
     JournalError,
     LocalProviderConflictError,
@@ -203,6 +204,30 @@ def test_a_line_that_was_cut_off_is_told_apart(tmp_path: Path) -> None:
 def test_what_is_no_journal_is_refused(lines: list[bytes]) -> None:
     with pytest.raises(JournalError):
         verify_lines(lines)
+
+
+ODD: list[Any] = [None, True, -1, 10**399, 1e308, "", "\x1b[31m\n", "9" * 5000, [], [[]], {}, {"signature": "s"}]
+
+
+@given(data=st.data())
+def test_r18_whatever_a_line_holds_the_error_is_a_typed_one(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    rows = [json.loads(line) for line in _cached(tmp_path_factory)]
+    row = place = rows[data.draw(st.integers(0, len(rows) - 1))]
+    name = data.draw(st.sampled_from(sorted(row)))
+    while isinstance(place[name], dict) and place[name] and data.draw(st.booleans()):
+        place = place[name]
+        name = data.draw(st.sampled_from(sorted(place)))
+    if data.draw(st.booleans()):
+        place[name] = data.draw(st.sampled_from(ODD))
+    else:
+        del place[name]
+    try:
+        problem = verify_lines([json.dumps(row).encode() + b"\n" for row in rows]).problem
+    except (ConfigurationError, JournalError) as error:
+        problem = str(error)
+    assert problem is None or (problem.isprintable() and len(problem) < 2000)
 
 
 def test_files_are_rotated_and_verified_together(tmp_path: Path) -> None:
