@@ -23,7 +23,6 @@ from typing import Any, Final
 from statemachine.config.call import StreamEvent
 
 from .client import HttpClient
-from .error_body import has_error
 from .nothing import is_empty
 from .reader import JsonAnswerReader, sound
 from .stream import HttpRequest, stream_answer
@@ -33,7 +32,7 @@ __all__ = ["ChatReader", "stream_chat"]
 _METADATA: Final = ("usage", "stats", "timings")
 _KNOWN: Final = frozenset(
     {
-        *("content", "text", "refusal", "tool_calls", "function_call", "role", "name", "id", "type", "object", "index"),
+        *("content", "text", "refusal", "tool_calls", "role", "name", "id", "type", "object", "index"),
         *(
             "reasoning_content",
             "reasoning",
@@ -73,8 +72,6 @@ class ChatReader(JsonAnswerReader):
         places = [*first, *deltas, *([groq] if isinstance(groq, Mapping) else [])]
         for place in places:
             yield from self._reason(place.get("finish_reason"), place)
-            if not self.closed and has_error(place):
-                yield from self._reported(place)
             if self.closed:
                 return
         if metadata := _metadata(payload, *places):
@@ -114,9 +111,8 @@ def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_another(index: object, place: int) -> bool:
     """Return whether a choice is another one than the first: by its index; by its place where the index is no number."""
-    if isinstance(index, str) and index.isdecimal():
-        return bool(index.strip("0"))
-    return index != 0 if isinstance(index, int) and not isinstance(index, bool) else place > 0
+    text = str(index)
+    return text.strip("0") != "" if text.isascii() and text.isdecimal() else place > 0
 
 
 def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 __all__ = ["FormReader"]
+
+Form: TypeAlias = Literal["events", "whole"]
 
 _EVENTS: Final = re.compile(rb"(:|(data|event|id|retry)[ \t]*(:|[\r\n]))")
 _ENOUGH_BYTES: Final = 32
@@ -17,7 +19,7 @@ class FormReader:
     """Takes the beginning of a body until its form is known: ``"events"`` (server-sent ones) or ``"whole"`` (anything else)."""
 
     def __init__(self) -> None:
-        self.form: Literal["events", "whole"] | None = None
+        self.form: Form | None = None
         self._start = b""
 
     def feed(self, piece: bytes) -> bytes:
@@ -31,13 +33,13 @@ class FormReader:
             return self._known("whole")
         return b""
 
-    def finish(self) -> bytes:
-        """Return the rest, at the end of a body that ended before its form was known."""
-        if self.form is not None or not self._start:
-            return b""
-        cut_off = any(name.startswith(self._start.rstrip()) for name in (b"data", b"event", b"id", b"retry"))
-        return self._known("events" if cut_off else "whole")
+    def finish(self) -> Form | None:
+        """Return the form, at the end of the body; None where there was nothing. What ended before its form was known cannot be read."""
+        if self.form is None and self._start:
+            cut_off = any(name.startswith(self._start.rstrip()) for name in (b"data", b"event", b"id", b"retry"))
+            self.form = "events" if cut_off else "whole"
+        return self.form
 
-    def _known(self, form: Literal["events", "whole"]) -> bytes:
+    def _known(self, form: Form) -> bytes:
         self.form = form
         return self._start

@@ -6,6 +6,7 @@ A protocol's reader says what one JSON object means; everything else is here. Se
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ _DONE: Final = re.compile(r'"?\[?done]?"?', re.IGNORECASE)
 _ALIVE: Final = re.compile(r"ping|pong|heart[-_]?beat|keep[-_]?alive", re.IGNORECASE)
 
 
-class JsonAnswerReader:
+class JsonAnswerReader(ABC):
     """Reads the body of one answer: an event stream, a JSON object a line, or a whole JSON object. See ``stream.AnswerReader``.
 
     A subclass implements ``_read``, which yields the events of one JSON object, and sets ``_finish_reason`` when the answer is complete.
@@ -88,9 +89,7 @@ class JsonAnswerReader:
 
     def finish(self) -> Iterator[StreamEvent]:
         """Yield the events at the end of the body."""
-        rest = self._form.finish()
-        if self._form.form == "whole":
-            yield from self._unframed(rest)
+        if self._form.finish() == "whole":
             yield from self._read_whole() if self._lines is None else self._values(self._lines.finish())
         else:
             yield from self._frames(self._decoder.finish())
@@ -106,13 +105,13 @@ class JsonAnswerReader:
 
     # ---- whole answers, and frames of a stream ----
 
+    @abstractmethod
     def _read(self, payload: Mapping[str, Any], *, whole: bool) -> Iterator[StreamEvent]:
         """Yield the events of one JSON object: a chunk of a stream, or a whole answer."""
-        raise AssertionError(f"{type(self).__name__} says what an object means")
 
+    @abstractmethod
     def _is_piece(self, payload: Mapping[str, Any]) -> bool:
         """Return whether a JSON object without a frame around it belongs to a stream of lines, and is no whole answer."""
-        return False
 
     def _unframed(self, piece: bytes) -> Iterator[StreamEvent]:
         """Read what comes without frames: lines, where the first one is a piece of an answer; else a whole body, kept to its end."""
@@ -154,8 +153,8 @@ class JsonAnswerReader:
         if event.lower() == "error" or has_error(payload):
             yield from self._reported(payload)
         elif isinstance(payload, Mapping):
-            typed = payload if "type" in payload or event in ("", "message") else {"type": event, **payload}
-            yield from self._read(typed, whole=False)
+            named = event not in ("", "message")  # an event may have its type as its name only
+            yield from self._read({"type": event, **payload} if named else payload, whole=False)
         elif not (_says_nothing(event, data, payload) or self._finish_reason is not None):
             yield from self._nonsense("a frame of the stream is not a JSON object")
 
@@ -237,7 +236,10 @@ class JsonAnswerReader:
             )
 
     def _reason(self, reason: object, report: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        """Note the finish reason, where the server tells one. ``report`` may hold an error beside it."""
+        """Note the finish reason, where the server tells one. ``report``, in which it stands, may hold an error that says more."""
+        if has_error(report):
+            yield from self._reported(report)
+            return
         if isinstance(reason, Mapping):  # as SGLang has it
             reason = reason.get("type")
         if not isinstance(reason, str) or is_nothing(reason):
@@ -245,8 +247,6 @@ class JsonAnswerReader:
         kind = next((kind for pattern, kind in _NO_END if pattern.search(reason)), None)
         if kind is None:
             self._complete(reason)
-        elif has_error(report):
-            yield from self._reported(report)
         else:
             text = f"the server says that the answer ended in {fit_to_show(reason, NAME_LIMIT_CHARACTERS)}"
             yield from self._failed(kind(f"{self._http.server}: {text}"))

@@ -41,7 +41,7 @@ def responses_request(
     """Make the request for ``prompt``, given as chat messages, and for chat parameters. Raises ConfigurationError."""
     if "input" in options.parameters:
         raise ConfigurationError("parameters.input", "is set from the call itself and must not be given", "a value")
-    chat = chat_request(model, prompt, options, path=path)
+    chat = chat_request(model, prompt, options)
     body = dict(chat.body)
     body.pop("stream_options", None)
     body["input"] = [item for message in body.pop("messages") for item in _items(message)]

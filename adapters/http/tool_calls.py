@@ -52,12 +52,12 @@ class _Open:
     in_string: bool = False
     escaped: bool = False
     complete: bool = False  # its arguments are a JSON object or list that is closed
-    digest: Any = field(default_factory=hashlib.blake2b)  # of its arguments
+    digest: Any = field(default_factory=hashlib.blake2b)  # of the arguments that were told
 
     def is_told_again(self, name: str | None, arguments: str) -> bool:
         """Return whether a piece with the same id is the whole call once more, as some servers send it at the end."""
         whole = self.complete and self.begun and name is not None and name == self.name
-        return whole and hashlib.blake2b(arguments.encode("utf-8", "replace")).digest() == self.digest.digest()
+        return whole and hashlib.blake2b(encodable(arguments).encode()).digest() == self.digest.digest()
 
     def ends_before(self, name: str) -> bool:
         """Return whether a piece with this name, and with arguments, belongs to another call: this one has all of its own."""
@@ -65,13 +65,14 @@ class _Open:
 
     def take(self, arguments: str, whole: bool) -> str:
         """Return what of the call's next arguments can be told now."""
-        self.digest.update(arguments.encode("utf-8", "replace"))
         if not (self.begun or whole) and _EMPTY_OBJECT.fullmatch(self.placeholder + arguments):
             self.placeholder += arguments
-            arguments = ""
-        elif arguments:
+            return ""
+        if arguments:
             self.begun, self.complete, self.placeholder = True, False, ""
-        return self.joiner.feed(arguments)
+        shown = self.joiner.feed(arguments)
+        self.digest.update(shown.encode())
+        return shown
 
     def finish(self) -> str:
         """Return what is left at the end: where no arguments were told, there are none."""
@@ -85,7 +86,7 @@ class ToolCalls:
     def __init__(self) -> None:
         self._calls: list[_Open] = []
         self._at: dict[int, _Open] = {}  # the call that is open at each index of the server
-        self._by_id: dict[tuple[int | None, str], _Open] = {}
+        self._by_id: dict[tuple[int | None, str | None], _Open] = {}
 
     def read(self, calls: object, *, whole: bool) -> Iterator[ToolCall]:
         """Yield the pieces in the ``tool_calls`` of one delta or message. ``whole``: nothing follows on them. Raises UnreadableError."""
@@ -131,7 +132,7 @@ class ToolCalls:
         call_id = None if is_nothing(call_id) and call_id != 0 else _text(call_id)
         arguments = _arguments(next((function[key] for key in _ARGUMENTS if function.get(key) is not None), None))
         index = _index(piece.get("index"))
-        known = None if call_id is None else self._by_id.get((index, call_id))
+        known = self._by_id.get((index, call_id))
         if known is not None and known.is_told_again(name, arguments):
             return None
         call = self._call(index, call_id, name, place, more=bool(arguments.strip()))
@@ -146,7 +147,7 @@ class ToolCalls:
         self, index: int | None, call_id: str | None, name: str | None, place: int | None, *, more: bool
     ) -> _Open:
         """Return the call that a piece belongs to; a new one where it begins one. ``more``: it has arguments."""
-        if call_id is not None and (known := self._by_id.get((index, call_id))) is not None:
+        if (known := self._by_id.get((index, call_id))) is not None:
             return self._begin(index, call_id) if more and name and known.ends_before(name) else known
         opened = self._open(index, place)
         if opened is None or (call_id is not None and opened.id is not None):

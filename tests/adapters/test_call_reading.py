@@ -127,6 +127,10 @@ A, B = '{"a": "}"}', '{"b": "\\"]"}'
         ([[of("f", "[1", index=0, id="a")], [of(None, "[2]", index=0, id="b")]], [("a", "f", "[1"), ("b", None, "[2]")]),
         # one id for all: a name and more arguments where those before are complete
         ([[of("f", "[1]", index=0, id="a")], [of("f", "[2]", index=0, id="a")]], [("a", "f", "[1]"), ("a", "f", "[2]")]),
+        ([[of("f", "[1]", index=0, id="a")], [of("f", "[2]", index=0, id="a")], [of(None, " ", index=0, id="a")]],
+         [("a", "f", "[1]"), ("a", "f", "[2] ")]),
+        ([[of("f", index=0, id="a")], [of("f", "[1]", index=0, id="a")]], [("a", "f", "[1]")]),
+        ([[of("f", index=0)], [of("f", "[1]", index=0)]], [(None, "f", "[1]")]),
         ([[of("f", "[1]", index=0, id="a")], [of("f", " ", index=0, id="a")]], [("a", "f", "[1] ")]),
         ([[of("f", "[1]", index=0, id="a")], [of(None, " ", index=0, id="a")]], [("a", "f", "[1] ")]),
         ([[of("f", "[1]", index=0, id="a")], [of("f", "[2", index=0, id="a")], [of(None, "]", index=0)], [of(None, " ", index=0, id="a")]],
@@ -186,11 +190,34 @@ def test_which_call_a_piece_belongs_to(
     assert put_together(*chunks) == expected
 
 
-def test_a_call_has_one_name_and_is_told_once() -> None:
+def test_a_call_has_one_name() -> None:
     two = calls([of("f", "[1", index=0, id="a")], [of("g", "]", index=0, id="a")])
     assert two == [ToolCall(0, "a", "f", "[1"), UNREADABLE % "a tool call with two names"]
-    again = [of("f", "[1]", index=0, id="a")]
-    assert calls(again, again) == [ToolCall(0, "a", "f", "[1]")]
+
+
+@pytest.mark.parametrize(
+    ("whole", "pieces", "expected"),
+    [
+        ("[1]", [], "[1]"),
+        ('["\ud83d\ude00"]', [], '["\U0001f600"]'),
+        ('["\ud83d"]', [], '["\ufffd"]'),
+        ('["\U0001f600"]', ['["\ud83d', '\ude00"]'], '["\U0001f600"]'),
+        ("[1]", ["{}", "[1]"], "[1]"),
+    ],
+    ids=["told twice", "with a character in halves", "with half a character", "first in halves", "first empty"],
+)
+def test_a_whole_call_is_told_once(whole: str, pieces: list[str], expected: str) -> None:
+    first, *following = pieces or [whole]
+    chunks = [[of("f", first, index=0, id="a")], *([of(None, piece, index=0)] for piece in following)]
+    assert put_together(*chunks, [of("f", whole, index=0, id="a")]) == [("a", "f", expected)]
+
+
+def test_calls_in_an_object_are_told_by_their_numbers() -> None:
+    both = {"0": of("f", "[1]", id="a"), "1": of("g", "[2]", id="b")}
+    assert calls(both) == [ToolCall(0, "a", "f", "[1]"), ToolCall(1, "b", "g", "[2]")]
+    assert calls(of("f", "[1]", id="a")) == [ToolCall(0, "a", "f", "[1]")]
+    for nameless in ({**both, "x": 1}, of(None, "[1]", id="a")):
+        assert calls(nameless)[-1] == UNREADABLE % "a tool call without a name"
 
 
 def test_a_whole_answer_has_whole_calls() -> None:
@@ -209,5 +236,10 @@ def test_a_function_call_of_old() -> None:
         {"function_call": {}},
     ]
     assert streamed(*old) == [("tool_call", ToolCall(0, None, "f", "[1")), ("tool_call", ToolCall(0, None, None, "]"))]
+    blank, named = {"function_call": {"arguments": " "}}, {"function_call": {"name": "f", "arguments": "]"}}
+    assert streamed(old[0], blank)[-1] == ("tool_call", ToolCall(0, None, None, " "))
+    assert streamed(old[0], named)[-1] == ("tool_call", ToolCall(0, None, "f", "]"))
+    lost = {"function_call": {"name": "f"}, "tool_calls": [None]}
+    assert streamed(lost) == [(PROTOCOL, UNREADABLE % "nothing but function_call")]
     both = {"function_call": {"name": "f"}, "tool_calls": [of("g", "[1]")]}
     assert streamed(both) == [("tool_call", ToolCall(0, None, "g", "[1]"))]

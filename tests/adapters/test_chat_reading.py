@@ -144,6 +144,8 @@ def test_halves_of_reasoning_and_of_text_are_not_mixed() -> None:
         ([{"index": None, "delta": {"content": "a"}}, {"index": True, "delta": {"content": "b"}}], ["a"]),
         ([{"index": 0, "delta": {"content": "a"}}, {"index": 0, "delta": {"content": "b"}}], ["a", "b"]),
         ([{"index": "x", "delta": {"content": "a"}}], ["a"]),
+        ([{"index": "9" * 5000, "delta": {"content": "b"}}, {"index": "0" * 5000, "delta": {"content": "a"}}], ["a"]),
+        ([{"index": "\u0661", "delta": {"content": "a"}}, {"index": "\u0660", "delta": {"content": "b"}}], ["a"]),
         ([{"index": 2, "delta": {"content": "b"}}], []),
         ({"delta": {"content": "a"}}, ["a"]),
         ([{"delta": "a"}], ["a"]),
@@ -187,6 +189,27 @@ def test_a_message_beside_an_empty_delta_is_not_read() -> None:
     assert events == [(PROTOCOL, f"{SERVER}the answer has nothing but message, which cannot be read")]
 
 
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("x", "role name id type object index annotations citations logprobs token_ids provider_specific_fields"),
+        ("x", "signature metadata"),
+        ({"type": "reasoning.encrypted", "data": "x"}, "content text refusal reasoning_content reasoning thinking"),
+        ([{"type": "reasoning.encrypted", "data": "x"}], "reasoning_details"),
+        ("null", "tool_calls error"),
+    ],
+)
+def test_members_that_are_no_answer(value: object, names: str) -> None:
+    for name in names.split():
+        assert streamed({name: value}) == []
+        assert streamed({name: value, "other": "x"})[-1] == (PROTOCOL, UNREADABLE % "nothing but other")
+
+
+def test_the_name_of_what_cannot_be_read_is_cut() -> None:
+    nothing = f"{SERVER}the answer has nothing but {'x' * 99}\u2026, which cannot be read"
+    assert streamed({"x" * 101: "a"}) == [(PROTOCOL, nothing)]
+
+
 def test_a_whole_answer_may_have_its_message_in_several_places() -> None:
     end = [("token", "a"), STOP]
     for choice in (
@@ -194,6 +217,8 @@ def test_a_whole_answer_may_have_its_message_in_several_places() -> None:
         {"delta": {"content": "a"}},
         {"text": "a"},
         {"message": None, "delta": "a"},
+        {"message": {"content": "a"}, "delta": None},
+        {"message": {"content": "a"}, "delta": {"content": "b"}},
     ):
         assert told(ChatReader, whole({"choices": [{**choice, "finish_reason": "stop"}]})) == end
 

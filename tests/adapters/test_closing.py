@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.http import ChatReader
+from adapters.http import Bounds, ChatReader, HttpClient, HttpRequest
 from adapters.http.lines import LineTooLongError
 
 from .readers import (
@@ -97,6 +97,9 @@ def test_an_error_beside_a_finish_reason_says_more() -> None:
     ]
     choice["finish_reason"] = "stop"
     assert told(ChatReader, framed({"choices": [choice]})) == [("AdapterError", f"{SERVER}it broke")]
+    choice["delta"] = {"error": "once more"}
+    for last in ({"choices": [choice]}, {"choices": [choice], "usage": {"total_tokens": 1}}):
+        assert told(ChatReader, framed(last)) == [("AdapterError", f"{SERVER}it broke")]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_done_in_every_spelling(done: str) -> None:
     assert told(ChatReader, framed(chunk({"role": "assistant", "content": ""}), done)) == empty
 
 
-@pytest.mark.parametrize("reason", ["tool_calls", "function_call"])
+@pytest.mark.parametrize("reason", ["tool_calls", "function_call", "tool_use"])
 def test_an_answer_that_ends_with_tool_calls_has_some(reason: str) -> None:
     none = (PROTOCOL, UNREADABLE % "no tool call, though it ends with tool calls")
     assert told(ChatReader, framed(chunk({}, reason))) == [none]
@@ -168,6 +171,11 @@ def test_an_error_in_the_stream_shows_no_secret() -> None:
         assert told(ChatReader, frame) == [("AdapterError", f"{SERVER}bad *** (x)")]
 
 
+def test_half_a_character_is_told_before_the_error() -> None:
+    events = told(ChatReader, framed(chunk({"content": "a\ud83d"}), {"error": "x"}))
+    assert events == [("token", "a"), ("token", "\ufffd"), ("AdapterError", f"{SERVER}x")]
+
+
 def test_an_error_after_the_finish_reason_is_one_and_a_cut_is_none() -> None:
     good = framed(chunk({"content": "a"}, "stop"))
     assert told(ChatReader, good) == [("token", "a"), STOP]
@@ -187,6 +195,7 @@ def test_lines_without_frames_are_chunks() -> None:
     assert told(ChatReader, body.rstrip()) == expected
     assert told(ChatReader, *(bytes([byte]) for byte in body)) == expected
     assert told(ChatReader, body + b"[DONE]\nrest") == expected
+    assert told(ChatReader, body[:-1], end=False) == expected[:-1]  # each as it comes
     assert told(ChatReader, body[: len(whole(chunks[0])) + 1] + b"[DONE]\n") == [("token", "a"), ("end", None)]
     assert told(ChatReader, whole(chunks[0]) + b"\nx\n") == [
         ("token", "a"),
@@ -196,6 +205,30 @@ def test_lines_without_frames_are_chunks() -> None:
         ("token", "a"),
         ("TruncatedStreamError", f"{SERVER}the stream stopped without its end"),
     ]
+
+
+def test_lines_are_known_by_the_first_one() -> None:
+    delta = whole({"choices": [{"delta": {"content": "a"}}]}) + b"\n"
+    assert told(ChatReader, delta + delta, end=False) == [("token", "a")] * 2
+    message = {"message": {"content": "a"}}
+    for choices in ([message], [{**message, "delta": {"content": "b"}}], {"delta": {"content": "a"}}, message):
+        assert told(ChatReader, whole({"choices": choices}) + b"\n") == [("token", "a"), ("end", None)]
+    for none in ([], [None], [7], None):
+        assert told(ChatReader, whole({"choices": none}) + b"\n")[-1][0] == PROTOCOL
+
+
+def test_what_has_no_line_end_is_no_line() -> None:
+    rest = [(PROTOCOL, f"{SERVER}the answer is no JSON object that can be read: not JSON")]
+    assert told(ChatReader, whole(chunk({"content": "a"})), b"x") == rest
+    assert told(ChatReader, whole(chunk({"content": "a"})), b" ", b"x") == rest
+
+
+def test_lines_and_events_are_bounded_as_the_options_say() -> None:
+    http = HttpClient("http://host:1", bounds=Bounds(max_line_bytes=100, max_event_bytes=150))
+    for frame, what in ((b"data: " + b"x" * 100, "a line"), (b"data: %s\n" % (b"x" * 80) * 2, "an event")):
+        reader = ChatReader(http, HttpRequest("/", {}, {}))
+        with pytest.raises(LineTooLongError, match=what):
+            list(reader.feed(frame + b"\n\n"))
 
 
 @pytest.mark.parametrize(

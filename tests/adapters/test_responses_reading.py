@@ -97,6 +97,34 @@ def test_arguments_that_are_told_as_a_whole_only() -> None:
     assert read(began, done, done, item, ended([function("f", "[1]", id="i")])) == expected
 
 
+def test_whole_arguments_belong_to_the_call_at_their_place_and_are_told_once() -> None:
+    began = [
+        event("output_item.added", output_index=index, item=function(name, "")) for index, name in ((2, "f"), (4, "g"))
+    ]
+    done = [event("function_call_arguments.done", output_index=index, arguments=f"[{index}]") for index in (2, 4)]
+    last = event("output_item.done", output_index=3, item=message("a"))
+    assert read(*began, *done, last, ended())[2:] == [
+        ("tool_call", ToolCall(0, None, None, "[2]")),
+        ("tool_call", ToolCall(1, None, None, "[4]")),
+        ("token", "a"),
+        ("end", "tool_calls"),
+    ]
+    piece = event("function_call_arguments.delta", output_index=2, item_id="i", delta="[2]")
+    for place in ({"output_index": 2}, {"output_index": 9, "item_id": "i"}):
+        again = event("function_call_arguments.done", arguments="[2]", **place)
+        assert read(began[0], piece, again, ended())[1:] == [
+            ("tool_call", ToolCall(0, None, None, "[2]")),
+            ("end", "tool_calls"),
+        ]
+
+
+def test_calls_that_are_the_same_at_two_places_are_two() -> None:
+    both = [("tool_call", ToolCall(number, "id of f", "f", "[1]")) for number in range(2)]
+    output = [function("f"), function("f")]
+    assert read(ended(output)) == [*both, ("end", "tool_calls")]
+    assert told(ResponsesReader, whole({"status": "completed", "output": output})) == [*both, ("end", "tool_calls")]
+
+
 def test_what_begins_and_is_no_call_says_nothing() -> None:
     for item in (
         message("a"),
@@ -113,6 +141,10 @@ def test_an_empty_object_may_stand_for_arguments_that_follow() -> None:
     piece = event("function_call_arguments.delta", output_index=0, delta="[1]")
     assert [data.arguments for kind, data in read(began, piece, ended()) if kind == "tool_call"] == ["", "[1]"]
     assert [data.arguments for kind, data in read(began, ended()) if kind == "tool_call"] == ["", "{}"]
+    began = event("output_item.added", output_index=0, item=function("f", ""))
+    empty = event("function_call_arguments.delta", output_index=0, delta="{}")
+    told_pieces = [data.arguments for kind, data in read(began, empty, piece, ended()) if kind == "tool_call"]
+    assert told_pieces == ["", "", "[1]"]
 
 
 A, B = [("token", "a")], [("token", "a"), ("token", "b")]
@@ -146,6 +178,57 @@ def test_f03_each_item_is_told_once(events: list[object], expected: list[tuple[s
     assert read(*events, ended())[-1] == ("end", "stop")
 
 
+def late(kind: str = "output_text", index: object = 0, **more: Any) -> dict[str, Any]:
+    return event(f"{kind}.done", output_index=index, **more)
+
+
+PART = {"type": "output_text", "text": "a"}
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([late(text="a")], A),
+        ([late("refusal", refusal="a")], A),
+        ([late("content_part", part=PART)], A),
+        ([late("reasoning_text", text="a")], [("reasoning", "a")]),
+        ([late("reasoning_summary_text", text="a")], [("reasoning", "a")]),
+        ([late(text="", refusal="a")], A),
+        ([late(text="a", refusal="b")], A),
+        ([late(text="")], []),
+        ([late(text=None, part={})], []),
+        # each part once
+        ([late(text="a", content_index=0), late(text="b", content_index=1)], B),
+        ([late(text="a", content_index=0), late(index=1, text="b", content_index=0)], B),
+        ([late(text="a", content_index=0), late("content_part", part=PART, content_index=0)], A),
+        # not where pieces of the item came, before or afterwards, or the item itself
+        ([event("output_text.delta", output_index=0, delta="a"), late(text="a")], A),
+        ([event("output_text.delta", output_index=0, delta="a"), late(index=1, text="b")], B),
+        ([event("output_text.delta", output_index=0, delta="a"), late(index=1, item_id="i", text="b")], B),
+        ([event("output_text.delta", output_index=5, item_id="i", delta="a"), late(item_id="i", text="a")], A),
+        ([event("output_text.delta", output_index=0, delta="a"), late(index=None, item_id="i", text="b")], B),
+        ([event("output_text.delta", output_index=0, delta="a"), late(index=None, text="a")], A),
+        ([late(text="a"), event("output_text.delta", output_index=0, delta="a")], A),
+        ([late(item_id="i", text="a"), event("output_text.delta", output_index=5, item_id="i", delta="a")], A),
+        ([late(text="a"), event("output_item.done", output_index=0, item=message("a"))], A),
+        ([late(index=None, text="a")], A),
+        ([late(index=None, text="a"), event("output_item.done", output_index=0, item=message("a"))], A),
+    ],
+)  # fmt: skip
+def test_f03_a_text_without_pieces_is_told_at_the_end(events: list[object], expected: list[tuple[str, str]]) -> None:
+    assert read(*events, ended()) == [*expected, ("end", "stop")]
+
+
+def test_texts_that_are_kept_until_the_end_are_bounded() -> None:
+    fits = "x" * (BOUND_BYTES - 64)
+    assert read(late(text=fits), ended()) == [("token", fits), ("end", "stop")]
+    with pytest.raises(LineTooLongError):
+        read(late(text=f"{fits}x"))
+    piece = event("output_text.delta", output_index=5, item_id="i", delta="a")
+    for known in ({"index": 5}, {"index": 0, "item_id": "i"}):
+        assert read(piece, late(text=f"{fits}x", **known), ended()) == [("token", "a"), ("end", "stop")]
+
+
 def test_what_is_remembered_of_items_is_bounded() -> None:
     fits = [event("output_text.delta", output_index=index, delta="") for index in range(BOUND_BYTES // 64)]
     assert read(*fits, *fits) == [CUT]
@@ -172,7 +255,12 @@ def test_what_is_remembered_of_items_is_bounded() -> None:
         ({"output": [message("a")]}, [("token", "a"), ("end", None)]),
         ({"status": "queued", "output": [message("a")]},
          [("token", "a"), ("TruncatedStreamError", f"{SERVER}the server says that the answer is queued")]),
+        ({"status": "in_progress"}, [("TruncatedStreamError", f"{SERVER}the server says that the answer is in_progress")]),
         ({"status": "completed", "output": []}, [("end", "stop")]),
+        ({"status": "completed", "output": [], "output_text": "a"}, [("token", "a"), ("end", "stop")]),
+        ({"status": "completed", "output": [message("a")], "output_text": "a"}, [("token", "a"), ("end", "stop")]),
+        ({"status": "completed", "output": [{"type": "shell_call", "action": "x"}]},
+         [(PROTOCOL, f"{SERVER}the answer has nothing but shell_call, which cannot be read")]),
         ({"output": {"type": "message"}}, [(PROTOCOL, f"{SERVER}the answer ended before it began")]),
         ({"status": "completed", "output": [message("a")], "usage": {"input_tokens": 1, "x": "\ud800"}},
          [("token", "a"), ("metadata", {"usage": {"input_tokens": 1, "x": "\ufffd"}}), ("end", "stop")]),
@@ -213,6 +301,12 @@ def test_a_whole_response(response: dict[str, Any], events: list[tuple[str, Any]
 def test_how_a_stream_ends(last: object, events: list[tuple[str, Any]]) -> None:
     text = event("output_text.delta", output_index=7, delta="a")
     assert read(text, last, event("output_text.delta", delta="b")) == [("token", "a"), *events]
+
+
+def test_an_event_may_have_its_type_as_its_name_only() -> None:
+    named = b"event: response.output_text.delta\n" + framed({"delta": "a"})
+    typed = b"event: response.other\n" + framed(event("output_text.delta", delta="b"))
+    assert told(ResponsesReader, named + typed + framed(ended())) == [("token", "a"), ("token", "b"), ("end", "stop")]
 
 
 def test_events_may_come_as_lines() -> None:
