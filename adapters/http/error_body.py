@@ -44,7 +44,6 @@ _STATUS_OF_WORD: Final[Mapping[str, int]] = {
         (413, "request_too_large"),
         (429, "resource_exhausted ratelimiterror rate_limit too_many_requests"),
         (500, "server_error api_error internal internal_error internal_server_error internalservererror"),
-        (501, "not_supported_error unimplemented"),
         (502, "bad_gateway"),
         (503, "unavailable unavailable_error service_unavailable serviceunavailableerror overloaded server_overloaded"),
         (504, "timeout timeout_error deadline_exceeded gateway_timeout"),
@@ -83,7 +82,7 @@ class ReportedError(NamedTuple):
     param: str | None
     status: int | None  # where its code is one
     meant: int | None  # the same, or the status that its type, code or status is a word for
-    retry_after: float | None = None  # seconds
+    retry_after: float | None  # seconds
 
 
 def has_error(payload: object) -> bool:
@@ -117,35 +116,41 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         if re.fullmatch(r"[0-9]{1,300}(\.[0-9]{0,300})?", value):
             return min(float(value) / scale, RETRY_AFTER_LIMIT_SECONDS)
     try:
-        seconds = parsedate_to_datetime(given.get("retry-after", "")).timestamp() - time.time()
-    except (ValueError, OverflowError, TypeError):
+        seconds = parsedate_to_datetime(given["retry-after"]).timestamp() - time.time()
+    except (KeyError, ValueError, OverflowError, TypeError):
         return None
     return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
 
 
 def read_error(payload: object, secrets: tuple[str, ...]) -> ReportedError:
     """Read the error in ``payload`` (JSON data, or text), without ``secrets``."""
-    outer: Mapping[str, Any] = {}
+    places: list[Mapping[str, Any]] = []  # the error and what stands around it, the innermost first
     error = payload
     for _ in range(5):  # a list of one, and an error inside of an error
         if isinstance(error, list) and error:
             error = error[0]
         elif isinstance(error, Mapping) and (inner := _inner(error)) is not None:
-            outer, error = error, inner
+            places.insert(0, error)
+            error = inner
+        elif isinstance(error, Mapping) and (quoted := _quoted(error.get("message"))) is not None:
+            places.insert(0, {**error, "message": None})  # which is read instead
+            error = quoted
         elif (quoted := _quoted(error)) is not None:
-            outer, error = (error if isinstance(error, Mapping) else outer), quoted
-    told = error if isinstance(error, Mapping) else outer  # an error that is a word may have its details beside it
+            error = quoted
+    if isinstance(error, Mapping):
+        places.insert(0, error)
+    told = places[0] if places else {}  # an error that is a word may have its details beside it
     texts = [error] if isinstance(error, str) else []
-    if said := _said(told) or _said(outer):
+    if said := next(filter(None, map(_said, places[:2])), ""):
         texts.append(said)
     where = told.get("loc")
     param = ".".join(map(str, where)) if isinstance(where, list) else told.get("param")
     kind, code, param = (_word(value, secrets) for value in (told.get("type"), told.get("code"), param))
-    status = _status(told) or _status(outer)
+    status = next(filter(None, map(_status, places)), None)
     words = (told.get(name) for name in ("type", "code", "status"))
     meant = status or next(filter(None, (_STATUS_OF_WORD.get(str(word).lower()) for word in words)), None)
     text = fit_to_show(redacted(": ".join(texts), secrets))
-    wait = next((wait for place in (told, outer) if (wait := _wait(place)) is not None), None)
+    wait = next((wait for place in places if (wait := _wait(place)) is not None), None)
     return ReportedError(text, kind, code, param, status, meant, wait)
 
 
@@ -172,9 +177,8 @@ def _inner(error: Mapping[str, Any]) -> object:
     return None
 
 
-def _quoted(error: object) -> Mapping[str, Any] | None:
+def _quoted(text: object) -> Mapping[str, Any] | None:
     """Return the error that another server has said, which this one passes on as JSON in a text."""
-    text = error.get("message") if isinstance(error, Mapping) else error
     if not isinstance(text, str) or not text.lstrip().startswith("{"):
         return None
     try:

@@ -220,7 +220,8 @@ def test_an_unknown_failure_is_what_the_caller_takes_it_for() -> None:
         ({"detail": "m", "msg": "n"}, "m"),
         ({"msg": "m", "error_description": "n"}, "m"),
         ({"error_description": "m", "error_msg": "n"}, "m"),
-        ({"error_msg": "m", "description": "n"}, "m"),
+        ({"error_msg": "m", "error_message": "n"}, "m"),
+        ({"error_message": "m", "description": "n"}, "m"),
         ({"description": "m", "text": "n"}, "m"),
         ({"text": "m", "title": "n"}, "m"),
         ({"title": "m"}, "m"),
@@ -253,10 +254,15 @@ def test_the_text_of_an_error(payload: object, text: str) -> None:
     ],
 )
 def test_an_error_that_is_quoted_as_json_in_a_text(text: str, shown: str) -> None:
-    assert (
-        told({"error": {"message": text}}) == ("AdapterError", f"S: {shown}")
-        or told({"error": text})[1] == f"S: {shown}"
-    )
+    for payload in (text, {"error": text}, {"error": {"message": text}}, {"error": {"error": {"message": text}}}):
+        assert str(read(payload)) == f"S: {shown}"
+
+
+def test_what_stands_beside_a_quoted_error_counts_too() -> None:
+    for quoted in ('{"message": "m"}', '{"error": {"message": "m"}}', '{"error": "m"}'):
+        for around in ({}, {"retry_after": 7}):
+            error = read({"error": {"message": quoted, "code": 503, "retry_after": 3}, **around}, 200)
+            assert (str(error), error.status, error.retry_after) == ("S: m (status 200)", 503, 3.0)
 
 
 def test_an_error_inside_of_errors_is_looked_for_so_far() -> None:
@@ -307,6 +313,19 @@ def test_the_status_inside_counts_where_the_answer_has_a_good_one() -> None:
     assert read({"error": {"message": "m", "code": 404}, "status": 503}).status == 404
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("code", "status", "status_code", "statusCode", "http_status", "httpStatus", "http_code", "httpCode"),
+        *("http_status_code", "httpStatusCode", "error_code", "errorCode"),
+    ],
+)
+def test_a_status_has_several_names(name: str) -> None:
+    for status in (400, 503, 599):
+        assert read({"error": {"message": "m", name: status}}, 200).status == status
+        assert has_error({name: status})
+
+
 # ---- is it one? ----
 
 
@@ -322,6 +341,13 @@ def test_the_status_inside_counts_where_the_answer_has_a_good_one() -> None:
         ({"detail": "x", "errors": []}, True), ({"code": 404}, True), ({"code": 200}, False), ({"statusCode": "500"}, True),
         ({"status": 503, "data": []}, False), ({"message": "x"}, False), ({}, False), ([], False), ([{"error": "x"}], True),
         ([{}], False), ([{}, {"error": "x"}], False), ("error", False), (None, False), (7, False),
+        ({"error_msg": "x"}, True), ({"error_message": "x"}, True), ({"error_description": "x"}, True),
+        ({"success": False}, True), ({"ok": False}, True), ({"success": True, "ok": True}, False), ({"ok": False, "data": []}, False),
+        ({"status": "error"}, True), ({"status": "Fail"}, True), ({"status": "FAILURE"}, True), ({"status": "fine"}, False),
+        *[({"error": {"code": code, "message": text}}, False) for code in (0, "0", 200, "ok", "Success") for text in ("", "OK", "success")],
+        ({"error": {"code": 200}}, False), ({"error": {"code": 200, "message": "x"}}, True),
+        ({"error": {"code": 7, "message": "ok"}}, True),
+        ({"error": {"message": "ok"}}, True), ({"error": {"code": 7}}, True),
         *[({"detail": "x", name: None}, False) for name in ("choices", "content", "data", "delta", "models", "output", "response")],
         *[({"error": "x", name: []}, True) for name in ("choices", "content", "data", "delta", "models", "output", "response")],
     ],

@@ -135,6 +135,6 @@ CAMPAIGNS: dict[str, Campaign] = {
         "adapters",
         WIRE,
         ("statemachine", "simulation.mock.lmstudio", "simulation.mock.transport", "openai"),
-        seconds=1,
+        seconds=4,
     ),
 }
