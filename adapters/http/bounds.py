@@ -95,7 +95,7 @@ class Patience:
     @classmethod
     def within(cls, seconds: float | None) -> Patience:
         """Make the patience for an answer that is one piece."""
-        return cls(seconds, seconds, seconds)
+        return cls(None, None, seconds)
 
     @property
     def deadline(self) -> float:

@@ -161,10 +161,8 @@ def _kind(status: int | None, report: ReportedError) -> tuple[type[AdapterError]
     for pattern, kind, code in _BY_TEXT:
         if pattern.search(text):
             return kind, code
-    if status is not None and 300 <= status < 400:
-        return AdapterProtocolError, None
-    if status is not None and 400 <= status < 500:
-        return AdapterRequestError, None
+    if status is not None and 300 <= status < 500:
+        return (AdapterProtocolError if status < 400 else AdapterRequestError), None
     return None, None
 
 

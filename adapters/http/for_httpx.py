@@ -48,14 +48,11 @@ class Body(httpx.AsyncByteStream):
         return _Once(self._content)
 
 
-class _Once:
+class _Once(AsyncIterator[bytes]):
     """Yields one piece."""
 
     def __init__(self, piece: bytes) -> None:
         self._left = [piece]
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
 
     async def __anext__(self) -> bytes:
         if not self._left:

@@ -19,9 +19,7 @@ Check: TypeAlias = Callable[[str, object], None]
 """Called with the path to an option and its value; raises ConfigurationError."""
 
 
-_HOST: Final = re.compile(
-    rb"(?=.{1,253}\Z)([\w-]{1,63}\.)*[\w-]{1,63}\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[\w.-]{1,63})?", re.DOTALL
-)
+_HOST: Final = re.compile(rb"(?=.{1,253}\Z)([\w-]{1,63}\.)*[\w-]{1,63}\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[\w.-]{1,63})?")
 """A host name in ASCII, or an IPv6 address, perhaps with a zone."""
 
 

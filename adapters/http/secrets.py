@@ -62,7 +62,7 @@ def secrets_in_headers(values: Iterable[str]) -> list[str]:
 
 def _forms(secret: str) -> set[str]:
     plain = unquote(secret)
-    data = plain.encode("utf-8", "replace")
+    data = plain.encode()
     forms = {secret, plain, quote(plain, safe="")}
     if len(data) >= _LEAST_WORD:
         forms |= {data.hex(), b32encode(data).decode().rstrip("="), *_base64_parts(data)}
@@ -89,7 +89,7 @@ def _character(character: str) -> str:
     """Return a pattern of the ways to write a character: as it is, by its number, or by its bytes."""
     number = f"{ord(character):02x}"
     code = rf"&#x0{{0,4}}{number};?|&#0{{0,4}}{ord(character)};?|\\{{1,4}}(?:u0{{0,4}}|x){number}|{_percent(ord(character))}"
-    encoded = "" if character.isascii() else "|" + "".join(map(_percent, character.encode("utf-8", "replace")))
+    encoded = "" if character.isascii() else "|" + "".join(map(_percent, character.encode()))
     return rf"(?:\\?{re.escape(character)}|{code}{encoded})"
 
 

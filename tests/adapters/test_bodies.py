@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
 
 import pytest
@@ -76,7 +77,8 @@ def test_what_is_read_of_the_first_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", ["br", "BR", "zstd", "compress", "x-compress", "dcb", "dcz", "lzma", "xz", "gzip, br", "br , gzip"]
+    "encoding",
+    ["br", "BR", "zstd", "compress", "x-compress", "dcb", "dcz", "lzma", "xz", "gzip, br", "br , gzip", "gzip,br"],
 )
 def test_an_encoding_that_is_unknown_is_refused(encoding: str) -> None:
     with pytest.raises(AdapterProtocolError, match=r"^http://host: the answer has an encoding that was not asked for$"):
@@ -92,6 +94,34 @@ def test_what_is_not_encoded_as_it_says_is_refused() -> None:
                 decoded("gzip", *pieces)
     with pytest.raises(AdapterProtocolError):
         decoded("deflate", b"xx no deflate")
+
+    for body in (b"ok", b"\x06\x00"):
+        with pytest.raises(AdapterProtocolError):
+            decoded("deflate", body)
+
+
+def stored(first: int, length: int) -> bytes:
+    """Deflate alone, of one block that is not compressed, with padding in its first byte."""
+    return bytes([first]) + length.to_bytes(2, "little") + (length ^ 0xFFFF).to_bytes(2, "little") + b"a" * length
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (stored(0x08, 5) + stored(0x01, 0), b"a" * 5),  # as zlib's header but for its sum
+        (stored(0x01, 23), b"a" * 23),  # the sum but for the method
+        (stored(0x09, 21), b"a" * 21),
+    ],
+)
+def test_deflate_alone_may_begin_nearly_as_a_header_does(body: bytes, text: bytes) -> None:
+    assert decoded("deflate", body) == text
+    assert decoded("deflate", *bytewise(body)) == text
+
+
+def test_deflate_looks_back_as_far_as_it_may() -> None:
+    text = random.Random(0).randbytes(20_000) * 2
+    for packed in (alone(text), zlib.compress(text), gzip.compress(text)):
+        assert decoded("deflate", packed) == text
 
 
 def test_pieces_are_bounded() -> None:

@@ -10,6 +10,7 @@ import tracemalloc
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import FrozenInstanceError
 from functools import partial
 from urllib.parse import quote
 
@@ -20,7 +21,15 @@ import trio.testing
 from adapters.http import Bounds, HttpClient, SSEDecoder, chat_request, stream_chat
 from adapters.http.ndjson import NDJSONDecoder
 from adapters.http.secrets import redacted
-from statemachine import AdapterError, AdapterProtocolError, AdapterTimeoutError, CallOptions, StreamEvent
+from simulation.mock.transport import StreamingTransport
+from statemachine import (
+    AdapterError,
+    AdapterProtocolError,
+    AdapterRequestError,
+    AdapterTimeoutError,
+    CallOptions,
+    StreamEvent,
+)
 from statemachine.foreign import ForeignJSONError, read_json
 from statemachine.text import fit_to_show
 
@@ -148,9 +157,26 @@ async def test_r07_a_whole_call_is_bounded(autojump_clock: trio.testing.MockCloc
     assert "longer than it may" in str(events[-1].data)
 
 
-async def test_a_slow_reader_is_not_the_servers_silence(autojump_clock: trio.testing.MockClock) -> None:
-    from simulation.mock.transport import StreamingTransport
+async def test_a_control_request_and_a_refusal_are_waited_for_so_long(autojump_clock: trio.testing.MockClock) -> None:
+    async with StreamingTransport(Scripted("{", then="silence")) as transport:
+        http = HttpClient("http://host", transport=transport)
+        began = trio.current_time()
+        with pytest.raises(AdapterTimeoutError):
+            await http.json("POST", "/x", {})
+        assert trio.current_time() - began == pytest.approx(15)
+        await http.aclose()
+    began = trio.current_time()
+    (event,) = await ask(Scripted("no", status=400, then="silence"), read_timeout=100)
+    assert type(event.data) is AdapterRequestError
+    assert trio.current_time() - began == pytest.approx(15)
 
+
+def test_bounds_stay_as_they_are() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Bounds().max_body_bytes = 1  # type: ignore[misc]
+
+
+async def test_a_slow_reader_is_not_the_servers_silence(autojump_clock: trio.testing.MockClock) -> None:
     app = Scripted(chunk({"content": "x"}), chunk({"content": "y"}), chunk({}, "stop"), DONE)
     async with StreamingTransport(app) as transport:
         http = HttpClient(

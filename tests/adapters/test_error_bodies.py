@@ -143,6 +143,7 @@ def test_a_number_that_is_no_status_of_a_failure(code: object) -> None:
         ("Error loading model", "ModelLoadError", None),
         ("Model loading was stopped", "ModelLoadError", None),
         ("insufficient system resources", "ModelLoadError", None),
+        ("model requires more system memory (9 GiB)", "ModelLoadError", None),
         ("Model unloaded", "ModelEvictedError", None),
         ("model is unloaded", "ModelEvictedError", None),
         ("model was unloaded", "ModelEvictedError", None),
@@ -156,6 +157,7 @@ def test_a_number_that_is_no_status_of_a_failure(code: object) -> None:
         ("context overflow", "ContextLengthError", None),
         ("tokens to keep from the initial prompt", "ContextLengthError", None),
         ("more than n_ctx", "ContextLengthError", None),
+        ("exceeds the maximum model length of 9", "ContextLengthError", None),
         ("Prompt is too long", "ContextLengthError", None),
         ("input is too long", "ContextLengthError", None),
         ("token count of 9 exceeds 8", "ContextLengthError", None),
@@ -303,10 +305,13 @@ def test_the_status_inside_counts_where_the_answer_has_a_good_one() -> None:
     inside = {"error": {"message": "m", "code": 429}}
     for status, told_status, kind in (
         (None, 429, "AdapterBusyError"), (200, 429, "AdapterBusyError"), (299, 429, "AdapterBusyError"), (400, 400, "AdapterRequestError"),
+        (199, 199, "AdapterError"),
         (300, 300, "AdapterProtocolError"), (500, 500, "AdapterError"),
     ):  # fmt: skip
         error = read(inside, status)
         assert (error.status, type(error).__name__) == (told_status, kind)
+    for status, kind in ((199, "AdapterError"), (200, "AdapterBusyError"), (299, "AdapterBusyError")):
+        assert type(read({"error": {"message": "m", "type": "rate_limit"}}, status)).__name__ == kind
     assert str(read(inside, 200)) == "S: m (status 200)"
     assert str(read(inside)) == "S: m"
     assert read({"error": {"message": "m"}, "status": 503}).status == 503

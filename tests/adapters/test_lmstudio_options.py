@@ -66,3 +66,5 @@ def test_bad_options_are_refused_by_name(option: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=f"adapter_options.{option}: must ") as caught:
         LMStudioAdapter(AdapterConfig("lmstudio", A, {option: value}))
     assert "s3cr" not in str(caught.value)
+    if option == "base_url":
+        assert str(caught.value).endswith("; got a str" if isinstance(value, str) else f"; got {value!r}")

@@ -265,6 +265,7 @@ def test_what_is_no_secret_stays() -> None:
 
 def test_the_longest_form_goes_first_and_each_secret_goes() -> None:
     assert redacted("abcdefgh abcd", ["abcd", "abcdefgh"]) == "*** ***"
+    assert redacted("abcdefgh efgh", ["efgh", "abcdefgh"]) == "*** ***"
     assert redacted("one1one1 two2two2", ["two2two2", "one1one1"]) == "*** ***"
     assert redacted("ab%20cd ab cd", ["ab%20cd"]) == "*** ***"
 
@@ -273,6 +274,7 @@ def test_a_short_secret_is_blotted_out_as_a_word_only() -> None:
     assert redacted("key abc, abcd, xabc, ABC. a_abc", ["abc"]) == "key ***, abcd, xabc, ***. a_abc"
     assert redacted("xabcdx", ["abcd"]) == "x***x"
     assert redacted("a.c abc", ["a.c"]) == "*** abc"
+    assert redacted("a%2Fb", ["a/b"]) == "***"
     assert redacted("x YWJj x", ["abc"]) == "x *** x"
     assert redacted("616263", ["abc"]) == "616263"  # too short a word for that
     assert redacted(b"seven77".hex(), ["seven77"]) == b"seven77".hex()
