@@ -73,7 +73,7 @@ _ON_THE_WIRE = (
     ),
     *_tests("adapters", "http_client", "stream_answer", "passing", "kept_bounds"),
     *_tests("adapters", "sse", "chat", "http_errors", "lmstudio_options", "bounds", "forward", "kept"),
-    *_tests("adapters", "openai_adapter", "faults_answers", "faults_members", "faults_further"),
+    *_tests("adapters", "openai_adapter", "faults_answers", "faults_members", "faults_further", "faults_numbers"),
     *_tests("adapters", "ollama_reading", "anthropic_reading", "anthropic_requests"),
     "tests/fuzz/test_fuzz.py",
 )
