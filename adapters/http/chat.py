@@ -112,7 +112,7 @@ def _metadata(*places: Mapping[str, Any]) -> dict[str, Any]:
 def _is_another(index: object, place: int) -> bool:
     """Return whether a choice is another one than the first: by its index; by its place where the index is no number."""
     text = str(index)
-    return text.strip("0") != "" if text.isascii() and text.isdecimal() else place > 0
+    return text.strip("0") != "" if text.isdecimal() else place > 0
 
 
 def _delta(choice: Mapping[str, Any], whole: bool) -> Mapping[str, Any]:
