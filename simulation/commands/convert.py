@@ -59,7 +59,14 @@ def run(options: Options) -> int:
 
 @contextmanager
 def _written(path: Path) -> Iterator[IO[str]]:
-    """Write ``path`` through a file beside it, so that a failure leaves no half of a trace."""
+    """Write ``path`` through a file beside it, so that a failure leaves no half of a trace. A pipe or a device is written as it is."""
+    if path.is_dir():
+        raise ConfigurationError("out", "must be the name of a file", "that of a folder")
+    if path.exists() and not path.is_file():
+        with _packed(path, path.suffix) as raw, TextIOWrapper(raw, "utf-8") as stream:
+            yield stream
+        return
+    path = path.resolve()  # what a link names is written, and the link stays
     beside = path.with_name(f"{path.name}.part")
     try:
         with _packed(beside, path.suffix) as raw, TextIOWrapper(raw, "utf-8") as stream:

@@ -7,16 +7,18 @@ the file are not run again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from statemachine.checks import shown
 from statemachine.errors import ConfigurationError
 from statemachine.shell.options import command_line, option
 
 from ..analysis.sweeping import MEASURES, Point, PointResult, as_json, estimates
+from ..workloads.traces.fields import TraceError, count_at, number_at, object_in, parsed_json, text_at
 from .grid_options import GridOptions, results_of, tasks_of, workers_of
 from .workload_options import make_workload, workload_settings
 
@@ -89,14 +91,14 @@ def _read(file: Path, options: GridOptions) -> list[PointResult]:
     if not file.exists():
         file.write_text(about + "\n", encoding="utf-8")
         return []
-    lines = file.read_text(encoding="utf-8").split("\n")
+    lines = file.read_bytes().decode("utf-8", "replace").split("\n")
     if lines[0] != about:
         raise ConfigurationError(
             "out", "must be a new folder, or one of a sweep of the same workload and server", "another sweep's results"
         )
     whole = lines[:-1]
     file.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-    return list(_results(whole[1:]))
+    return [_result(line, f"{file}:{number}:") for number, line in enumerate(whole[1:], 2)]
 
 
 def _identity(options: GridOptions) -> dict[str, str]:
@@ -104,10 +106,15 @@ def _identity(options: GridOptions) -> dict[str, str]:
     return {name: str(value) for name, value in asdict(options).items() if name not in _NO_IDENTITY}
 
 
-def _results(lines: list[str]) -> Iterator[PointResult]:
-    names = [field.name for field in fields(Point)]
-    for line in lines:
-        row = json.loads(line)
-        yield PointResult(
-            Point(**{name: row[name] for name in names}), row["seed"], {name: row[name] for name in MEASURES}
-        )
+def _result(line: str, place: str) -> PointResult:
+    """Read one line. Raises TraceError with its ``place``."""
+    row = object_in(parsed_json(line, place.removesuffix(":")), place)
+    values = {name: number_at(row, name, place) for name in MEASURES}
+    load_time, memory = (
+        None if row.get(name) is None else number_at(row, name, place) for name in ("load_time", "memory")
+    )
+    sessions, parallel, servers = (count_at(row, name, place) for name in ("sessions", "parallel", "servers"))
+    point = Point(text_at(row, "policy", place), load_time, sessions, parallel, servers, memory)
+    if type(seed := row.get("seed")) is not int:
+        raise TraceError(f"{place} seed", "must be an integer", shown(seed))
+    return PointResult(point, seed, values)

@@ -127,7 +127,8 @@ def parsed(parser: argparse.ArgumentParser, options: type[OptionsT], words: Sequ
     """Parse and check ``words``. Raises UsageError, or ConfigurationError with the option, the rule and the value."""
     known, unknown = parser.parse_known_args(words)
     if unknown:
-        parser.error(f"there is no {unknown[0].partition('=')[0]!r}")  # the word after it may be a credential
+        word = unknown[0].partition("=")[0]  # what comes after it may be a credential
+        parser.error(f"there is no {word!r}" if word.startswith("-") else f"{word!r} has no option before it")
     values = {}
     for field in dataclasses.fields(options):
         word = getattr(known, field.name)

@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[2]
         (["--coordinator", "statemachine.checks:check_name"], "must be a subclass of"),
         (["--scenario", "nosuch"], "--scenario: must be one of"),
         (["--nosuch"], "there is no '--nosuch'"),
+        (["nosuch=secret"], "'nosuch' has no option before it"),
     ],
 )
 def test_n08_bad_input_is_one_line_and_exit_code_2(

@@ -44,6 +44,49 @@ def test_a_sweep_goes_on_where_it_was_and_gives_the_same_numbers(
     assert "another sweep's results" in capsys.readouterr().err
 
 
+ODD: list[Any] = [[], "", None, True]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    assert main([*WORDS[:-2], "--seeds", "1", "--policies", "fifo", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("damage", "place"),
+    [
+        ("garbage", ":2: must be a JSON document"),
+        ("[" * 100_000, ":2: must be a JSON document"),
+        ("5", ":2: must be a JSON object"),
+        ("{}", ":2: makespan"),
+        *(({name: value}, f":2: {name}") for name in ("mean", "servers", "policy", "seed") for value in ODD),
+        ({"load_time": "x"}, ":2: load_time"),
+        ({"memory": float("inf")}, ":2: memory"),
+        ({"p95": 10**400}, ":2: p95"),
+        ({"seed": "9" * 5000}, ":2: seed"),
+    ],
+)
+def test_r18_a_damaged_result_is_named_with_its_line(
+    damage: Any, place: str, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, row = (results / "sweep.jsonl").read_text().splitlines()
+    file = tmp_path / "sweep.jsonl"
+    file.write_text(f"{head}\n{damage if isinstance(damage, str) else json.dumps(json.loads(row) | damage)}\n")
+    capsys.readouterr()
+    assert main([*WORDS[:-2], "--seeds", "1", "--policies", "fifo", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert f"sweep.jsonl{place}" in said
+
+
+def test_r18_results_that_are_no_text(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sweep.jsonl").write_bytes((results / "sweep.jsonl").read_bytes() + b"\xff\xfe\x00\n")
+    assert main([*WORDS[:-2], "--seeds", "1", "--policies", "fifo", "--out", str(tmp_path)]) == 2
+    assert "sweep.jsonl:3: must be a JSON document" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -208,6 +209,30 @@ def test_convert_loses_nothing(name: str, suffix: str, tmp_path: Path, capsys: p
     capsys.readouterr()
 
 
+def test_convert_writes_through_links_and_into_what_is_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target, link, pipe = (tmp_path / name for name in ("source", "target", "link", "pipe"))
+    source.write_text(SLOTS)
+    link.symlink_to(target)
+    assert main(["convert", "--trace", str(source), "--out", str(link)]) == 0
+    assert link.is_symlink()
+    assert read(target) == read(source)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert main(["convert", "--trace", str(source), "--out", str(pipe)]) == 0
+        assert os.read(reader, 10_000) == target.read_bytes()
+        assert pipe.is_fifo()
+    finally:
+        os.close(reader)
+    capsys.readouterr()
+    for folder in ("", str(tmp_path)):
+        assert main(["convert", "--trace", str(source), "--out", folder]) == 2
+        assert capsys.readouterr().err.startswith("error: out: must be the name of a file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "source", "target"]
+
+
 def test_a_workload_survives_being_a_trace(tmp_path: Path) -> None:
     workload = trading_graph("small", "large", tickers=3)
     path = tmp_path / "trace.jsonl"
@@ -302,6 +327,7 @@ HUGE = "9" * 400
         (spans(span(0, 1, agent__name="x" * 1000)), "must not be longer than 200 characters"),
         (WEKA.replace('"t": 0', f'"t": {HUGE}'), "requests[0].t"),
         (SLOTS + f'{{"prompt_tokens": 1, "completion_tokens": 1, "think_time": {HUGE}}}', ":4: think_time"),
+        *((f"{SLOTS}{row}\n", ":4: must be a JSON object") for row in ("5", "null", "true", "1.5", '"x"', "[]")),
         ("", "must be a trace of a known format"),
         ("\x1b[31mhello", "must be a trace of a known format"),
     ],

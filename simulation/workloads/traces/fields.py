@@ -20,6 +20,7 @@ __all__ = [
     "list_at",
     "name_in",
     "number_at",
+    "object_in",
     "opened",
     "parsed_json",
     "path_to",
@@ -97,10 +98,15 @@ def list_at(owner: Any, key: str, place: str) -> list[Any]:
     return value
 
 
+def object_in(value: Any, place: str) -> Mapping[str, Any]:
+    """Return a JSON object."""
+    if not isinstance(value, Mapping):
+        raise TraceError(place.removesuffix(":"), "must be a JSON object", f"a {type(value).__name__}")
+    return value
+
+
 def _member(owner: Any, key: str, place: str) -> Any:
-    if not isinstance(owner, Mapping):
-        raise TraceError(place.removesuffix(":"), "must be a JSON object", f"a {type(owner).__name__}")
-    if key not in owner:
+    if key not in object_in(owner, place):
         raise TraceError(path_to(place, key), "must be there", "nothing")
     return owner[key]
 

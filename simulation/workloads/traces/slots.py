@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
-from .fields import TraceError, count_at, list_at, number_at, parsed_json, path_to, text_at
+from .fields import TraceError, count_at, list_at, number_at, object_in, parsed_json, path_to, text_at
 from .files import lines
 from .notes import Notes
 from .schema import TraceCall, TraceFormat, at_least_one_token
@@ -28,7 +28,7 @@ def read_slots(path: Path, notes: Notes) -> Iterator[TraceCall]:
             headed = True
         else:
             with notes.row(place):
-                yield at_least_one_token(_call(value, place), notes)
+                yield at_least_one_token(_call(object_in(value, place), place), notes)
 
 
 def _check_head(value: Any, place: str) -> None:
@@ -37,7 +37,7 @@ def _check_head(value: Any, place: str) -> None:
         raise TraceError(f"{place}: schema", f"must be {SCHEMA}, version {VERSION}", f"{name}, version {version}")
 
 
-def _call(value: Any, line: str) -> TraceCall:
+def _call(value: Mapping[str, Any], line: str) -> TraceCall:
     place = f"{line}:"
     depends_on = list_at(value, "depends_on", place) if "depends_on" in value else []
     if not all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in depends_on):
@@ -56,7 +56,7 @@ def _call(value: Any, line: str) -> TraceCall:
     )
 
 
-def _optional_text(value: Any, key: str, place: str) -> str | None:
+def _optional_text(value: Mapping[str, Any], key: str, place: str) -> str | None:
     return None if value.get(key) is None else text_at(value, key, place)
 
 
