@@ -11,15 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
+from statemachine.checks import shown
 from statemachine.errors import ConfigurationError
 
 __all__ = ["PlannedCall", "Workload", "at_once", "clipped", "mapped", "overlaid", "prompt_text", "resized", "scaled"]
 
 
+CALL_TOKENS_LIMIT: Final = 10**12
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One call of a model. ``delay`` is in seconds; both token counts are at least 1.
+    """One call of a model. ``delay`` is in seconds; both token counts are at least 1, and at most ``CALL_TOKENS_LIMIT``.
 
     ``prompt_tokens`` is what the server has to read, so without the ``cached_tokens`` that it finds in a prompt cache.
     """
@@ -65,10 +70,11 @@ def _check(index: int, call: PlannedCall) -> None:
     if call.id != index:
         raise ConfigurationError(f"{path}.id", "must be the call's index", repr(call.id))
     for name, tokens in (("prompt_tokens", call.prompt_tokens), ("output_tokens", call.output_tokens)):
-        if tokens < 1:
-            raise ConfigurationError(f"{path}.{name}", "must be at least 1", repr(tokens))
-    if call.cached_tokens < 0:
-        raise ConfigurationError(f"{path}.cached_tokens", "must be at least 0", repr(call.cached_tokens))
+        if not 1 <= tokens <= CALL_TOKENS_LIMIT:
+            raise ConfigurationError(f"{path}.{name}", f"must be from 1 to {CALL_TOKENS_LIMIT:,}", shown(tokens))
+    if not 0 <= call.cached_tokens <= CALL_TOKENS_LIMIT:
+        rule = f"must be from 0 to {CALL_TOKENS_LIMIT:,}"
+        raise ConfigurationError(f"{path}.cached_tokens", rule, shown(call.cached_tokens))
     if any(not 0 <= earlier < index for earlier in call.after):
         raise ConfigurationError(f"{path}.after", "must name earlier calls", repr(call.after))
     if not math.isfinite(call.delay) or call.delay < 0:

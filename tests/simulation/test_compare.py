@@ -286,6 +286,7 @@ def test_the_command_in_the_report_repeats_it(tmp_path: Path) -> None:
         (["--load-time", "6,6.0"], "must name each once"),
         (["--seeds", "0"], "seeds"),
         (["--tickers", "0"], "tickers"),
+        (["--token-scale", "1e300"], "calls[0].prompt_tokens: must be from 1 to 1,000,000,000,000; got"),
         (["--map", "a=qwen3.5-4b"], "traces that name their models"),
     ],
 )
