@@ -29,10 +29,11 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "adapters/http": [
         {"library"},
-        {"nothing", "secrets", "health", "options", "lines", "form", "for_httpx"},
+        {"nothing", "secrets", "health", "options", "lines", "form", "for_httpx", "heads", "members"},
         {"bounds", "parts"},
         {"error_body"},
         {"decoding", "errors", "kept", "sse", "ndjson", "tool_calls"},
+        {"response"},
         {"client"},
         {"stream", "forward"},
         {"messages", "reader"},
@@ -48,7 +49,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "adapters/gateway": [
-        {"asking", "problems", "backends", "tokens", "facts", "under_way"},
+        {"asking", "problems", "backends", "tokens", "facts", "under_way", "incoming", "reply"},
         {"dialects", "settings"},
         {"running"},
         {"answer", "routes"},

@@ -7,7 +7,7 @@ problem can only be told inside the stream.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from .dialects import Dialect
@@ -46,12 +46,12 @@ class ClientAnswer:
         """Send one comment line, and before it the head of a stream if there is none yet."""
         if self.status is None:
             headers = {"Content-Type": self.dialect.stream_type, "Cache-Control": "no-cache"}
-            await self.start(200, headers.items())
+            await self.start(200, tuple(headers.items()))
         line = "".join(character if character.isprintable() else "?" for character in text)
         await self.piece(f": {line}\n\n".encode())
 
-    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
-        """Send the head."""
+    async def start(self, status: int, headers: Sequence[tuple[str, str]], *, at_once: bool = False) -> None:
+        """Send the head: with the first piece, which spares a write; ``at_once`` where that has to be waited for."""
         assert self.status is None, "there is one head"
         self.status = status
         self._is_stream = any(
@@ -60,23 +60,24 @@ class ClientAnswer:
         )
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        if at_once:
+            await self.piece(b"")
 
     async def piece(self, piece: bytes) -> None:
         """Send bytes of the body."""
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    async def end(self) -> None:
-        """End the body."""
+    async def end(self, piece: bytes = b"") -> None:
+        """End the body, with its last piece."""
         self._ended = True
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send({"type": "http.response.body", "body": piece, "more_body": False})
 
     async def whole(self, status: int, body: object, headers: Mapping[str, str] | None = None) -> None:
         """Send a whole JSON answer."""
         content = json.dumps(body).encode()
         fixed = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(content))}
-        await self.start(status, {**fixed, **(headers or {})}.items())
-        await self.piece(content)
-        await self.end()
+        await self.start(status, tuple({**fixed, **(headers or {})}.items()))
+        await self.end(content)
 
     async def problem(self, problem: Problem) -> None:
         """Tell what went wrong: as a whole answer, or inside the stream that has begun. Nothing can be told after the end.
@@ -88,8 +89,7 @@ class ClientAnswer:
         if self.status is None:
             await self.whole(problem.status, self.dialect.body(problem), problem.headers)
         elif self._is_stream:
-            await self.piece(self.dialect.in_stream(problem))
-            await self.end()
+            await self.end(self.dialect.in_stream(problem))
         else:
             self._ended = True
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from statemachine import ConfigurationError, ForwardRequest
+from statemachine import ForwardRequest, ProviderManagerError
 
 from ..ollama.adapter import RUNNER_CHECKS
 from .answer import ClientAnswer, Receive, Send
 from .asking import Prefix, asking
 from .dialects import OLLAMA
-from .gateway import Admission, Gateway
+from .gateway import Gateway, RequestUnderWay
 from .passage import Passage, carry
 from .problems import Problem, problem_of
-from .reading import ClientGoneError, RefusedError, json_object, read_body
+from .reading import RefusedError, UnreadableBodyError, json_object, read_body
 from .routes import Route, speaks
 from .settings import ProviderSettings
 
@@ -36,28 +36,31 @@ async def enter(
 ) -> None:
     """Answer one request of a forwarded path, whatever comes of it. ``prefix`` is what its path begins with."""
     answer = ClientAnswer(send, route.dialect)
-    try:
-        with Admission(gateway) as admission:
+    with RequestUnderWay(gateway) as admission:
+        try:
+            admission.check()
             settings = gateway.settings
             raw = await read_body(
                 receive, admission.hold, most_bytes=settings.body_limit, seconds=settings.sender_seconds
             )
-            passage = await _understand(gateway, route, prefix, scope, raw, answer)
-            await carry(gateway, passage, answer, receive)
-    except ClientGoneError:
-        return
-    except RefusedError as error:
-        gateway.metrics.refused(error.problem)
-        await answer.problem(error.problem)
-    except ConfigurationError as error:
-        await answer.problem(problem_of(error))
+            await carry(gateway, await _understand(gateway, route, prefix, scope, raw, answer), answer)
+        except UnreadableBodyError:
+            return
+        except RefusedError as error:
+            problem = error.problem
+        except ProviderManagerError as error:
+            problem = problem_of(error)
+        else:
+            return
+        gateway.metrics.refused(problem)
+        await answer.problem(problem)
 
 
 async def _understand(
     gateway: Gateway, route: Route, prefix: Prefix, scope: Mapping[str, Any], raw: bytes, answer: ClientAnswer
 ) -> Passage:
     settings = gateway.settings
-    body = json_object(raw)
+    body, model_at = json_object(raw)
     name = body.get("model")
     if not isinstance(name, str) or not name:
         raise RefusedError(Problem(400, "missing_model", "model: must be a non-empty string", param="model"))
@@ -79,7 +82,7 @@ async def _understand(
         _refuse_configured(settings.provider(provider), route.path)
     query = scope.get("query_string", b"").decode("latin-1")
     path = f"{route.path}?{query}" if query else route.path
-    return Passage(route, who, provider, model, ForwardRequest("POST", path, headers, raw), options)
+    return Passage(route, who, provider, model, ForwardRequest("POST", path, headers, raw, model_at), options)
 
 
 def _identity(body: Mapping[str, Any]) -> dict[str, Any]:

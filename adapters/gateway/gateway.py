@@ -24,7 +24,7 @@ from .settings import GatewaySettings
 from .under_way import UnderWay
 from .waiting import WaitingRoom
 
-__all__ = ["Admission", "Gateway", "GatewayObservers"]
+__all__ = ["Gateway", "GatewayObservers", "RequestUnderWay"]
 
 POOLS_REMEMBERED: Final = 1024
 
@@ -92,7 +92,7 @@ class Gateway:
         return None if self._recorder is None else self._recorder.asked(agent, model, request_bytes)
 
     def granted(self, agent: str, model: str, lease: Lease) -> None:
-        """Note that a request has its lease."""
+        """Count a request that has had its lease."""
         self.metrics.granted(agent, model, lease)
         self.agents.served(agent, lease.queued_seconds + lease.loading_seconds)
 
@@ -102,26 +102,29 @@ class Gateway:
         return self.draining.is_set() and not self.requests.count
 
 
-class Admission:
-    """One request, which is under way for the length of the ``with`` block. Raises RefusedError where none is taken."""
+class RequestUnderWay:
+    """One request, which is under way for the length of the ``with`` block, also while it is refused."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._held = 0
 
-    def __enter__(self) -> Admission:
-        count = self._gateway.requests.count
-        if self._gateway.draining.is_set():
-            raise RefusedError(Problem(503, "closing", "the gateway is closing", "server_error", retry_after=1))
-        if count >= self._gateway.settings.requests_limit:
-            text = f"{count} requests are under way, the most that are taken at a time"
-            raise RefusedError(Problem(503, "too_many_requests", text, "server_error", retry_after=1))
+    def __enter__(self) -> RequestUnderWay:
         self._gateway.requests.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._gateway.held_bytes -= self._held
         self._gateway.requests.__exit__()
+
+    def check(self) -> None:
+        """Raise RefusedError where no request is taken."""
+        if self._gateway.draining.is_set():
+            raise RefusedError(Problem(503, "closing", "the gateway is closing", "server_error", retry_after=1))
+        most = self._gateway.settings.requests_limit
+        if self._gateway.requests.count > most:
+            text = f"{most} requests are under way, the most that are taken at a time"
+            raise RefusedError(Problem(503, "too_many_requests", text, "server_error", retry_after=1))
 
     def hold(self, size: int) -> None:
         """Count bytes of its body, which are kept until its end. Raises RefusedError where the bodies of all would be too large."""

@@ -7,7 +7,7 @@ Further ones are counted as ``other``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -20,6 +20,8 @@ from .problems import Problem
 
 __all__ = ["Metrics"]
 
+T = TypeVar("T")
+
 LABELS: Final = 100
 _BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
@@ -30,7 +32,6 @@ class Metrics:
     def __init__(self, statistics: Callable[[], Statistics], waiting: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Current(statistics, waiting))
-        self._models, self._agents = _Bounded(), _Bounded()
         self._queueing = Histogram(
             "llm_slots_queueing_seconds",
             "From the request to its place",
@@ -48,14 +49,16 @@ class Metrics:
         self._agent = Counter(
             "llm_slots_agent_wait_seconds", "From request to lease, added up", ["agent"], registry=self._registry
         )
+        self._models = _Bounded(lambda label: (self._queueing.labels(label), self._loading.labels(label)))
+        self._agents = _Bounded(self._agent.labels)
         self._refusals = Counter("llm_slots_refusals", "Requests without an answer", ["cause"], registry=self._registry)
 
     def granted(self, agent: str, model: str, lease: Lease) -> None:
         """Count a request that has its lease."""
-        label = self._models.label(model)
-        self._queueing.labels(label).observe(lease.queued_seconds)
-        self._loading.labels(label).observe(lease.loading_seconds)
-        self._agent.labels(self._agents.label(agent)).inc(lease.queued_seconds + lease.loading_seconds)
+        queueing, loading = self._models.of(model)
+        queueing.observe(lease.queued_seconds)
+        loading.observe(lease.loading_seconds)
+        self._agents.of(agent).inc(lease.queued_seconds + lease.loading_seconds)
 
     def refused(self, problem: Problem) -> None:
         """Count a refused request."""
@@ -66,16 +69,20 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _Bounded:
-    """The first :data:`LABELS` names keep their own label."""
+class _Bounded(Generic[T]):
+    """What is counted for each name: the first :data:`LABELS` names have a label of their own. ``make`` looks a label up, which is slow."""
 
-    def __init__(self) -> None:
-        self._names: set[str] = set()
+    def __init__(self, make: Callable[[str], T]) -> None:
+        self._make = make
+        self._made: dict[str, T] = {}
 
-    def label(self, name: str) -> str:
-        if len(self._names) < LABELS:
-            self._names.add(name)
-        return name if name in self._names else "other"
+    def of(self, name: str) -> T:
+        if (known := self._made.get(name)) is not None:
+            return known
+        label = name if len(self._made) < LABELS else "other"
+        if label not in self._made:
+            self._made[label] = self._make(label)
+        return self._made[label]
 
 
 class _Current(Collector):

@@ -17,11 +17,11 @@ from statemachine import ProviderManagerError, RuntimeProviderConfig
 
 from .catalogue import OfferedModel
 from .entrance import UNLOADS
-from .gateway import Admission, Gateway
+from .gateway import Gateway, RequestUnderWay
 from .listing import describe_model
 from .lists import lm_studio_v0, lm_studio_v1, ollama_ps, ollama_show, ollama_tags, openai_model, openai_models
 from .problems import Problem, problem_of
-from .reading import ClientGoneError, RefusedError, json_object, read_body
+from .reading import RefusedError, UnreadableBodyError, json_object, read_body
 from .routes import dialect_of
 from .status import resident, status
 from .unloading import unload_idle
@@ -176,14 +176,15 @@ class Pages:
         """Return an endpoint that gives the request's JSON object to ``action``. Problems are told in the dialect of the path."""
 
         async def endpoint(request: Request) -> Response:
+            seconds = self._gateway.settings.sender_seconds
             try:
-                seconds = self._gateway.settings.sender_seconds
-                with Admission(self._gateway) as admission:
+                with RequestUnderWay(self._gateway) as admission:
+                    admission.check()
                     body = await read_body(
                         request.receive, admission.hold, most_bytes=BODY_LIMIT_BYTES, seconds=seconds
                     )
-                    return JSONResponse(await action(json_object(body)))
-            except ClientGoneError:
+                    return JSONResponse(await action(json_object(body).values))
+            except UnreadableBodyError:
                 return Response()
             except RefusedError as error:
                 return _refused(error.problem, request.url.path)

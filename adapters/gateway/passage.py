@@ -1,13 +1,14 @@
 """The way of one request: who asks for which model, a lease for it, the request forwarded, the answer's bytes passed back.
 
-The client may leave at any moment: then everything here is cancelled, which gives the lease back and ends the generation.
+The client may leave at any moment: then the HTTP server cancels everything here, which gives the lease back and ends the generation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
+from weakref import WeakKeyDictionary
 
 import trio
 
@@ -24,11 +25,11 @@ from statemachine import (
 from statemachine.foreign import ForeignJSONError, read_json
 
 from ..http.errors import adapter_error
-from .answer import ClientAnswer, Receive
+from .answer import ClientAnswer
 from .asking import Asking
 from .gateway import Gateway
-from .problems import Problem, problem_of
-from .reading import RefusedError, until_gone
+from .problems import Problem
+from .reading import RefusedError
 from .recording import Recording
 from .routes import Route
 from .waiting import WaitingRequest
@@ -37,6 +38,7 @@ __all__ = ["Passage", "carry"]
 
 REFUSAL_LIMIT_BYTES: Final = 64 * 1024
 EVICTED_TRIES: Final = 3
+_FORWARDING: Final[WeakKeyDictionary[type, bool]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +53,11 @@ class Passage:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def carry(gateway: Gateway, passage: Passage, answer: ClientAnswer, receive: Receive) -> None:
-    """Carry the request to its end, or until the client has gone. Every problem is told to the client."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_leave_with_the_client, receive, nursery.cancel_scope)
-        try:
-            await _pass(gateway, passage, answer)
-        except RefusedError as error:
-            await answer.problem(error.problem)
-        except ProviderManagerError as error:
-            gateway.metrics.refused(problem_of(error))
-            await answer.problem(problem_of(error))
-        nursery.cancel_scope.cancel()
+async def carry(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> None:
+    """Carry the request to the end of its answer; again, with another lease, where the model had gone before anything was answered.
 
-
-async def _leave_with_the_client(receive: Receive, scope: trio.CancelScope) -> None:
-    await until_gone(receive)
-    scope.cancel()
-
-
-async def _pass(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> None:
-    """Pass the request on; again, with another lease, where the model had gone from the server before anything was answered."""
+    Raises RefusedError, ProviderManagerError.
+    """
     recorded = gateway.recorded(passage.asking.agent, passage.model, len(passage.request.body))
     for tries_left in reversed(range(EVICTED_TRIES)):
         try:
@@ -84,33 +70,48 @@ async def _pass(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> Non
 
 async def _pass_once(gateway: Gateway, passage: Passage, answer: ClientAnswer, recorded: Recording | None) -> None:
     async with await _acquire(gateway, passage, answer) as lease:
-        gateway.granted(passage.asking.agent, passage.model, lease)
-        if not isinstance(lease.adapter, ForwardingAdapter):
-            raise RefusedError(Problem(501, "not_forwarded", f"{passage.provider} cannot forward requests"))
-        async with lease.adapter.forward(passage.request) as response:
-            answer.is_forwarding = True
-            if answer.status is None:
-                await answer.start(response.status, response.headers)
-            elif not 200 <= response.status < 300:
-                raise await _refusal(passage, response)
-            async for piece in response.body:
-                if recorded is not None:
-                    recorded.meter.feed(piece)
-                await answer.piece(piece)
+        try:
+            await _forward(passage, lease, answer, recorded)
+        finally:  # the first byte does not wait for that
+            gateway.granted(passage.asking.agent, passage.model, lease)
     if recorded is not None and answer.status == 200:
         recorded.complete()
-    await answer.end()  # the client may go at once, which ends everything here
+    await answer.end()
+
+
+async def _forward(passage: Passage, lease: Lease, answer: ClientAnswer, recorded: Recording | None) -> None:
+    if not _can_forward(lease.adapter):
+        raise RefusedError(Problem(501, "not_forwarded", f"{passage.provider} cannot forward requests"))
+    async with lease.adapter.forward(passage.request) as response:
+        answer.is_forwarding = True
+        if answer.status is None:
+            await answer.start(response.status, response.headers, at_once=not response.begun)
+        elif not 200 <= response.status < 300:
+            raise await _refusal(passage, response)
+        async for piece in response.body:
+            await answer.piece(piece)
+            if recorded is not None:
+                recorded.meter.feed(piece)
+
+
+def _can_forward(adapter: object) -> TypeGuard[ForwardingAdapter]:
+    """Return whether it can. Each class is looked into once: that takes as long as a lease."""
+    kind = type(adapter)
+    if (known := _FORWARDING.get(kind)) is None:
+        known = _FORWARDING[kind] = issubclass(kind, ForwardingAdapter)
+    return known
 
 
 async def _acquire(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> Lease:
     """Return a lease: at once where one is free, else after a wait."""
     config = RuntimeProviderConfig(passage.provider, passage.model, passage.options)
-    asking, pool = passage.asking, gateway.pool_of(passage.provider, passage.model)
+    asking = passage.asking
+    try:
+        return gateway.manager.acquire_nowait(config, asking.agent, asking.priority)
+    except trio.WouldBlock:
+        pool = gateway.pool_of(passage.provider, passage.model)
     with gateway.waiting.enter(asking.agent, passage.provider, passage.model, pool) as waiter:
-        try:
-            return gateway.manager.acquire_nowait(config, asking.agent, asking.priority)
-        except trio.WouldBlock:
-            return await _wait(gateway, config, asking, waiter, answer)
+        return await _wait(gateway, config, asking, waiter, answer)
 
 
 async def _wait(

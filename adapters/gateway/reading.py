@@ -1,23 +1,20 @@
-"""Read one request's body from the client, within its bounds, and notice when the client goes away."""
+"""Read one request's body from the client, within its bounds."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import trio
 
-from statemachine.foreign import check_nesting
-
+from ..http.members import JsonObject, read_object
 from .answer import Receive
 from .problems import Problem
 
-__all__ = ["ClientGoneError", "RefusedError", "json_object", "read_body", "until_gone"]
+__all__ = ["RefusedError", "UnreadableBodyError", "json_object", "read_body"]
 
 
-class ClientGoneError(Exception):
-    """The client closed its connection."""
+class UnreadableBodyError(Exception):
+    """The body cannot be read on. The HTTP server answers by itself."""
 
 
 class RefusedError(Exception):
@@ -29,7 +26,7 @@ class RefusedError(Exception):
 
 
 async def read_body(receive: Receive, hold: Callable[[int], None], *, most_bytes: int, seconds: float) -> bytes:
-    """Return the whole body. Raises RefusedError (413 above ``most_bytes``, 408 after ``seconds``), ClientGoneError.
+    """Return the whole body. Raises RefusedError (413 above ``most_bytes``, 408 after ``seconds``), UnreadableBodyError.
 
     ``hold`` is told of every piece's length, and may refuse it.
     """
@@ -38,7 +35,7 @@ async def read_body(receive: Receive, hold: Callable[[int], None], *, most_bytes
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientGoneError
+                raise UnreadableBodyError
             piece = message.get("body", b"")
             if len(body) + len(piece) > most_bytes:
                 raise RefusedError(Problem(413, "body_too_large", f"the body must have at most {most_bytes} bytes"))
@@ -49,24 +46,9 @@ async def read_body(receive: Receive, hold: Callable[[int], None], *, most_bytes
     raise RefusedError(Problem(408, "slow_sender", f"the body did not arrive within {seconds:g} s"))
 
 
-def json_object(body: bytes) -> Mapping[str, Any]:
-    """Return the JSON object that ``body`` is, in UTF-8. Raises RefusedError.
-
-    What is accepted here is what :func:`~adapters.http.with_model` can look into: a body that only one of the two could read would go to
-    the server with another model's name than the lease's.
-    """
+def json_object(body: bytes) -> JsonObject:
+    """Return the JSON object that ``body`` is, in UTF-8. Raises RefusedError."""
     try:
-        text = body.decode("utf-8-sig")
-        check_nesting(text)
-        value = json.loads(text)
+        return read_object(body)
     except ValueError:
         raise RefusedError(Problem(400, "invalid_json", "the body must be a JSON object in UTF-8")) from None
-    if not isinstance(value, Mapping):
-        raise RefusedError(Problem(400, "invalid_json", "the body must be a JSON object"))
-    return value
-
-
-async def until_gone(receive: Receive) -> None:
-    """Return when the client has gone. The body must have been read."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

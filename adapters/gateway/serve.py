@@ -22,7 +22,7 @@ from statemachine.journal.writer import Journal
 from .app import application
 from .catalogue import Catalogue, ListModels
 from .gateway import Gateway, GatewayObservers
-from .http1 import Bounds, serve_http
+from .http1 import ClientBounds, serve_http
 from .listing import ask_for_models
 from .recording import Recorder
 from .recovering import owning
@@ -83,7 +83,7 @@ async def _preload(manager: ProviderManager, provider: str, model: str) -> None:
 async def listening(gateway: Gateway) -> AsyncIterator[str]:
     """Serve over HTTP for the length of the block, which gets the base URL. Port 0 takes a free one. Raises OSError."""
     listener = _listener(gateway.settings.host, gateway.settings.port)
-    bounds = Bounds(
+    bounds = ClientBounds(
         idle_seconds=CLIENT_IDLE_SECONDS,
         reader_seconds=lambda: gateway.settings.reader_seconds,
         connections=lambda: gateway.settings.connections_limit,

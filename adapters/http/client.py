@@ -9,7 +9,7 @@ waits below the manager, which is the only limit: the number of connections is n
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -20,26 +20,23 @@ from statemachine.errors import AdapterConnectError, AdapterError, AdapterProtoc
 from statemachine.foreign import ForeignJSONError, read_json
 
 from .bounds import CONTROL_SECONDS, Bounds, Patience
-from .decoding import ContentDecoder
 from .error_body import has_error
 from .errors import adapter_error, connection_error
 from .for_httpx import NO_TLS, Body, Borrowed, Credentials, tls, user_info
-from .kept import KeptTransport
+from .heads import header_lines
+from .kept import KeptConnections
 from .library import httpx
 from .lines import LineTooLongError
 from .ndjson import NDJSONDecoder
+from .response import LOST, HttpResponse, HttpxAnswer, RawAnswer
 from .secrets import secrets_in_headers, secrets_in_url, without_frames
 from .sse import SSEDecoder
 
-__all__ = ["HttpClient", "HttpResponse"]
+__all__ = ["HttpClient"]
 
 CLOSE_SECONDS: Final = 5
-DRAIN_SECONDS: Final = 0.25
-URLS_REMEMBERED: Final = 32
 _HEADERS: Final = "latin-1"
 """The encoding of header values, in which every byte is a character: what a client sent goes on as it was."""
-_LOST: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, RuntimeError)
-"""What httpx and what lies below it raise when a request cannot be made or its answer cannot be read. RuntimeError: a closed client."""
 
 
 class HttpClient:
@@ -64,13 +61,18 @@ class HttpClient:
         self.bounds: Final = bounds or Bounds()
         url = httpx.URL(base_url)
         self._root = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1").rstrip("/"), userinfo=b"")
-        self._urls: dict[str, httpx.URL] = {}
         self._secrets = tuple(
             filter(None, (token, *secrets_in_url(url), *secrets_in_headers((headers or {}).values())))
         )
         self._fixed = {"Accept-Encoding": "identity", **(headers or {})}
         self._auth = Credentials(token, token_header) if token else user_info(url)
-        self._kept = KeptTransport(self.bounds.connect_timeout) if url.scheme == "http" and transport is None else None
+        self._kept: KeptConnections | None = None
+        if url.scheme == "http" and transport is None:
+            self._kept = KeptConnections(url.host, url.port or 80, self.bounds.connect_timeout)
+        self._always = self._own_headers(url)
+        self._always_names = frozenset(name.lower() for name, _ in self._always)
+        usual = httpx.Headers(self._fixed).raw
+        self._usually = [(name, value) for name, value in usual if name.lower() not in self._always_names]
         self._client = httpx.AsyncClient(
             auth=self._auth,
             headers={"Connection": "close", **self._fixed},
@@ -114,71 +116,77 @@ class HttpClient:
         content: bytes,
         headers: Mapping[str, str] | Iterable[tuple[str, str]],
         patience: Patience,
-        *,
-        kept: bool = False,
     ) -> AsyncGenerator[HttpResponse, None]:
         """Make a request; the block gets the answer, its head read. Leaving the block ends the request. Raises AdapterError.
 
-        ``path`` starts with a slash and may have a query. ``kept``: on a connection that may have served before; such a request is
-        sent once more where the server was just closing the connection.
+        ``path`` starts with a slash and may have a query.
         """
-        answer = await self._send(method, path, content, headers, patience, kept)
+        given = list(headers.items() if isinstance(headers, Mapping) else headers)
+        answer = await self._answered(lambda: self._sent(method, path, content, given), patience)
         try:
             yield answer
         finally:
             await answer.aclose()
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        content: bytes,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]],
-        patience: Patience,
-        kept: bool,
+    async def pass_on(
+        self, method: str, path: str, content: bytes, headers: Sequence[tuple[str, str]], patience: Patience
     ) -> HttpResponse:
-        response: httpx.Response | None = None
+        """Make another's request, which is validated already; return the answer, its head read. It has to be closed. Raises AdapterError.
+
+        The connection may have served before. The request is sent once more where the server was just closing that.
+        """
+        if (kept := self._kept) is None:
+            return await self._answered(lambda: self._sent(method, path, content, headers), patience)
+        request = self._written(method, path, content, headers)
+
+        async def asked() -> HttpResponse:
+            return self._response(await kept.ask(method, request))
+
+        return await self._answered(asked, patience)
+
+    async def _answered(self, ask: Callable[[], Awaitable[HttpResponse]], patience: Patience) -> HttpResponse:
+        """Return the answer in time. Raises AdapterError."""
         try:
             with trio.move_on_at(patience.deadline):
-                url = self._url(path)
-                given = list(headers.items() if isinstance(headers, Mapping) else headers)
-                if content:
-                    given.append(("Content-Length", str(len(content))))
-                if kept and self._kept is not None:
-                    response = await self._kept.handle_async_request(self._plain_request(method, url, given, content))
-                else:
-                    request = self._client.build_request(method, url, headers=httpx.Headers(given, encoding=_HEADERS))
-                    request.stream = Body(content)
-                    response = await self._client.send(request, stream=True)
-        except _LOST as error:
+                return await ask()
+        except LOST as error:
             lost = self.lost(error)
         else:
-            if response is not None:
-                return HttpResponse(self, response)
             lost = patience.exhausted(self.server)
         raise lost
 
-    def _url(self, path: str) -> httpx.URL:
-        """Return the whole URL. Making one takes long, so those without a query are remembered."""
-        if (known := self._urls.get(path)) is not None:
-            return known
-        url = self._root.copy_with(raw_path=self._root.raw_path.rstrip(b"/") + path.encode("ascii"))
-        if "?" not in path and len(self._urls) < URLS_REMEMBERED:
-            self._urls[path] = url
-        return url
+    async def _sent(self, method: str, path: str, content: bytes, headers: Sequence[tuple[str, str]]) -> HttpResponse:
+        given = [*headers, ("Content-Length", str(len(content)))] if content else headers
+        url = self._root.copy_with(raw_path=self._target(path))
+        request = self._client.build_request(method, url, headers=httpx.Headers(given, encoding=_HEADERS))
+        request.stream = Body(content)
+        return self._response(HttpxAnswer(await self._client.send(request, stream=True)))
 
-    def _plain_request(
-        self, method: str, url: httpx.URL, headers: list[tuple[str, str]], content: bytes
-    ) -> httpx.Request:
-        """Make the request with what this server is always sent, and without what httpx's client adds of its own."""
-        given = {name.lower() for name, _ in headers}
-        fixed = [pair for pair in self._fixed.items() if pair[0].lower() not in given]
-        host = ("Host", url.netloc.decode("ascii"))
-        said = httpx.Headers([host, *headers, *fixed], encoding=_HEADERS)
-        request = httpx.Request(method, url, headers=said, stream=Body(content))
+    def _response(self, answer: RawAnswer) -> HttpResponse:
+        return HttpResponse(answer, self.server, self.lost, self.bounds.max_body_bytes)
+
+    def _target(self, path: str) -> bytes:
+        return self._root.raw_path.rstrip(b"/") + path.encode("ascii")
+
+    def _own_headers(self, url: httpx.URL) -> list[tuple[bytes, bytes]]:
+        """Return the headers that every request has, whatever its own are."""
+        request = httpx.Request("GET", url, headers={})
         if self._auth is not None:
             next(self._auth.auth_flow(request))  # it sets a header
-        return request
+        return request.headers.raw
+
+    def _written(self, method: str, path: str, content: bytes, headers: Sequence[tuple[str, str]]) -> bytes:
+        """Return a whole request. Raises AdapterRequestError where a header cannot be sent."""
+        length = [(b"Content-Length", b"%d" % len(content))] if content else []
+        try:
+            given = [(name.encode(_HEADERS), value.encode(_HEADERS)) for name, value in headers]
+            names = {name.lower() for name, _ in given}
+            usual = [pair for pair in self._usually if pair[0].lower() not in names]
+            others = [pair for pair in given if pair[0].lower() not in self._always_names]
+            lines = header_lines([*self._always, *others, *usual, *length])
+            return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), self._target(path), lines, content)
+        except ValueError as error:
+            raise self.lost(httpx.LocalProtocolError(str(error))) from None
 
     def checked(
         self,
@@ -230,85 +238,6 @@ class HttpClient:
             await self._client.aclose()
             if self._kept is not None:
                 await self._kept.aclose()
-
-
-class HttpResponse:
-    """The server's answer: its head has been read, its body comes in pieces, decoded from any content encoding."""
-
-    def __init__(self, http: HttpClient, response: httpx.Response) -> None:
-        self.status: Final = response.status_code
-        self.headers: Final = response.headers
-        self._http = http
-        self._response = response
-        self._raw = response.aiter_raw()
-        self._decoder: ContentDecoder | None = None
-        self._decoded: Iterator[bytes] | None = None
-        self._linger = 0.0
-
-    async def piece(self, patience: Patience) -> bytes | None:
-        """Return the next piece of the body, at most 64 KiB of what was encoded; None at its proper end. Raises AdapterError."""
-        while True:
-            for decoded in self._decoded or ():
-                return decoded
-            raw = await self._next(patience)
-            if raw is None:
-                return None
-            if self._decoder is None:
-                self._decoder = ContentDecoder(self.headers.get("Content-Encoding", ""), self._http.server)
-            self._decoded = self._decoder.feed(raw)
-
-    async def read(self, patience: Patience) -> bytes:
-        """Read the whole body, within ``max_body_bytes``. Raises AdapterError.
-
-        Of a refusal (a status outside 2xx) what can be read within 15 s: the status has said what it means, whatever becomes of its body.
-        """
-        body = bytearray()
-        if self.succeeded:
-            await self._read_into(body, patience)
-        else:
-            with trio.move_on_after(CONTROL_SECONDS), suppress(AdapterError):
-                await self._read_into(body, patience)
-        return bytes(body)
-
-    async def _read_into(self, body: bytearray, patience: Patience) -> None:
-        most = self._http.bounds.max_body_bytes
-        while (piece := await self.piece(patience)) is not None:
-            body += piece
-            if len(body) > most:
-                raise AdapterProtocolError(f"{self._http.server}: an answer of more than {most} bytes")
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether its status is 2xx."""
-        return 200 <= self.status < 300
-
-    def finished(self) -> None:
-        """Note that all that matters is read: closing may wait a moment for the body's end, so that the server sees no interruption."""
-        self._linger = DRAIN_SECONDS
-
-    async def aclose(self) -> None:
-        """End the request, also when cancelled.
-
-        The read that is given up is cancelled, which ends all of httpx's nested generators: closing the outermost would leave the
-        inner ones to the garbage collector.
-        """
-        with trio.CancelScope(deadline=trio.current_time() + self._linger, shield=True) as reading, suppress(*_LOST):
-            if not self._linger:
-                reading.cancel()
-            async for _ in self._raw:
-                pass
-        with trio.CancelScope(deadline=trio.current_time() + CLOSE_SECONDS, shield=True), suppress(*_LOST):
-            await self._response.aclose()
-
-    async def _next(self, patience: Patience) -> bytes | None:
-        try:
-            with trio.move_on_at(patience.deadline):
-                return await anext(self._raw, None)
-        except _LOST as error:
-            lost = self._http.lost(error)
-        else:
-            lost = patience.exhausted(self._http.server)
-        raise lost
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

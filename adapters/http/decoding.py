@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from statemachine.errors import AdapterProtocolError
 
@@ -31,7 +31,12 @@ class ContentDecoder:
         self._server = server
         self._start: bytes | None = b""  # until there is enough of it to tell how it is encoded
         self._wbits: int | None = None
-        self._inflate = zlib.decompressobj()
+        self._inflate: Any = None  # zlib's object for that, whose type has no public name
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the data is known to have no encoding."""
+        return self._start is None and self._wbits is None
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yield the decoded data of ``piece``, in pieces of at most 64 KiB."""

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any, Final, TypeAlias
 
 import trio
 
 from statemachine.config.forward import ForwardRequest, ForwardResponse
 from statemachine.errors import AdapterError, AdapterRequestError, AdapterTimeoutError, ModelEvictedError
-from statemachine.foreign import ForeignJSONError, check_nesting
 
 from .bounds import CONTROL_SECONDS, Patience
-from .client import HttpClient, HttpResponse, payload_of
+from .client import HttpClient, payload_of
+from .members import members, model_places
+from .response import HttpResponse
 from .secrets import without_frames
 
 __all__ = ["Judge", "forward", "with_model", "with_options"]
@@ -47,44 +49,61 @@ _ONE_HOP: Final = frozenset(
 _CREDENTIALS: Final = frozenset(["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"])
 _PATH: Final = re.compile(r"/[!-~]*")
 _METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
-_BLANKS: Final = re.compile(r"[ \t\r\n]*")
-_DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # the values are not looked at
+_STAY: Final = _ONE_HOP | _CREDENTIALS
+_STAY_BACK: Final = _ONE_HOP | {"content-encoding"}
 
 
-@asynccontextmanager
-async def forward(
+def forward(
     http: HttpClient, request: ForwardRequest, model: str, judge: Judge | None = None
-) -> AsyncGenerator[ForwardResponse, None]:
+) -> AbstractAsyncContextManager[ForwardResponse]:
     """Send ``request`` to the server of ``http``; the block gets the answer. Leaving the block ends the request. Raises AdapterError.
 
     ``model`` is the name of the leased instance. The time-outs are those of a call; each piece of the answer counts as an event.
     Whatever the server answers is an answer, but for a refusal that ``judge`` takes for an eviction: that is raised.
     """
-    try:
-        async with _forwarded(http, request, model, judge) as response:
-            yield response
-    except AdapterError as error:
-        raise without_frames(error)  # noqa: B904  # it is the same error
+    return _Forwarding(http, request, model, judge)
 
 
-@asynccontextmanager
-async def _forwarded(
-    http: HttpClient, request: ForwardRequest, model: str, judge: Judge | None
-) -> AsyncGenerator[ForwardResponse, None]:
-    if not _PATH.fullmatch(request.path) or "#" in request.path or not _METHOD.fullmatch(request.method):
-        raise AdapterRequestError(f"{http.server}: the request's path or method cannot be forwarded")
-    patience = http.patience()
-    headers = list(_passing(request.headers, _ONE_HOP | _CREDENTIALS))
-    body = with_model(request.body, model)
-    async with http.open(request.method.upper(), request.path, body, headers, patience, kept=True) as answer:
-        said = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers.raw]
-        kept = tuple(_passing(said, _ONE_HOP | {"content-encoding"}))
+class _Forwarding:
+    """One request that is passed on, for the length of the block. No generator: it lies on the way of every first byte."""
+
+    def __init__(self, http: HttpClient, request: ForwardRequest, model: str, judge: Judge | None) -> None:
+        self._http = http
+        self._request = request
+        self._model = model
+        self._judge = judge
+        self._answer: HttpResponse | None = None
+
+    async def __aenter__(self) -> ForwardResponse:
+        try:
+            return await self._begin()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, AdapterError):
+            without_frames(error)
+        if self._answer is not None:
+            await self._answer.aclose()
+
+    async def _begin(self) -> ForwardResponse:
+        http, request = self._http, self._request
+        if not _PATH.fullmatch(request.path) or "#" in request.path or not _METHOD.fullmatch(request.method):
+            raise AdapterRequestError(f"{http.server}: the request's path or method cannot be forwarded")
+        patience = http.patience()
+        headers = _passing(request.headers, _STAY)
+        body = with_model(request.body, self._model, request.model_at)
+        answer = self._answer = await http.pass_on(request.method.upper(), request.path, body, headers, patience)
+        said = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.raw_headers]
         pieces = _Pieces(answer, patience)
-        if judge is not None and not 200 <= answer.status < 300:
+        if self._judge is not None and not 200 <= answer.status < 300:
             refusal = payload_of(await pieces.beginning())
-            if isinstance(error := await judge(http.failure(answer, refusal)), ModelEvictedError):
+            if isinstance(error := await self._judge(http.failure(answer, refusal)), ModelEvictedError):
                 raise error
-        yield ForwardResponse(answer.status, kept, pieces)
+        return ForwardResponse(answer.status, tuple(_passing(said, _STAY_BACK)), pieces, answer.begun)
 
 
 class _Pieces:
@@ -132,30 +151,36 @@ class _Pieces:
         return piece
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """Return ``body`` with the value of its top-level ``model`` replaced, if it is a JSON object that has one. Else as it is."""
-    text = body.decode("utf-8", "surrogateescape")
-    replaced, kept_to = [], 0
+def with_model(body: bytes, model: str, places: Sequence[tuple[int, int]] | None = None) -> bytes:
+    """Return ``body`` with the value of its top-level ``model`` replaced, if it is a JSON object that has one. Else as it is.
+
+    ``places``: from which byte to which its values are, where that is known.
+    """
+    name, kept_to, replaced = json.dumps(model).encode(), 0, []
+    for start, end in _models(body) if places is None else places:
+        replaced += [body[kept_to:start], name]
+        kept_to = end
+    return b"".join([*replaced, body[kept_to:]])
+
+
+def _models(body: bytes) -> Sequence[tuple[int, int]]:
+    """Find every value of ``model``, because readers of repeated names differ in which they take."""
     try:
-        for name, start, end in _members(text):
-            if name == "model":  # every one: readers of repeated names differ in which they take
-                replaced += [text[kept_to:start], json.dumps(model)]
-                kept_to = end
+        return model_places(body, members(body.decode("utf-8", "surrogateescape"))[0])
     except ValueError:  # no JSON, or none that may be looked into: the server will say so
-        return body
-    return "".join([*replaced, text[kept_to:]]).encode("utf-8", "surrogateescape")
+        return ()
 
 
 def with_options(body: bytes, options: Mapping[str, Any]) -> bytes:
     """Return ``body`` with those of ``options`` that its top-level object ``options`` does not have; all other bytes stay."""
     text = body.decode("utf-8", "surrogateescape")
     try:
-        places = {name: (start, end) for name, start, end in _members(text)}
+        places = {member.name: member for member in members(text)[0]}
         if "options" not in places:
             place, given, written = text.index("{") + 1, set(places), f'"options":{json.dumps(dict(options))}'
         else:
-            start, end = places["options"]
-            given = {name for name, _, _ in _members(text[start:end])}
+            start, end = places["options"].start, places["options"].end
+            given = {member.name for member in members(text[start:end])[0]}
             missing = {name: value for name, value in options.items() if name not in given}
             place, written = start + 1, json.dumps(missing)[1:-1]
     except ValueError:  # the server will say so
@@ -164,38 +189,11 @@ def with_options(body: bytes, options: Mapping[str, Any]) -> bytes:
     return f"{text[:place]}{written}{comma}{text[place:]}".encode("utf-8", "surrogateescape")
 
 
-def _members(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the names of the top-level object, and where their values begin and end. Raises ValueError if the text is no JSON object."""
-    check_nesting(text)
-    position = _after_blanks(text, len(text) - len(text.removeprefix("\ufeff")))
-    separator = "{"
-    while text[position : position + 1] == separator:
-        position = _after_blanks(text, position + 1)
-        if separator == "{" and text[position : position + 1] == "}":
-            return
-        if text[position : position + 1] != '"':
-            raise ForeignJSONError("not JSON")
-        name, position = _DECODER.raw_decode(text, position)
-        position = _after_blanks(text, position)
-        if text[position : position + 1] != ":":
-            raise ForeignJSONError("not JSON")
-        start = _after_blanks(text, position + 1)
-        _, end = _DECODER.raw_decode(text, start)
-        yield name, start, end
-        position, separator = _after_blanks(text, end), ","
-    if text[position : position + 1] != "}":
-        raise ForeignJSONError("not a JSON object")
-
-
-def _after_blanks(text: str, position: int) -> int:
-    match = _BLANKS.match(text, position)
-    return position if match is None else match.end()
-
-
-def _passing(headers: Iterable[tuple[str, str]], stopped: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _passing(headers: Sequence[tuple[str, str]], stopped: Set[str]) -> list[tuple[str, str]]:
     """Return the headers that go on: neither those that are stopped, nor those that ``Connection`` names."""
-    headers = list(headers)
-    named = {
-        word.strip().lower() for name, value in headers if name.lower() == "connection" for word in value.split(",")
-    }
-    return (pair for pair in headers if pair[0].lower() not in {*stopped, *named})
+    passing = [pair for pair in headers if pair[0].lower() not in stopped]
+    named = ",".join([value for name, value in headers if name.lower() == "connection"]).lower()
+    if not named:
+        return passing
+    of_this_hop = {word.strip() for word in named.split(",")}
+    return [pair for pair in passing if pair[0].lower() not in of_this_hop]

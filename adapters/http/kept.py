@@ -1,15 +1,19 @@
-"""A transport for requests that are passed on: HTTP/1.1 on trio and h11, with few steps and with connections that are used again.
+"""A client for requests that are passed on: HTTP/1.1 on trio, read by h11, with few steps and with connections that are used again.
 
 A gateway adds its own time to every answer, so a request leaves in one write, and a connection that has just served one serves the next.
 Local servers close idle connections after 5 s, and some right after an answer, whatever they announce. So a connection is used again
 only within :data:`IDLE_SECONDS`, and not if the server has closed it. Where the server was just closing it, the request is
 sent once more, on a new connection: that is done only where the connection had served before, no byte of an answer came, and it was lost
 within :data:`LOST_SECONDS`. A server that takes longer than that has begun with the request.
+
+h11 reads the answers. Of the request it is told the method only, which is all that the reading of an answer depends on.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 import h11
@@ -18,36 +22,36 @@ import trio
 from .bounds import PIECE_BYTES
 from .library import httpx
 
-__all__ = ["KeptTransport"]
+__all__ = ["KeptAnswer", "KeptConnections"]
 
 IDLE_SECONDS: Final = 1.0
 LOST_SECONDS: Final = 1.0
 IDLE_LIMIT: Final = 64
 """How many idle connections are kept; further ones are closed."""
 HEAD_LIMIT_BYTES: Final = 100 * 1024
+_LOST: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
-class KeptTransport(httpx.AsyncBaseTransport):
-    """Requests over http to any server. Raises what httpx's own transport raises. ``connect_timeout`` is in seconds; None: unbounded."""
+class KeptConnections:
+    """Connections to one server, over http. Raises what httpx raises. ``connect_timeout`` is in seconds; None: unbounded."""
 
-    def __init__(self, connect_timeout: float | None) -> None:
+    def __init__(self, host: str, port: int, connect_timeout: float | None) -> None:
+        self._address = (host, port)
         self._connect_timeout = float("inf") if connect_timeout is None else connect_timeout
         self._idle: list[_Connection] = []  # the one that was used last at the end
         self._closed = False
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request; return the answer, its head read."""
+    async def ask(self, method: str, request: bytes) -> KeptAnswer:
+        """Send ``request``, a whole one; return the answer, its head read."""
         if self._closed:
-            raise RuntimeError("the transport is closed")
-        content = b"".join([piece async for piece in _pieces_of(request)])
-        origin = (request.url.host, request.url.port or 80)
-        if (connection := await self._young(origin)) is not None:
+            raise RuntimeError("the client is closed")
+        if (connection := await self._young()) is not None:
             try:
-                return await self._exchange(connection, request, content)
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                return await self._exchange(connection, method, request)
+            except _LOST:
                 if not connection.was_closing:
                     raise
-        return await self._exchange(await self._connected(origin), request, content)
+        return await self._exchange(await self._connected(), method, request)
 
     async def aclose(self) -> None:
         """Close the idle connections, and take no more requests. Those in use are closed with their answers."""
@@ -55,29 +59,26 @@ class KeptTransport(httpx.AsyncBaseTransport):
         while self._idle:
             await self._idle.pop().close()
 
-    async def _exchange(self, connection: _Connection, request: httpx.Request, content: bytes) -> httpx.Response:
+    async def _exchange(self, connection: _Connection, method: str, request: bytes) -> KeptAnswer:
         try:
-            head = await connection.ask(request, content)
+            return KeptAnswer(self, connection, await connection.ask(method, request))
         except BaseException:
             await connection.close()
             raise
-        return httpx.Response(
-            head.status_code, headers=head.headers.raw_items(), stream=_Body(self, connection), request=request
-        )
 
-    async def _young(self, origin: tuple[str, int]) -> _Connection | None:
+    async def _young(self) -> _Connection | None:
         """Take an idle connection that can be used again; close those that cannot."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.origin == origin and not connection.is_old() and not connection.has_news():
+            if not connection.is_old() and not connection.has_news():
                 return connection
             await connection.close()
         return None
 
-    async def _connected(self, origin: tuple[str, int]) -> _Connection:
+    async def _connected(self) -> _Connection:
         try:
             with trio.fail_after(self._connect_timeout):
-                return _Connection(origin, await trio.open_tcp_stream(*origin))
+                return _Connection(await trio.open_tcp_stream(*self._address))
         except trio.TooSlowError as error:
             raise httpx.ConnectTimeout(str(error)) from error
         except OSError as error:
@@ -94,13 +95,12 @@ class KeptTransport(httpx.AsyncBaseTransport):
 
 
 class _Connection:
-    """One connection to ``origin``, for one request at a time."""
+    """One connection, for one request at a time."""
 
-    def __init__(self, origin: tuple[str, int], stream: trio.SocketStream) -> None:
-        self.origin = origin
+    def __init__(self, stream: trio.SocketStream) -> None:
         self._idle_since = 0.0
         self._stream = stream
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT_BYTES)
+        self._http: h11.Connection  # which reads the answer to the present request
         self._has_served = False
         self._heard = False  # a byte of the answer to the present request
         self._lost_after = 0.0
@@ -118,46 +118,49 @@ class _Connection:
         """Return whether there is something to read, though nothing was asked: most likely its end."""
         return self._stream.socket.is_readable()
 
-    async def ask(self, request: httpx.Request, content: bytes) -> h11.Response:
+    async def ask(self, method: str, request: bytes) -> h11.Response:
         """Send a request; return the head of its answer."""
         began, self._heard = trio.current_time(), False
         try:
-            asked = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-            said = [
-                self._http.send(asked),
-                self._http.send(h11.Data(data=content)),
-                self._http.send(h11.EndOfMessage()),
-            ]
-        except h11.LocalProtocolError as error:
-            raise httpx.LocalProtocolError(str(error)) from error
-        try:
-            await self._send(b"".join(piece for piece in said if piece))
+            await self._send(request)
+            self._http = _reader(method)
             while not isinstance(event := await self._event(), h11.Response):
                 if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
                     raise httpx.RemoteProtocolError("the server answered with something else than a response")
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
+        except _LOST:
             self._lost_after = trio.current_time() - began
             raise
         return event
 
-    async def piece(self) -> bytes | None:
-        """Return the next bytes of the body; None at its end."""
-        while not isinstance(event := await self._event(), h11.EndOfMessage):
-            if isinstance(event, h11.Data):
-                return bytes(event.data)
-        return None
+    def here(self) -> tuple[bytes, bool]:
+        """Return what of the body has come, and whether that is its end. Raises httpx.RemoteProtocolError where nothing comes before it."""
+        pieces: list[bytes] = []
+        try:
+            while isinstance(event := self._http.next_event(), h11.Data):
+                pieces.append(bytes(event.data))
+        except h11.RemoteProtocolError as error:
+            if not pieces:  # else it is raised again, behind them
+                raise httpx.RemoteProtocolError(str(error)) from error
+            return b"".join(pieces), False
+        return b"".join(pieces), event is not h11.NEED_DATA
+
+    async def hear(self) -> None:
+        """Wait for more of the answer."""
+        try:
+            data = await self._stream.receive_some(PIECE_BYTES)
+            self._heard = self._heard or bool(data)
+            if not data and not self._heard:
+                raise httpx.RemoteProtocolError("the server disconnected without an answer")
+            self._http.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise httpx.ReadError(str(error)) from error
 
     def ready_again(self) -> bool:
-        """Make the connection ready for another request; return whether it is. What came unasked would be taken for its answer."""
-        if (
-            self._http.our_state is not h11.DONE
-            or self._http.their_state is not h11.DONE
-            or self._http.trailing_data[0]
-        ):
-            return False
-        self._http.start_next_cycle()
+        """Return whether it can serve another request. What came unasked would be taken for its answer."""
         self._has_served, self._idle_since = True, trio.current_time()
-        return True
+        return self._http.their_state is h11.DONE and not self._http.trailing_data[0]
 
     async def close(self) -> None:
         """Close it at once."""
@@ -174,42 +177,59 @@ class _Connection:
         """Return the next event; NEED_DATA is none of them, whatever h11's types say."""
         while True:
             try:
-                event = self._http.next_event()
-                if event is not h11.NEED_DATA:
+                if (event := self._http.next_event()) is not h11.NEED_DATA:
                     return event
-                data = await self._stream.receive_some(PIECE_BYTES)
-                self._heard = self._heard or bool(data)
-                if not data and not self._heard:
-                    raise httpx.RemoteProtocolError("the server disconnected without an answer")
-                self._http.receive_data(data)
             except h11.RemoteProtocolError as error:
                 raise httpx.RemoteProtocolError(str(error)) from error
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise httpx.ReadError(str(error)) from error
+            await self.hear()
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body of one answer. Closing it gives the connection back, or ends the request."""
+class KeptAnswer:
+    """The answer to one request: its head, and its body in pieces. ``begun``: the first piece, or the end, is here already."""
 
-    def __init__(self, transport: KeptTransport, connection: _Connection) -> None:
-        self._transport = transport
+    def __init__(self, connections: KeptConnections, connection: _Connection, head: h11.Response) -> None:
+        self.status: Final[int] = head.status_code
+        self.headers: Final[Sequence[tuple[bytes, bytes]]] = list(head.headers)
+        self._connections = connections
         self._connection: _Connection | None = connection
+        self._here, self._is_over = connection.here()
+        self.begun: Final = bool(self._here) or self._is_over
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
+    def here(self) -> bytes:
+        """Return what of the body is here, without waiting."""
+        here, self._here = self._here, b""
+        return here
 
-    async def __anext__(self) -> bytes:
-        if self._connection is None or (piece := await self._connection.piece()) is None:
-            raise StopAsyncIteration
-        return piece
+    async def piece(self) -> bytes | None:
+        """Return what of the body is here, or comes next; None at its end."""
+        while not (here := self.here()) and not self._is_over and self._connection is not None:
+            self._here, self._is_over = self._connection.here()
+            if not self._here and not self._is_over:
+                await self._connection.hear()
+        return here or None
 
-    async def aclose(self) -> None:
-        """Give the connection back where the body was read to its end; else close it."""
+    async def aclose(self, linger: float) -> None:
+        """Give the connection back where the body was read to its end, which may take ``linger`` seconds; else close it."""
+        if linger and not self._is_over:
+            with trio.CancelScope(deadline=trio.current_time() + linger, shield=True), suppress(*_LOST):
+                while await self.piece() is not None:
+                    pass
         connection, self._connection = self._connection, None
         if connection is not None:
-            await self._transport.give_back(connection)
+            await self._connections.give_back(connection)
 
 
-def _pieces_of(request: httpx.Request) -> httpx.AsyncByteStream:
-    assert isinstance(request.stream, httpx.AsyncByteStream)
-    return request.stream
+def _reader(method: str) -> h11.Connection:
+    """Return what reads the answer to a request with this method."""
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT_BYTES)
+    http.send(_asked(method))
+    http.send(_ASKED_ALL)
+    return http
+
+
+@lru_cache(maxsize=16)
+def _asked(method: str) -> h11.Request:
+    return h11.Request(method=method, target="/", headers=[("Host", "")])
+
+
+_ASKED_ALL: Final = h11.EndOfMessage()

@@ -128,7 +128,7 @@ class OllamaAdapter:
         What the model is loaded with is added to ``options`` of a request to Ollama's own paths, where it does not say so itself.
         """
         if self._runner_options and request.path.startswith("/api/"):
-            request = replace(request, body=with_options(request.body, self._runner_options))
+            request = replace(request, body=with_options(request.body, self._runner_options), model_at=None)
         return self._residency.forward(self._http, request, self._name)
 
     @property

@@ -17,9 +17,9 @@ What appears while ours is there as it was, or while no call was sent, is anothe
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
 import trio
@@ -33,7 +33,7 @@ from .judging import left_unanswered
 from .memory import Memory, pauses
 from .server import Resident, by_id, different
 
-__all__ = ["Ask", "CallInProgress", "CallsThatLoad", "LoadsOnCall"]
+__all__ = ["Ask", "CallInProgress", "CallsThatLoad", "LoadsOnCall", "OneCall"]
 
 log = logging.getLogger("adapters.residency")
 
@@ -95,6 +95,34 @@ class _Noted:
         return piece
 
 
+class OneCall:
+    """One call, from before it is sent until it is over: ``async with`` yields it. Its end is followed by a look at the list where it may
+    have made the server load, also when it is cancelled. ``is_there`` looks, and is told whether the answer is complete.
+
+    No generator: it lies on the way of every first byte.
+    """
+
+    def __init__(self, calls: CallsThatLoad, is_there: Callable[[bool], Awaitable[bool]]) -> None:
+        self._calls = calls
+        self._is_there = is_there
+
+    async def __aenter__(self) -> CallInProgress:
+        self._call = self._calls.begin()
+        return self._call
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        call = self._call
+        if isinstance(error, AdapterError):
+            call.fail(error)
+        try:
+            if self._calls.is_looked_after(call) and not await self._is_there(call.ended) and not call.answered:
+                self._calls.left()
+        finally:
+            self._calls.end()
+
+
 class CallsThatLoad:
     """Keeps account of what calls may have loaded. ``brought``: what they have, by id, as it was when it was found.
 
@@ -118,16 +146,15 @@ class CallsThatLoad:
             return self._loads == "otherwise" and call.ended and call.looked_after
         return self._loads != "no"
 
-    @contextmanager
-    def one(self) -> Iterator[CallInProgress]:
-        """Yield a call, to be watched from before it is sent until it is over."""
-        call = CallInProgress()
+    def begin(self) -> CallInProgress:
+        """Note that a call is about to be sent; return it."""
         self._sent = True
         self._open += 1
-        try:
-            yield call
-        finally:
-            self._open -= 1
+        return CallInProgress()
+
+    def end(self) -> None:
+        """Note that a call is over."""
+        self._open -= 1
 
     def left(self) -> None:
         """Note that a call was left before anything of its answer came, and ours is not seen to be there."""

@@ -28,7 +28,7 @@ from ..http.forward import forward
 from ..http.health import Health
 from ..http.options import check_seconds
 from .judging import may_be_eviction, not_evicted
-from .just_in_time import Ask, CallInProgress, CallsThatLoad, LoadsOnCall
+from .just_in_time import Ask, CallsThatLoad, LoadsOnCall, OneCall
 from .loading import Loading
 from .memory import Memory
 from .noting import Noting
@@ -231,23 +231,15 @@ class Residency:
         except (AdapterConnectError, AdapterProtocolError, AdapterTimeoutError) as error:
             raise await self.judged(error) from None
 
-    @asynccontextmanager
-    async def _one_call(self) -> AsyncGenerator[CallInProgress, None]:
-        """Yield a call, whose end is followed by a look at the list where it may have made the server load. Also when cancelled."""
+    def _one_call(self) -> OneCall:
         was_seen = self._seen_at is not None
-        with self._calls.one() as call:
-            try:
-                yield call
-            except AdapterError as error:
-                call.fail(error)
-                raise
-            finally:
-                if self._calls.is_looked_after(call):
-                    is_there = False
-                    with trio.move_on_after(_LOOK_SECONDS, shield=True), suppress(AdapterError):
-                        is_there = await self._look(by_call=was_seen and call.ended) is None
-                    if not is_there and not call.answered:
-                        self._calls.left()
+
+        async def is_there(ended: bool) -> bool:
+            with trio.move_on_after(_LOOK_SECONDS, shield=True), suppress(AdapterError):
+                return await self._look(by_call=was_seen and ended) is None
+            return False
+
+        return OneCall(self._calls, is_there)
 
     async def _evicted_lately(self) -> ModelEvictedError | None:
         """Do the same as :meth:`evicted`; a look holds for ``look_seconds``, and one look serves all who wait for it."""

@@ -20,13 +20,15 @@ class ForwardRequest:
 
     ``path`` starts with a slash and includes the query. ``headers`` are (name, value) pairs in the order of the wire; the
     adapter leaves out those that concern one connection only (``Connection``, ``Content-Length``, ...) and those that hold
-    the client's credentials. ``body`` is complete.
+    the client's credentials. ``body`` is complete. ``model_at``: from which byte to which the values of its top-level ``model``
+    are, if the sender knows (None: it has not looked).
     """
 
     method: str
     path: str
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
+    model_at: Sequence[tuple[int, int]] | None = None
 
     def __repr__(self) -> str:
         return f"ForwardRequest({self.method} {self.path.partition('?')[0]}, {len(self.body)} bytes)"
@@ -34,11 +36,15 @@ class ForwardRequest:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ForwardResponse:
-    """The server's answer, whatever its status. ``body`` yields its bytes as they arrive, decoded from any content encoding."""
+    """The server's answer, whatever its status. ``body`` yields its bytes as they arrive, decoded from any content encoding.
+
+    ``begun``: its first piece, or its end, is here already, so that reading it does not wait.
+    """
 
     status: int
     headers: Sequence[tuple[str, str]]
     body: AsyncIterator[bytes]
+    begun: bool = False
 
     def __repr__(self) -> str:
         return f"ForwardResponse({self.status})"

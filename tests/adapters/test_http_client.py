@@ -373,10 +373,14 @@ async def test_a_server_that_is_not_there() -> None:
     url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
     await listener.aclose()
     http = HttpClient(url)
-    for kept in (False, True):
+
+    async def opened() -> None:
+        async with http.open("GET", "/x", b"", {}, http.patience()):
+            pass
+
+    for ask in (opened, lambda: http.pass_on("GET", "/x", b"", [], http.patience())):
         with pytest.raises(AdapterConnectError) as caught:
-            async with http.open("GET", "/x", b"", {}, http.patience(), kept=kept):
-                pass
+            await ask()
         assert (str(caught.value), caught.value.sent, caught.value.retryable) == (
             f"{http.server}: ConnectError",
             False,

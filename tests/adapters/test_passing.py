@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
 from adapters.http import HttpClient, forward
 from adapters.http.forward import Judge
@@ -80,6 +81,34 @@ async def test_a_header_passes_back_byte_by_byte() -> None:
     async with passing(Reply([], headers={"X-Name": "模型"}), ForwardRequest("GET", "/x")) as (_, response):
         headers = [(name, value.encode("latin-1")) for name, value in response.headers]
     assert headers == [("x-name", "模型".encode())]
+
+
+@pytest.mark.parametrize(
+    ("said", "begun"),
+    [
+        (b"Content-Length: 4\r\n\r\nbody", True),
+        (b"Content-Length: 4\r\n\r\nb", True),
+        (b"Content-Length: 0\r\n\r\n", True),
+        (b"Content-Length: 4\r\n\r\n", False),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n", True),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n", False),
+    ],
+)
+async def test_an_answer_says_whether_its_body_has_begun(said: bytes, begun: bool) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n" + said)
+            await stream.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, answer, listeners)
+        http = HttpClient(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}")
+        async with forward(http, ForwardRequest("GET", "/x"), "b") as response:
+            assert response.begun is begun
+        await http.aclose()
+        nursery.cancel_scope.cancel()
 
 
 METHODS = {"GET": "GET", "patch": "PATCH", "A" * 20: "A" * 20, "A" * 21: None, "": None, "G T": None, "G1": None}

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from adapters.gateway.answer import Receive, Send
-from adapters.gateway.http1 import CROWD_LIMIT, CROWD_SECONDS, Bounds, serve_http
+from adapters.gateway.http1 import CROWD_LIMIT, CROWD_SECONDS, ClientBounds, serve_http
 
 from .served import GEMMA, served, until
 from .test_waiting import body
@@ -44,14 +44,21 @@ class Echo:
         if said is None:
             return
         await send({"type": "http.response.start", "status": 204 if path == "/empty" else 200, "headers": []})
+        if path in ("/waits", "/flushes"):
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
         if path == "/breaks":
             await send({"type": "http.response.body", "body": b"half", "more_body": True})
             raise ValueError("ordered")
+        if path == "/late":
+            await trio.lowlevel.checkpoint()
         while path == "/endless":
             await send({"type": "http.response.body", "body": PIECE, "more_body": True})
         if path == "/waits":
-            assert (await receive())["type"] == "http.disconnect"
-            self.gone.set()
+            try:
+                await receive()
+            except trio.Cancelled:
+                self.gone.set()
+                raise
         text = b"%s %s %s" % (scope["method"].encode(), path.encode(), said)
         if "crowded" in scope["extensions"]:
             text += b" in a crowd"
@@ -73,7 +80,7 @@ async def serving(
     """Serve ``app`` on a free port for the length of the block."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
-        bounds = Bounds(idle_seconds=idle, reader_seconds=lambda: reader, connections=lambda: connections)
+        bounds = ClientBounds(idle_seconds=idle, reader_seconds=lambda: reader, connections=lambda: connections)
         nursery.start_soon(serve_http, app, listener, bounds)
         yield "127.0.0.1", listener.socket.getsockname()[1]
         nursery.cancel_scope.cancel()
@@ -150,6 +157,50 @@ async def test_blank_lines_before_a_request_are_skipped() -> None:
     assert refused.startswith(b"HTTP/1.1 400 "), "that was none"
     assert [answer.count(b"POST /%s" % name) for name in (b"a", b"b", b"c")] == [1, 1, 1]
     assert app.calls == 3
+
+
+async def test_a_head_leaves_with_the_first_piece_and_before_it_where_the_application_says_so() -> None:
+    async with serving(Echo()) as address, await trio.open_tcp_stream(*address) as stream:
+        await stream.send_all(request("/late"))
+        assert (await stream.receive_some()).endswith(b"POST /late \r\n0\r\n\r\n"), "in one write"
+        await stream.send_all(request("/flushes", LAST))
+        assert (await stream.receive_some()).endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("length", "end"),
+    [
+        (b"7", b"\r\n\r\nPOST /a"),
+        (b"8", b"\r\n\r\nPOST /a "),
+        (b"9", b"\r\n\r\nPOST /a"),
+        (b"3", b""),
+        (b"x\r\ny: z", b"internal error"),
+    ],
+)
+async def test_an_answer_that_is_not_as_its_head_says_is_broken_off(
+    length: bytes, end: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL + 1, "adapters.gateway.http1")
+
+    class Wrong(Echo):
+        async def _answer(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+            for piece in (b"POST /a", b" "):
+                await send({"type": "http.response.body", "body": piece, "more_body": piece != b" "})
+
+    async with serving(Wrong()) as address:
+        answer = await said_to(address, request("/a", LAST))
+    assert answer.endswith(end)
+    assert b"y: z" not in answer
+
+
+async def test_a_client_that_goes_behind_its_next_request_gets_no_answer_to_it() -> None:
+    async with serving(app := Echo()) as address:
+        async with await trio.open_tcp_stream(*address) as stream:
+            await stream.send_all(request("/waits") + request("/next"))
+            await stream.send_eof()
+            await app.gone.wait()
+        assert app.calls == 1
 
 
 async def test_an_older_client_gets_a_plain_body_and_a_close() -> None:

@@ -1,0 +1,26 @@
+"""Write the header lines of HTTP/1.1 messages, and refuse what a reader could take for something else.
+
+What is passed on was validated when it was read. So one expression over all lines is enough here, instead of one for each header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["header_lines"]
+
+_LINES: Final = re.compile(
+    rb"(?:[-!#$%&'*+.^_`|~0-9a-zA-Z]+: (?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?\r\n)*"  # RFC 9110, 5.1 and 5.5
+)
+
+
+def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return the lines, each with its end. Raises ValueError where a name or a value cannot stand in a head."""
+    lines = b"".join([b"%s: %s\r\n" % pair for pair in headers])
+    if _LINES.fullmatch(lines) is None or lines.count(b"\n") != len(
+        headers
+    ):  # a value with a line end would make two of one
+        raise ValueError("a header whose name or value cannot be sent")
+    return lines
