@@ -17,6 +17,7 @@ __all__ = ["CHAT_PATH", "chat_request", "checked_headers", "listed"]
 CHAT_PATH: Final = "/v1/chat/completions"
 _RESERVED: Final = frozenset({"messages", "model", "stream", "tools"})
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OF_THE_BODY: Final = frozenset({"content-length", "transfer-encoding"})
 _HEADER_VALUE: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
@@ -55,6 +56,9 @@ def checked_headers(given: object) -> dict[str, str]:
     for name, value in given.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError("parameters.extra_headers", "names must be HTTP header names", "another name")
+        if name.lower() in _OF_THE_BODY:
+            rule = "is set from the body itself and must not be given"
+            raise ConfigurationError(f"parameters.extra_headers.{name}", rule, "a value")
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             rule = "must be printable ASCII without blanks around it"
             raise ConfigurationError(f"parameters.extra_headers.{name}", rule, f"a {type(value).__name__}")

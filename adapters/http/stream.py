@@ -56,7 +56,8 @@ async def stream_answer(
 ) -> AsyncGenerator[StreamEvent, None]:
     """Make the request; yield the answer's events. Failures are events too: nothing but cancellation is raised."""
     patience = http.patience()
-    headers = {**request.headers, "Content-Type": "application/json"}
+    headers = {name: value for name, value in request.headers.items() if name.lower() != "content-type"}
+    headers["Content-Type"] = "application/json"
     failure: AdapterError | None = None
     try:
         async with http.open("POST", request.path, encoded(request.body), headers, patience) as answer:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from adapters.http import Bounds, HttpClient, Patience
 from adapters.http.client import encoded, payload_of
+from adapters.http.for_httpx import NO_TLS, tls
 from adapters.http.forward import forward
 from simulation.mock.transport import StreamingTransport
 from statemachine import (
@@ -67,6 +69,21 @@ async def wire(answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         nursery.start_soon(trio.serve_listeners, server.serve, [listener])
         yield server, f"127.0.0.1:{listener.socket.getsockname()[1]}"
         nursery.cancel_scope.cancel()
+
+
+# ---- what is trusted ----
+
+
+def test_https_trusts_the_usual_certificates_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "none.pem").write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    tls.cache_clear()
+    assert tls().cert_store_stats()["x509_ca"] > 50
+    assert tls() is tls()
+    assert NO_TLS.cert_store_stats()["x509_ca"] == 0
 
 
 # ---- what is sent ----

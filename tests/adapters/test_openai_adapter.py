@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
 
 from adapters import OpenAIAdapter
+from adapters.http.health import Health
 from statemachine import (
     AdapterBusyError,
     AdapterConfig,
@@ -295,7 +297,10 @@ async def test_how_responses_end(frame: str, closing: object) -> None:
 
 async def test_health() -> None:
     async with endpoint(lambda _: json_reply({"data": []})) as (_, adapter):
-        assert (await adapter.health()).ready
+        health = await adapter.health()
+        assert health == Health(reachable=True, ready=True, detail="")
+        with pytest.raises(FrozenInstanceError):
+            health.ready = False  # type: ignore[misc]
     async with endpoint(lambda _: json_reply({}, 401)) as (_, adapter):
         health = await adapter.health()
         assert (health.reachable, health.ready) == (True, False)

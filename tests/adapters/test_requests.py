@@ -100,6 +100,13 @@ def test_headers_of_one_call(name: str, value: str) -> None:
             )
             for value in ("", " ", " a", "a ", "a\n", "a\tb", "\u00e9", "\x7f")
         ],
+        *[
+            (
+                {name: "1"},
+                f"parameters.extra_headers.{name}: is set from the body itself and must not be given; got a value",
+            )
+            for name in ("Content-Length", "transfer-encoding")
+        ],
         ({"X-A": 7}, "parameters.extra_headers.X-A: must be printable ASCII without blanks around it; got a int"),
         ({"X-A": b"x"}, "parameters.extra_headers.X-A: must be printable ASCII without blanks around it; got a bytes"),
         (

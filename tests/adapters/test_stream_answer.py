@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -55,6 +56,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        assert len(headers) == len(scope["headers"])
         self.asked = scope["method"], scope["path"], headers, (await receive())["body"]
         await trio.sleep(self.seconds)
         await send({"type": "http.response.start", "status": self.status, "headers": []})
@@ -92,7 +94,14 @@ async def test_what_is_asked(autojump_clock: trio.testing.MockClock) -> None:
     method, path, headers, body = app.asked
     assert (method, path, body) == ("POST", "/p", b'{"a": 1}')
     assert (headers["x-key"], headers["content-length"]) == (SECRET, "8")
-    assert "application/json" in headers["content-type"]
+    assert headers["content-type"] == "application/json"
+
+
+def test_a_request_stays_as_it_is_and_is_not_shown() -> None:
+    request = HttpRequest("/p", {"a": 1}, {"X-Key": SECRET})
+    assert SECRET not in repr(request)
+    with pytest.raises(FrozenInstanceError):
+        request.path = "/q"  # type: ignore[misc]
 
 
 async def test_pieces_go_to_the_reader_until_it_closes(autojump_clock: trio.testing.MockClock) -> None:
