@@ -39,7 +39,7 @@ class Reach(NamedTuple):
         """The tests that can notice ``mutant``, quick ones first, as far as the campaign has time for them; ``quick``: the first of them.
 
         What is executed at import (a default, a decorator, a table) may matter to any test of the module, first to those that reach a
-        line with its name, and to those that reach nothing: they look at names.
+        line with its name, and to those that reach nothing: they look at names. Where there is time for some tests only, those at home go first.
         """
         reaching = self._reaching(mutant.module, mutant.lines) & self.seconds.keys()
         ordered = self._ordered(mutant.module, reaching)
@@ -55,6 +55,8 @@ class Reach(NamedTuple):
                     mutant.module, others & (self._reaching(mutant.module, self.tests[mutant.module]) | self.elsewhere)
                 ),
             ]
+        if not quick:
+            ordered.sort(key=lambda name: not name.startswith(self.campaign.at_home.get(mutant.module, ())))
         until = accumulate(self.seconds[name] for name in ordered)
         bound = QUICK_SECONDS if quick else self.campaign.seconds
         return [name for name, seconds in zip(ordered, until, strict=True) if seconds <= bound]

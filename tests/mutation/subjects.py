@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -93,10 +93,26 @@ _THEN = (
     "health",
 )
 
+_AT_HOME = {
+    **dict.fromkeys(("lines", "sse", "ndjson", "form"), ("framing", "sse")),
+    **dict.fromkeys(("nothing", "parts", "chat"), ("chat_reading", "closing", "call_reading")),
+    **dict.fromkeys(("tool_calls", "reader"), ("call_reading", "closing", "chat_reading", "responses_reading")),
+    **dict.fromkeys(_ERRORS, ("error_bodies", "http_errors")),
+    **dict.fromkeys(("messages", "options", "secrets"), ("requests", "lmstudio_options")),
+    **dict.fromkeys(("decoding", "bounds"), ("bodies", "bounds")),
+    **dict.fromkeys(("client", "for_httpx"), ("http_client", "chat")),
+    "responses": ("responses_reading",),
+    "stream": ("stream_answer",),
+    "forward": ("forward", "passing"),
+    "kept": ("kept", "kept_bounds"),
+    "health": ("openai_adapter",),
+}
+
 CORE: dict[str, Tests] = {
     **dict.fromkeys(_DRIVER, (*_CONTRACT, *_CANCELLED)),
     **dict.fromkeys(_PURE, (*_MODEL, *_POLICIES, *_CONTRACT, *_CHECKER)),
 }
+AT_HOME: dict[str, Tests] = {f"http/{name}": _tests("adapters", *files) for name, files in _AT_HOME.items()}
 WIRE: dict[str, Tests] = {f"http/{name}": _ON_THE_WIRE for name in (*_FIRST, *_ERRORS, *_THEN)}
 
 
@@ -105,7 +121,7 @@ class Campaign:
     """Modules of one package, with their tests.
 
     ``warm``: what the tests import beside ``package``, so that it is imported once. ``seconds``: how much of the processor's time the
-    tests of one mutant may take (with coverage); of more tests the quick ones are tried.
+    tests of one mutant may take (with coverage); of more tests those ``at_home`` are tried, which are about its module, then quick ones.
     """
 
     name: str
@@ -113,6 +129,7 @@ class Campaign:
     subjects: Mapping[str, Tests]
     warm: tuple[str, ...] = ()
     seconds: float = math.inf
+    at_home: Mapping[str, Tests] = field(default_factory=dict)
 
     @property
     def tests(self) -> Tests:
@@ -135,6 +152,7 @@ CAMPAIGNS: dict[str, Campaign] = {
         "adapters",
         WIRE,
         ("statemachine", "simulation.mock.lmstudio", "simulation.mock.transport", "openai"),
-        seconds=4,
+        seconds=2,
+        at_home=AT_HOME,
     ),
 }
