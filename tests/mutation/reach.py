@@ -39,7 +39,7 @@ class Reach(NamedTuple):
         """The tests that can notice ``mutant``, quick ones first, as far as the campaign has time for them; ``quick``: the first of them.
 
         What is executed at import (a default, a decorator, a table) may matter to any test of the module, first to those that reach a
-        line with its name, and to those that reach nothing: they look at names. Where there is time for some tests only, those at home go first.
+        line with its name, and to those that reach nothing: they look at names. Where there is time for some only, those at home go first.
         """
         reaching = self._reaching(mutant.module, mutant.lines) & self.seconds.keys()
         ordered = self._ordered(mutant.module, reaching)
