@@ -63,16 +63,17 @@ def secrets_in_headers(values: Iterable[str]) -> list[str]:
 def _forms(secret: str) -> set[str]:
     plain = unquote(secret)
     data = plain.encode()
-    forms = {secret, plain, quote(plain, safe="")}
+    alone = b64encode(data).decode().rstrip("=")
+    forms = {secret, plain, quote(plain, safe=""), alone, alone.translate(_URL_SAFE)}
     if len(data) >= _LEAST_WORD:
         forms |= {data.hex(), b32encode(data).decode().rstrip("="), *_base64_parts(data)}
-    return forms | {b64encode(data).decode().rstrip("=")}
+    return forms
 
 
 def _base64_parts(data: bytes) -> Iterator[str]:
     """Yield what base64 has for ``data`` wherever it stands in a longer text: only the characters at the seams depend on the rest."""
     for before in range(3):
-        text = b64encode(bytes(before) + data).decode().rstrip("=")
+        text = b64encode(bytes(before) + data).decode()
         whole = (before + len(data)) // 3 * 4
         part = text[(0, 2, 3)[before] : whole]
         yield part

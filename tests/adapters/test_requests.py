@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b32encode, b64encode
+from base64 import b32encode, b64encode, urlsafe_b64encode
 from typing import Any
 from urllib.parse import quote
 
@@ -264,6 +264,21 @@ def test_every_form_of_a_secret_is_blotted_out(form: str) -> None:
     assert len(shown) < len("before  after") + 12
 
 
+@pytest.mark.parametrize("secret", ["abcdefgh", "abcdefghi", "abcdefghij", "abcdefghW", "a?b>c~d?"])
+def test_base64_of_a_secret_is_blotted_out_whole_and_within_a_longer_text(secret: str) -> None:
+    data = secret.encode()
+    for code in (b64encode(data).decode(), b32encode(data).decode(), urlsafe_b64encode(data).decode()):
+        for text in (code, code.rstrip("=")):
+            assert redacted(text, [secret]).rstrip("=") == "***"
+    for before, seam in enumerate((0, 2, 3)):
+        rest = (before + len(data)) % 3
+        for encode in (b64encode, urlsafe_b64encode):
+            code = encode(b"!" * before + data + b"!" * (3 - rest)).decode()
+            begin, _, end = redacted(code, [secret]).partition("***")  # the characters at the seams depend on the rest
+            assert begin == code[:seam]
+            assert code[-4:].endswith(end)
+
+
 def test_what_is_no_secret_stays() -> None:
     assert redacted("a text", [SECRET]) == redacted("a text", []) == "a text"
     assert redacted("sk-Ab and more", [SECRET]) == "sk-Ab and more"
@@ -283,6 +298,8 @@ def test_a_short_secret_is_blotted_out_as_a_word_only() -> None:
     assert redacted("a.c abc", ["a.c"]) == "*** abc"
     assert redacted("a%2Fb", ["a/b"]) == "***"
     assert redacted("x YWJj x", ["abc"]) == "x *** x"
+    assert redacted("x YWJX x", ["abW"]) == "x *** x"
+    assert redacted(b32encode(b"abcdefghiW").decode(), ["abcdefghiW"]) == "***"
     assert redacted("616263", ["abc"]) == "616263"  # too short a word for that
     assert redacted(b"seven77".hex(), ["seven77"]) == b"seven77".hex()
     assert redacted(b"eight888".hex(), ["eight888"]) == "***"

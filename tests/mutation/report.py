@@ -41,7 +41,8 @@ _WIRE = """\
 `make mutation-wire` does to `adapters/http` what [`make mutation`](mutation.md) does to the core: one change at a time, before the tests
 that execute the changed line. Each mutant is tried before the quickest of them first; those that are left are tried before those that are
 about the module, and of the others before as many as fit into two seconds together (measured with coverage). So a survivor may be one
-that a test would notice for which there was no time: the shares below are lower bounds. *Undecided* is what the second round has not reached; it counts as not killed in the last column.
+that a test would notice for which there was no time: the shares below are lower bounds. *Undecided* is what the second round
+has not reached; it counts as not killed in the last column.
 Left out are the tests that are about sizes and take seconds each. What is executed at import (a table, a default) is tried with the tests
 of its module, and with those that look at names.
 The explanations are kept in `tests/mutation/survivors-wire.toml`.
