@@ -138,6 +138,20 @@ async def test_a_request_that_is_passed_on_byte_for_byte() -> None:
         await http.aclose()
 
 
+async def test_headers_that_are_passed_on_keep_every_byte_on_any_transport() -> None:
+    seen: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.extend(value for name, value in request.headers.raw if name == b"X-A")
+        return httpx.Response(200, json={})
+
+    http = HttpClient("http://host", transport=httpx.MockTransport(answer))
+    async with forward(http, ForwardRequest("GET", "/x", [("X-A", "\xe9\xff")]), "m"):
+        pass
+    assert seen == [b"\xe9\xff"]
+    await http.aclose()
+
+
 @pytest.mark.parametrize(
     ("base", "paths"),
     [("", ["/v1/x", "/x"]), ("/", ["/v1/x", "/x"]), ("/v1", ["/v1/x", "/x"]), ("/v1/", ["/v1/x", "/x"]), ("/a/", ["/a/v1/x", "/a/x"]),
@@ -251,7 +265,8 @@ async def test_a_failure_is_what_the_caller_takes_it_for_and_may_say_when_to_try
     [
         (b'{"a": 1}', {"a": 1}), (b" [1] ", [1]), (b'"x"', "x"), (b"7", 7), (b"null", None),
         (b'{"a": 1}\n{"error": "m"}\n{"b": 2}\n', {"error": "m"}),
-        (b'{"a": 1}\n\n{"b": 2}', {"b": 2}), (b'{"a": 1}\n[2]', {"a": 1}), (b"", ""), (b"text", "text"),
+        (b'{"a": 1}\n\n{"b": 2}', {"b": 2}), (b'{"a": 1}\n{"b": 2}\n{"c": 3}\n{"d": 4}', {"d": 4}),
+        (b'{"a": 1}\n[2]', {"a": 1}), (b"", ""), (b"text", "text"),
         (b"\xff", "\ufffd"),
         (b'data: {"a": 1}\n\ndata: {"b": 1}\n\n', {"a": 1}), (b'data: {"a": 1}', {"a": 1}), (b"data: x\n\n", "data: x\n\n"),
         (b': ping\n\nevent: error\ndata: [1]\n\n', [1]), (b"data: x\n\ndata: 7\n\n", "data: x\n\ndata: 7\n\n"),
@@ -444,6 +459,27 @@ async def test_closing_is_not_interrupted() -> None:
         await server.left.wait()
         with pytest.raises(AdapterConnectError, match="shut down"):
             await http.json("GET", "/x")
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body without end, that cannot be closed either."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await trio.sleep_forever()
+        yield b""
+
+    async def aclose(self) -> None:
+        await trio.sleep_forever()
+
+
+async def test_closing_takes_five_seconds_at_most(autojump_clock: trio.testing.MockClock) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
+    http = HttpClient("http://host", transport=transport)
+    began = trio.current_time()
+    async with http.open("GET", "/x", b"", {}, http.patience()):
+        pass
+    assert trio.current_time() - began == pytest.approx(5)
+    await http.aclose()
 
 
 def test_json_is_kept_as_it_is() -> None:
