@@ -53,6 +53,10 @@ class Affinity(BasePolicy):
         while self._ahead and not (everyone and self._ahead[0] > everyone.first):
             heappop(self._ahead)
 
+    @property
+    def charges(self) -> bool:
+        return self._agents is not None or getattr(self.served, "__func__", None) is not Affinity.served
+
     def served(self, waiter: Waiter, milliseconds: int) -> None:
         if self._agents is not None:
             self._agents.charge(waiter, milliseconds)

@@ -19,7 +19,7 @@ class Fifo(Line, BasePolicy):
     placed = left = Line.remove
 
     def choose(self) -> Choice | None:
-        return Choice(next(iter(self._tickets)), "oldest") if self._tickets else None
+        return Choice(self.first, "oldest") if len(self) else None
 
 
 POLICY: Final = NamedPolicy(Fifo)

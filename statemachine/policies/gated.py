@@ -52,27 +52,27 @@ class Gated(BasePolicy):
         self._agents = None if quantum is None else RoundRobin(quantum)
 
     def arrived(self, waiter: Waiter) -> None:
-        model = waiter.signature
+        model, ticket = waiter.signature, waiter.ticket
         line = self._lines.get(model)
         if line is None:
             line = self._lines[model] = Line()
         line.add(waiter)
-        if model != self._turn and line.first == waiter.ticket:
-            heappush(self._others, (waiter.ticket, model))
+        if model != self._turn and line.first == ticket:
+            heappush(self._others, (ticket, model))
         if self._agents is not None:
             self._agents.add(waiter)
 
     def placed(self, waiter: Waiter) -> None:
-        belongs = (
-            self._open or waiter.ticket <= self._last_admitted or self._newcomers_left
-        )  # to this turn, if it is for its model
-        if waiter.signature != self._turn or not belongs:
+        ticket = waiter.ticket
+        # to this turn, if it is for its model
+        belongs = self._open or ticket <= self._last_admitted or self._newcomers_left
+        if not belongs or waiter.signature != self._turn:
             self._give_turn(waiter)
         elif self._open:
-            self._last_admitted = max(self._last_admitted, waiter.ticket)
-        elif waiter.ticket > self._last_admitted:
+            self._last_admitted = max(self._last_admitted, ticket)
+        elif ticket > self._last_admitted:
             self._newcomers_left -= 1
-        if not waiter.is_assigned:  # it was granted, so the model is loaded
+        if self._open and not waiter.is_assigned:  # it was granted, so the model is loaded
             self._close_gate()
         self.left(waiter)
 
@@ -90,8 +90,12 @@ class Gated(BasePolicy):
             self._drop_outdated()
 
     def loaded(self, signature: str, milliseconds: int | None) -> None:
-        if signature == self._turn:
+        if self._open and signature == self._turn:
             self._close_gate()
+
+    @property
+    def charges(self) -> bool:
+        return self._agents is not None or getattr(self.served, "__func__", None) is not Gated.served
 
     def served(self, waiter: Waiter, milliseconds: int) -> None:
         if self._agents is not None:
@@ -137,10 +141,10 @@ class Gated(BasePolicy):
 
     def _close_gate(self) -> None:
         """Admit what has arrived during the load, and no request after that."""
-        if self._open:
-            if self._turn in self._lines:
-                self._last_admitted = max(self._last_admitted, self._lines[self._turn].last)
-            self._open = False
+        line = self._lines.get(self._turn)
+        if line is not None:
+            self._last_admitted = max(self._last_admitted, line.last)
+        self._open = False
 
     def _drop_outdated(self) -> None:
         """Remove outdated entries from the top of the heap; rebuild the heap if most entries may be outdated."""

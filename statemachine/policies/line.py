@@ -3,57 +3,73 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Final
 
 from .policy import Waiter
 
 __all__ = ["ByModel", "Line"]
 
+_NONE: Final = -1
+
 
 class Line:
-    """Tickets in order. A newcomer has the highest ticket; a request that comes back gets its former position."""
+    """Tickets in order. A newcomer has the highest ticket; a request that comes back gets its former position.
 
-    __slots__ = ("_tickets", "_youngest")
+    ``first`` is the oldest ticket, where there is one. Most lines have no other, such as those of ten thousand agents that wait for one
+    model each: so only the others need a dictionary, which takes ten times the memory of all else.
+    """
+
+    __slots__ = ("_later", "_youngest", "first")
 
     def __init__(self) -> None:
-        self._tickets: OrderedDict[int, None] = OrderedDict()
-        self._youngest = 0  # the youngest ticket that was ever here
+        self.first = _NONE
+        self._later: OrderedDict[int, None] | None = None  # all but the first
+        self._youngest = _NONE  # the youngest ticket that was ever here
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return 0 if self.first == _NONE else 1 + len(self._later or ())
 
     def add(self, waiter: Waiter) -> None:
         """Add ``waiter`` at its position."""
         ticket = waiter.ticket
-        if ticket > self._youngest:
-            self._tickets[ticket] = None
-            self._youngest = ticket
-        else:
+        if ticket <= self._youngest:
             self._take_back(ticket)
+            return
+        self._youngest = ticket
+        if self.first == _NONE:
+            self.first = ticket
+        elif self._later is None:
+            self._later = OrderedDict.fromkeys((ticket,))
+        else:
+            self._later[ticket] = None
 
     def _take_back(self, ticket: int) -> None:
-        tickets = self._tickets
-        if tickets and ticket > self.first:
-            later = [t for t in tickets if t > ticket]
-            tickets[ticket] = None
-            for one in later:
-                tickets.move_to_end(one)
+        later = self._later = self._later or OrderedDict()
+        if self.first == _NONE:
+            self.first = ticket
+        elif ticket < self.first:
+            later[self.first] = None
+            later.move_to_end(self.first, last=False)
+            self.first = ticket
         else:
-            tickets[ticket] = None
-            tickets.move_to_end(ticket, last=False)
+            younger = [t for t in later if t > ticket]
+            later[ticket] = None
+            for one in younger:
+                later.move_to_end(one)
 
     def remove(self, waiter: Waiter) -> None:
-        """Remove ``waiter``."""
-        del self._tickets[waiter.ticket]
-
-    @property
-    def first(self) -> int:
-        """The oldest ticket."""
-        return next(iter(self._tickets))
+        """Remove ``waiter``, which is in the line."""
+        later = self._later
+        if waiter.ticket != self.first:
+            assert later is not None, "it is in the line"
+            del later[waiter.ticket]
+        else:
+            self.first = later.popitem(last=False)[0] if later else _NONE
 
     @property
     def last(self) -> int:
         """The youngest ticket."""
-        return next(reversed(self._tickets))
+        return next(reversed(self._later)) if self._later else self.first
 
 
 class ByModel:

@@ -152,6 +152,11 @@ class BasePolicy:
     def work_conserving(self) -> bool:
         return True
 
+    @property
+    def charges(self) -> bool:
+        """Whether it makes anything of :meth:`served`, which need not be called if not."""
+        return getattr(self.served, "__func__", None) is not BasePolicy.served
+
     def loaded(self, signature: str, milliseconds: int | None) -> None:
         pass
 

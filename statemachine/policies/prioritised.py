@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
-from .policy import BasePolicy, Choice, Pause, Policy, PolicyFactory, Rank, Waiter
+from .policy import Choice, Pause, Policy, PolicyFactory, Rank, Waiter
 
 __all__ = ["Prioritised"]
 
@@ -34,8 +34,8 @@ class Prioritised:
         self._unused: Policy | None = policy()
         self.bound: Final = self._unused.bound
         self.work_conserving: Final = self._unused.work_conserving
-        self.charges: Final = getattr(self._unused.served, "__func__", None) is not BasePolicy.served
-        """Whether the policy uses :meth:`served`. If not, it need not be called."""
+        self.charges: Final = getattr(self._unused, "charges", True)
+        """Whether the policy makes anything of :meth:`served`. If not, it need not be called."""
 
     def arrived(self, waiter: Waiter) -> None:
         level = self._levels.get(waiter.priority) or self._add(waiter.priority)

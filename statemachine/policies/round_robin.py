@@ -14,7 +14,27 @@ __all__ = ["RoundRobin"]
 
 FURTHEST: Final = 4  # how many rounds an agent can be ahead
 
-_Entry: TypeAlias = tuple[int, int, str]
+
+class _Agent:
+    """What is known of one agent: its requests, and the time for which it has been served. One record, as thousands may wait.
+
+    ``models`` are those that it waits for; ``served`` is in milliseconds.
+    """
+
+    __slots__ = ("models", "name", "served")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.models: tuple[str, ...] = ()
+        self.served = 0
+
+    def __lt__(self, other: object) -> bool:
+        """Return False: two entries of one ticket are of one agent, which was forgotten in between. Either may be first."""
+        return False
+
+
+_Entry: TypeAlias = tuple[int, int, _Agent]
+"""Round, oldest ticket, agent."""
 
 
 class RoundRobin:
@@ -41,71 +61,68 @@ class RoundRobin:
         self._quantum = quantum
         self._turn = ""  # the model that has the turn
         self._round = 0  # the round that is being served
-        self._agents: dict[str, dict[str, Line]] = {}  # the waiters, by model and agent
-        self._models: dict[str, tuple[str, ...]] = {}  # the models for which each agent waits
+        self._agents: dict[str, _Agent] = {}  # by name: those that wait, or have been served lately
+        self._lines: dict[str, dict[_Agent, Line]] = {}  # the waiters, by model and agent
         self._rounds: dict[int, int] = {}  # how many waiting agents are in each round
-        # by model, a heap of its agents: round, oldest ticket, name; some entries are outdated
-        self._orders: dict[str, list[_Entry]] = {}
+        self._orders: dict[str, list[_Entry]] = {}  # by model, a heap of its agents; some entries are outdated
         self._later: list[_Entry] = []  # entries left out of the heap until this turn is over
-        self._served: dict[str, int] = {}  # time served, in milliseconds, by agent
-        self._recent: set[str] = set()  # the agents that have been served in this turn
+        self._recent: set[_Agent] = set()  # the agents that have been served in this turn
         # agents that were served in the turn before, or have left the queue since: forgotten with this turn, unless they ask or are served
-        self._passing: set[str] = set()
+        self._passing: set[_Agent] = set()
 
     def add(self, waiter: Waiter) -> None:
         """Add ``waiter`` to the queue."""
-        model, agent = waiter.signature, waiter.agent or ""
-        line = self._agents.setdefault(model, {}).setdefault(agent, Line())
+        model, agent = waiter.signature, self._agent_of(waiter)
+        lines = self._lines.get(model)
+        if lines is None:
+            lines, self._orders[model] = self._lines.setdefault(model, {}), []
+        line = lines.get(agent)
+        if line is None:
+            line = lines[agent] = Line()
+            if not agent.models:
+                self._count(self._round_of(agent), 1)
+            agent.models += (model,)
         line.add(waiter)
-        models = self._models.get(agent)
-        if models is None:
-            self._models[agent] = (model,)
-            self._count(self._round_of(agent), 1)
-        elif model not in models:
-            self._models[agent] = (*models, model)
         if line.first == waiter.ticket:
-            self._enter(model, agent)
+            self._enter(model, agent, line.first)
 
     def remove(self, waiter: Waiter) -> None:
         """Remove ``waiter`` from the queue."""
-        model, agent = waiter.signature, waiter.agent or ""
-        agents = self._agents[model]
-        line = agents[agent]
+        model, agent = waiter.signature, self._agent_of(waiter)
+        lines = self._lines[model]
+        line = lines[agent]
         line.remove(waiter)
         if line:
             if waiter.ticket < line.first:
-                self._enter(model, agent)
+                self._enter(model, agent, line.first)
             return
-        del agents[agent]
-        if not agents:
-            del self._agents[model], self._orders[model]
-        models = tuple([other for other in self._models[agent] if other != model])
-        if models:
-            self._models[agent] = models
-        else:
-            del self._models[agent]
+        del lines[agent]
+        if not lines:
+            del self._lines[model], self._orders[model]
+        agent.models = tuple([other for other in agent.models if other != model])
+        if not agent.models:
             self._count(self._round_of(agent), -1)
             self._passing.add(agent)
 
     def charge(self, waiter: Waiter, milliseconds: int) -> None:
         """Record that the agent of ``waiter`` has been served for ``milliseconds``."""
-        agent = waiter.agent or ""
+        agent = self._agent_of(waiter)
         before, even = self._round_of(agent), self._round * self._quantum
-        self._served[agent] = min(max(self._served.get(agent, 0), even) + milliseconds, even + FURTHEST * self._quantum)
+        agent.served = min(max(agent.served, even) + milliseconds, even + FURTHEST * self._quantum)
         self._recent.add(agent)
         now = self._round_of(agent)
-        if now > before and agent in self._models:
+        if now > before and agent.models:
             self._count(before, -1)
             self._count(now, 1)
-            for model in self._models[agent]:
-                self._enter(model, agent)
+            for model in agent.models:
+                self._enter(model, agent, self._lines[model][agent].first)
 
     def has_had_a_round(self, waiter: Waiter) -> bool:
         """Return whether the agent of ``waiter``, which goes first now, is ahead of the present round.
 
         Then every agent that waits for the model is, and a new round may begin.
         """
-        return self._round_of(waiter.agent or "") > self._round
+        return self._round_of(self._agent_of(waiter)) > self._round
 
     def begin(self, model: str) -> None:
         """Begin the turn of ``model``, for which at least one agent waits.
@@ -113,11 +130,11 @@ class RoundRobin:
         The round of the waiting agent that has been served least is served now. An agent that was in a lower round joins it.
         """
         for entry in self._later:
-            if self._is_true(*entry):
+            if self._is_true(entry):
                 heappush(self._orders[self._turn], entry)
         for agent in self._passing:
-            if agent not in self._recent and agent not in self._models:
-                self._served.pop(agent, None)
+            if not agent.models and agent not in self._recent:
+                del self._agents[agent.name]
         self._passing, self._recent, self._later = self._recent, set(), []
         self._round, self._turn = min(self._rounds), model
 
@@ -126,7 +143,7 @@ class RoundRobin:
         order = self._orders[self._turn]
         while True:
             entry = order[0]
-            is_true = self._is_true(*entry)
+            is_true = self._is_true(entry)
             if is_true and (last is None or entry[1] <= last):
                 return entry[1]
             heappop(order)
@@ -136,38 +153,51 @@ class RoundRobin:
     def snapshot(self) -> Hashable:
         """Return what is remembered beyond the waiters and the model."""
         even = self._round * self._quantum
-        ahead = ((agent, time - even) for agent, time in self._served.items() if time > even)
-        return tuple(sorted([(agent, time, agent in self._recent) for agent, time in ahead]))
+        ahead = [agent for agent in self._agents.values() if agent.served > even]
+        return tuple(sorted([(agent.name, agent.served - even, agent in self._recent) for agent in ahead]))
 
     def restore(self, memory: Hashable, model: str) -> None:
         """Take ``memory``, made by :meth:`snapshot`, for the turn of ``model``."""
         assert isinstance(memory, tuple), "made by snapshot()"
         self._turn = model
-        self._served = {agent: time for agent, time, _ in memory}
-        self._recent = {agent for agent, _, recent in memory if recent}
-        self._passing = self._served.keys() - self._recent
+        for name, time, recent in memory:
+            agent = self._named(name)
+            agent.served = time
+            (self._recent if recent else self._passing).add(agent)
         self._rounds = {}
-        for agent in self._models:
-            self._count(self._round_of(agent), 1)
-        for name in self._agents:
+        for agent in self._agents.values():
+            if agent.models:
+                self._count(self._round_of(agent), 1)
+        for name in self._lines:
             self._rebuild(name)
 
-    def _enter(self, model: str, agent: str) -> None:
-        order = self._orders.setdefault(model, [])
-        heappush(order, (self._round_of(agent), self._agents[model][agent].first, agent))
-        if len(order) > 64 + 4 * len(self._agents[model]):
+    def _agent_of(self, waiter: Waiter) -> _Agent:
+        return self._named(waiter.agent or "")
+
+    def _named(self, name: str) -> _Agent:
+        agent = self._agents.get(name)
+        if agent is None:
+            agent = self._agents[name] = _Agent(name)
+        return agent
+
+    def _enter(self, model: str, agent: _Agent, ticket: int) -> None:
+        order = self._orders[model]
+        heappush(order, (self._round_of(agent), ticket, agent))
+        if len(order) > 64 + 4 * len(self._lines[model]):
             self._rebuild(model)
 
     def _rebuild(self, model: str) -> None:
-        agents = self._agents[model].items()
-        self._orders[model] = sorted((self._round_of(agent), line.first, agent) for agent, line in agents)
+        entries = [(self._round_of(agent), line.first, agent) for agent, line in self._lines[model].items()]
+        self._orders[model] = sorted(entries)
 
-    def _is_true(self, turn: int, ticket: int, agent: str) -> bool:
-        line = self._agents.get(self._turn, {}).get(agent)
+    def _is_true(self, entry: _Entry) -> bool:
+        turn, ticket, agent = entry
+        lines = self._lines.get(self._turn)
+        line = None if lines is None else lines.get(agent)
         return line is not None and line.first == ticket and self._round_of(agent) == turn
 
-    def _round_of(self, agent: str) -> int:
-        return max(self._served.get(agent, 0) // self._quantum, self._round)
+    def _round_of(self, agent: _Agent) -> int:
+        return max(agent.served // self._quantum, self._round)
 
     def _count(self, turn: int, change: int) -> None:
         """Count ``change`` waiting agents more in the round ``turn``."""

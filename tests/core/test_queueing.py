@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statemachine import Affinity, Choice, ConfigurationError, CostAware, Fair, Fifo, Gated, Pause
-from statemachine.policies import Bound, Line, Policy, Prioritised
+from statemachine.policies import Bound, Line, Policy, Prioritised, Waiter
 
 
 class W(NamedTuple):
@@ -367,4 +367,10 @@ def test_a_policy_is_told_of_service_only_where_it_makes_anything_of_it() -> Non
             super().__init__()
             self.served = print  # type: ignore[method-assign,assignment]
 
-    assert [Prioritised(make).charges for make in (Fifo, Gated, CostAware, Counts)] == [False, True, True, True]
+    class GatedCounts(Gated):
+        def served(self, waiter: Waiter, milliseconds: int) -> None:
+            print(waiter, milliseconds)
+
+    without, using = (Fifo, Gated, Affinity), (Fair, CostAware, Counts, GatedCounts, lambda: Affinity(quantum=1))
+    assert [Prioritised(make).charges for make in without] == [False] * 3
+    assert [Prioritised(make).charges for make in using] == [True] * 5

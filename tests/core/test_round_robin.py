@@ -29,6 +29,18 @@ def test_time_counts_from_the_round_of_who_waits_and_was_served_least() -> None:
     assert agents.snapshot() == (("c", 8, False),)
 
 
+def test_a_request_that_comes_back_after_its_agent_was_forgotten_has_its_position() -> None:
+    agents = RoundRobin(10)
+    back, other = W(1, "x", agent="back"), W(2, "x", agent="other")
+    agents.add(back)
+    agents.add(other)
+    agents.remove(back)
+    agents.begin("x")
+    assert agents.first(None) == 2
+    agents.add(back)
+    assert agents.first(None) == 1
+
+
 def test_who_has_never_been_served_holds_the_round_for_all() -> None:
     agents = RoundRobin(10)
     for waiter in (W(1, "x", agent="new"), W(2, "x", agent="old")):
