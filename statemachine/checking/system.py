@@ -27,6 +27,7 @@ from ..core.events import (
     StartFailed,
     StartSucceeded,
     Stopped,
+    Timer,
     TimerKind,
 )
 from ..core.snapshot import Snapshot, restore, snapshot
@@ -249,7 +250,7 @@ class CoordinatorSystem:
             yield CloseRequested(grace=False)
         yield from self._of_requests(saved)
         yield from self._of_instances(saved)
-        yield from (Expired(t) for t, _ in saved.timers if self.scenario.faults or t[0] is TimerKind.PAUSE)
+        yield from (Expired(Timer(*t)) for t, _ in saved.timers if self.scenario.faults or t[0] is TimerKind.PAUSE)
         if self.scenario.faults:
             yield Released(OVER)
 

@@ -154,9 +154,7 @@ class Coordinator:
         pool = self.pools.get(key) or ledger.new_pool(key)
         if not pool.is_slot:
             request.priority = 0  # an API provider is first come, first served
-        if (
-            pool.is_slot or pool.waiting or not self.placement.place(pool, request)
-        ):  # a slot's policy sees every request
+        if pool.waiting or not self.placement.place_alone(pool, request):
             self.placement.place_or_queue(pool, request)
         if event.timeout is not None and request.state in ("waiting", "assigned"):
             ledger.arm(ACQUIRE, ticket, event.timeout)

@@ -72,6 +72,8 @@ _VACATING: Final = Listing("vacating", False)
 _HELD: Final = Listing(None, True)
 _GONE: Final = Listing(None, False)
 
+_ELIGIBLE: Final = ("idle", "spare")
+
 
 @dataclass(slots=True, eq=False)
 class Instance:
@@ -203,11 +205,16 @@ class Pool:
             return
         instance.listing = after
         self.held += after.holds_place - before.holds_place
-        if after.index is not before.index:
-            if before.index is not None:
-                self._remove(instance, before.index)
-            if after.index is not None:
-                self._add(instance, after.index)
+        left, entered = before.index, after.index
+        if left is entered:
+            return
+        if left is None or entered is None or left not in _ELIGIBLE or entered not in _ELIGIBLE:
+            if left is not None:
+                self._remove(instance, left)
+            if entered is not None:
+                self._add(instance, entered)
+        else:
+            self._stay_eligible(instance, is_idle=entered == "idle")
 
     def forget(self, instance: Instance) -> None:
         """Remove ``instance``, whose life is over."""
@@ -217,13 +224,27 @@ class Pool:
         self.held -= listing.holds_place
         del self.instances[instance.id]
 
+    def _stay_eligible(self, instance: Instance, *, is_idle: bool) -> None:
+        """Move ``instance`` between *idle* and *spare*: it stays eligible, the most recently used last."""
+        if is_idle:
+            self.idle[instance.id] = instance
+        else:
+            del self.idle[instance.id]
+        row = self.eligible[instance.demand.signature]
+        if row[-1] is not instance:
+            row.remove(instance)
+            row.append(instance)
+
     def _add(self, instance: Instance, index: Index) -> None:
-        if index == "vacating":
-            self.vacating[instance.id] = instance
-            return
+        signature = instance.demand.signature
         if index == "idle":
             self.idle[instance.id] = instance
-        rows, signature = self.loading if index == "loading" else self.eligible, instance.demand.signature
+            rows = self.eligible
+        elif index == "vacating":
+            self.vacating[instance.id] = instance
+            return
+        else:
+            rows = self.loading if index == "loading" else self.eligible
         row = rows.get(signature)
         if row is None:
             rows[signature] = [instance]
@@ -231,12 +252,15 @@ class Pool:
             row.append(instance)
 
     def _remove(self, instance: Instance, index: Index) -> None:
-        if index == "vacating":
-            del self.vacating[instance.id]
-            return
+        signature = instance.demand.signature
         if index == "idle":
             del self.idle[instance.id]
-        rows, signature = self.loading if index == "loading" else self.eligible, instance.demand.signature
+            rows = self.eligible
+        elif index == "vacating":
+            del self.vacating[instance.id]
+            return
+        else:
+            rows = self.loading if index == "loading" else self.eligible
         row = rows[signature]
         if len(row) == 1:
             del rows[signature]

@@ -40,6 +40,23 @@ class Placement:
         self.ledger = ledger
         self.admission = admission
 
+    def place_alone(self, pool: Pool, request: Request) -> bool:
+        """Place ``request``, which is new and beside which none waits, without a place in the queue. Else return False, and no change.
+
+        The policy of a slot sees it nevertheless: it remembers the turns, and may let a single request wait.
+        """
+        if not pool.is_slot:
+            return self.place(pool, request)
+        if pool.held:
+            return False
+        policy = pool.policy
+        policy.arrived(request)
+        if isinstance(policy.choose(), Choice) and self.place(pool, request):
+            policy.placed(request)
+            return True
+        policy.left(request)
+        return False
+
     def place_or_queue(self, pool: Pool, request: Request) -> None:
         """Add ``request``, which is new, to the queue, and place what can be placed. Reject it if it must not wait."""
         pool.enqueue(request)

@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 
 from ..config.providers import Demand, PoolKey
 from .coordinator import Coordinator
-from .events import PAUSE, Timer
+from .events import PAUSE
 from .index import Instance, Pool, Request
 from .lifecycle import InstanceState, ManagerState, PoolState, RequestState
+from .timers import TimerKey
 
 __all__ = ["Snapshot", "restore", "snapshot"]
 
@@ -68,7 +69,7 @@ class Snapshot(NamedTuple):
     requests: tuple[RequestRecord, ...]
     instances: tuple[InstanceRecord, ...]
     pools: tuple[PoolRecord, ...]
-    timers: tuple[tuple[Timer, float], ...]
+    timers: tuple[tuple[TimerKey, float], ...]
 
 
 def snapshot(coordinator: Coordinator) -> Snapshot:

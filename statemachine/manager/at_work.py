@@ -24,6 +24,7 @@ _SERVING: Final = "trio._highlevel_serve_listeners"
 
 _ROOM_FRAMES: Final = 150  # more than a step of the coordinator takes, with every property evaluated
 _DEEP_FRAMES: Final = 100  # a task whose own stack is less deep has room: to look at all of it takes longer
+_SHALLOW: Final = range(_DEEP_FRAMES)
 
 
 def _has_room() -> bool:
@@ -38,16 +39,16 @@ def _has_room() -> bool:
 def check_room(task: trio.lowlevel.Task) -> None:
     """Raise RecursionError, before anything is changed, where ``task``, which runs, is so deep that a step could end in its middle."""
     first = task.coro.cr_frame
-    frame: FrameType | None = sys._getframe(1)
-    depth = 0
-    while frame is not None and frame is not first:
-        depth += 1
+    frame: FrameType | None = sys._getframe(2)  # not the manager's own: only what is looked at is made an object
+    for _ in _SHALLOW:
+        if frame is first or frame is None:
+            return
         frame = frame.f_back
-    if depth >= _DEEP_FRAMES and not _has_room():
+    if not _has_room():
         raise RecursionError("the stack is too deep to ask for a lease")
 
 
-def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> bool:
+def is_task_at_work(home: trio.lowlevel.TrioToken | None, frame: FrameType | None) -> bool:
     """Return whether ``frame`` belongs to a task of the run ``home``, and neither trio nor the manager stands between it and the task.
 
     Also no where the task is so deep in its functions that a step might not end.
@@ -60,15 +61,13 @@ def is_task_at_work(home: trio.lowlevel.TrioToken, frame: FrameType | None) -> b
         first = current_task().coro.cr_frame
     except RuntimeError:  # no trio run in this thread, or no task of it that runs
         return False
-    depth = 0
+    above = 0  # frames of the task
     while frame is not None:
-        depth += 1
         module = frame.f_globals.get("__name__")
-        if frame is first and module == _SERVING:
-            return depth < _DEEP_FRAMES or _has_room()
-        if isinstance(module, str) and module.startswith(_CRITICAL):
+        if isinstance(module, str) and module.startswith(_CRITICAL) and not (frame is first and module == _SERVING):
             return False
         if frame is first:
-            return depth < _DEEP_FRAMES or _has_room()
+            return above < _DEEP_FRAMES or _has_room()
+        above += 1
         frame = frame.f_back
     return False

@@ -58,48 +58,39 @@ class Lessor:
     def __init__(self, report: Callable[[Released | FoundBroken], None], spawn: Spawn = lambda use: None) -> None:
         self._report = report
         self._spawn = spawn
-        self._on: dict[
-            int, int
-        ] = {}  # ticket: index of the first nursery of the holder that is inside the lease's block
+        # for reading only, outside of this file: which tickets are on, and what has been noted and not passed on
+        self.held: dict[int, int] = {}  # ticket: index of the first nursery of the holder inside the lease's block
+        self.notes: deque[Released | FoundBroken] = deque()
         self._uses: dict[int, Use] = {}
-        self._notes: deque[Released | FoundBroken] = deque()
         self._home: trio.lowlevel.TrioToken | None = None
 
     def lend(self, ticket: int, demand: Demand, adapter: Adapter, queued: float, loading: float) -> Lease:
         """Make a lease, which belongs to the current trio run."""
         if self._home is None:
             self._home = trio.lowlevel.current_trio_token()
-        self._on[ticket] = _NO_BLOCK
+        self.held[ticket] = _NO_BLOCK
         return Lease(self, ticket, demand, adapter, queued, loading)
-
-    def is_lending(self) -> bool:
-        """Return whether any lease is on."""
-        return bool(self._on)
-
-    def holds(self, ticket: int) -> bool:
-        """Return whether the lease is still held."""
-        return ticket in self._on
 
     def enter_block(self, ticket: int) -> None:
         """Record that the lease is held for a block: the nurseries that its task opens from now on are inside it."""
-        if ticket in self._on:
-            self._on[ticket] = len(trio.lowlevel.current_task().child_nurseries)
+        if ticket in self.held:
+            self.held[ticket] = len(trio.lowlevel.current_task().child_nurseries)
 
     def encloses(self, ticket: int, nursery: int) -> bool:
         """Return whether the holder's nursery with this index is inside the lease's block, so that it must be left first."""
         use = self._uses.get(ticket)
-        return nursery >= self._on.get(ticket, _NO_BLOCK) and not (use is not None and use.goes_on())
+        return nursery >= self.held.get(ticket, _NO_BLOCK) and not (use is not None and use.goes_on())
 
     @enable_ki_protection
     def release(self, ticket: int, broken: bool, caller: FrameType | None = None) -> None:
         """Release the lease; no-op if it is over. ``caller``: the frame that calls; None: a trio task of ours."""
-        block = self._on.pop(ticket, None)
+        block = self.held.pop(ticket, None)
         if block is None:
             return
         try:
             self._note(Released(ticket, broken), caller)
         except RecursionError:
-            self._on[ticket] = (
+            self.held[ticket] = (
                 block  # to be released where the stack is less deep; a note of it that was made changes nothing then
             )
             raise
@@ -107,12 +98,12 @@ class Lessor:
     @enable_ki_protection
     def drain(self, ticket: int, caller: FrameType | None = None) -> None:
         """Report the leased instance broken; no-op if the lease is over."""
-        if ticket in self._on:
+        if ticket in self.held:
             self._note(FoundBroken(ticket), caller)
 
     def revoke(self, ticket: int) -> None:
         """End the lease without an event: the coordinator knows."""
-        self._on.pop(ticket, None)
+        self.held.pop(ticket, None)
         if ticket in self._uses:
             self._uses[ticket].end()
 
@@ -132,7 +123,7 @@ class Lessor:
     def end_use(self, ticket: int, broken: bool) -> None:
         """Note that the use has ended: now the lease is released, even if its holder did so before."""
         del self._uses[ticket]
-        self._on.pop(ticket, None)
+        self.held.pop(ticket, None)
         self._pass_on()
         self._report(Released(ticket, broken))
 
@@ -140,21 +131,22 @@ class Lessor:
 
     def catch_up(self, caller: FrameType | None = None) -> None:
         """Pass on the notes at once, if ``caller`` is a trio task of this run. None: one of ours."""
-        if self._notes and self._home is not None and (caller is None or is_task_at_work(self._home, caller)):
+        if self.notes and self._home is not None and (caller is None or is_task_at_work(self._home, caller)):
             self._pass_on()
 
     def _note(self, event: Released | FoundBroken, caller: FrameType | None) -> None:
-        assert self._home is not None, "a lease was lent in a trio run"
-        self._notes.append(event)
+        self.notes.append(event)
         if caller is None or is_task_at_work(self._home, caller):
             self._pass_on()
         else:
+            assert self._home is not None, "a lease was lent in a trio run"
             with suppress(trio.RunFinishedError):
                 self._home.run_sync_soon(self._pass_on)
 
     def _pass_on(self) -> None:
-        while self._notes:
-            event = self._notes.popleft()
+        notes = self.notes
+        while notes:
+            event = notes.popleft()
             if event.ticket in self._uses and isinstance(event, Released):
                 self._end_early(event)
             else:
@@ -204,14 +196,14 @@ class Lease(AsyncOnly):
     @property
     def adapter(self) -> Adapter:
         """The leased adapter. Raises LeaseReleasedError once the lease is over."""
-        if not self._lessor.holds(self._ticket):
+        if self._ticket not in self._lessor.held:
             raise LeaseReleasedError(f"the lease of {self._demand} is over")
         return self._adapter
 
     @property
     def released(self) -> bool:
         """Whether the lease is over."""
-        return not self._lessor.holds(self._ticket)
+        return self._ticket not in self._lessor.held
 
     @property
     def provider_name(self) -> str:
@@ -255,7 +247,7 @@ class Lease(AsyncOnly):
         return f"<Lease of {self._demand}, {'released' if self.released else 'held'}>"
 
     def __del__(self) -> None:
-        if self._lessor.holds(self._ticket):
+        if self._ticket in self._lessor.held:
             self._lessor.release(self._ticket, False, sys._getframe(1))
             warnings.warn(
                 f"a lease of {self._demand} was dropped unreleased", ResourceWarning, stacklevel=2, source=self

@@ -168,7 +168,8 @@ class ProviderManager(AsyncOnly):
         demand = self._demand(runtime_config, timeout, agent, priority)
         check_room(task)
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._lessor.catch_up()  # this task may hold what a signal handler has just released
+        if self._lessor.notes:
+            self._lessor.catch_up()  # this task may hold what a signal handler has just released
         ticket = next(self._tickets)
         asker = self._ask(task, ticket, demand, timeout, agent, priority)
         if isinstance(asker.answer, Lease):
@@ -307,7 +308,7 @@ class ProviderManager(AsyncOnly):
         asker = self._askers[ticket] = _Asker()
         try:
             # the leases whose holders wait for this task to end: to wait for them would never end
-            above = leases_above(task, demand, self._coordinator, self._lessor) if self._lessor.is_lending() else ()
+            above = leases_above(task, demand, self._coordinator, self._lessor) if self._lessor.held else ()
             self._stepper.dispatch(AcquireRequested(ticket, demand, task, agent, priority, seconds, above))
         except BaseException:
             self._askers.pop(ticket, None)

@@ -317,7 +317,7 @@ class CoordinatorMachine(RuleBasedStateMachine):
             self.adapters_are_quick()
 
     def _pauses(self) -> list[Timer]:
-        return [timer for timer in self.model.timers.armed if timer[0] is TimerKind.PAUSE]
+        return [Timer(*timer) for timer in self.model.timers.armed if timer[0] is TimerKind.PAUSE]
 
 
 def _one(candidates: list[int], pick: int) -> int:

@@ -85,6 +85,22 @@ def test_of_several_starts_the_one_in_the_middle_ends_first() -> None:
     assert list(pool.eligible.values()) == [[second]]
 
 
+def test_of_several_instances_the_one_that_was_used_last_is_used_first() -> None:
+    pool, (first, second) = Pool(KEY, 2, None, False, Fifo(), is_charged=False), [Instance(n, demand()) for n in (1, 2)]
+    for instance in (first, second):
+        instance.state = "idle"
+        pool.reindex(instance)
+    assert list(pool.eligible.values()) == [[first, second]]
+    first.state = "active"
+    pool.reindex(first)
+    assert (list(pool.eligible.values()), [*pool.idle]) == ([[second, first]], [2])
+    second.state = "active"
+    pool.reindex(second)
+    second.state = "idle"
+    pool.reindex(second)
+    assert (list(pool.eligible.values()), [*pool.idle]) == ([[first, second]], [2])
+
+
 def test_an_owner_may_wait_twice() -> None:
     pool, waiting = Pool(KEY, 1, None, False, Fifo(), is_charged=False), [request(1), request(2)]
     for one in waiting:
