@@ -107,7 +107,7 @@ docs: $(STAMP)  ## the pages as a site, in site/
 	$(BIN)/python -m mkdocs build --quiet --strict
 
 bench: $(STAMP)  ## all benchmarks but the field, against peers in environments of their own (half an hour; JSON in bench-results/)
-	$(BIN)/python -m benchmarks core overhead streamed growth machines simulators checker
+	$(BIN)/python -m benchmarks core overhead steps streamed growth machines simulators checker
 
 bench-field: $(STAMP)  ## one workload through our manager, no manager, and the managers that PyPI offers (an hour)
 	$(BIN)/python -m benchmarks field

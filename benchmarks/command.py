@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from statemachine.shell.options import argument, option
 
-from . import figures, growth, machines, overhead, specification, streamed
+from . import figures, growth, machines, overhead, specification, steps, streamed
 from .field import command as field
 from .field import real
 from .gate import check
@@ -40,6 +40,7 @@ SCENARIOS: Final = {
     "overhead": Scenario(
         overhead.measure, 9, "warm acquire and release, contended hand-off, against pools and limiters"
     ),
+    "steps": Scenario(steps.measure, None, "where a warm acquire and release goes: calls and bytecodes, counted"),
     "streamed": Scenario(streamed.measure, 9, "a streamed call against bare httpx and the official client"),
     "growth": Scenario(growth.measure, 3, "10 to 100,000 waiters, 10 to 10,000 instances, and memory"),
     "machines": Scenario(machines.measure, 9, "one trigger, against other state machines"),

@@ -39,6 +39,8 @@ from statemachine.core.lifecycle import INSTANCE
 from .measuring.compare import Comparison, clock, clock_of_children, compare, timed
 
 __all__ = [
+    "LIMIT",
+    "config_of",
     "growth_of_manager",
     "growth_of_step",
     "import_time",
@@ -72,6 +74,11 @@ def _local() -> ProviderManagerConfig:
     return ProviderManagerConfig([provider], on_conflict="wait")
 
 
+def config_of(provider: str) -> ProviderManagerConfig:
+    """The configuration with the "api" provider, or with the "local" slot."""
+    return _config() if provider == "api" else _local()
+
+
 def _wishes() -> list[RuntimeProviderConfig]:
     return [RuntimeProviderConfig("api", f"model-{n}") for n in range(SIGNATURES)]
 
@@ -87,7 +94,7 @@ def warm_acquire_release(rounds: int, kind: str = "api", operations: int = 3000)
     provider = "api" if kind == "api" else "local"
 
     async def ours() -> float:
-        async with ProviderManager(_config() if provider == "api" else _local()) as manager:
+        async with ProviderManager(config_of(provider)) as manager:
             wish = RuntimeProviderConfig(provider, "model")
             (await manager.get_adapter(wish)).release()
             began = clock()

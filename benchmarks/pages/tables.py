@@ -59,6 +59,7 @@ def _origin(result: Any) -> str:
 TOLD: Final[dict[str, tuple[str, ...]]] = {
     "core": ("trio", "transitions", "simpy"),
     "overhead": ("trio", "anyio", "httpcore", "SQLAlchemy"),
+    "steps": ("trio",),
     "streamed": ("httpx", "openai"),
     "growth": ("trio",),
     "machines": ("transitions", "Automat", "python-statemachine"),
@@ -99,6 +100,20 @@ def _sides(kind: str, unit: str, base: str) -> Callable[[Any], list[str]]:
     def table(figures: Any) -> list[str]:
         body = [(name, _n(side["time"]["median"]), _ranged(side["ratio"])) for name, side in figures[kind].items()]
         return [*_table(["", unit, f"times {base}"], body), *_skipped(figures)]
+
+    return table
+
+
+def _steps(kind: str, **sides: str) -> Callable[[Any], list[str]]:
+    def shown(calls: float, codes: float) -> str:
+        return f"{_n(calls)} / {codes:,.0f}"
+
+    def table(figures: Any) -> list[str]:
+        counts = [figures[kind][side.replace("_", " ")] for side in sides]
+        parts = dict.fromkeys(part for side in counts for part in side)
+        body = [[part, *(shown(*side[part]) if part in side else "-" for side in counts)] for part in parts]
+        whole = [shown(*map(sum, zip(*side.values(), strict=True))) for side in counts]
+        return _table(["calls / bytecodes", *sides.values()], [*body, ["all", *whole]])
 
     return table
 
@@ -222,6 +237,8 @@ TABLES: Final[dict[str, Callable[[Any], list[str]]]] = {
     "core": _core,
     "overhead-warm": _sides("warm", "us", "`trio.CapacityLimiter`"),
     "overhead-contended": _sides("contended", "us", "`trio.CapacityLimiter`"),
+    "steps-warm": _steps("warm", limiter="trio's limiter", api="API pool", local="local slot", fresh="new object"),
+    "steps-heap": _steps("heap", heap_driver="the heap driver", SimPy="SimPy"),
     "streamed": _streamed,
     "growth-waiters": _waiters,
     "growth-instances": _instances,
