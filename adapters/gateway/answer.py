@@ -35,7 +35,7 @@ class ClientAnswer:
         self.is_forwarding = False
         self._send = send
         self._ended = False
-        self._is_stream = False  # as the head says, which was sent
+        self._headers: Sequence[tuple[str, str]] = ()  # which were sent
 
     @property
     def takes_comments(self) -> bool:
@@ -54,10 +54,7 @@ class ClientAnswer:
         """Send the head: with the first piece, which spares a write; ``at_once`` where that has to be waited for."""
         assert self.status is None, "there is one head"
         self.status = status
-        self._is_stream = any(
-            name.lower() == "content-type" and _media_type(value) == _media_type(self.dialect.stream_type)
-            for name, value in headers
-        )
+        self._headers = headers
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         if at_once:
@@ -88,10 +85,15 @@ class ClientAnswer:
             return
         if self.status is None:
             await self.whole(problem.status, self.dialect.body(problem), problem.headers)
-        elif self._is_stream:
+        elif self._has_streamed():
             await self.end(self.dialect.in_stream(problem))
         else:
             self._ended = True
+
+    def _has_streamed(self) -> bool:
+        """Return whether the head that was sent announced a stream of this dialect."""
+        stream = _media_type(self.dialect.stream_type)
+        return any(name.lower() == "content-type" and _media_type(value) == stream for name, value in self._headers)
 
 
 def _media_type(value: str) -> str:

@@ -7,6 +7,8 @@ A client that is slow with a head, idle, or that no longer reads its answer lose
 An application that a client no longer waits for is cancelled: also where the client has closed its side only. So ``receive`` says
 ``http.disconnect`` in one case, that a body cannot be read on.
 
+Where a body came with its head, it is in the extension ``whole_body``, beside what ``receive`` says, which spares the way there.
+
 A connection above the limit is *crowded*: its first request gets there with the extension ``crowded``, so that the application can
 refuse it in its own words; then it is closed. Where even these are too many, a connection is closed at once.
 """
@@ -64,15 +66,17 @@ class ClientBounds:
 
 async def serve_http(app: Application, listener: trio.SocketListener, bounds: ClientBounds) -> None:
     """Serve ``app`` until it is cancelled."""
-    await trio.serve_listeners(_Server(app, bounds).serve, [listener])
+    async with trio.open_nursery() as nursery:
+        await trio.serve_listeners(_Server(app, bounds, nursery).serve, [listener])
 
 
 class _Server:
-    """All connections."""
+    """All connections. ``nursery`` is for the tasks that read while others answer: one for each connection would take longer."""
 
-    def __init__(self, app: Application, bounds: ClientBounds) -> None:
+    def __init__(self, app: Application, bounds: ClientBounds, nursery: trio.Nursery) -> None:
         self._app = app
         self._bounds = bounds
+        self._nursery = nursery
         self._open = 0
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -81,7 +85,7 @@ class _Server:
         self._open += 1
         try:
             if above < CROWD_LIMIT:
-                await _Connection(self._app, stream, self._bounds, is_crowded=above >= 0).run()
+                await _Connection(self._app, stream, self._bounds, self._nursery, is_crowded=above >= 0).run()
         except OSError:  # reset before it was looked at
             pass
         except Exception:  # a fault of ours: the other connections go on
@@ -94,10 +98,19 @@ class _Server:
 class _Connection:
     """One client's connection."""
 
-    def __init__(self, app: Application, stream: trio.SocketStream, bounds: ClientBounds, *, is_crowded: bool) -> None:
+    def __init__(
+        self,
+        app: Application,
+        stream: trio.SocketStream,
+        bounds: ClientBounds,
+        nursery: trio.Nursery,
+        *,
+        is_crowded: bool,
+    ) -> None:
         self._app = app
         self._stream = stream
         self._bounds = bounds
+        self._nursery = nursery
         self._client = stream.socket.getpeername()[:2]
         self._patience = trio.CancelScope()  # its deadline is set while the client is waited for
         self._is_crowded = is_crowded
@@ -108,6 +121,8 @@ class _Connection:
         self._rest = b""  # what came behind the former one
         self._is_answered = True
         self._is_read = False  # to its end
+        self._is_told = False  # the application has it all
+        self._begun = b""  # its body, as far as it came with the head
         self._waits_to_send = False  # until it is told to go ahead with its body
         self._fault: h11.RemoteProtocolError | None = None  # of its body
         self._reply = Reply()
@@ -115,15 +130,16 @@ class _Connection:
 
     async def run(self) -> None:
         """Answer one request after another, until the connection ends."""
-        async with trio.open_nursery() as nursery:
+        try:
             with self._patience:
                 while (request := await self._request()) is not None:
-                    await self._answer(request, nursery)
+                    await self._answer(request)
                     if not self._is_ready_again():
                         self._reset_where_the_end_tells_nothing()
                         await self._linger()
                         break
-            nursery.cancel_scope.cancel()
+        finally:
+            self._incoming.no_longer_wanted()
 
     # ---- the request ----
 
@@ -134,7 +150,7 @@ class _Connection:
         )
         said, self._rest = self._rest, b""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT_BYTES)
-        self._is_answered = self._is_read = False
+        self._is_answered = self._is_read = self._is_told = False
         self._incoming.is_awaited = True
         self._reply = Reply()
         try:
@@ -148,6 +164,7 @@ class _Connection:
                 return None
             self._reply = Reply(to_head=event.method == b"HEAD", to_old=event.http_version < b"1.1")
             _check(event)
+            self._begun = self._body_here()
         except h11.RemoteProtocolError as error:
             await self._refuse(error.error_status_hint, str(error))
             await self._linger()
@@ -161,19 +178,23 @@ class _Connection:
         if self._waits_to_send:
             self._waits_to_send = False
             await self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if self._is_read:
+        if self._is_told:
             await trio.sleep_forever()
         try:
-            return {"type": "http.request", "body": await self._body(), "more_body": not self._is_read}
+            body = await self._body()
+            self._is_told = self._is_read
+            return {"type": "http.request", "body": body, "more_body": not self._is_read}
         except h11.RemoteProtocolError as error:
             self._fault = error
             return {"type": "http.disconnect"}
 
     async def _body(self) -> bytes:
         """Return what of the body is here; wait where there is nothing."""
-        while not (body := self._body_here()) and not self._is_read:
+        body, self._begun = self._begun, b""
+        while not body and not self._is_read:
             self._http.receive_data(await self._incoming.more())
             await self._leave_with_the_client()
+            body = self._body_here()
         return body
 
     def _body_here(self) -> bytes:
@@ -187,7 +208,7 @@ class _Connection:
 
     # ---- the answer ----
 
-    async def _answer(self, request: h11.Request, nursery: trio.Nursery) -> None:
+    async def _answer(self, request: h11.Request) -> None:
         path, _, query = _origin_form(request.target).partition(b"?")
         scope: dict[str, Any] = {
             "type": "http",
@@ -204,7 +225,9 @@ class _Connection:
             "server": None,
             "extensions": {"crowded": {}} if self._is_crowded else {},
         }
-        self._incoming.read_ahead_in(nursery)
+        if self._is_read:
+            scope["extensions"]["whole_body"] = self._begun
+        self._incoming.read_ahead_in(self._nursery)
         try:
             await self._leave_with_the_client()
             await self._app(scope, self._receive, self._send)

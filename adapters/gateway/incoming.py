@@ -33,7 +33,7 @@ class Incoming:
         self._turn = trio.lowlevel.ParkingLot()  # of the task that waits for bytes, or for room
 
     def read_ahead_in(self, nursery: trio.Nursery) -> None:
-        """Start the task that reads, unless it runs. It ends with the client, or with the nursery."""
+        """Start the task that reads, unless it runs. It ends when the client or the server closes the connection."""
         if not self._reads_ahead:
             self._reads_ahead = True
             nursery.start_soon(self._read_ahead)
@@ -47,6 +47,11 @@ class Incoming:
         data, self._ahead = self._ahead, b""
         self._turn.unpark_all()
         return data
+
+    def no_longer_wanted(self) -> None:
+        """Note that nobody will ask for more: the task that reads need not wait for room."""
+        self.is_awaited = False
+        self._turn.unpark_all()
 
     async def _read_ahead(self) -> None:
         while data := await self._received():

@@ -6,7 +6,7 @@ The client may leave at any moment: then the HTTP server cancels everything here
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 from weakref import WeakKeyDictionary
 
@@ -50,7 +50,7 @@ class Passage:
     provider: str
     model: str
     request: ForwardRequest
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any]
 
 
 async def carry(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> None:
@@ -104,8 +104,11 @@ def _can_forward(adapter: object) -> TypeGuard[ForwardingAdapter]:
 
 async def _acquire(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> Lease:
     """Return a lease: at once where one is free, else after a wait."""
-    config = RuntimeProviderConfig(passage.provider, passage.model, passage.options)
     asking = passage.asking
+    if passage.options:
+        config = RuntimeProviderConfig(passage.provider, passage.model, passage.options)
+    else:
+        config = RuntimeProviderConfig(passage.provider, passage.model)
     try:
         return gateway.manager.acquire_nowait(config, asking.agent, asking.priority)
     except trio.WouldBlock:

@@ -61,6 +61,7 @@ class HttpClient:
         self.bounds: Final = bounds or Bounds()
         url = httpx.URL(base_url)
         self._root = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1").rstrip("/"), userinfo=b"")
+        self._root_path = self._root.raw_path.rstrip(b"/")
         self._secrets = tuple(
             filter(None, (token, *secrets_in_url(url), *secrets_in_headers((headers or {}).values())))
         )
@@ -166,7 +167,7 @@ class HttpClient:
         return HttpResponse(answer, self.server, self.lost, self.bounds.max_body_bytes)
 
     def _target(self, path: str) -> bytes:
-        return self._root.raw_path.rstrip(b"/") + path.encode("ascii")
+        return self._root_path + path.encode("ascii")
 
     def _own_headers(self, url: httpx.URL) -> list[tuple[bytes, bytes]]:
         """Return the headers that every request has, whatever its own are."""

@@ -191,8 +191,12 @@ def with_options(body: bytes, options: Mapping[str, Any]) -> bytes:
 
 def _passing(headers: Sequence[tuple[str, str]], stopped: Set[str]) -> list[tuple[str, str]]:
     """Return the headers that go on: neither those that are stopped, nor those that ``Connection`` names."""
-    passing = [pair for pair in headers if pair[0].lower() not in stopped]
-    named = ",".join([value for name, value in headers if name.lower() == "connection"]).lower()
+    passing, named = [], ""
+    for pair in headers:
+        if (name := pair[0].lower()) not in stopped:
+            passing.append(pair)
+        elif name == "connection":
+            named += f",{pair[1].lower()}"
     if not named:
         return passing
     of_this_hop = {word.strip() for word in named.split(",")}

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
@@ -71,7 +70,8 @@ class CallInProgress:
         """Return its answer as bytes, which is noted as it is read."""
         well = 200 <= response.status < 300
         self.answered = not well
-        return replace(response, body=_Noted(self, response.body, well))
+        body = _Noted(self, response.body, well)
+        return ForwardResponse(response.status, response.headers, body, response.begun)
 
 
 class _Noted:
