@@ -134,15 +134,9 @@ class Pages:
 
     async def _events(self, _: Request) -> Response:
         headers = {"Cache-Control": "no-cache"}
-        return StreamingResponse(self._pictures(), media_type="text/event-stream", headers=headers)
-
-    async def _pictures(self) -> AsyncIterator[str]:
-        """Yield the status as an event each :data:`EVENT_SECONDS`, until the client has gone or the gateway is done."""
         names = [row.name for row in await self._gateway.catalogue.offered()] if self._may_control else []
-        while not self._gateway.is_done:
-            picture = {**status(self._gateway), "control": self._may_control, "offered": names}
-            yield f"data: {json.dumps(picture)}\n\n"
-            await trio.sleep(EVENT_SECONDS)
+        pictures = _Pictures(self._gateway, {"control": self._may_control, "offered": names})
+        return StreamingResponse(pictures, media_type="text/event-stream", headers=headers)
 
     # ---- health ----
 
@@ -211,6 +205,28 @@ class Pages:
     async def _drain(self, _: Mapping[str, Any]) -> str:
         self._gateway.draining.set()
         return "draining: no new requests"
+
+
+class _Pictures:
+    """The status, and ``more``, as an event each :data:`EVENT_SECONDS`, until the client has gone or the gateway is done.
+
+    No generator: one that is left early would be closed by the garbage collector.
+    """
+
+    def __init__(self, gateway: Gateway, more: Mapping[str, Any]) -> None:
+        self._gateway = gateway
+        self._more = more
+        self._pause = 0.0
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        await trio.sleep(self._pause)
+        self._pause = EVENT_SECONDS
+        if self._gateway.is_done:
+            raise StopAsyncIteration
+        return f"data: {json.dumps({**status(self._gateway), **self._more})}\n\n"
 
 
 def _refused(problem: Problem, path: str) -> Response:

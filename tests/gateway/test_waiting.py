@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 
@@ -179,6 +180,16 @@ async def test_draining_refuses_new_requests_and_lets_others_end() -> None:
             assert "data: [DONE]" in [line async for line in lines]
         await here.gateway.requests.none.wait()
         assert (await client.get("/safe-to-stop")).status_code == 200
+
+
+async def test_a_status_page_that_is_left_leaves_nothing_behind() -> None:
+    async with served() as here:
+        for _ in range(20):
+            async with await trio.open_tcp_stream("127.0.0.1", int(here.url.rpartition(":")[2])) as stream:
+                await stream.send_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b"data: " in await stream.receive_some()
+        await here.gateway.pages.none.wait()
+        gc.collect()  # what is left to it is told as an error
 
 
 async def test_the_picture_of_the_status_page_ends_when_the_gateway_has_drained() -> None:
