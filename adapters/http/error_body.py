@@ -141,7 +141,7 @@ def read_error(payload: object, secrets: tuple[str, ...]) -> ReportedError:
         places.insert(0, error)
     told = places[0] if places else {}  # an error that is a word may have its details beside it
     texts = [error] if isinstance(error, str) else []
-    if said := next(filter(None, map(_said, places[:2])), ""):
+    if said := next(filter(None, map(_said, places)), ""):
         texts.append(said)
     where = told.get("loc")
     param = ".".join(map(str, where)) if isinstance(where, list) else told.get("param")

@@ -131,6 +131,11 @@ A, B = '{"a": "}"}', '{"b": "\\"]"}'
          [("a", "f", "[1]"), ("a", "f", "[2] ")]),
         ([[of("f", index=0, id="a")], [of("f", "[1]", index=0, id="a")]], [("a", "f", "[1]")]),
         ([[of("f", index=0)], [of("f", "[1]", index=0)]], [(None, "f", "[1]")]),
+        ([[of("f", "[1]", index=0)], [of("g", "[2", index=0, id="a")], [of(None, "]", index=0, id="b")]],
+         [(None, "f", "[1]"), ("a", "g", "[2"), ("b", None, "]")]),
+        # pieces that are alike are two, as long as the first is not the whole call
+        ([[of("f", "[1", index=0, id="a")], [of("f", "[1", index=0, id="a")]], [("a", "f", "[1[1")]),
+        ([[of("f", "[1]", index=0, id="a")], [of(None, "[1]", index=0, id="a")]], [("a", "f", "[1][1]")]),
         ([[of("f", "[1]", index=0, id="a")], [of("f", " ", index=0, id="a")]], [("a", "f", "[1] ")]),
         ([[of("f", "[1]", index=0, id="a")], [of(None, " ", index=0, id="a")]], [("a", "f", "[1] ")]),
         ([[of("f", "[1]", index=0, id="a")], [of("f", "[2", index=0, id="a")], [of(None, "]", index=0)], [of(None, " ", index=0, id="a")]],

@@ -104,6 +104,12 @@ def test_reasoning_that_is_given_twice_is_told_once() -> None:
     assert streamed({**given, "reasoning_content": None, "reasoning": None}) == [("reasoning", "b")]
 
 
+def test_text_may_have_another_name() -> None:
+    for content in ({}, {"content": None}, {"content": ""}):
+        assert streamed({**content, "text": "a"}) == [("token", "a")]
+    assert streamed({"content": "a", "text": "b"}) == [("token", "a")]
+
+
 def test_a_refusal_is_text() -> None:
     assert streamed({"content": "a", "refusal": "b"}) == [("token", "a"), ("token", "b")]
 
@@ -195,7 +201,8 @@ def test_a_message_beside_an_empty_delta_is_not_read() -> None:
         ("x", "signature metadata"),
         ({"type": "reasoning.encrypted", "data": "x"}, "content text refusal reasoning_content reasoning thinking"),
         ([{"type": "reasoning.encrypted", "data": "x"}], "reasoning_details"),
-        ("null", "tool_calls error"),
+        ("null", "tool_calls"),
+        ({"code": "ok", "message": "success"}, "error"),
     ],
 )
 def test_members_that_are_no_answer(value: object, names: str) -> None:

@@ -231,6 +231,7 @@ def test_an_unknown_failure_is_what_the_caller_takes_it_for() -> None:
         ({"error": "invalid", "error_description": "m"}, "invalid: m"),
         ({"error": {"code": 7}, "message": "m"}, "m"),
         ({"error": {"message": "m"}, "message": "n"}, "m"),
+        ({"error": {"error": {"code": 7}}, "message": "m"}, "m"),
         ({"message": {"text": "m"}}, "m"),
         ({"message": [{"text": "m"}, "n"]}, "m"),
         ({"message": [["m"]]}, "m"),
@@ -417,6 +418,8 @@ def test_when_an_error_says_to_try_again(error: dict[str, Any], seconds: float |
 
 
 def test_the_inner_error_says_first_when_to_try_again() -> None:
+    between = {"error": {"message": "m"}, "retry_after": 2}
+    assert read({"error": between, "retry_after": 3}, 429).retry_after == 2
     assert read({"error": {"message": "m", "retry_after": 1}, "retry_after": 2}, 429).retry_after == 1
 
 

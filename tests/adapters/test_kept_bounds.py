@@ -9,7 +9,7 @@ import trio
 import trio.lowlevel
 import trio.testing
 
-from adapters.http import HttpClient, forward
+from adapters.http import Bounds, HttpClient, forward
 from statemachine import AdapterConnectError, AdapterRequestError, ForwardRequest
 
 from .loopback import Reply, json_reply, loopback
@@ -177,3 +177,12 @@ async def test_a_client_that_is_closed_closes_what_is_given_back_later() -> None
             assert b"".join([piece async for piece in response.body]) == b"{}"
         await server.left.wait()
         assert server.open == 0
+
+
+async def test_how_long_connecting_may_take() -> None:
+    async with scripted([ANSWER]) as (server, url):
+        http = HttpClient(url, bounds=Bounds(connect_timeout=0))
+        with pytest.raises(AdapterConnectError, match=r": ConnectTimeout$") as caught:
+            await ask(http)
+        await http.aclose()
+        assert (server.requests, caught.value.sent) == (0, False)
