@@ -167,11 +167,9 @@ class _Connection:
         await trio.aclose_forcefully(self._stream)
 
     async def _send(self, data: bytes) -> None:
-        try:
+        """Send ``data``. That the server reads no more is no failure by itself: it may have answered before, as reading will tell."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self._stream.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            if not self.has_news():  # else the server has answered before it read all, and then closed
-                raise httpx.WriteError(str(error)) from error
 
     async def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event; NEED_DATA is none of them, whatever h11's types say."""

@@ -157,3 +157,18 @@ async def test_nothing_is_sent_by_a_client_that_was_closed() -> None:
         with pytest.raises(AdapterConnectError, match="shut down"):
             await ask(http)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\n{}", b""], ids=["with an answer", "without"]
+)
+async def test_a_server_may_close_before_it_has_read_the_request(said: bytes) -> None:
+    async with scripted([said]) as (server, url), client(url) as http:
+        long = ForwardRequest("POST", "/x", body=b" " * 20_000_000)
+        if said:
+            async with forward(http, long, "m") as response:
+                assert (response.status, b"".join([piece async for piece in response.body])) == (413, b"{}")
+        else:
+            with pytest.raises(AdapterConnectError):
+                await forward(http, long, "m").__aenter__()
+    assert server.requests == 1
