@@ -20,7 +20,7 @@ from adapters.http import (
     checked_headers,
     token_of,
 )
-from adapters.http.messages import CHAT_PATH
+from adapters.http.messages import CHAT_PATH, listed
 from adapters.http.secrets import redacted, secrets_in_headers, secrets_in_url
 from statemachine import CallOptions, ConfigurationError
 
@@ -171,7 +171,7 @@ LABEL = "a" * 63
     [
         "http://host", "https://host", "HTTP://Host", "http://host/", "http://host/v1", "http://host:1", "http://host:65535", "http://127.0.0.1:1234",
         "http://[::1]:1", "http://[fe80::1%25eth0]:1", "http://user:pass@host", "http://a.b.c", "http://host.", "http://a_b-c", f"http://{LABEL}",
-        f"http://{LABEL}.{LABEL}.{LABEL}.{'a' * 61}", "http://[::ffff:127.0.0.1]",
+        f"http://{LABEL}.{LABEL}.{LABEL}.{'a' * 61}", "http://[::ffff:127.0.0.1]", "http://[2001:DB8::A]",
     ],
 )  # fmt: skip
 def test_base_urls(url: str) -> None:
@@ -331,3 +331,11 @@ def test_secrets_in_headers() -> None:
         "abcdefgh",
         "ijklmnop",
     ]
+
+
+def test_what_should_be_a_list() -> None:
+    assert listed({}, "a", "p") == listed({"a": None}, "a", "p") == ()
+    assert listed({"a": [1]}, "a", "p") == [1]
+    with pytest.raises(ConfigurationError) as caught:
+        listed({"a": {"b": 1}}, "a", "prompt[0]")
+    assert str(caught.value) == "prompt[0].a: must be a list; got a dict"
