@@ -44,10 +44,9 @@ class Reach(NamedTuple):
         reaching = self._reaching(mutant.module, mutant.lines) & self.seconds.keys()
         ordered = self._ordered(mutant.module, reaching)
         if self.is_of_import(mutant):
-            lines = self.campaign.source(mutant.module).splitlines()
-            name = re.escape(re.split(r"\W", lines[mutant.lines.start - 1].strip())[0])
-            mentioning = (number for number, line in enumerate(lines, 1) if re.search(rf"\b{name}\b", line))
-            first = self._ordered(mutant.module, self._reaching(mutant.module, mentioning) & self.seconds.keys())
+            statement = self.campaign.source(mutant.module).splitlines()[mutant.lines.start - 1].strip()
+            mentioning = self._mentioning(re.split(r"\W", statement)[0]) & self.seconds.keys()
+            first = self._ordered(mutant.module, mentioning)
             others = self.seconds.keys() - set(first)
             ordered = [
                 *first,
@@ -60,6 +59,14 @@ class Reach(NamedTuple):
         until = accumulate(self.seconds[name] for name in ordered)
         bound = QUICK_SECONDS if quick else self.campaign.seconds
         return [name for name, seconds in zip(ordered, until, strict=True) if seconds <= bound]
+
+    def _mentioning(self, name: str) -> set[str]:
+        """The tests that execute a line of any module that has ``name`` in it."""
+        found: set[str] = set()
+        for module in self.campaign.subjects:
+            lines = enumerate(self.campaign.source(module).splitlines(), 1)
+            found |= self._reaching(module, [number for number, line in lines if re.search(rf"\b{name}\b", line)])
+        return found
 
     def is_of_import(self, mutant: Mutant) -> bool:
         """Whether the changed lines are executed at import."""

@@ -102,7 +102,7 @@ _AT_HOME = {
     **dict.fromkeys(("tool_calls", "reader"), ("call_reading", "closing", "chat_reading", "responses_reading")),
     **dict.fromkeys(_ERRORS, ("error_bodies", "http_errors")),
     **dict.fromkeys(("messages", "options", "secrets"), ("requests", "lmstudio_options")),
-    **dict.fromkeys(("decoding", "bounds"), ("bodies", "bounds")),
+    **dict.fromkeys(("decoding", "bounds"), ("bodies", "error_bodies", "call_reading")),
     **dict.fromkeys(("client", "response", "for_httpx"), ("http_client", "chat")),
     "responses": ("responses_reading",),
     "stream": ("stream_answer",),
