@@ -9,25 +9,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
-from simulation.analysis.metrics import percentile
 from simulation.workloads.trading_graph import trading_graph
 from simulation.workloads.workload import PlannedCall
 
 from ..measuring.environments import UnavailableError
 from ..measuring.results import load, write
 from .contenders import CONTENDERS, Contender
+from .outcome import Outcome, shared_columns
 from .run import play_by
 
 if TYPE_CHECKING:
     from tests.real.llama_server import LlamaServer
 
-__all__ = ["RealRun", "measure"]
+__all__ = ["measure"]
 
 SMALL, LARGE = "smollm2-135m", "gemma3-270m"
 PARALLEL: Final = 2
@@ -46,23 +44,6 @@ NAMES: Final = (
     "loco-agent 0.4.0, capacity 1",
 )
 """Those that can be asked to use llama.cpp's router."""
-
-
-@dataclass(frozen=True)
-class RealRun:
-    """Seconds on the clock. The server tells ``loads`` and ``switches``. ``refused``: attempts that failed; ``lost``: never answered."""
-
-    contender: str
-    seed: int
-    calls: int
-    lost: int
-    makespan: float
-    mean: float
-    p50: float
-    p95: float
-    loads: int
-    switches: int
-    refused: int
 
 
 def measure(folder: Path, seeds: int, *, tickers: int = TICKERS, only: str = "") -> Path:
@@ -122,7 +103,7 @@ def _calls(seed: int, tickers: int) -> list[PlannedCall]:
     ]
 
 
-def _run(server: LlamaServer, contender: Contender, seed: int, tickers: int) -> RealRun:
+def _run(server: LlamaServer, contender: Contender, seed: int, tickers: int) -> Outcome:
     server.empty()
     before = len(server.loads())
     calls = _calls(seed, tickers)
@@ -136,25 +117,10 @@ def _run(server: LlamaServer, contender: Contender, seed: int, tickers: int) -> 
         "words": False,
     }
     rows: Sequence[dict[str, Any]] = play_by(contender, calls, setting)["calls"]
-    loads = server.loads()[before:]
-    answered = [row for row in rows if row["finished"] is not None]
-    times = [row["finished"] - row["arrived"] for row in answered]
-    return RealRun(
-        contender=contender.name,
-        seed=seed,
-        calls=len(calls),
-        lost=len(calls) - len(answered),
-        makespan=max((row["finished"] for row in answered), default=0.0),
-        mean=mean(times) if times else 0.0,
-        p50=percentile(times, 50) or 0.0,
-        p95=percentile(times, 95) or 0.0,
-        loads=len(loads),
-        switches=sum(one != other for one, other in pairwise(loads)),
-        refused=sum(len(row["failures"]) for row in rows),
-    )
+    return Outcome(contender=contender.name, seed=seed, **shared_columns(rows, server.loads()[before:]))
 
 
-def _told(made: RealRun) -> RealRun:
+def _told(made: Outcome) -> Outcome:
     print(
         f"{made.contender:<30} seed {made.seed}: {made.makespan:5.1f} s, mean {made.mean:4.1f} s, p95 {made.p95:4.1f} s,"
         f" {made.switches:3} switches, {made.refused:2} refused, {made.lost} lost of {made.calls}",

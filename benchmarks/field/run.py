@@ -7,17 +7,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from statistics import mean
 from typing import Any, Final
 
 from simulation.analysis.comparison import jain
-from simulation.analysis.metrics import percentile
 from simulation.workloads.trading_graph import trading_graph
 from simulation.workloads.workload import PlannedCall, Workload
 
 from ..measuring.environments import ROOT, environment
 from .contenders import Contender
+from .outcome import Outcome, answered, shared_columns
 from .server import DEEP, PARALLEL, QUICK
 
 __all__ = ["Run", "play_by", "run", "workload"]
@@ -25,28 +24,16 @@ __all__ = ["Run", "play_by", "run", "workload"]
 DEADLINE_SECONDS: Final = 4 * 3600.0  # virtual: what has no answer by then has none
 
 
-@dataclass(frozen=True)
-class Run:
-    """Times in virtual seconds; percentiles of answered calls, from the first attempt to the whole answer.
+@dataclass(frozen=True, kw_only=True)
+class Run(Outcome):
+    """One run on the mock, in virtual seconds. Here ``refused`` leaves out what was killed.
 
-    ``killed``: answers that an eviction cut. ``refused``: attempts that failed otherwise. ``two_at_once``: loads asked for while another
-    model was there. ``copies``: loads of a model that was there. ``busy_evicted``: unloads of a model that was answering. ``lost``: calls
-    that were never answered. ``events``: what the server saw, ``(seconds, what, model, answers under way)``.
+    ``killed``: answers that an eviction cut. ``two_at_once``: loads asked for while another model was there. ``copies``: loads of a model
+    that was there. ``busy_evicted``: unloads of a model that was answering. ``fairness``: Jain's index of the agents' slowdowns.
+    ``events``: what the server saw, ``(seconds, what, model, answers under way)``.
     """
 
-    contender: str
-    seed: int
-    calls: int
-    lost: int
-    makespan: float
-    mean: float
-    p50: float
-    p95: float
-    max: float
-    loads: int
-    switches: int
     killed: int
-    refused: int
     two_at_once: int
     copies: int
     busy_evicted: int
@@ -103,30 +90,16 @@ def _figures(
 ) -> Run:
     origin = played["origin"]
     events = [(round((at - origin) * speed, 2), what, model, jobs) for at, what, model, jobs in seen["events"]]
-    made = {row["id"]: row for row in played["calls"]}
-    answered = [row for row in made.values() if row["finished"] is not None]
-    totals = [row["finished"] - row["arrived"] for row in answered]
-    failures = sum(len(row["failures"]) for row in made.values())
-    loaded = [model for _, what, model, _ in events if what == "loaded"]
-    p50, p95 = (percentile(totals, percent) or 0.0 for percent in (50, 95))
+    columns = shared_columns(played["calls"], [model for _, what, model, _ in events if what == "loaded"])
     return Run(
         contender=contender.name,
         seed=seed,
-        calls=len(calls),
-        lost=len(calls) - len(answered),
-        makespan=max((row["finished"] for row in answered), default=0.0),
-        mean=mean(totals) if totals else 0.0,
-        p50=p50,
-        p95=p95,
-        max=max(totals, default=0.0),
-        loads=len(loaded),
-        switches=sum(a != b for a, b in pairwise(loaded)),
+        **{**columns, "refused": max(0, columns["refused"] - seen["cut"])},
         killed=seen["cut"],
-        refused=max(0, failures - seen["cut"]),
         two_at_once=_count(events, "two at once"),
         copies=_count(events, "a copy of what is there"),
         busy_evicted=sum(what == "unload" and jobs > 0 for _, what, _, jobs in events),
-        fairness=_fairness(calls, answered),
+        fairness=_fairness(calls, answered(played["calls"])),
         events=events,
     )
 
