@@ -220,6 +220,7 @@ class Lease(AsyncOnly):
         """The number of the request, as observers see it."""
         return self._ticket
 
+    @enable_ki_protection
     def release(self, broken: bool = False) -> None:
         """Give the lease back; again is a no-op. ``broken``: the instance takes no new lease and stops at its last release.
 
@@ -227,6 +228,7 @@ class Lease(AsyncOnly):
         """
         self._lessor.release(self._ticket, broken, sys._getframe(1))
 
+    @enable_ki_protection
     def drain(self) -> None:
         """Report the instance broken: it takes no new lease from now on, and stops at its last release.
 
@@ -238,6 +240,7 @@ class Lease(AsyncOnly):
         self._lessor.enter_block(self._ticket)
         return self
 
+    @enable_ki_protection
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from types import FrameType
 
 import pytest
@@ -15,6 +15,7 @@ from trio.testing import MockClock
 from statemachine import (
     AdapterConfig,
     CallOptions,
+    Lease,
     Message,
     ProviderConfig,
     ProviderManager,
@@ -23,7 +24,7 @@ from statemachine import (
     RuntimeProviderConfig,
     StreamEvent,
 )
-from tests.proof.interruptions import Interruption
+from tests.proof.interruptions import Interruption, at_every_moment
 from tests.proof.recorder import Recorder
 
 X = RuntimeProviderConfig("local", "x", {"load_seconds": 1, "unload_seconds": 1, "token_seconds": 1})
@@ -170,3 +171,44 @@ async def test_a_generator_that_leaves_a_scope_open_ends_the_run_and_hangs_nothi
                 async for _ in stream:
                     pass
             await trio.sleep_forever()
+
+
+async def _leave(lease: Lease) -> None:
+    await lease.__aexit__(None, None, None)  # the end of its block
+
+
+async def _release(lease: Lease) -> None:
+    lease.release()
+
+
+async def _release_broken(lease: Lease) -> None:
+    lease.drain()
+    lease.release(broken=True)
+
+
+@pytest.mark.parametrize("give_back", [_leave, _release, _release_broken])
+def test_a_lease_that_is_given_back_is_given_back(give_back: Callable[[Lease], Awaitable[None]]) -> None:
+    pressed = 0
+
+    def program(at: int) -> int:
+        interruption = Interruption(at, press)
+
+        async def main() -> None:
+            config = ProviderManagerConfig([ProviderConfig("p", Recorder().adapter)])
+            async with ProviderManager(config) as manager:
+                lease = await manager.get_adapter(RuntimeProviderConfig("p", "m"))
+                try:
+                    with interruption:
+                        await give_back(lease)
+                finally:
+                    assert lease.released, at
+                await trio.sleep(1)  # where it is raised
+
+        try:
+            trio.run(main, clock=MockClock(autojump_threshold=0))
+        except KeyboardInterrupt:
+            nonlocal pressed
+            pressed += 1
+        return interruption.moments
+
+    assert at_every_moment(program) > pressed > 10
