@@ -19,6 +19,7 @@ __all__ = [
     "check_word",
     "is_number",
     "option_names",
+    "plain_name",
     "shown",
 ]
 
@@ -29,6 +30,12 @@ def check_name(name: str, value: object) -> None:
         raise ConfigurationError(name, "must be a string", f"a {type(value).__name__}")
     if not value:
         raise ConfigurationError(name, "must not be empty", repr(value))
+
+
+def plain_name(name: str, value: object) -> str:
+    """Check as :func:`check_name`, and return the text: a member of an enumeration would be shown as its own name."""
+    check_name(name, value)
+    return str.__str__(value)
 
 
 def check_bool(name: str, value: object) -> None:

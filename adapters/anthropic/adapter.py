@@ -37,6 +37,7 @@ class AnthropicAdapter:
 
     is_local: ClassVar[bool] = False
     default_base_url: ClassVar[str] = "https://api.anthropic.com"
+    option_names: ClassVar[frozenset[str]] = frozenset(HTTP_CHECKS)
 
     def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         check_options(config.options, HTTP_CHECKS)

@@ -31,6 +31,7 @@ __all__ = ["LlamaCppAdapter"]
 
 LIST_LAG_SECONDS: Final = 2.0
 """How long the list may be behind what the server has answered."""
+_CHECKS: Final = {**HTTP_CHECKS, **RESIDENCY_CHECKS}
 
 
 class LlamaCppAdapter:
@@ -43,10 +44,11 @@ class LlamaCppAdapter:
 
     is_local: ClassVar[bool] = True
     default_base_url: ClassVar[str] = "http://localhost:8080"
+    option_names: ClassVar[frozenset[str]] = frozenset(_CHECKS)
 
     def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         options = config.options
-        check_options(options, {**HTTP_CHECKS, **RESIDENCY_CHECKS})
+        check_options(options, _CHECKS)
         self.config: Final = config
         self._http: Final = HttpClient(
             options.get("base_url", self.default_base_url),

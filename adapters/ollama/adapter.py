@@ -52,6 +52,13 @@ RUNNER_CHECKS: Final[Mapping[str, Check]] = {
 }
 """The options that a model is loaded with: a request with other ones makes the server load it again."""
 
+_CHECKS: Final[Mapping[str, Check]] = {
+    **HTTP_CHECKS,
+    **RESIDENCY_CHECKS,
+    **RUNNER_CHECKS,
+    "keep_alive": _check_keep_alive,
+}
+
 
 class OllamaAdapter:
     """One model of one Ollama server. Raises ConfigurationError.
@@ -72,11 +79,11 @@ class OllamaAdapter:
 
     is_local: ClassVar[bool] = True
     default_base_url: ClassVar[str] = "http://localhost:11434"
+    option_names: ClassVar[frozenset[str]] = frozenset(_CHECKS)
 
     def __init__(self, config: AdapterConfig, *, transport: Transport | None = None) -> None:
         options = config.options
-        checks = {**HTTP_CHECKS, **RESIDENCY_CHECKS, **RUNNER_CHECKS, "keep_alive": _check_keep_alive}
-        check_options(options, checks)
+        check_options(options, _CHECKS)
         self.config: Final = config
         self._runner_options: Final = {name: options[name] for name in RUNNER_CHECKS if name in options}
         self._keep_alive: Final = options.get("keep_alive", FOREVER)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ..checks import check_name, option_names, shown
+from ..checks import option_names, plain_name, shown
 from ..errors import ConfigurationError
 from ..text import fit_to_show
 from .call import CallOptions, Message, StreamEvent
@@ -27,8 +27,8 @@ class AdapterConfig:
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        check_name("provider_name", self.provider_name)
-        check_name("model_id", self.model_id)
+        object.__setattr__(self, "provider_name", plain_name("provider_name", self.provider_name))
+        object.__setattr__(self, "model_id", plain_name("model_id", self.model_id))
         if not isinstance(self.options, Mapping):
             raise ConfigurationError("options", "must be a mapping of option names to values", shown(self.options))
 

@@ -1,7 +1,8 @@
 """Options as they are given: checked, and copied so deeply that no later change of what was given can reach them.
 
 An option is a JSON value: a string, a finite number, a bool, None, or lists and string-keyed mappings of these. A tuple is taken for
-a list. What has no such value (NaN, sets, bytes, functions, cycles, ...) is refused by name.
+a list, a member of an enumeration for the string or number that it is. What has no such value (NaN, sets, bytes, functions, cycles,
+...) is refused by name.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _PLAIN: Final = frozenset({str, bool, type(None)})  # nearly all options are of 
 
 
 def copy_options(options: object, field: str) -> dict[str, Any]:
-    """Return a deep copy of ``options``, checked; values keep their types. Raises ConfigurationError with the path to what is refused."""
+    """Return a deep copy of ``options``, checked; a tuple stays one. Raises ConfigurationError with the path to what is refused."""
     return _mapping(_checked(options, field), field, (), _CHANGEABLE)
 
 
@@ -49,17 +50,19 @@ def _checked(options: object, field: str) -> Mapping[Any, Any]:
 
 def _copy(value: Any, path: str, above: tuple[int, ...], kinds: _Kinds) -> Any:
     """Copy ``value``, which stands at ``path`` inside of the values with the ids ``above``."""
-    if type(value) in _PLAIN or isinstance(value, str):
+    if type(value) in _PLAIN:
         return value
+    if isinstance(value, str):
+        return str.__str__(value)
     if isinstance(value, int):
         if int(value).bit_length() > _INTEGER_BITS:
             rule = f"an integer must have at most {_INTEGER_BITS} bits"
             raise ConfigurationError(path, rule, f"{int(value).bit_length()} bits")
-        return value
+        return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ConfigurationError(path, "a number must be finite", repr(float(value)))
-        return value
+        return float(value)
     if isinstance(value, Mapping):
         return kinds.mapping(_mapping(value, path, above, kinds))
     if isinstance(value, (list, tuple)):
@@ -76,7 +79,7 @@ def _mapping(value: Mapping[Any, Any], path: str, above: tuple[int, ...], kinds:
     for key, item in value.items():
         if not isinstance(key, str):
             raise ConfigurationError(path, "keys must be strings", f"a key that is {_shown(key)}")
-        result[key] = item if type(item) in _PLAIN else _copy(item, f"{path}.{key}", above, kinds)
+        result[str.__str__(key)] = item if type(item) in _PLAIN else _copy(item, f"{path}.{key}", above, kinds)
     return result
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
-from ..checks import check_bool, check_callable, check_count, check_name, check_timeout, check_word, option_names, shown
+from ..checks import check_bool, check_callable, check_count, check_timeout, check_word, option_names, plain_name, shown
 from ..errors import ConfigurationError, UnknownProviderError
 from ..frozen import FrozenDict
 from ..policies import Gated, Policy, PolicyFactory
@@ -85,7 +85,7 @@ class ProviderConfig:
     base_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_name("name", self.name)
+        object.__setattr__(self, "name", plain_name("name", self.name))
         check_callable("adapter", self.adapter, "with one AdapterConfig")
         check_bool("is_local", self.is_local)
         check_count("parallel", self.parallel)

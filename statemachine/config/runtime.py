@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from ..checks import check_name, option_names
+from ..checks import option_names, plain_name
 from ..frozen import FrozenDict
 from ..text import fit_to_show
 from .identity import short, signature, spelling
@@ -32,8 +32,10 @@ class RuntimeProviderConfig:
     """Equal only for configurations that were written alike, down to the type of each option."""
 
     def __post_init__(self) -> None:
-        check_name("provider_name", self.provider_name)
-        check_name("model_id", self.model_id)
+        provider, model = self.provider_name, self.model_id
+        if not (type(provider) is type(model) is str and provider and model):  # nearly all are
+            object.__setattr__(self, "provider_name", plain_name("provider_name", provider))
+            object.__setattr__(self, "model_id", plain_name("model_id", model))
         names = spelling(self.provider_name), spelling(self.model_id)
         if self.adapter_options is _NO_OPTIONS:  # as most, and some programs make one for each call
             object.__setattr__(self, "spelling", names)

@@ -18,6 +18,7 @@ from statemachine import (
     ProviderManagerConfig,
     RuntimeProviderConfig,
 )
+from statemachine.config.options import copy_options, freeze_options
 from tests.contract.recording import Recorder, api_manager, want
 
 LOOPBACK = [
@@ -63,6 +64,49 @@ def test_the_order_of_keys_does_not_matter_at_any_depth() -> None:
 def test_equal_values_are_one_identity(one: object, other: object) -> None:
     assert signature(o=one) == signature(o=other)
     assert signature(deep=[{"o": one}]) == signature(deep=[{"o": other}])
+
+
+class Text(enum.StrEnum):
+    NAME = "a-name"
+
+
+class Mixed(str, enum.Enum):  # noqa: UP042  # as many still write it
+    NAME = "a-name"
+
+
+class Count(int, enum.Enum):
+    TWO = 2
+
+
+class Seconds(float):
+    def __format__(self, spec: str) -> str:
+        return "other"
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"), [(Text.NAME, "a-name"), (Mixed.NAME, "a-name"), (Count.TWO, 2), (Seconds(2.5), 2.5)]
+)
+def test_members_of_enumerations_are_what_they_stand_for(given: Any, plain: Any) -> None:
+    """An adapter writes options into headers and addresses, where the name of the member would be wrong."""
+    for copied in (
+        copy_options({"a": given, "b": [(given,)]}, "o"),
+        freeze_options({"a": given, "b": [(given,)]}, "o"),
+    ):
+        assert copied == {"a": plain, "b": [(plain,)]}
+        assert type(copied["a"]) is type(copied["b"][0][0]) is type(plain)
+
+
+@pytest.mark.parametrize("name", [Text.NAME, Mixed.NAME])
+def test_so_are_names(name: Any) -> None:
+    runtime = RuntimeProviderConfig(name, name, {name: 1})
+    assert runtime == RuntimeProviderConfig("a-name", "a-name", {"a-name": 1})
+    provider = ProviderConfig(name, Recorder())
+    config = AdapterConfig(name, name, {})
+    assert {type(each) for each in (runtime.model_id, provider.name, config.model_id, *runtime.adapter_options)} == {
+        str
+    }
+    demand = ProviderManagerConfig([provider]).resolve(runtime)
+    assert str(demand).startswith("a-name/a-name#")
 
 
 def test_values_that_look_alike_are_told_apart() -> None:

@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from adapters import FakeAdapter
+from adapters import AnthropicAdapter, FakeAdapter, LlamaCppAdapter, LMStudioAdapter, OllamaAdapter, OpenAIAdapter
 from statemachine import (
     AdapterConfig,
     AsyncioProviderManager,
@@ -230,6 +230,19 @@ async def test_n09_a_mistyped_key_of_the_provider_is_noticed(key: str) -> None:
 @pytest.mark.parametrize("key", ["runtime", "provider_config", "config", "provider", "runtime_provider"])
 async def test_n09_other_keys_are_the_applications(key: str) -> None:
     await StateManager().set_thread_config_value("t", key, "value")
+
+
+# ---- N5: a mistyped option is found when it is given ----
+
+
+@pytest.mark.parametrize("adapter", [AnthropicAdapter, LlamaCppAdapter, LMStudioAdapter, OllamaAdapter, OpenAIAdapter])
+def test_n05_a_mistyped_base_option_is_found_when_it_is_given(adapter: Any) -> None:
+    local = getattr(adapter, "is_local", False)
+    with pytest.raises(
+        ConfigurationError, match=rf"base_options.base_ulr: must be an option of {adapter.__name__}: .*base_url"
+    ):
+        ProviderConfig("p", adapter, local, base_options={"base_ulr": "http://localhost:1"})
+    ProviderConfig("p", adapter, local, base_options=dict.fromkeys(adapter.option_names))
 
 
 # ---- R21: a constructor that blocks ----
