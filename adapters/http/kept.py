@@ -148,14 +148,12 @@ class _Connection:
         """Wait for more of the answer."""
         try:
             data = await self._stream.receive_some(PIECE_BYTES)
-            self._heard = self._heard or bool(data)
-            if not data and not self._heard:
-                raise httpx.RemoteProtocolError("the server disconnected without an answer")
-            self._http.receive_data(data)
-        except h11.RemoteProtocolError as error:
-            raise httpx.RemoteProtocolError(str(error)) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise httpx.ReadError(str(error)) from error
+        self._heard = self._heard or bool(data)
+        if not data and not self._heard:
+            raise httpx.RemoteProtocolError("the server disconnected without an answer")
+        self._http.receive_data(data)
 
     def ready_again(self) -> bool:
         """Return whether it can serve another request. What came unasked would be taken for its answer."""
@@ -207,11 +205,7 @@ class KeptAnswer:
         return here or None
 
     async def aclose(self, linger: float) -> None:
-        """Give the connection back where the body was read to its end, which may take ``linger`` seconds; else close it."""
-        if linger and not self._is_over:
-            with trio.CancelScope(deadline=trio.current_time() + linger, shield=True), suppress(*_LOST):
-                while await self.piece() is not None:
-                    pass
+        """Give the connection back where the body was read to its end; else close it. No end is waited for, whatever ``linger`` says."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await self._connections.give_back(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -253,6 +254,14 @@ async def test_answers_that_are_good() -> None:
         assert await asked(reply_of(status, body)) == {"a": [1]}
 
 
+async def test_an_answer_is_decoded_as_its_head_says() -> None:
+    body = zlib.compress(b'{"a": [1]}')
+    for header in ("Content-Encoding: deflate", "CONTENT-encoding: x\r\ncontent-ENCODING: deflate"):
+        assert await asked(reply_of(200, body, header)) == {"a": [1]}
+    _, said = await asked(reply_of(200, b"{}", "Content-Encoding: br"))
+    assert said == "S: the answer has an encoding that was not asked for"
+
+
 async def test_a_failure_is_what_the_caller_takes_it_for_and_may_say_when_to_try_again() -> None:
     error, _ = await asked(reply_of(500, b"m", "Retry-After: 7"), otherwise=ModelLoadError)
     assert (type(error), error.retry_after, error.retryable) == (ModelLoadError, 7, True)
@@ -479,6 +488,42 @@ async def test_closing_takes_five_seconds_at_most(autojump_clock: trio.testing.M
     async with http.open("GET", "/x", b"", {}, http.patience()):
         pass
     assert trio.current_time() - began == pytest.approx(5)
+    await http.aclose()
+
+
+class Closing(httpx.AsyncByteStream):
+    """A body without end, which takes a moment to close."""
+
+    closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await trio.sleep_forever()
+        yield b""
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.closed = True
+
+
+async def test_an_answer_is_closed_also_when_cancelled() -> None:
+    body = Closing()
+    http = HttpClient("http://host", transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
+    with trio.CancelScope() as scope:
+        async with http.open("GET", "/x", b"", {}, http.patience()):
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert body.closed
+    await http.aclose()
+
+
+async def test_of_what_httpx_has_nothing_is_known_to_be_here() -> None:
+    http = HttpClient(
+        "http://host", transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=httpx.ByteStream(b"{}")))
+    )
+    async with forward(http, ForwardRequest("GET", "/x"), "m") as answer:
+        assert not answer.begun
+        assert b"".join([piece async for piece in answer.body]) == b"{}"
     await http.aclose()
 
 

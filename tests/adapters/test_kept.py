@@ -70,6 +70,13 @@ async def test_a_connection_serves_again() -> None:
         assert server.connections == 1
 
 
+async def test_a_body_that_comes_with_its_head_is_here() -> None:
+    for answer in (ANSWER, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"):
+        async with scripted([answer]) as (_, url), client(url) as http:
+            async with forward(http, REQUEST, "m") as response:
+                assert response.begun
+
+
 async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
     async with loopback(lambda _: json_reply({}, then="close")) as server, client(server.url) as http:
         assert [await ask(http) for _ in range(5)] == [b"{}"] * 5

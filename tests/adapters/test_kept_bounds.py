@@ -186,3 +186,14 @@ async def test_how_long_connecting_may_take() -> None:
             await ask(http)
         await http.aclose()
         assert (server.requests, caught.value.sent) == (0, False)
+
+
+async def test_what_came_before_an_answer_broke_off_is_handed_on() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with scripted([head + b"1\r\n{\r\n1\r\n}\r\nno length\r\n"]) as (_, url), client(url) as http:
+        async with forward(http, REQUEST, "m") as response:
+            assert response.begun
+            pieces = aiter(response.body)
+            assert await anext(pieces) == b"{}"
+            with pytest.raises(AdapterConnectError, match=r": RemoteProtocolError$"):
+                await anext(pieces)
