@@ -25,7 +25,7 @@ def test_lines() -> None:
     ],
 )
 def test_what_is_no_header_is_refused(header: tuple[bytes, bytes]) -> None:
-    with pytest.raises(ValueError, match="^a header whose name or value cannot be sent$"):
+    with pytest.raises(ValueError, match=r"^a header whose name or value cannot be sent$"):
         header_lines([(b"Host", b"x"), header, (b"b", b"y")])
 
 
