@@ -6,7 +6,6 @@ that leaves a silent stream, or a request that waits for its model, is seen at o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -14,8 +13,27 @@ import trio
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["CutError", "Produce", "Streamed", "Write", "made_up_arguments", "read_object", "while_client_stays"]
+from statemachine.text import encodable
 
+from .http import BodyError, read_json
+
+__all__ = [
+    "TOKENS_LIMIT",
+    "CutError",
+    "Produce",
+    "Shape",
+    "Streamed",
+    "Write",
+    "fits",
+    "made_up_arguments",
+    "read_object",
+    "while_client_stays",
+]
+
+TOKENS_LIMIT: Final = 1_000_000
+"""The largest integer that a request may have where it counts tokens, which are made at once."""
+Shape: TypeAlias = type | list[Any] | dict[str, Any]
+"""A type; a list of one shape, which every item has; the shapes of an object's members. ``object``: anything."""
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 Produce: TypeAlias = Callable[[Write], Awaitable[None]]
 
@@ -63,18 +81,40 @@ async def while_client_stays(receive: Receive, work: Callable[[], Awaitable[None
     return ended
 
 
-async def read_object(request: Request) -> dict[str, Any] | None:
-    """Read the request's body; return None where it is not a JSON object."""
+async def read_object(request: Request, shape: Shape) -> dict[str, Any] | None:
+    """Read the request's body; return None where it is not a JSON object of this ``shape``, or too large."""
     try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
+        body = await read_json(request)
+    except BodyError:
         return None
-    return body if isinstance(body, dict) else None
+    return body if isinstance(body, dict) and fits(body, shape) else None
+
+
+def fits(value: object, shape: Shape) -> bool:
+    """Return whether JSON data has a shape: null fits any, integers are at most ``TOKENS_LIMIT``, texts can be encoded."""
+    if value is None or shape is object:
+        return True
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(item is not None and fits(item, shape[0]) for item in value)
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(fits(value.get(name), part) for name, part in shape.items())
+    if type(value) is not shape:
+        return False
+    return (
+        value == encodable(value)
+        if isinstance(value, str)
+        else not isinstance(value, int) or abs(value) <= TOKENS_LIMIT
+    )
 
 
 def made_up_arguments(schema: object) -> dict[str, Any]:
     """Arguments that fit a tool's JSON schema: a value for every property that it requires."""
-    if not isinstance(schema, Mapping):
-        return {}
-    properties = schema.get("properties", {})
-    return {name: _EXAMPLES.get(properties.get(name, {}).get("type"), "example") for name in schema.get("required", ())}
+    described = schema if isinstance(schema, dict) else {}
+    properties, required = described.get("properties"), described.get("required")
+    kinds = properties if isinstance(properties, dict) else {}
+    return {name: _example(kinds.get(name)) for name in (required if fits(required, [str]) and required else ())}
+
+
+def _example(described: object) -> object:
+    kind = described.get("type") if isinstance(described, dict) else None
+    return _EXAMPLES.get(kind, "example") if isinstance(kind, str) else "example"

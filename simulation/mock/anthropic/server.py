@@ -27,13 +27,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...timing.latency import token_count
 from ..faults import BrokenStream, Faults
-from ..streamed import CutError, Streamed, Write, made_up_arguments, read_object, while_client_stays
+from ..streamed import CutError, Streamed, Write, fits, made_up_arguments, read_object, while_client_stays
 from ..words import made_up_tokens
 from . import wire
 
 __all__ = ["MockAnthropic"]
 
 MOST_TOKENS: Final = 64
+_SHAPE: Final = {
+    "model": str,
+    "messages": [{"role": str}],
+    "max_tokens": int,
+    "thinking": {"type": object},
+    "tools": [{"name": str}],
+}
 
 
 class _Refusal(NamedTuple):
@@ -100,12 +107,12 @@ class MockAnthropic:
         return JSONResponse({"data": rows, "has_more": False, "first_id": rows[0]["id"], "last_id": rows[-1]["id"]})
 
     async def _count_tokens(self, request: Request) -> JSONResponse:
-        body = await read_object(request)
+        body = await read_object(request, _SHAPE)
         refusal = self._refusal(request) or self._wrong(body)
         return refusal.answer() if refusal is not None else JSONResponse({"input_tokens": _input_tokens(body or {})})
 
     async def _messages(self, request: Request) -> ASGIApp:
-        body = await read_object(request)
+        body = await read_object(request, _SHAPE)
         refusal = self._refusal(request) or self._wrong(body, "max_tokens")
         if refusal is None and self._refusals:
             refusal = self._refusals.popleft()
@@ -124,12 +131,14 @@ class MockAnthropic:
 
     def _wrong(self, body: Mapping[str, Any] | None, *required: str) -> _Refusal | None:
         for name in ("model", "messages", *required):
-            if body is None or name not in body:
+            if body is None or body.get(name) is None:
                 return _invalid(f"{name}: Field required")
         assert body is not None
         if body["model"] not in self.models:
             return _Refusal(404, "not_found_error", f"model: {body['model']}")
-        if any(message.get("role") not in ("user", "assistant") for message in body["messages"]):
+        if not body["messages"] or any(
+            message.get("role") not in ("user", "assistant") for message in body["messages"]
+        ):
             return _invalid("messages: roles must be 'user' or 'assistant'")
         return None
 
@@ -173,13 +182,13 @@ class MockAnthropic:
         """Return the answer's blocks, and why it stops."""
         origin = (self._seed, body["model"], repr(body["messages"]))
         blocks: list[wire.Block] = []
-        if body.get("thinking", {}).get("type") == "enabled":
+        if (body.get("thinking") or {}).get("type") == "enabled":
             words = "".join(made_up_tokens(4, "thinking", *origin))
             blocks.append({"type": "thinking", "thinking": words, "signature": "bW9jaw=="})
         tools = body.get("tools")
         if tools and not _is_result(body["messages"][-1]):
             arguments = made_up_arguments(tools[0].get("input_schema"))
-            use = {"type": "tool_use", "id": "toolu_mock", "name": tools[0]["name"], "input": arguments}
+            use = {"type": "tool_use", "id": "toolu_mock", "name": tools[0].get("name"), "input": arguments}
             return [*blocks, use], "tool_use"
         most = min(body["max_tokens"], MOST_TOKENS)
         blocks.append({"type": "text", "text": "".join(made_up_tokens(most, *origin))})
@@ -192,7 +201,9 @@ def _invalid(text: str) -> _Refusal:
 
 def _is_result(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
-    return isinstance(content, list) and any(part.get("type") == "tool_result" for part in content)
+    return isinstance(content, list) and any(
+        fits(part, {}) and part and part.get("type") == "tool_result" for part in content
+    )
 
 
 def _input_tokens(body: Mapping[str, Any]) -> int:

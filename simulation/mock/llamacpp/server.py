@@ -37,6 +37,7 @@ from .router import Child, Router, RouterError
 __all__ = ["MockLlamaCpp"]
 
 DEFAULT_TOKENS: Final = 64
+_CHAT: Final = {"model": str, "messages": [{"role": str}], "max_tokens": int, "stream_options": dict}
 _NOT_FOUND: Final = {"error": {"message": "File Not Found", "type": "not_found_error", "code": 404}}
 
 
@@ -96,13 +97,13 @@ class MockLlamaCpp:
         return JSONResponse({"data": rows, "object": "list"})
 
     async def _load(self, request: Request) -> JSONResponse:
-        name = (await read_object(request) or {}).get("model")
+        name = (await read_object(request, {"model": str}) or {}).get("model")
         if name not in self.router.children:
             return JSONResponse(_NOT_FOUND, 404)
         return _done(self.router.load, name)
 
     async def _unload(self, request: Request) -> JSONResponse:
-        return _done(self.router.unload, str((await read_object(request) or {}).get("model")))
+        return _done(self.router.unload, str((await read_object(request, {"model": str}) or {}).get("model")))
 
     async def _events(self, request: Request) -> ASGIApp:
         return self._tell
@@ -123,7 +124,7 @@ class MockLlamaCpp:
     # ---- chat ----
 
     async def _chat(self, request: Request) -> ASGIApp:
-        body = await read_object(request)
+        body = await read_object(request, _CHAT)
         if body is None or not isinstance(body.get("messages"), list):
             return _refusal(RouterError(400, "invalid_request_error", "Expected 'messages' to be an array"))
         child = self.router.children.get(str(body.get("model")))

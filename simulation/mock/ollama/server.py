@@ -32,6 +32,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from statemachine.checks import is_number
+
 from ...timing.latency import LatencyProfile, ModelSpec, token_count
 from ..faults import BrokenStream, Faults
 from ..streamed import CutError, Streamed, Write, made_up_arguments, read_object, while_client_stays
@@ -46,6 +48,14 @@ DEFAULT_KEEP_ALIVE: Final = 300.0
 EMBEDDING_WIDTH: Final = 8
 BUSY: Final = "server busy, please try again.  maximum pending requests exceeded"
 STOPPED: Final = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error"
+_TOOL: Final = {"function": {"name": str}}
+_SHAPE: Final = {
+    "model": str,
+    "prompt": str,
+    "messages": [{"role": str, "content": str}],
+    "options": {"num_predict": int},
+    "tools": [_TOOL],
+}
 _DURATION: Final = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNITS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -105,7 +115,7 @@ class MockOllama:
         return JSONResponse({"models": rows})  # also what is being loaded: the list does not tell the difference
 
     async def _show(self, request: Request) -> JSONResponse:
-        model = self._model(await read_object(request))
+        model = self._model(await read_object(request, _SHAPE))
         if isinstance(model, JSONResponse):
             return model
         info = {"general.architecture": "llama", "llama.context_length": model.max_context_length}
@@ -116,7 +126,7 @@ class MockOllama:
         )
 
     async def _embed(self, request: Request) -> JSONResponse:
-        body = await read_object(request)
+        body = await read_object(request, _SHAPE)
         model = self._model(body)
         if isinstance(model, JSONResponse) or body is None:
             return model if isinstance(model, JSONResponse) else _invalid()
@@ -138,10 +148,10 @@ class MockOllama:
     # ---- answers ----
 
     async def _chat(self, request: Request) -> ASGIApp:
-        return await self._answer(await read_object(request), chat=True)
+        return await self._answer(await read_object(request, _SHAPE), chat=True)
 
     async def _generate(self, request: Request) -> ASGIApp:
-        return await self._answer(await read_object(request), chat=False)
+        return await self._answer(await read_object(request, _SHAPE), chat=False)
 
     async def _answer(self, body: Mapping[str, Any] | None, *, chat: bool) -> ASGIApp:
         model = self._model(body)
@@ -233,7 +243,7 @@ class _Answer:
         thinking = thinking if self._body.get("think") else []
         tools, messages = self._body.get("tools"), self._body.get("messages") or [{}]
         if tools and messages[-1].get("role") != "tool":
-            function = tools[0].get("function", {})
+            function = tools[0].get("function") or {}
             call = {"name": function.get("name"), "arguments": made_up_arguments(function.get("parameters"))}
             return [*thinking, {"tool_calls": [{"function": call}]}]
         return [*thinking, *({"content": word} for word in made_up_tokens(self._most or DEFAULT_TOKENS, *origin))]
@@ -299,6 +309,6 @@ def _keep_alive(value: object) -> float | None:
         if not parts or "".join(number + unit for number, unit in parts) != value:
             return None
         value = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value):
         return None
     return math.inf if value < 0 else float(value)
