@@ -102,21 +102,24 @@ def load_settings(path: Path, environment: Mapping[str, str], **given: Any) -> G
 
     Raises ConfigurationError, also where the file cannot be read.
     """
+    return settings_of(_document(path), environment, **given)
+
+
+def _document(path: Path) -> Mapping[str, Any]:
     import tomllib
 
     try:
-        raw = path.read_bytes()
-        if len(raw) > FILE_LIMIT_BYTES:
-            raise ConfigurationError(
-                "config", f"must be a file of at most {FILE_LIMIT_BYTES} bytes", f"{len(raw)} bytes"
-            )
-        document = tomllib.loads(raw.decode("utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(FILE_LIMIT_BYTES + 1)
     except OSError as error:
         raise ConfigurationError("config", f"must be a readable file: {error.strerror}", repr(str(path))) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    if len(raw) > FILE_LIMIT_BYTES:
+        raise ConfigurationError("config", f"must be a file of at most {FILE_LIMIT_BYTES} bytes", "more")
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, which no TOML error tells of
         reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise ConfigurationError("config", f"must be a TOML file: {reason}", repr(str(path))) from error
-    return settings_of(document, environment, **given)
 
 
 def settings_of(document: Mapping[str, Any], environment: Mapping[str, str], **given: Any) -> GatewaySettings:

@@ -6,11 +6,13 @@ sizes, fitted by least squares.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, linear_regression, median, pstdev
 
 from statemachine.errors import ConfigurationError
+from statemachine.text import fit_to_show
 
 from ..drivers.calibration import Measured
 from ..drivers.record import CallRecord
@@ -66,10 +68,17 @@ def _predicted(model: ModelProfile, record: CallRecord) -> float:
     return prefill + token * record.output_tokens
 
 
+def _without_answers(key: str, measured: Measured) -> str:
+    """Describe why a model has no profile, as its calls ended."""
+    ends = Counter(each.outcome for each in measured.alone if each.model == key and each.outcome != "ok")
+    told = ", ".join(f"{count} times {name}" for name, count in sorted(ends.items()))
+    return f"{fit_to_show(key)!r}, {f'whose calls failed ({told})' if told else 'whose answers have no tokens'}"
+
+
 def _model(key: str, rank: int, measured: Measured) -> ModelProfile:
     answered = [each for each in measured.alone if each.model == key and each.outcome == "ok" and each.ttft is not None]
     if len({record.prompt_tokens for record in answered}) < 2:
-        raise ConfigurationError("models", "must answer prompts of two sizes", repr(key))
+        raise ConfigurationError("models", "must answer prompts of two sizes", _without_answers(key, measured))
     longer = [each for each in answered if each.output_tokens > 1]
     token, growth = _line([each.prompt_tokens + each.output_tokens / 2 for each in longer], map(_token_seconds, longer))
     first = (_first_token_seconds(each) - token - growth * each.prompt_tokens for each in answered)

@@ -83,8 +83,8 @@ def test_keys_and_tokens_are_not_shown() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"[gateway", b"\xff\xfe", b"a = " + b"[" * 5000 + b"]" * 5000, b"#" * (2 << 20)],
-    ids=["cut", "bytes", "deep", "large"],
+    [b"[gateway", b"\xff\xfe", b"a = " + b"[" * 5000 + b"]" * 5000, b"#" * (2 << 20), b"a = " + b"9" * 5000],
+    ids=["cut", "bytes", "deep", "large", "digits"],
 )
 def test_what_is_no_toml_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "gateway.toml"
@@ -92,6 +92,18 @@ def test_what_is_no_toml_file_is_refused(tmp_path: Path, content: bytes) -> None
     with pytest.raises(ConfigurationError) as caught:
         load_settings(path, {})
     assert caught.value.field == "config"
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf%s", b"%s\r\n", b"\r\n%s"])
+def test_a_file_as_windows_saves_it_is_read(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_bytes(content % b'[providers.studio]\r\nkind = "lmstudio"')
+    assert load_settings(path, {}).provider("studio").kind == "lmstudio"
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at most"):
+        load_settings(Path("/dev/zero"), {})
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

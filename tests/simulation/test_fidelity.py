@@ -148,3 +148,13 @@ def test_bad_options_are_named(
 ) -> None:
     assert main([command, *words, "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_calibrate_says_how_the_calls_of_a_server_that_is_away_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--models", "a", "--base-url", "http://127.0.0.1:1", "--out", str(tmp_path / "profile.json")]
+    assert main(["calibrate", *words]) == 2
+    said = capsys.readouterr().err
+    assert "got 'a', whose calls failed (28 times AdapterInstantiationError)" in said
+    assert list(tmp_path.iterdir()) == []
