@@ -124,6 +124,8 @@ class AsyncioAdapter:
 class AsyncioReasoningEngine(BridgedEngine[AsyncioProviderManager]):
     """Makes calls from asyncio. ``state`` is what a :class:`ReasoningEngine` takes, and is asked in the background thread."""
 
+    manager_type = AsyncioProviderManager
+
     def call(self, prompt: Sequence[Message], options: CallOptions) -> AsyncioCall:
         """Call for a block: ``async with engine.call(prompt, options) as stream: async for event in stream: ...``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from ..checks import shown
 from ..config.adapter import Adapter
@@ -49,9 +49,11 @@ Manager = TypeVar("Manager", bound=BridgedManager)
 class BridgedEngine(Generic[Manager]):
     """A :class:`ReasoningEngine` beside the manager. Raises ConfigurationError for a manager of another kind."""
 
+    manager_type: ClassVar[type[BridgedManager]]
+
     def __init__(self, manager: Manager, state: ThreadConfigs | None = None) -> None:
-        if not isinstance(manager, BridgedManager):
-            raise ConfigurationError("manager", "must be one that is made for this engine", shown(manager))
+        if not isinstance(manager, self.manager_type):
+            raise ConfigurationError("manager", f"must be a {self.manager_type.__name__}", shown(manager))
         self.host = manager.host
         self.engine = ReasoningEngine(manager.manager, state)
 

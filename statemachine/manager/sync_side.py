@@ -124,6 +124,8 @@ class SyncAdapter:
 class SyncReasoningEngine(BridgedEngine[SyncProviderManager]):
     """Makes calls from threads. ``state`` is what a :class:`ReasoningEngine` takes, and is asked in the background thread."""
 
+    manager_type = SyncProviderManager
+
     def call(self, prompt: Sequence[Message], options: CallOptions) -> SyncCall:
         """Call for a block: ``with engine.call(prompt, options) as stream: for event in stream: ...``.
 

@@ -19,6 +19,7 @@ from adapters import AnthropicAdapter, FakeAdapter, LlamaCppAdapter, LMStudioAda
 from statemachine import (
     AdapterConfig,
     AsyncioProviderManager,
+    AsyncioReasoningEngine,
     CallOptions,
     ConfigurationError,
     InstanceConfig,
@@ -32,6 +33,7 @@ from statemachine import (
     RuntimeProviderConfig,
     StateManager,
     SyncProviderManager,
+    SyncReasoningEngine,
     Transition,
     TransitionLog,
     WrongEventLoopError,
@@ -204,6 +206,20 @@ async def test_n09_options_are_call_options() -> None:
 def test_n09_an_engine_has_a_manager(manager: Any) -> None:
     with pytest.raises(ConfigurationError, match="manager: must be a ProviderManager"):
         ReasoningEngine(manager)
+
+
+@pytest.mark.parametrize(
+    ("engine", "manager", "right"),
+    [
+        (AsyncioReasoningEngine, SyncProviderManager, "AsyncioProviderManager"),
+        (AsyncioReasoningEngine, ProviderManager, "AsyncioProviderManager"),
+        (SyncReasoningEngine, AsyncioProviderManager, "SyncProviderManager"),
+        (SyncReasoningEngine, ProviderManager, "SyncProviderManager"),
+    ],
+)
+def test_n09_so_has_one_of_another_side(engine: Any, manager: Any, right: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"manager: must be a {right}"):
+        engine(manager(CONFIG))
 
 
 @pytest.mark.parametrize("state", ["threads", {}, 5, object()])
