@@ -112,6 +112,32 @@ async def test_how_long_a_head_may_be(size: int, fits: bool) -> None:
                 await ask(http)
 
 
+@pytest.mark.parametrize(("size", "fits"), [(100 * 1024, True), (100 * 1024 + 1, False)])
+async def test_how_much_is_read_of_a_head_that_has_not_ended(size: int, fits: bool) -> None:
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: "
+    start += b"x" * (size - len(start))
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(start)
+            if fits:
+                await trio.testing.wait_all_tasks_blocked()  # all of that is read
+                await stream.send_all(b"\r\n\r\n{}")
+            await stream.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        async with client(f"http://127.0.0.1:{listener.socket.getsockname()[1]}") as http:
+            if fits:
+                assert await ask(http) == b"{}"
+            else:
+                with pytest.raises(AdapterConnectError, match="RemoteProtocolError"):
+                    await ask(http)
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

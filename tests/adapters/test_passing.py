@@ -7,10 +7,20 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
+from starlette.types import Receive, Scope, Send
 
 from adapters.http import HttpClient, forward
 from adapters.http.forward import Judge
-from statemachine import AdapterError, AdapterRequestError, ForwardRequest, ForwardResponse, ModelEvictedError
+from simulation.mock.transport import StreamingTransport
+from statemachine import (
+    AdapterError,
+    AdapterRequestError,
+    AdapterTimeoutError,
+    ForwardRequest,
+    ForwardResponse,
+    ModelEvictedError,
+)
 
 from .loopback import Loopback, Reply, json_reply, loopback
 
@@ -156,6 +166,27 @@ async def test_a_refusal_without_end_is_not_read_to_it() -> None:
         response,
     ):
         assert response.status == 500
+
+
+async def test_a_refusal_is_waited_for_fifteen_seconds(autojump_clock: trio.testing.MockClock) -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await trio.sleep_forever()
+
+    async def judge(error: AdapterError) -> AdapterError:
+        return error
+
+    began = trio.current_time()
+    async with StreamingTransport(refuse) as transport:
+        http = HttpClient("http://host", transport=transport)
+        async with forward(http, ForwardRequest("GET", "/x"), "b", judge) as response:
+            assert (response.status, trio.current_time() - began) == (500, 15)
+            pieces = aiter(response.body)
+            assert await anext(pieces) == b"x"
+            with pytest.raises(AdapterTimeoutError, match=r"^a refusal takes longer than it is waited for$"):
+                await anext(pieces)
+        await http.aclose()
 
 
 async def test_what_a_judge_takes_for_an_eviction_is_raised() -> None:
