@@ -55,7 +55,7 @@ async def test_how_soon_a_connection_is_lost_that_was_being_closed(seconds: floa
     await by_the_clock(run)
 
 
-async def test_old_connections_are_closed_when_another_is_given_back() -> None:
+async def test_old_connections_are_closed_before_another_is_opened() -> None:
     async def run(clock: trio.testing.MockClock) -> None:
         async with (
             loopback(lambda _: json_reply({}, then="keep"), idle_seconds=1000) as server,
@@ -74,6 +74,32 @@ async def test_old_connections_are_closed_when_another_is_given_back() -> None:
             while server.open > 1:
                 await trio.lowlevel.checkpoint()
             assert server.connections == 4
+
+    await by_the_clock(run)
+
+
+async def test_old_connections_are_closed_when_another_is_given_back() -> None:
+    async def run(clock: trio.testing.MockClock) -> None:
+        async with (
+            loopback(lambda _: json_reply({}, then="keep"), idle_seconds=1000) as server,
+            client(server.url) as http,
+        ):
+            released, others = trio.Event(), trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(held, http, released)
+                async with trio.open_nursery() as further:
+                    for _ in range(2):
+                        further.start_soon(held, http, others)
+                    while server.connections < 3:
+                        await trio.lowlevel.checkpoint()
+                    others.set()
+                assert server.open == 3
+                clock.jump(1.5)
+                released.set()
+            while server.open > 1:
+                await trio.lowlevel.checkpoint()
+            assert await ask(http) == b"{}"
+            assert server.connections == 3
 
     await by_the_clock(run)
 
@@ -212,6 +238,13 @@ async def test_how_long_connecting_may_take() -> None:
             await ask(http)
         await http.aclose()
         assert (server.requests, caught.value.sent) == (0, False)
+
+
+async def test_connecting_may_take_any_time() -> None:
+    async with scripted([ANSWER]) as (_, url):
+        http = HttpClient(url, bounds=Bounds(connect_timeout=None))
+        assert await ask(http) == b"{}"
+        await http.aclose()
 
 
 async def test_what_came_before_an_answer_broke_off_is_handed_on() -> None:

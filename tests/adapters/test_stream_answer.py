@@ -19,7 +19,10 @@ SECRET = "one-calls-own-secret"
 
 
 class Reader:
-    """Tells each piece as a token, and notes what it is given. ``!`` closes it, ``#`` is a line that is too long, ``_`` makes no event."""
+    """Tells each piece as a token, and notes what it is given. ``!`` closes it, ``_`` makes no event.
+
+    ``#`` is a line that is too long; ``!#`` closes it before such a line.
+    """
 
     def __init__(self) -> None:
         self.closed = False
@@ -29,9 +32,11 @@ class Reader:
         self.given.append(piece)
         if piece == b"#":
             raise LineTooLongError("a line of more than 1 bytes")
-        self.closed = piece == b"!"
+        self.closed = piece[:1] == b"!"
         if piece != b"_":
             yield StreamEvent("end" if self.closed else "token", piece.decode())
+        if piece == b"!#":
+            raise LineTooLongError("a line of more than 1 bytes")
 
     def finish(self) -> Iterator[StreamEvent]:
         self.given.append(None)
@@ -136,6 +141,7 @@ async def test_what_fails_is_given_to_the_reader(autojump_clock: trio.testing.Mo
 async def test_nothing_is_given_to_a_reader_that_has_closed(autojump_clock: trio.testing.MockClock) -> None:
     assert (await call(App(b"!", then="cut")))[:2] == ([("end", "!")], [b"!"])
     assert (await call(App(b"!", then="silence")))[:2] == ([("end", "!")], [b"!"])
+    assert (await call(App(b"!#")))[:2] == ([("end", "!#")], [b"!#"])
 
 
 @pytest.mark.parametrize(
