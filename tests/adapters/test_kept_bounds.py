@@ -169,6 +169,8 @@ async def test_how_much_is_read_of_a_head_that_has_not_ended(size: int, fits: bo
     [
         (b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER, None),
         (b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + ANSWER, None),
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", None),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "RemoteProtocolError"),
         (b"no HTTP at all\r\n\r\n", "RemoteProtocolError"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", "RemoteProtocolError"),
