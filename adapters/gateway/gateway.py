@@ -92,7 +92,7 @@ class Gateway:
         return None if self._recorder is None else self._recorder.asked(agent, model, request_bytes)
 
     def granted(self, agent: str, model: str, lease: Lease) -> None:
-        """Count a request that has had its lease."""
+        """Count a request that has its lease."""
         self.metrics.granted(agent, model, lease)
         self.agents.served(agent, lease.queued_seconds + lease.loading_seconds)
 

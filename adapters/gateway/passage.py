@@ -70,10 +70,8 @@ async def carry(gateway: Gateway, passage: Passage, answer: ClientAnswer) -> Non
 
 async def _pass_once(gateway: Gateway, passage: Passage, answer: ClientAnswer, recorded: Recording | None) -> None:
     async with await _acquire(gateway, passage, answer) as lease:
-        try:
-            await _forward(passage, lease, answer, recorded)
-        finally:  # the first byte does not wait for that
-            gateway.granted(passage.asking.agent, passage.model, lease)
+        gateway.granted(passage.asking.agent, passage.model, lease)
+        await _forward(passage, lease, answer, recorded)
     if recorded is not None and answer.status == 200:
         recorded.complete()
     await answer.end()

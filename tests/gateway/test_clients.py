@@ -67,6 +67,21 @@ async def test_agents_on_two_models_never_meet_at_the_server() -> None:
         assert {row.agent for row in here.gateway.agents} == {f"agent-{number}" for number in range(8)}
 
 
+async def test_an_agent_is_listed_while_its_answer_goes_on() -> None:
+    async with served() as here:
+
+        def listed_at_the_first_piece() -> set[str]:
+            with openai_client(here.url, "bob") as client:
+                stream = client.chat.completions.create(
+                    model=QWEN, messages=[{"role": "user", "content": "hello"}], stream=True, max_tokens=20_000
+                )
+                with stream:
+                    next(iter(stream))
+                    return {row.agent for row in here.gateway.agents}
+
+        assert await in_thread(listed_at_the_first_piece) == {"bob"}
+
+
 async def test_the_list_of_models_and_one_of_them() -> None:
     async with served() as here:
 
