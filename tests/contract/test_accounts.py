@@ -77,6 +77,14 @@ async def test_use_is_counted_from_the_grant(autojump_clock: MockClock) -> None:
     assert manager.statistics().counters == Counters(grants=4, starts=3, evictions=2, stops=3)
 
 
+async def test_every_instance_that_idles_too_long_counts_as_an_eviction(autojump_clock: MockClock) -> None:
+    async with api_manager(Recorder(), api_instance_idle_timeout_seconds=5) as manager:
+        for evictions in (1, 2):
+            (await manager.get_adapter(A)).release()
+            await trio.sleep(6)
+            assert manager.statistics().counters.evictions == evictions
+
+
 async def test_everything_is_counted_as_often_as_it_happens(autojump_clock: MockClock) -> None:
     bad = Script(start_error=OSError("no"), unload=3)
     recorder = Recorder(

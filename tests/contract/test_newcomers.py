@@ -187,11 +187,47 @@ async def test_n09_a_call_is_a_block() -> None:
             await manager.acquire(X)
 
 
+A_LIST = "must be a list of messages: write [{'role': 'user', 'content': 'text'}]"
+
+
 @pytest.mark.parametrize("prompt", ["hi", b"hi", {"role": "user"}, None, 3, ["hi"], [HI]])
 async def test_n09_a_prompt_is_a_list_of_messages(prompt: Any) -> None:
     async with ProviderManager(CONFIG) as manager:
         with pytest.raises(ConfigurationError, match="'role': 'user'"):
             ReasoningEngine(manager).call(prompt, CallOptions(X))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "said"),
+    [
+        ("hi", CallOptions(X), f"prompt: {A_LIST}; got a str"),
+        (3, CallOptions(X), f"prompt: {A_LIST}; got a int"),
+        ([HI[0], b"hi"], CallOptions(X), f"prompt[1]: {A_LIST}; got a bytes"),
+        (HI, X, "options: must be CallOptions(runtime_config, ...); got a RuntimeProviderConfig"),
+    ],
+)
+async def test_n09_what_is_no_call_is_named_with_its_rule_and_type(prompt: Any, options: Any, said: str) -> None:
+    async with ProviderManager(CONFIG) as manager:
+        with pytest.raises(ConfigurationError) as caught:
+            ReasoningEngine(manager).call(prompt, options)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("manager", "state", "said"),
+    [
+        (
+            3,
+            None,
+            "manager: must be a ProviderManager (its sides for asyncio and for plain code have engines of their own); got 3",
+        ),
+        (ProviderManager(CONFIG), 3, "state: must be a StateManager or None; got 3"),
+    ],
+)
+def test_n09_what_is_no_part_of_an_engine_is_shown(manager: Any, state: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ReasoningEngine(manager, state)
+    assert str(caught.value) == said
 
 
 async def test_n09_options_are_call_options() -> None:

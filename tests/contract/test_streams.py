@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -215,7 +216,9 @@ async def test_r01_the_instance_of_a_stream_that_never_closes_is_not_used_again(
             assert await anext(stream) == TOKEN
         async with manager.acquire(Y):
             assert adapter.shut_down == [0]
-    assert any("does not end" in record.message for record in caplog.records)
+    said = [record.getMessage() for record in caplog.records if "does not end" in record.getMessage()]
+    assert len(said) == 1
+    assert re.fullmatch(r"a stream of .*local/x.* does not end; its instance is taken for broken", said[0])
 
 
 async def test_r01_a_closed_stream_says_so_to_later_reads() -> None:
@@ -224,7 +227,7 @@ async def test_r01_a_closed_stream_says_so_to_later_reads() -> None:
         async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
             await stream.close()
             for _ in range(2):
-                with pytest.raises(trio.ClosedResourceError):
+                with pytest.raises(trio.ClosedResourceError, match=r"^the stream was closed before its end$"):
                     await anext(stream)
 
 

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from transitions import Machine, MachineError
 
+from adapters import FakeAdapter
+from statemachine import ProviderConfig, ProviderManagerConfig
+from statemachine.core.coordinator import Coordinator
 from statemachine.core.diagram import mermaid
 from statemachine.core.lifecycle import INSTANCE, MACHINES, MANAGER, POOL, REQUEST, FastMachine
 
@@ -55,7 +58,10 @@ def nothing(*arguments: object) -> bool:
 @pytest.mark.parametrize("what", ["conditions", "unless", "prepare", "before", "after"])
 def test_a_transition_with_conditions_or_callbacks_is_refused(what: str) -> None:
     rows = [{"trigger": "go", "source": "a", "dest": "b", what: nothing}]
-    with pytest.raises(ValueError, match=r"^pool\.go: a transition with conditions, callbacks or several .* compiled"):
+    with pytest.raises(
+        ValueError,
+        match=r"^pool\.go: a transition with conditions, callbacks or several destinations cannot be compiled$",
+    ):
         FastMachine("pool", ["a", "b"], rows)
 
 
@@ -107,7 +113,7 @@ def test_a_machine_that_is_made_takes_no_additions() -> None:
         lambda: setattr(machine, "table", {}),
     ]
     for add in later:
-        with pytest.raises(TypeError, match="complete"):
+        with pytest.raises(TypeError, match=r"^a compiled machine is complete"):
             add()
     assert machine.table == {"go": {"a": "b"}}
     assert set(machine.states) == {"a", "b"}
@@ -166,4 +172,22 @@ def test_the_diagram_can_be_read_by_mermaid() -> None:
 
 
 def test_observers_are_told_the_kind() -> None:
-    assert [machine.kind for machine in MACHINES] == ["instance", "request", "pool"]
+    assert [machine.kind for machine in ALL] == ["instance", "request", "pool", "manager"]
+
+
+def test_a_manager_can_be_closed_before_it_is_opened() -> None:
+    assert MANAGER.table["close"] == {"new": "closing", "open": "closing"}
+
+
+def test_the_ledger_refuses_what_a_machine_refuses() -> None:
+    ledger = Coordinator(ProviderManagerConfig([ProviderConfig("api", FakeAdapter)])).ledger
+    subject: Any = SimpleNamespace(state="stopping")
+    for fire, kind in (
+        (ledger.fire_instance, "instance"),
+        (ledger.fire_request, "request"),
+        (ledger.fire_pool, "pool"),
+    ):
+        with pytest.raises(MachineError) as caught:
+            fire(subject, "release")  # type: ignore[operator]  # of a pool there is no such trigger
+        assert caught.value.value == f"{kind}: can't trigger 'release' from state 'stopping'"
+        assert subject.state == "stopping"

@@ -95,6 +95,16 @@ def test_a_deadline_that_was_brought_forward_comes_once() -> None:
     assert [timers.due(10.0) for _ in range(3)] == [(IDLE, 1), (IDLE, 2), None]
 
 
+def test_where_the_first_deadline_is_forgotten_the_next_is_the_first() -> None:
+    timers = Timers()
+    timers.arm(GRACE, 1, 10.0)
+    timers.arm(GRACE, 1, 5.0)  # brought forward
+    timers.arm(ACQUIRE, 2, 20.0)
+    timers.disarm(GRACE, 1)
+    assert timers.next_deadline == 20.0
+    assert timers.due(20.0) == Timer(ACQUIRE, 2)
+
+
 def test_all_deadlines_may_be_forgotten() -> None:
     timers = Timers()
     for ticket in range(200):

@@ -28,13 +28,25 @@ _CONTRACT = _tests(
     *("starting", "stopping", "closing", "leases", "dropped", "engine", "policies"),
     *("accounts", "refusal", "worker", "logs", "invariants", "known_defects", "robustness"),
 )
+_AT_HAND = (
+    *_tests("contract", "streams", "newcomers", "kin"),
+    *(  # the others of these files take long, or fail where coverage deepens the stack
+        f"tests/contract/test_{name}"
+        for name in (
+            "handles.py::test_a_block_that_was_not_entered_says_so_when_it_is_left",
+            "handles.py::test_a_manager_that_was_never_entered_has_nothing_to_close",
+            "interruptions.py::test_acquire_nowait_takes_what_is_ready_and_changes_nothing_otherwise",
+            "interruptions.py::test_a_handler_of_trios_servers_is_a_task_like_any_other",
+        )
+    ),
+)
 _MODEL = _tests("core", "lifecycle", "index", "timers", "coordinator_machine")
 _POLICIES = _tests("core", "policies", "queueing", "round_robin", "pauses")
 _CHECKER = tuple(
     f"tests/core/test_checker.py::test_every_property_holds_in_every_reachable_state[{scenario}]"
     for scenario in ("slot-raise", "slot-parallel", "slot-gated-faults", "live-api-2", "live-fifo", "history-drain")
 )
-_CANCELLED = _tests("manager", "agent", "sweep", "cancellation", "manager_machine")
+_CANCELLED = _tests("manager", "agent", "sweep", "cancellation", "manager_machine", "outstanding", "auto_reset")
 
 _DRIVER = tuple(
     f"manager/{name}"
@@ -114,8 +126,9 @@ _AT_HOME = {
 }
 
 CORE: dict[str, Tests] = {
-    **dict.fromkeys(_DRIVER, (*_CONTRACT, *_CANCELLED)),
+    **dict.fromkeys(_DRIVER, (*_CONTRACT, *_AT_HAND, *_CANCELLED)),
     **dict.fromkeys(_PURE, (*_MODEL, *_POLICIES, *_CONTRACT, *_CHECKER)),
+    "core/coordinator": (*_MODEL, *_POLICIES, *_CONTRACT, *_AT_HAND, *_CHECKER),
 }
 AT_HOME: dict[str, Tests] = {f"http/{name}": _tests("adapters", *files) for name, files in _AT_HOME.items()}
 WIRE: dict[str, Tests] = {f"http/{name}": _ON_THE_WIRE for name in (*_FIRST, *_ERRORS, *_THEN)}
