@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -25,7 +27,7 @@ from statemachine.errors import (
     QueueFullError,
 )
 from statemachine.manager.refusal import refusal
-from tests.contract.recording import want
+from tests.contract.recording import Recorder, Script, local_manager, want
 
 CONFIG = ProviderManagerConfig([ProviderConfig("local", FakeAdapter, is_local=True)])
 X, Y = CONFIG.resolve(want("local", "x")), CONFIG.resolve(want("local", "y"))
@@ -112,3 +114,15 @@ def test_the_manager_closed_before() -> None:
     error: ProviderManagerError = refusal(Reject(1, X, Cause.CLOSED, 0.0), None)
     assert isinstance(error, ManagerClosedError)
     assert str(error) == f"the manager closed before {X} was granted"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("in abcd abc", ": in *** abc"), ("in abcdef", ": in ***"), ("", "")],
+    ids=["short", "long", "none"],
+)
+async def test_texts_of_four_letters_and_more_may_be_secrets(said: str, told: str) -> None:
+    async with local_manager(Recorder(x=Script(start_error=OSError(said)))) as manager:
+        with pytest.raises(AdapterInstantiationError) as caught:
+            await manager.get_adapter(want("local", "x", a="abcd", b="abc", c="abcdef"))
+    assert re.search(rf"it failed with OSError{re.escape(told)}($|\.|;|,| \()", str(caught.value)), str(caught.value)

@@ -14,6 +14,7 @@ from adapters import FakeAdapter
 from statemachine import ProviderConfig, ProviderManagerConfig
 from statemachine.core.coordinator import Coordinator
 from statemachine.core.diagram import mermaid
+from statemachine.core.events import Closed, CloseRequested
 from statemachine.core.lifecycle import INSTANCE, MACHINES, MANAGER, POOL, REQUEST, FastMachine
 
 ALL: tuple[FastMachine[Any, Any], ...] = (*MACHINES, MANAGER)
@@ -177,6 +178,9 @@ def test_observers_are_told_the_kind() -> None:
 
 def test_a_manager_can_be_closed_before_it_is_opened() -> None:
     assert MANAGER.table["close"] == {"new": "closing", "open": "closing"}
+    coordinator = Coordinator(ProviderManagerConfig([ProviderConfig("api", FakeAdapter)]))
+    assert Closed() in coordinator.step(CloseRequested(), 0.0)
+    assert coordinator.state == "closed"
 
 
 def test_the_ledger_refuses_what_a_machine_refuses() -> None:
