@@ -186,12 +186,13 @@ def test_a_manager_can_be_closed_before_it_is_opened() -> None:
 def test_the_ledger_refuses_what_a_machine_refuses() -> None:
     ledger = Coordinator(ProviderManagerConfig([ProviderConfig("api", FakeAdapter)])).ledger
     subject: Any = SimpleNamespace(state="stopping")
-    for fire, kind in (
-        (ledger.fire_instance, "instance"),
-        (ledger.fire_request, "request"),
-        (ledger.fire_pool, "pool"),
-    ):
+    fires: dict[str, Any] = {
+        "instance": ledger.fire_instance,
+        "request": ledger.fire_request,
+        "pool": ledger.fire_pool,
+    }
+    for kind, fire in fires.items():
         with pytest.raises(MachineError) as caught:
-            fire(subject, "release")  # type: ignore[operator]  # of a pool there is no such trigger
+            fire(subject, "release")
         assert caught.value.value == f"{kind}: can't trigger 'release' from state 'stopping'"
         assert subject.state == "stopping"

@@ -16,6 +16,7 @@ from .subjects import FIRST_PARTY
 
 __all__ = ["Imported", "without_lines"]
 
+_LOOK_UPS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_ATTR", "LOAD_METHOD"})  # also of another module's constant
 Place: TypeAlias = tuple[str, str, int]
 """File, qualified name and first line."""
 
@@ -132,7 +133,7 @@ def _used_at_import(module: ModuleType) -> set[str]:
 
 
 def _looked_up(code: CodeType) -> Iterator[str]:
-    yield from (i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_NAME", "LOAD_GLOBAL"))
+    yield from (i.argval for i in dis.get_instructions(code) if i.opname in _LOOK_UPS)
     for inner in _inner(code):
         if not _is_function(inner) or inner.co_name.startswith("<"):  # a class, a comprehension, a lambda
             yield from _looked_up(inner)
