@@ -33,7 +33,7 @@ quick ones first, in a fork of a process that has collected them: changed functi
 imported anew. A test is bounded by processor time, and Hypothesis draws the same examples each time (so fewer of them than usually), so
 that a verdict can be repeated. The tests are those of the contract and of the
 units, cancellations at every checkpoint, Hypothesis' machines, and six small scenarios of the checker; schedules and larger scenarios,
-which take seconds each, are left out: they have wrong models and managers of their own (`python -m statemachine mutants`).
+which take seconds each, are left out: they have wrong models and managers of their own (`python -m tests.proof`).
 So are the tests of interruptions between any two instructions: what only these would notice survives here, and is *unexplained*, as is what
 has not been judged yet. *Undecided* is what has not been tried before all of its tests; it counts as not killed in the last column.
 """
