@@ -23,7 +23,7 @@ from .bounds import CONTROL_SECONDS, Bounds, Patience
 from .error_body import has_error
 from .errors import adapter_error, connection_error
 from .for_httpx import NO_TLS, Body, Borrowed, Credentials, tls, user_info
-from .heads import header_lines
+from .heads import header_lines, request_line
 from .kept import KeptConnections
 from .library import httpx
 from .lines import LineTooLongError
@@ -132,7 +132,7 @@ class HttpClient:
     async def pass_on(
         self, method: str, path: str, content: bytes, headers: Sequence[tuple[str, str]], patience: Patience
     ) -> HttpResponse:
-        """Make another's request, which is validated already; return the answer, its head read. It has to be closed. Raises AdapterError.
+        """Make a request of another program; return the answer, its head read. It has to be closed. Raises AdapterError.
 
         The connection may have served before. The request is sent once more where the server was just closing that.
         """
@@ -177,7 +177,7 @@ class HttpClient:
         return request.headers.raw
 
     def _written(self, method: str, path: str, content: bytes, headers: Sequence[tuple[str, str]]) -> bytes:
-        """Return a whole request. Raises AdapterRequestError where a header cannot be sent."""
+        """Return a whole request. Raises AdapterRequestError where its first line or a header cannot be sent."""
         length = [(b"Content-Length", b"%d" % len(content))] if content else []
         try:
             given = [(name.encode(_HEADERS), value.encode(_HEADERS)) for name, value in headers]
@@ -185,7 +185,8 @@ class HttpClient:
             usual = [pair for pair in self._usually if pair[0].lower() not in names]
             others = [pair for pair in given if pair[0].lower() not in self._always_names]
             lines = header_lines([*self._always, *others, *usual, *length])
-            return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), self._target(path), lines, content)
+            first = request_line(method.encode("ascii"), self._target(path))
+            return b"%s%s\r\n%s" % (first, lines, content)
         except ValueError as error:
             raise self.lost(httpx.LocalProtocolError(str(error))) from None
 

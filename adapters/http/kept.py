@@ -101,14 +101,13 @@ class _Connection:
         self._idle_since = 0.0
         self._stream = stream
         self._http: h11.Connection  # which reads the answer to the present request
-        self._has_served = False
         self._heard = False  # a byte of the answer to the present request
         self._lost_after = 0.0
 
     @property
     def was_closing(self) -> bool:
-        """Whether the server seems to have closed it before it read the request."""
-        return self._has_served and not self._heard and self._lost_after <= LOST_SECONDS
+        """Whether the server seems to have closed it before it read the request. It is asked of connections that have served before."""
+        return not self._heard and self._lost_after <= LOST_SECONDS
 
     def is_old(self) -> bool:
         """Return whether it has been idle for too long to be used again."""
@@ -157,7 +156,7 @@ class _Connection:
 
     def ready_again(self) -> bool:
         """Return whether it can serve another request. What came unasked would be taken for its answer."""
-        self._has_served, self._idle_since = True, trio.current_time()
+        self._idle_since = trio.current_time()
         return self._http.their_state is h11.DONE and not self._http.trailing_data[0]
 
     async def close(self) -> None:

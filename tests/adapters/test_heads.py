@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.http.heads import header_lines
+from adapters.http.heads import header_lines, request_line
 from adapters.http.members import read_object
 
 
@@ -27,6 +27,25 @@ def test_lines() -> None:
 def test_what_is_no_header_is_refused(header: tuple[bytes, bytes]) -> None:
     with pytest.raises(ValueError, match=r"^a header whose name or value cannot be sent$"):
         header_lines([(b"Host", b"x"), header, (b"b", b"y")])
+
+
+def test_the_first_line_of_a_request() -> None:
+    assert request_line(b"POST", b"/v1/x?a=%20#!~") == b"POST /v1/x?a=%20#!~ HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        *((method, b"/x") for method in (b"", b"A B", b"GET /a HTTP/1.1\r\nb:", b"G\xc9T", b"A:", b"\r\nGET")),
+        *(
+            (b"GET", target)
+            for target in (b"", b"/a b", b"/x HTTP/1.1\r\nb: c", b"/x\n", b"/\x00", b"/\xe9", b"/x\t", b"/\x7f")
+        ),
+    ],
+)
+def test_what_is_no_first_line_is_refused(method: bytes, target: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^a method or target that cannot be sent$"):
+        request_line(method, target)
 
 
 def test_long_values_take_no_time_that_grows_faster() -> None:

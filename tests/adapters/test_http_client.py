@@ -25,6 +25,7 @@ from statemachine import (
     AdapterConnectError,
     AdapterError,
     AdapterProtocolError,
+    AdapterRequestError,
     ForwardRequest,
     ModelLoadError,
 )
@@ -136,6 +137,25 @@ async def test_a_request_that_is_passed_on_byte_for_byte() -> None:
             "x-mine: 2",
             "X-Own: 1",
         ]
+        await http.aclose()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/x HTTP/1.1\r\nX-Evil: 1\r\nY: "),
+        ("POST /a HTTP/1.1\r\nX-Evil:", "/x"),
+        ("POST", "/a b"),
+        ("POST", "/\xe9"),
+    ],
+)
+async def test_no_method_or_path_can_split_a_request_that_is_passed_on(method: str, path: str) -> None:
+    async with wire() as (server, host):
+        http = HttpClient(f"http://{host}")
+        with pytest.raises(AdapterRequestError):
+            async with forward(http, ForwardRequest(method, path), "m"):
+                pass
+        assert not server.sent
         await http.aclose()
 
 
