@@ -79,7 +79,7 @@ class ClientAnswer:
     async def problem(self, problem: Problem) -> None:
         """Tell what went wrong: as a whole answer, or inside the stream that has begun. Nothing can be told after the end.
 
-        An answer that is no stream is left without its end, so that the server breaks the connection: nobody takes it for whole.
+        An answer that is no stream is left without its end, so that the server breaks the connection and it cannot be taken for whole.
         """
         if self._ended:
             return

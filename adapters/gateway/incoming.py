@@ -1,4 +1,4 @@
-"""What one client sends: read by whoever wants it, and once its first request is here, by a task that reads on while that is answered."""
+"""What one client sends: read directly at first, and once its first request is here, by a task that reads on while that is answered."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOST: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 class Incoming:
     """``leave`` is called when the client has closed its side, which ``gone`` says.
 
-    ``is_awaited``: somebody reads on, so what is beyond the limit has to wait. Else it is dropped, as only so the client's going can be
-    noticed; ``has_dropped`` says that.
+    ``is_awaited``: the request is still being read, so what is beyond the limit has to wait. Else it is dropped, because otherwise the
+    client's going would not be noticed; ``has_dropped`` says that.
     """
 
     def __init__(self, stream: trio.SocketStream, leave: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class Incoming:
         return data
 
     def no_longer_wanted(self) -> None:
-        """Note that nobody will ask for more: the task that reads need not wait for room."""
+        """Note that no more will be asked for: the task that reads need not wait for room."""
         self.is_awaited = False
         self._turn.unpark_all()
 

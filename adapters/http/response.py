@@ -1,4 +1,4 @@
-"""An answer over HTTP: its status and headers, its body in pieces, whoever has asked for it. Everything is bounded, errors are typed."""
+"""An answer over HTTP: its status and headers, its body in pieces, by either client. Everything is bounded, errors are typed."""
 
 from __future__ import annotations
 
