@@ -37,6 +37,8 @@ __all__ = ["HttpClient"]
 CLOSE_SECONDS: Final = 5
 _HEADERS: Final = "latin-1"
 """The encoding of header values, in which every byte is a character: what a client sent goes on as it was."""
+_WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests say their length even where it is 0 (RFC 9110, 8.6): some servers wait for a body else, or refuse."""
 
 
 class HttpClient:
@@ -178,7 +180,8 @@ class HttpClient:
 
     def _written(self, method: str, path: str, content: bytes, headers: Sequence[tuple[str, str]]) -> bytes:
         """Return a whole request. Raises AdapterRequestError where its first line or a header cannot be sent."""
-        length = [(b"Content-Length", b"%d" % len(content))] if content else []
+        has_length = content or method in _WITH_CONTENT
+        length = [(b"Content-Length", b"%d" % len(content))] if has_length else []
         try:
             given = [(name.encode(_HEADERS), value.encode(_HEADERS)) for name, value in headers]
             names = {name.lower() for name, _ in given}
