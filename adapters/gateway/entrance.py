@@ -41,7 +41,7 @@ async def enter(
             admission.check()
             settings = gateway.settings
             raw = await read_body(
-                scope, receive, admission.hold, most_bytes=settings.body_limit, seconds=settings.sender_seconds
+                receive, admission.hold, most_bytes=settings.body_limit, seconds=settings.sender_seconds
             )
             await carry(gateway, await _understand(gateway, route, prefix, scope, raw, answer), answer)
         except UnreadableBodyError:

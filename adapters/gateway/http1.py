@@ -7,8 +7,6 @@ A client that is slow with a head, idle, or that no longer reads its answer lose
 An application that a client no longer waits for is cancelled: also where the client has closed its side only. So ``receive`` says
 ``http.disconnect`` in one case, that a body cannot be read on.
 
-Where a body came with its head, it is in the extension ``whole_body``, beside what ``receive`` says, which spares the way there.
-
 A connection above the limit is *crowded*: its first request gets there with the extension ``crowded``, so that the application can
 refuse it in its own words; then it is closed. Where even these are too many, a connection is closed at once.
 """
@@ -225,8 +223,6 @@ class _Connection:
             "server": None,
             "extensions": {"crowded": {}} if self._is_crowded else {},
         }
-        if self._is_read:
-            scope["extensions"]["whole_body"] = self._begun
         self._incoming.read_ahead_in(self._nursery)
         try:
             await self._leave_with_the_client()

@@ -175,7 +175,7 @@ class Pages:
                 with RequestUnderWay(self._gateway) as admission:
                     admission.check()
                     body = await read_body(
-                        request.scope, request.receive, admission.hold, most_bytes=BODY_LIMIT_BYTES, seconds=seconds
+                        request.receive, admission.hold, most_bytes=BODY_LIMIT_BYTES, seconds=seconds
                     )
                     return JSONResponse(await action(json_object(body).values))
             except UnreadableBodyError:

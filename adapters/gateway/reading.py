@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import trio
 
@@ -26,30 +25,22 @@ class RefusedError(Exception):
         self.problem = problem
 
 
-async def read_body(
-    scope: Mapping[str, Any], receive: Receive, hold: Callable[[int], None], *, most_bytes: int, seconds: float
-) -> bytes:
+async def read_body(receive: Receive, hold: Callable[[int], None], *, most_bytes: int, seconds: float) -> bytes:
     """Return the whole body. Raises RefusedError (413 above ``most_bytes``, 408 after ``seconds``), UnreadableBodyError.
 
     ``hold`` is told of every piece's length, and may refuse it.
     """
     body = bytearray()
-
-    def take(piece: bytes) -> None:
-        if len(body) + len(piece) > most_bytes:
-            raise RefusedError(Problem(413, "body_too_large", f"the body must have at most {most_bytes} bytes"))
-        hold(len(piece))
-        body.extend(piece)
-
-    if (whole := scope["extensions"].get("whole_body")) is not None:
-        take(whole)
-        return bytes(body)
     with trio.move_on_after(seconds):
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise UnreadableBodyError
-            take(message.get("body", b""))
+            piece = message.get("body", b"")
+            if len(body) + len(piece) > most_bytes:
+                raise RefusedError(Problem(413, "body_too_large", f"the body must have at most {most_bytes} bytes"))
+            hold(len(piece))
+            body += piece
             if not message.get("more_body", False):
                 return bytes(body)
     raise RefusedError(Problem(408, "slow_sender", f"the body did not arrive within {seconds:g} s"))
