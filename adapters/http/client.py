@@ -9,7 +9,7 @@ waits below the manager, which is the only limit: the number of connections is n
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -34,7 +34,6 @@ from .sse import SSEDecoder
 
 __all__ = ["HttpClient"]
 
-CLOSE_SECONDS: Final = 5
 _HEADERS: Final = "latin-1"
 """The encoding of header values, in which every byte is a character: what a client sent goes on as it was."""
 _WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -62,7 +61,7 @@ class HttpClient:
         self.server: Final = public_url(base_url)
         self.bounds: Final = bounds or Bounds()
         url = httpx.URL(base_url)
-        self._root = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1").rstrip("/"), userinfo=b"")
+        self._root = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1"), userinfo=b"")
         self._root_path = self._root.raw_path.rstrip(b"/")
         self._secrets = tuple(
             filter(None, (token, *secrets_in_url(url), *secrets_in_headers((headers or {}).values())))
@@ -117,14 +116,14 @@ class HttpClient:
         method: str,
         path: str,
         content: bytes,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]],
+        headers: Mapping[str, str],
         patience: Patience,
     ) -> AsyncGenerator[HttpResponse, None]:
         """Make a request; the block gets the answer, its head read. Leaving the block ends the request. Raises AdapterError.
 
         ``path`` starts with a slash and may have a query.
         """
-        given = list(headers.items() if isinstance(headers, Mapping) else headers)
+        given = list(headers.items())
         answer = await self._answered(lambda: self._sent(method, path, content, given), patience)
         try:
             yield answer
@@ -173,7 +172,7 @@ class HttpClient:
 
     def _own_headers(self, url: httpx.URL) -> list[tuple[bytes, bytes]]:
         """Return the headers that every request has, whatever its own are."""
-        request = httpx.Request("GET", url, headers={})
+        request = httpx.Request("GET", url)
         if self._auth is not None:
             next(self._auth.auth_flow(request))  # it sets a header
         return request.headers.raw
@@ -198,13 +197,12 @@ class HttpClient:
         answer: HttpResponse,
         body: bytes,
         *,
-        secrets: Collection[str] = (),
         otherwise: type[AdapterError] = AdapterError,
     ) -> dict[str, Any]:
         """Return ``body`` as the JSON object it should be. Raises AdapterError; an error may come with any status, 200 included."""
         payload = payload_of(body)
         if not answer.succeeded or has_error(payload):
-            raise self.failure(answer, payload, secrets=secrets, otherwise=otherwise)
+            raise self.failure(answer, payload, otherwise=otherwise)
         if not isinstance(payload, dict):
             raise AdapterProtocolError(
                 f"{self.server}: the answer is not a JSON object (status {answer.status})", status=answer.status
@@ -239,7 +237,7 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close every connection, also when cancelled."""
-        with trio.CancelScope(deadline=trio.current_time() + CLOSE_SECONDS, shield=True):
+        with trio.CancelScope(shield=True):
             await self._client.aclose()
             if self._kept is not None:
                 await self._kept.aclose()
