@@ -111,6 +111,28 @@ def test_an_owner_may_wait_twice() -> None:
     assert (pool.waiting, pool.waiting_by_owner) == ({}, {})
 
 
+def below(ticket: int, *above: int) -> Request:
+    """A request of a task for whose end the holders of the leases ``above`` wait."""
+    return Request(ticket, demand(), "child", None, 0, 0.0, 0.0, above)
+
+
+def test_a_request_below_leases_that_has_left_the_queue_is_not_remembered() -> None:
+    pool, child = Pool(KEY, 1, None, False, Fifo(), is_charged=False), below(2, 1)
+    pool.enqueue(child)
+    assert pool.waiting_below == {2: child}
+    pool.dequeue(child)
+    assert pool.waiting_below == {}
+
+
+def test_an_owner_keeps_its_own_leases_by_waiting_and_those_above_it() -> None:
+    pool, instance = Pool(KEY, 1, None, False, Fifo(), is_charged=False), Instance(1, demand(), "active")
+    pool.instances[1] = instance
+    for holder in (request(1), request(2), below(3)):
+        pool.add_lease(instance, holder)
+    assert pool.leases_held_by(below(4, 1, 2, 9)) == 3, "one of its own and two above it; 9 is released"
+    assert pool.leases_held_by(below(4)) == 1
+
+
 def test_only_a_request_with_an_instance_on_its_way_is_assigned() -> None:
     one = request(1)
     for state in get_args(RequestState):

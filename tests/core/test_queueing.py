@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statemachine import Affinity, Choice, ConfigurationError, CostAware, Fair, Fifo, Gated, Pause
-from statemachine.policies import Bound, Line, Policy, Prioritised, Waiter
+from statemachine.policies import Bound, Line, Policy, Prioritised, Waiter, table
 
 
 class W(NamedTuple):
@@ -372,5 +372,63 @@ def test_a_policy_is_told_of_service_only_where_it_makes_anything_of_it() -> Non
             print(waiter, milliseconds)
 
     without, using = (Fifo, Gated, Affinity), (Fair, CostAware, Counts, GatedCounts, lambda: Affinity(quantum=1))
-    assert [Prioritised(make).charges for make in without] == [False] * 3
-    assert [Prioritised(make).charges for make in using] == [True] * 5
+    assert [make().charges for make in without] == [Prioritised(make).charges for make in without] == [False] * 3
+    assert [make().charges for make in using] == [Prioritised(make).charges for make in using] == [True] * 5
+
+
+@pytest.mark.parametrize("base", [Fifo, Gated, Affinity])
+def test_what_a_policy_calls_served_may_be_any_function(base: type[Fifo | Gated | Affinity]) -> None:
+    policy = base()
+    policy.served = print  # type: ignore[method-assign,assignment]
+    assert policy.charges
+
+
+def test_a_policy_that_does_not_say_whether_it_uses_service_is_told_of_it() -> None:
+    members = {name: getattr(Fifo, name) for name in vars(Policy) if not name.startswith("_")}
+    own: Any = type("Own", (Line,), members)
+    assert not hasattr(own, "charges")
+    assert Prioritised(own).charges is True
+
+
+def test_of_a_closed_gate_a_newcomer_is_not_served_first_whatever_its_agent_has_had() -> None:
+    policy = Fair()
+    for waiter in (first := W(1, agent="a", is_assigned=True), second := W(2, agent="a")):
+        policy.arrived(waiter)
+    policy.placed(first)
+    policy.loaded("x", 1000)
+    policy.served(first, 10_000)
+    policy.arrived(W(3, agent="b"))
+    assert policy.choose() == Choice(2, "its agent's turn")
+    policy.placed(second)
+    assert policy.choose() == Choice(3, "next turn")
+
+
+def test_cost_aware_learns_shorter_loads_too() -> None:
+    policy = CostAware()
+    levels: list[int] = []
+    for milliseconds in (1024, 512, 512, 512, 512, 512):  # levels 41 and 37
+        policy.loaded("x", milliseconds)
+        memory: Any = policy.snapshot(lambda ticket: ticket)
+        levels.append(memory[1])
+    assert levels == [41, 40, 39, 38, 37, 37]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "parameter", "bounds"),
+    [
+        ("fifo", Fifo, None, (Bound(0, 0),)),
+        ("gated", Gated, "EXTRA", (Bound(None, 0), Bound(None, 3))),
+        ("affinity", Affinity, "PASSES", (Bound(16, None), Bound(3, None))),
+        ("cost_aware", CostAware, "MOST", (Bound(None, 8), Bound(None, 3))),
+        ("fair", Fair, "EXTRA", (Bound(None, 0), Bound(None, 3))),
+    ],
+)
+def test_policies_that_have_a_name(
+    name: str, kind: type[Policy], parameter: str | None, bounds: tuple[Bound, ...]
+) -> None:
+    """What a command line shows, and what it makes of a name alone and of a name with a number."""
+    named = getattr(table, name).POLICY
+    assert named.parameter == parameter
+    for numbers, bound in zip(((), (3,)), bounds, strict=False):
+        policy = named.make(*numbers)
+        assert (type(policy), policy.bound) == (kind, bound)

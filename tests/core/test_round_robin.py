@@ -145,6 +145,7 @@ def test_what_is_restored_goes_on() -> None:
     for waiter in (one, two):
         agents.add(waiter)
     agents.restore((("gone", 39, False), ("one", 25, False), ("two", 38, True)), "x")
+    assert agents.first(None) == 1
     agents.begin("x")
     assert agents.snapshot() == (("one", 5, False), ("two", 18, False))
     agents.remove(one)
