@@ -83,9 +83,8 @@ class RetryingAdapter:
         try:
             begun: _Begun = await self._retrying.copy()(self._begin, prompt, options)
         except AdapterError as error:
-            yield StreamEvent(
-                "error", error.with_traceback(None)
-            )  # its frames have nothing to tell, and show the prompt
+            # its frames have nothing to tell, and show the prompt
+            yield StreamEvent("error", error.with_traceback(None))
             return
         first, events = begun
         try:

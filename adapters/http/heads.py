@@ -30,8 +30,7 @@ def request_line(method: bytes, target: bytes) -> bytes:
 def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return the lines, each with its end. Raises ValueError where a name or a value cannot stand in a head."""
     lines = b"".join([b"%s: %s\r\n" % pair for pair in headers])
-    if _LINES.fullmatch(lines) is None or lines.count(b"\n") != len(
-        headers
-    ):  # a value with a line end would make two of one
+    # a value with a line end would make two lines of one
+    if _LINES.fullmatch(lines) is None or lines.count(b"\n") != len(headers):
         raise ValueError("a header whose name or value cannot be sent")
     return lines

@@ -194,9 +194,8 @@ class JsonAnswerReader(ABC):
             payload = read_json(data)
         except ForeignJSONError:
             payload = data
-        if (
-            payload is data and "\n" in data and frame.event.lower() != "error"
-        ):  # frames without a blank line between them
+        if payload is data and "\n" in data and frame.event.lower() != "error":
+            # frames without a blank line between them
             yield from self._frames([ServerSentEvent(frame.event, line) for line in data.split("\n")])
         else:
             yield from self._payload(payload, frame.event, data)

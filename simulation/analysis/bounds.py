@@ -83,9 +83,8 @@ def _least_cost(
     queues = [sorted(calls) for calls in batch.values()]
     holders = {*models, resident}
     least: dict[tuple[tuple[int, ...], str | None], float] = {}
-    for served in product(
-        *(range(len(queue), -1, -1) for queue in queues)
-    ):  # from the end, where all are served, to the beginning
+    # from the end, where all are served, to the beginning
+    for served in product(*(range(len(queue), -1, -1) for queue in queues)):
         second = weight(sum(map(len, queues)) - sum(served))
         steps = [
             (model, queue[count], (*served[:i], count + 1, *served[i + 1 :]))

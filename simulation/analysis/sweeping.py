@@ -28,17 +28,8 @@ __all__ = [
 
 MEASURES: Final = ("makespan", "mean", "p50", "p95", "p99", "switches")
 
-_T: Final = (
-    12.71,
-    4.30,
-    3.18,
-    2.78,
-    2.57,
-    2.45,
-    2.36,
-    2.31,
-    2.26,
-)  # Student's t at 97.5 %, by replications - 1; 2 beyond
+# Student's t at 97.5 %, by replications - 1; 2 beyond
+_T: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
 @dataclass(frozen=True, slots=True)

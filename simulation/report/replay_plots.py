@@ -20,9 +20,8 @@ from .palette import SERIES, model_colours
 
 __all__ = ["draw_all", "latency_cdf", "queue_length"]
 
-_MOST_AT_A_GLANCE: Final = (
-    300  # requests; beyond, the chart's bars are too narrow, and its beginning is drawn once more
-)
+_MOST_AT_A_GLANCE: Final = 300
+"""Requests; beyond, the chart's bars are too narrow, and its beginning is drawn once more."""
 _IN_THE_BEGINNING: Final = 60
 _GANTT: Final = "Model residency, and the requests of each agent"
 _BEGINNING: Final = f"The beginning of it, up to the {_IN_THE_BEGINNING}th answer"

@@ -41,9 +41,8 @@ VERSION: Final = 1
 BLOCK: Final = 8  # successive answers that take their paces from one place
 PROFILE_BYTES_LIMIT: Final = 2**20
 _LISTS: Final = ("slot_rates", "prefill_slot_rates", "paces")
-TOKENS_PER_PIECE: Final = (
-    64  # an answer is cut into pieces, so that requests that share an instance see others come and go
-)
+TOKENS_PER_PIECE: Final = 64
+"""An answer is cut into pieces, so that requests that share an instance see others come and go."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,7 @@ from .scenario import Move, Scenario, State
 
 __all__ = ["CoordinatorSystem"]
 
-OVERTAKING_WITHIN_BOUND: Final = (
-    "overtaking_within_bound"  # always: no request is overtaken more often than the policy says
-)
+OVERTAKING_WITHIN_BOUND: Final = "overtaking_within_bound"  # always: none is overtaken more often than the policy says
 COORDINATOR_NEVER_FAILS: Final = "coordinator_never_fails"  # always: no event makes the coordinator raise an exception
 REQUEST_OVERTAKEN: Final = "request_is_overtaken"  # sometimes
 OVER: Final = 0  # a ticket that no request has: to the coordinator as one that is over

@@ -90,9 +90,8 @@ class Lessor:
         try:
             self._note(Released(ticket, broken), caller)
         except RecursionError:
-            self.held[ticket] = (
-                block  # to be released where the stack is less deep; a note of it that was made changes nothing then
-            )
+            # to be released where the stack is less deep; a note of it that was made changes nothing then
+            self.held[ticket] = block
             raise
 
     @enable_ki_protection

@@ -325,9 +325,8 @@ class ProviderManager(AsyncOnly):
 
         def abort(_: object) -> trio.lowlevel.Abort:
             del self._askers[ticket]
-            self._stepper.settle(
-                Cancelled(ticket)
-            )  # nothing may be raised in here, so an error waits for the next step
+            # nothing may be raised in here, so an error waits for the next step
+            self._stepper.settle(Cancelled(ticket))
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)

@@ -148,9 +148,8 @@ class Worker:
         self.error = error = own_fault(error, name_of(self._factory), self._is_cancelled())
         log.info("the start of %s failed with %s", self.demand, type(error).__name__)
         self._report(StartFailed(self._instance, constructed))
-        if (
-            not constructed and self._stop_requested.is_set()
-        ):  # the start was overdue by then: nothing is to be shut down
+        if not constructed and self._stop_requested.is_set():
+            # the start was overdue by then: nothing is to be shut down
             self._report(Stopped(self._instance))
         if not isinstance(error, Exception):
             raise error

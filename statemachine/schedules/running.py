@@ -228,9 +228,8 @@ class _Control(trio.abc.Instrument):
         ready = list(self._queue)
         offset = self._offset(ready)
         self._ran = ready[offset]
-        self._queue = dict.fromkeys(
-            ready[offset + 1 :] + ready[:offset]
-        )  # the tasks that were passed over go to the back
+        # the tasks that were passed over go to the back
+        self._queue = dict.fromkeys(ready[offset + 1 :] + ready[:offset])
         return self._ran
 
     def _offset(self, ready: list[trio.lowlevel.Task]) -> int:

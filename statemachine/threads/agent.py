@@ -78,9 +78,8 @@ class AgentCore:
         return self._engine.call(prompt, replace(self._options, thread_id=thread_id))
 
 
-async def _announced(
-    plan: str, results: str, stream: AsyncIterator[StreamEvent]
-) -> AsyncGenerator[StreamEvent, None]:  # yields outside of any scope, so it may be left at any point
+async def _announced(plan: str, results: str, stream: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:
+    # yields outside of any scope, so it may be left at any point
     yield StreamEvent("metadata", {"phase": "plan", "text": plan})
     yield StreamEvent("metadata", {"phase": "execute", "text": results})
     async for event in stream:

@@ -16,7 +16,6 @@ MODULES = [f"adapters.http.{module.name}" for module in pkgutil.iter_modules(ada
 def test_all_is_sorted_and_exists(module: str) -> None:
     home = importlib.import_module(module)
     names: list[str] = home.__all__
-    assert names == sorted(
-        names, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
-    )  # the linter's order
+    # the linter's order
+    assert names == sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
     assert all(hasattr(home, name) for name in names)

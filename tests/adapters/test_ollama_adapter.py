@@ -171,9 +171,8 @@ async def test_a_load_that_takes_too_long_or_is_cancelled_leaves_nothing(autojum
         adapter = make(transport, load_timeout=3)
         with pytest.raises(AdapterTimeoutError):
             await adapter.start()
-        await (
-            adapter.shutdown()
-        )  # the server gave the load up when its client left: it is waited for no longer than a moment
+        # the server gave the load up when its client left: it is waited for no longer than a moment
+        await adapter.shutdown()
         cancelled = make(transport)
         with trio.move_on_after(3):
             await cancelled.start()

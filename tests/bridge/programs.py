@@ -176,9 +176,8 @@ def run_program(program: Program, seen: Counter[str], loop_factory: LoopFactory 
                     raise outcome
             del tasks
             gc.collect(0)
-            async with manager.acquire(
-                want("a"), timeout=30
-            ):  # what was dropped, cancelled or released keeps no other waiting
+            # what was dropped, cancelled or released keeps no other waiting
+            async with manager.acquire(want("a"), timeout=30):
                 statistics = manager.statistics()
             assert statistics.slots["local"].waiting == statistics.slots["local"].assigned == 0
             assert statistics.slots["local"].leases == 1

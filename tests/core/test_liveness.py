@@ -44,9 +44,8 @@ def test_a_cycle_that_does_every_duty_is_fair() -> None:
 
 def test_duties_are_followed_when_their_places_change() -> None:
     swap, end_first = (1, 0), (NEW, 1)
-    assert (
-        fair_lasso(_graph([2, 2], [[(1, swap)], [(0, end_first)]]), "x") is not None
-    )  # each is first every other time
+    # each is first every other time
+    assert fair_lasso(_graph([2, 2], [[(1, swap)], [(0, end_first)]]), "x") is not None
     assert fair_lasso(_graph([2, 2], [[(1, (0, 1))], [(0, end_first)]]), "x") is None  # the second never is
 
 

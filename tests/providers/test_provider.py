@@ -206,9 +206,8 @@ def test_from_asyncio() -> None:
             models = await provider.create_agent_models_async(lmstudio(A, url), lmstudio(B, url))
             answers = await asyncio.gather(*(m.invoke("hello") for m in (models.quick, models.deep) * 3))
             assert all(answer.text for answer in answers)
-            with pytest.warns(
-                DeprecationWarning, match="create_model"
-            ):  # old code, called in the middle of an asyncio program
+            # old code, called in the middle of an asyncio program
+            with pytest.warns(DeprecationWarning, match="create_model"):
                 old = provider.create_model(lmstudio(A, url))
             assert old.invoke("hello").text == answers[0].text
             (status,) = await provider.provider_status(lmstudio(A, url))

@@ -120,9 +120,8 @@ def test_a_large_batch_loads_each_model_once_and_keeps_the_one_that_is_dearest_t
 def test_the_least_mean_may_take_coming_back_to_a_model() -> None:
     times = SwitchTimes({"a": 1.0, "b": 1.0}, {"a": 0.0, "b": 0.0})
     calls = {"a": [100.0, 1.0], "b": [1.0]}
-    assert (
-        exact_mean_completion(calls, times, resident="a") == (1 + 3 + 104) / 3
-    )  # both calls of a first: 205; b first: 110
+    # both calls of a first: 205; b first: 110
+    assert exact_mean_completion(calls, times, resident="a") == (1 + 3 + 104) / 3
     assert exact_makespan(calls, times, resident="a") == 103
 
 
