@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import trio
@@ -13,8 +13,10 @@ from statemachine import (
     ContentionError,
     LocalInstanceBusyError,
     LocalProviderConflictError,
+    ProviderConfig,
     ProviderLimitError,
     ProviderManager,
+    ProviderManagerConfig,
     ReasoningEngine,
     RuntimeProviderConfig,
     StreamEvent,
@@ -113,6 +115,32 @@ async def test_r13_for_a_lease_that_is_released_by_hand_a_child_waits(autojump_c
             await trio.sleep(2)
             lease.release()
     assert manager.statistics().counters.grants == 2
+
+
+async def test_r13_for_a_stream_that_was_given_back_by_hand_a_child_waits_until_it_has_ended(
+    autojump_clock: MockClock,
+) -> None:
+    async def answer() -> AsyncIterator[StreamEvent]:
+        try:
+            yield StreamEvent("token", "a")
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(3)
+
+    class Adapter:
+        def call(self, prompt: object, options: object) -> AsyncIterator[StreamEvent]:
+            return answer()
+
+    config = ProviderManagerConfig(
+        [ProviderConfig("local", lambda config: Adapter(), is_local=True)], on_conflict="wait"
+    )
+    async with ProviderManager(config) as manager:
+        async with ReasoningEngine(manager).call([], CallOptions(X)) as stream:
+            await anext(stream)
+            stream.lease.release()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(use, manager, Y)
+    assert trio.current_time() == 4
 
 
 async def test_r13_with_room_left_a_child_is_served(autojump_clock: MockClock) -> None:

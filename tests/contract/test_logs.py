@@ -47,6 +47,18 @@ async def test_a_start_that_fails_is_a_remark(autojump_clock: MockClock, caplog:
     ]
 
 
+async def test_a_start_that_is_overdue_is_a_remark_and_no_fault_of_the_adapters(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with local_manager(Recorder(x=Script(load=math.inf)), start_timeout=5) as manager:
+        with pytest.raises(AdapterInstantiationError):
+            await manager.get_adapter(X)
+        label = manager.config.resolve(X)
+    assert logged(caplog) == [
+        ("statemachine.manager.worker", logging.INFO, f"the start of {label} failed with Cancelled")
+    ]
+
+
 @pytest.mark.parametrize(
     ("script", "what"),
     [(Script(shutdown_error=OSError("hunter2")), "failed with OSError"), (Script(unload=math.inf), "is overdue")],

@@ -205,6 +205,15 @@ def test_acquiring(method: str) -> None:
     ]
 
 
+def test_acquiring_without_waiting() -> None:
+    parameters = inspect.signature(ProviderManager.acquire_nowait).parameters.values()
+    assert [(p.name, p.default) for p in parameters][1:] == [
+        ("runtime_config", inspect.Parameter.empty),
+        ("agent", None),
+        ("priority", 0),
+    ]
+
+
 async def test_statistics_have_the_contracts_fields_and_are_frozen() -> None:
     async with local_manager(Recorder()) as manager:
         async with manager.acquire(want("local", "m")):

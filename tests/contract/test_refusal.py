@@ -118,11 +118,11 @@ def test_the_manager_closed_before() -> None:
 
 @pytest.mark.parametrize(
     ("said", "told"),
-    [("in abcd abc", ": in *** abc"), ("in abcdef", ": in ***"), ("", "")],
-    ids=["short", "long", "none"],
+    [("in abcd abc", ": in *** abc"), ("in abcdef", ": in ***"), ("in a-abcdef-e", ": in ***"), ("", "")],
+    ids=["short", "long", "with another in it", "none"],
 )
 async def test_texts_of_four_letters_and_more_may_be_secrets(said: str, told: str) -> None:
     async with local_manager(Recorder(x=Script(start_error=OSError(said)))) as manager:
         with pytest.raises(AdapterInstantiationError) as caught:
-            await manager.get_adapter(want("local", "x", a="abcd", b="abc", c="abcdef"))
+            await manager.get_adapter(want("local", "x", a="abcd", b="abc", c="abcdef", d="a-abcdef-e"))
     assert re.search(rf"it failed with OSError{re.escape(told)}($|\.|;|,| \()", str(caught.value)), str(caught.value)

@@ -147,7 +147,7 @@ async def test_r01_a_second_reader_is_told_and_touches_nothing(autojump_clock: M
             nursery.start_soon(read, stream, seen)
             await trio.sleep(1)
             for _ in range(2):
-                with pytest.raises(trio.BusyResourceError):
+                with pytest.raises(trio.BusyResourceError, match=r"^another task is reading this stream$"):
                     await anext(stream)
             assert slot(manager) == "busy"
             await trio.sleep(60)
@@ -197,13 +197,16 @@ async def test_r01_however_a_stream_is_ended_its_generator_ends_before_the_next_
             assert trio.current_time() == 4
 
 
-async def test_r01_a_generator_that_yields_instead_of_closing_is_closed_again(autojump_clock: MockClock) -> None:
+async def test_r01_a_generator_that_yields_instead_of_closing_is_closed_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     adapter = Scripted(yields_when_closed)
     async with managed(adapter) as manager:
         async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
             assert await anext(stream) == TOKEN
         assert adapter.ended == [3]
         assert slot(manager) == "resident"
+    assert caplog.records == []
 
 
 @pytest.mark.filterwarnings("ignore:Async generator .*never_closes:ResourceWarning")
@@ -214,8 +217,8 @@ async def test_r01_the_instance_of_a_stream_that_never_closes_is_not_used_again(
     async with managed(adapter) as manager:
         async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
             assert await anext(stream) == TOKEN
-        async with manager.acquire(Y):
-            assert adapter.shut_down == [0]
+        await wait_all_tasks_blocked()
+        assert adapter.shut_down == [0], "though nobody else wants the slot"
     said = [record.getMessage() for record in caplog.records if "does not end" in record.getMessage()]
     assert len(said) == 1
     assert re.fullmatch(r"a stream of .*local/x.* does not end; its instance is taken for broken", said[0])
@@ -489,7 +492,9 @@ class WithHelper(Scripted):
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-async def test_r12_a_nursery_may_be_open_from_start_to_shutdown(autojump_clock: MockClock, hangs: bool) -> None:
+async def test_r12_a_nursery_may_be_open_from_start_to_shutdown(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, hangs: bool
+) -> None:
     """Also where the start is interrupted."""
     adapter = WithHelper(hangs=hangs)
     async with managed(adapter, start_timeout=10) as manager:
@@ -502,6 +507,7 @@ async def test_r12_a_nursery_may_be_open_from_start_to_shutdown(autojump_clock: 
             assert adapter.helped == []
         (await manager.get_adapter(Y)).release()
         assert adapter.helped == ["ended"]
+    assert caplog.records == [], "no scope was closed out of its turn"
 
 
 # ---- R9: a cancellation that is not ours ----

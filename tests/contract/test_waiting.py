@@ -15,6 +15,7 @@ from statemachine import (
     AdapterInstantiationError,
     LocalInstanceBusyError,
     LocalProviderConflictError,
+    ManagerClosedError,
     ProviderLimitError,
     QueueFullError,
 )
@@ -269,6 +270,23 @@ async def test_a_refusal_is_no_garbage(autojump_clock: MockClock) -> None:
             assert error() is None
         finally:
             gc.enable()
+
+
+async def test_nor_is_one_that_is_made_at_once() -> None:
+    def refused(manager: ProviderManager) -> weakref.ref[ManagerClosedError]:
+        try:
+            manager.acquire_nowait(A)
+        except ManagerClosedError as error:
+            return weakref.ref(error)
+        raise AssertionError("granted")
+
+    async with api_manager(Recorder()) as manager:
+        pass
+    gc.disable()
+    try:
+        assert refused(manager)() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_newcomer_of_higher_priority_may_make_somebody_wait_for_himself(autojump_clock: MockClock) -> None:

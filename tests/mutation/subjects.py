@@ -29,7 +29,7 @@ _CONTRACT = _tests(
     *("accounts", "refusal", "worker", "logs", "invariants", "known_defects", "robustness"),
 )
 _AT_HAND = (
-    *_tests("contract", "streams", "newcomers", "kin"),
+    *_tests("contract", "streams", "stream_ends", "newcomers", "kin", "at_once"),
     *(  # the others of these files take long, or fail where coverage deepens the stack
         f"tests/contract/test_{name}"
         for name in (
