@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from statemachine import (
     ConfigurationError,
@@ -140,7 +140,7 @@ async def test_what_comes_in_the_middle_of_trios_code_touches_nothing() -> None:
         with trio.CancelScope() as scope:
             scope.deadline = deadline
             assert seen == []
-            await trio.lowlevel.checkpoint()
+            await wait_all_tasks_blocked()
             assert seen == [(False, "release"), (False, "release")]
         assert manager.statistics().providers["api"].idle == 2
 
