@@ -10,10 +10,11 @@ import httpx
 import pytest
 import trio
 import trio.abc
+import trio.testing
 
 from adapters.http import Bounds, HttpClient
 from adapters.http.forward import forward
-from statemachine import ForwardRequest
+from statemachine import AdapterConnectError, ForwardRequest
 
 from .loopback import Loopback, Reply, Request, json_reply, loopback
 
@@ -31,9 +32,9 @@ BOTH = pytest.mark.parametrize("ask", [by_itself, passed_on])
 
 
 class OnPort80(trio.abc.HostnameResolver):
-    """Knows one host, ``server``, whose port 80 is that of ``real``."""
+    """Knows one host, ``server``, whose port 80 is that of ``real``; None: it never answers."""
 
-    def __init__(self, real: Loopback) -> None:
+    def __init__(self, real: Loopback | None) -> None:
         self.real = real
 
     async def getaddrinfo(
@@ -46,6 +47,9 @@ class OnPort80(trio.abc.HostnameResolver):
         flags: int = 0,
     ) -> Any:
         assert (host, port) == (b"server", 80)
+        if self.real is None:
+            await trio.sleep_forever()
+            raise AssertionError("it never answers")
         url = httpx.URL(self.real.url)
         return [(trio.socket.AF_INET, trio.socket.SOCK_STREAM, 6, "", (url.host, url.port))]
 
@@ -61,6 +65,20 @@ async def test_a_server_is_at_port_80_where_its_url_has_none(ask: Callable[[Http
         await ask(http)
         await http.aclose()
         assert [request.headers["host"] for request in server.requests] == ["server"]
+
+
+@BOTH
+async def test_how_long_connecting_may_take(
+    ask: Callable[[HttpClient], Awaitable[None]], autojump_clock: trio.testing.MockClock
+) -> None:
+    trio.socket.set_custom_hostname_resolver(OnPort80(None))
+    http = HttpClient("http://server", bounds=Bounds(connect_timeout=3))
+    began = trio.current_time()
+    with pytest.raises(AdapterConnectError) as caught:
+        await ask(http)
+    assert (str(caught.value), caught.value.sent) == ("http://server: ConnectTimeout", False)
+    assert trio.current_time() - began == pytest.approx(3)
+    await http.aclose()
 
 
 @BOTH

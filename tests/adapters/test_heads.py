@@ -30,6 +30,7 @@ def test_what_is_no_header_is_refused(header: tuple[bytes, bytes]) -> None:
 
 
 def test_the_first_line_of_a_request() -> None:
+    assert request_line(b"get", b"/") == b"get / HTTP/1.1\r\n"
     assert request_line(b"POST", b"/v1/x?a=%20#!~") == b"POST /v1/x?a=%20#!~ HTTP/1.1\r\n"
 
 

@@ -297,6 +297,22 @@ async def test_an_answer_is_decoded_as_its_head_says() -> None:
     assert said == "S: the answer has an encoding that was not asked for"
 
 
+async def test_an_encoded_answer_may_come_in_pieces() -> None:
+    body = zlib.compress(b'{"a": [1]}')
+
+    class Halves(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for piece in (body[:7], body[7:12], body[12:]):
+                yield piece
+
+    head = {"Content-Encoding": "deflate"}
+    http = HttpClient(
+        "http://host", transport=httpx.MockTransport(lambda _: httpx.Response(200, headers=head, stream=Halves()))
+    )
+    assert await http.json("GET", "/x") == {"a": [1]}
+    await http.aclose()
+
+
 async def test_a_failure_is_what_the_caller_takes_it_for_and_may_say_when_to_try_again() -> None:
     error, _ = await asked(reply_of(500, b"m", "Retry-After: 7"), otherwise=ModelLoadError)
     assert (type(error), error.retry_after, error.retryable) == (ModelLoadError, 7, True)

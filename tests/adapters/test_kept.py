@@ -179,3 +179,28 @@ async def test_a_server_may_close_before_it_has_read_the_request(said: bytes) ->
             with pytest.raises(AdapterConnectError):
                 await forward(http, long, "m").__aenter__()
     assert server.requests == 1
+
+
+async def test_a_connection_on_which_something_came_unasked_is_not_used_again() -> None:
+    """Such as the 408 of a server that closes an idle connection: it would be taken for the next request's answer."""
+    asked_to, said = trio.Event(), trio.Event()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some(65536)
+            await stream.send_all(ANSWER)
+            if not said.is_set():
+                await asked_to.wait()
+                await stream.send_all(b"HTTP/1.1 408 X\r\nContent-Length: 0\r\n\r\n")
+                said.set()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        async with client(f"http://127.0.0.1:{listener.socket.getsockname()[1]}") as http:
+            assert await ask(http) == b"{}"
+            asked_to.set()
+            await said.wait()
+            async with forward(http, REQUEST, "m") as response:
+                assert response.status == 200
+        nursery.cancel_scope.cancel()

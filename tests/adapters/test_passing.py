@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import trio
 import trio.testing
 from starlette.types import Receive, Scope, Send
 
-from adapters.http import HttpClient, forward
+from adapters.http import Bounds, HttpClient, forward
 from adapters.http.forward import Judge
 from simulation.mock.transport import StreamingTransport
 from statemachine import (
+    AdapterConnectError,
     AdapterError,
     AdapterRequestError,
     AdapterTimeoutError,
@@ -121,6 +124,13 @@ async def test_an_answer_says_whether_its_body_has_begun(said: bytes, begun: boo
         nursery.cancel_scope.cancel()
 
 
+async def test_headers_that_several_connection_headers_name_do_not_pass() -> None:
+    given = [("Connection", "X-One"), ("X-One", "1"), ("Connection", "X-Two"), ("X-Two", "2"), ("X-Three", "3")]
+    async with passing(json_reply({}), ForwardRequest("GET", "/x", given)) as (server, _):
+        (request,) = server.requests
+    assert [name for name in request.headers if name.startswith("x-")] == ["x-three"]
+
+
 METHODS = {"GET": "GET", "patch": "PATCH", "A" * 20: "A" * 20, "A" * 21: None, "": None, "G T": None, "G1": None}
 PATHS = {"/": True, "/!~": True, "/a?b=c": True, "": False, "a": False, "/a#": False, "/\x7f": False, "/ ": False}
 
@@ -187,6 +197,75 @@ async def test_a_refusal_is_waited_for_fifteen_seconds(autojump_clock: trio.test
             with pytest.raises(AdapterTimeoutError, match=r"^a refusal takes longer than it is waited for$"):
                 await anext(pieces)
         await http.aclose()
+
+
+@asynccontextmanager
+async def in_pieces(
+    *pieces: bytes, status: int = 200, pause: float = 0.0, judge: Judge | None = None, **bounds: float
+) -> AsyncIterator[ForwardResponse]:
+    """Pass a request on, in virtual time. The answer begins after half a second, and there is a pause before each piece."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await trio.sleep(0.5)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        for piece in pieces:
+            await trio.sleep(pause)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with StreamingTransport(answer) as transport:
+        http = HttpClient("http://host", transport=transport, bounds=Bounds.of(bounds))
+        async with forward(http, ForwardRequest("GET", "/x"), "b", judge) as response:
+            yield response
+        await http.aclose()
+
+
+async def test_each_piece_of_an_answer_counts_as_an_event(autojump_clock: trio.testing.MockClock) -> None:
+    async with in_pieces(b"a", b"b", b"c", pause=1.5, first_event_timeout=1, read_timeout=2) as response:
+        assert [piece async for piece in response.body] == [b"a", b"b", b"c"]
+    async with in_pieces(b"a", pause=2.5, first_event_timeout=1, read_timeout=2) as response:
+        with pytest.raises(AdapterTimeoutError):
+            await anext(aiter(response.body))
+
+
+async def test_an_answer_that_is_left_early_is_ended_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    began = trio.current_time()
+    async with in_pieces(b"a", b"b", pause=1) as response:
+        assert await anext(aiter(response.body)) == b"a"
+    assert trio.current_time() - began == 1.5
+
+
+async def test_of_a_refusal_64_kib_are_read_to_find_out_what_it_means(autojump_clock: trio.testing.MockClock) -> None:
+    judged: list[str] = []
+
+    async def judge(error: AdapterError) -> AdapterError:
+        judged.append(str(error))
+        return error
+
+    body = b'{"error":"the cause"}'.rjust(64 * 1024)
+    first, then = 63 * 1024, 64 * 1024 - 64  # a last piece begins just below the bound
+    async with in_pieces(body[:first], body[first:then], body[then:], status=500, judge=judge) as response:
+        assert b"".join([piece async for piece in response.body]) == body
+    assert judged == ["http://host: the cause (status 500)"]
+
+
+PRIVATE = ForwardRequest("GET", "/x", [("X-Session", "a secret")])
+
+
+async def test_what_programs_that_report_errors_show_of_an_error_has_no_header_in_it() -> None:
+    """They show the locals of its frames."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("no")
+
+    http = HttpClient("http://host", transport=httpx.MockTransport(answer))
+    with pytest.raises(AdapterConnectError) as caught:
+        async with forward(http, PRIVATE, "b"):
+            pass
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "http = " in shown
+    assert "a secret" not in shown
+    await http.aclose()
 
 
 async def test_what_a_judge_takes_for_an_eviction_is_raised() -> None:

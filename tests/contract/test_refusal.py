@@ -27,7 +27,7 @@ from statemachine.errors import (
     QueueFullError,
 )
 from statemachine.manager.refusal import refusal
-from tests.contract.recording import Recorder, Script, local_manager, want
+from tests.contract.recording import Recorder, Script, local_manager, spawn, want
 
 CONFIG = ProviderManagerConfig([ProviderConfig("local", FakeAdapter, is_local=True)])
 X, Y = CONFIG.resolve(want("local", "x")), CONFIG.resolve(want("local", "y"))
@@ -126,3 +126,16 @@ async def test_texts_of_four_letters_and_more_may_be_secrets(said: str, told: st
         with pytest.raises(AdapterInstantiationError) as caught:
             await manager.get_adapter(want("local", "x", a="abcd", b="abc", c="abcdef", d="a-abcdef-e"))
     assert re.search(rf"it failed with OSError{re.escape(told)}($|\.|;|,| \()", str(caught.value)), str(caught.value)
+
+
+async def test_a_slot_that_is_being_emptied_for_another_is_held_by_those_who_wait_for_that(
+    autojump_clock: MockClock,
+) -> None:
+    recorder = Recorder(x=Script(unload=3))
+    async with local_manager(recorder) as manager, trio.open_nursery() as nursery:
+        async with manager.acquire(want("local", "x"), agent="ann"):
+            pass
+        await spawn(nursery, manager, want("local", "y"), agent="bob")
+        with pytest.raises(LocalProviderConflictError) as caught:
+            await manager.get_adapter(want("local", "z"))
+        assert (caught.value.holder, caught.value.agents) == (str(Y), ("bob",))
