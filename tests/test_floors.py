@@ -145,7 +145,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"invariants"},
     ],
     "statemachine/checking": [
-        {"liveness"},
+        {"liveness", "expansion"},
         {"checker"},
         {"decisions"},
         {"coverage"},
@@ -157,7 +157,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"experienced"},
         {"scenarios"},
         {"reproduction"},
-        {"report"},
+        {"report", "division"},
         {"campaign"},
         {"command"},
         {"__init__"},

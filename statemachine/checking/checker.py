@@ -1,23 +1,26 @@
 """Bounded exhaustive breadth-first search: visit every state that a system can reach, and check every property at every step.
 
-The search knows nothing of coordinators. A :class:`System` has an initial state, the events that may happen next, a step, and a key:
-states with equal keys count as one. Breadth-first means that the first violation found has the fewest events of any violation of that
-property. With ``liveness`` the edges are kept, and afterwards searched for fair infinite waits (:mod:`.liveness`).
+The search knows nothing of coordinators: see :class:`.expansion.System`. Breadth-first means that the first violation found has the
+fewest events of any violation of that property. With ``liveness`` the edges are kept, and afterwards searched for fair infinite waits
+(:mod:`.liveness`).
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from itertools import islice
+from typing import Any, Final, Generic, Protocol, TypeVar
 
+from .expansion import Arrival, Edge, Outcome, System, Tally, expand
 from .liveness import StateGraph, fair_lasso
 
-__all__ = ["Arrival", "Counterexample", "Outcome", "Result", "System", "Verdict", "check"]
+__all__ = ["Arrival", "Counterexample", "Frontier", "Outcome", "Result", "System", "Verdict", "check"]
 
 StateT = TypeVar("StateT")
 EventT = TypeVar("EventT")
@@ -30,63 +33,6 @@ class Verdict(Enum):
     PASS = "PASS"
     FAIL = "FAIL"
     UNDETERMINED = "UNDETERMINED"
-
-
-class Arrival(NamedTuple, Generic[StateT]):
-    """A state that is reached for the first time, with the properties of states that it violates and shows.
-
-    ``pending``: the ``eventually`` properties that are not fulfilled in it yet. All of this is the same for states with equal keys, so
-    it is computed once for each key.
-    """
-
-    state: StateT
-    violations: Sequence[str] = ()
-    shown: Sequence[str] = ()
-    pending: frozenset[str] = frozenset()
-
-
-class Outcome(NamedTuple, Generic[StateT]):
-    """A step: the key of the state that it leads to, and the properties of steps that it violates and shows.
-
-    States with equal keys have equal futures, up to renaming. ``arrive`` makes the state; it is called where the key is new, before the
-    next step. ``fired`` is what is counted as covered. ``kept`` is for liveness: for each duty in the new state, its position among the
-    duties before the step, or :data:`statemachine.checking.liveness.NEW`.
-    """
-
-    key: Hashable
-    arrive: Callable[[], Arrival[StateT]]
-    violations: Sequence[str] = ()
-    shown: Sequence[str] = ()
-    fired: Sequence[Hashable] = ()
-    kept: tuple[int, ...] = ()
-
-
-class System(Protocol[StateT, EventT]):
-    """What is searched."""
-
-    def initial(self) -> tuple[StateT, Hashable]:
-        """Return the initial state, in which nothing is pending and there are no duties, and its key."""
-        ...
-
-    def events(self, state: StateT) -> Iterable[EventT]:
-        """Return what may happen next in ``state``: in states with equal keys the same, up to renaming, in the same order."""
-        ...
-
-    def step(self, state: StateT, event: EventT) -> Outcome[StateT]:
-        """Take the step of ``event``, and return what it leads to."""
-        ...
-
-    def always(self) -> Sequence[str]:
-        """Return the names of all ``always`` properties."""
-        ...
-
-    def sometimes(self) -> Sequence[str]:
-        """Return the names of all ``sometimes`` properties that are expected to be shown."""
-        ...
-
-    def eventually(self) -> Sequence[str]:
-        """Return the names of all ``eventually`` properties."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,120 +92,151 @@ class Result(Generic[StateT, EventT]):
         return all(verdict is Verdict.PASS for verdict in self.verdicts.values())
 
 
+class Frontier(Protocol[StateT]):
+    """The states that were reached and are not expanded yet, in the order in which they were reached."""
+
+    def begin(self) -> Hashable:
+        """Take the initial state, whose number is 0, and return its key."""
+        ...
+
+    def add(self, number: int, key: Hashable, state: StateT) -> None:
+        """Take another state."""
+        ...
+
+    def expansions(
+        self, is_known: Callable[[Hashable], bool], tally: Tally
+    ) -> Iterator[tuple[int, Iterable[Edge[StateT]]]]:
+        """Yield the number of each state with the edges out of it, until no state is left."""
+        ...
+
+
 def check(
     system: System[StateT, EventT],
     *,
     liveness: bool = False,
     most_states: int = 1_000_000,
     watch: Callable[[Result[StateT, EventT]], bool] = lambda result: True,
+    frontier: Frontier[Any] | None = None,
 ) -> Result[StateT, EventT]:
     """Search ``system``, and return what was found.
 
     The search ends early at ``most_states``, or when ``watch``, which is called now and then, returns False. It does not go on from a
-    step that violates a property. Without ``liveness`` no ``eventually`` property is checked, and none has a verdict.
+    step that violates a property. Without ``liveness`` no ``eventually`` property is checked, and none has a verdict. ``frontier``
+    expands the states somewhere else (:mod:`.division`); what is found is the same.
     """
     result: Result[StateT, EventT] = Result(always=tuple(system.always()), sometimes=tuple(system.sometimes()))
     result.eventually = tuple(system.eventually()) if liveness else ()
     began, worked = time.perf_counter(), time.process_time()
-    search = _Search(system, result)
-    while search.frontier and search.expand_level(lambda: result.states < most_states and watch(result)):
-        pass
-    result.complete = not search.frontier
+    search = _Search(system, result, frontier or _Here(system))
+    result.complete = search.run(most_states, watch)
     search.find_lassos()
-    result.seconds, result.work_seconds = time.perf_counter() - began, time.process_time() - worked
+    result.seconds = time.perf_counter() - began
+    result.work_seconds = time.process_time() - worked if frontier is None else result.seconds
     result.bytes_per_state = search.bytes_per_state()
     return result
 
 
-class _Search(Generic[StateT, EventT]):
-    """The frontier, what was seen, and by which event from which state each was first reached."""
+class _Here(Generic[StateT, EventT]):
+    """A frontier whose states are expanded in this process."""
 
-    def __init__(self, system: System[StateT, EventT], result: Result[StateT, EventT]) -> None:
+    def __init__(self, system: System[StateT, EventT]) -> None:
+        self._system = system
+        self._queue: deque[tuple[int, StateT]] = deque()
+
+    def begin(self) -> Hashable:
+        state, key = self._system.initial()
+        self._queue.append((0, state))
+        return key
+
+    def add(self, number: int, key: Hashable, state: StateT) -> None:
+        self._queue.append((number, state))
+
+    def expansions(
+        self, is_known: Callable[[Hashable], bool], tally: Tally
+    ) -> Iterator[tuple[int, Iterable[Edge[StateT]]]]:
+        while self._queue:
+            number, state = self._queue.popleft()
+            yield number, expand(self._system, state, is_known, tally)
+
+
+class _Search(Generic[StateT, EventT]):
+    """What was seen, and by which step from which state each state was first reached.
+
+    States are numbered in the order in which they are reached, which is the order in which they are expanded. A step is known by its
+    place among those of its state.
+    """
+
+    def __init__(self, system: System[StateT, EventT], result: Result[StateT, EventT], frontier: Frontier[Any]) -> None:
         self.system = system
         self.result = result
-        start, key = system.initial()
-        self.states: list[StateT | None] = [start]  # forgotten once expanded
-        self.came_from: list[tuple[int, EventT] | None] = [None]
-        self.seen = {key: 0}
-        self.frontier = [0]
+        self.frontier = frontier
+        self.seen = {frontier.begin(): 0}
+        self.parents = array("I", [0])  # by state: from which one it was reached first,
+        self.places = array("I", [0])  # and by which step
         self.graph = StateGraph() if result.eventually else None
         if self.graph is not None:
             self.graph.add_state(frozenset(), 0)
         result.states = 1
 
-    def expand_level(self, go_on: Callable[[], bool]) -> bool:
-        """Expand every state of the frontier; the states they lead to are the new frontier. Return False if ``go_on`` said to stop."""
-        frontier, self.frontier = self.frontier, []
-        for position, index in enumerate(frontier):
-            if position % 100 == 0 and not go_on():
-                self.frontier += frontier[position:]
+    def run(self, most_states: int, watch: Callable[[Result[StateT, EventT]], bool]) -> bool:
+        """Expand every state. Return whether none is left; there may be where ``most_states`` or ``watch`` ended it early."""
+        result = self.result
+        level_end = 0  # the last state that is as far from the initial one as the present state
+        expansions = self.frontier.expansions(self.seen.__contains__, Tally(result.shown, result.fired))
+        for number, edges in expansions:
+            if result.states >= most_states or (number % 100 == 0 and not watch(result)):
                 return False
-            self._expand(index)
-        if self.frontier:
-            self.result.depth += 1
+            if number > level_end:
+                result.depth += 1
+                level_end = result.states - 1
+            for place, edge in enumerate(edges):
+                self._take(number, place, edge)
+            if self.graph is not None:
+                self.graph.end_state()
         return True
 
-    def _expand(self, index: int) -> None:
-        state = self.states[index]
-        assert state is not None, "a state is expanded once"
-        self.states[index] = None
-        for event in self.system.events(state):
-            self._take(index, event, self.system.step(state, event))
-        if self.graph is not None:
-            self.graph.end_state()
-
-    def _take(self, index: int, event: EventT, outcome: Outcome[StateT]) -> None:
+    def _take(self, number: int, place: int, edge: Edge[Any]) -> None:
         result = self.result
         result.edges += 1
-        result.shown.update(outcome.shown)
-        for one in outcome.fired:  # Counter.update() asks each time whether it is given a mapping
-            result.fired[one] += 1
-        violations = outcome.violations
-        target = self.seen.get(outcome.key)
-        if target is None:
-            arrival = outcome.arrive()
-            result.shown.update(arrival.shown)
-            violations = [*violations, *arrival.violations]
-            if not violations:
-                target = self._add(outcome, arrival, (index, event))
-        for name in violations:
+        target = self.seen.get(edge.key)
+        if target is None and not edge.violations:
+            target = self._add(number, place, edge)
+        for name in edge.violations:
             if name not in result.counterexamples:
-                result.counterexamples[name] = self._counterexample(index, event)
+                events, states = self._walk([*self._places_to(number), place])
+                result.counterexamples[name] = Counterexample(events, states)
         if self.graph is not None:
-            self.graph.add_edge(None if violations else target, outcome.kept)
+            self.graph.add_edge(None if edge.violations else target, edge.kept)
 
-    def _add(self, outcome: Outcome[StateT], arrival: Arrival[StateT], came_from: tuple[int, EventT]) -> int:
+    def _add(self, parent: int, place: int, edge: Edge[Any]) -> int:
         """Add a new state to the frontier, and return its number."""
-        number = len(self.states)
-        self.seen[outcome.key] = number
+        assert edge.arrival is not None, "a state that is not known has been made"
+        number = self.seen[edge.key] = self.result.states
         self.result.states += 1
-        self.frontier.append(number)
-        self.states.append(arrival.state)
-        self.came_from.append(came_from)
+        self.parents.append(parent)
+        self.places.append(place)
         if self.graph is not None:
-            self.graph.add_state(arrival.pending, len(outcome.kept))
+            self.graph.add_state(edge.arrival.pending, len(edge.kept))
+        self.frontier.add(number, edge.key, edge.arrival.state)
         return number
 
-    def _events_to(self, index: int) -> list[EventT]:
-        events = []
-        step = self.came_from[index]
-        while step is not None:
-            events.append(step[1])
-            step = self.came_from[step[0]]
-        return events[::-1]
+    def _places_to(self, number: int) -> list[int]:
+        """Return the steps from the initial state to another one."""
+        places = []
+        while number:
+            places.append(self.places[number])
+            number = self.parents[number]
+        return places[::-1]
 
-    def _states_before(self, events: Sequence[EventT]) -> list[StateT]:
+    def _walk(self, places: Sequence[int]) -> tuple[tuple[EventT, ...], tuple[StateT, ...]]:
+        """Take the steps once more, from the initial state. Return their events, and the state before each."""
+        events: list[EventT] = []
         states = [self.system.initial()[0]]
-        for event in events[:-1]:
-            states.append(self._after(states[-1], event))
-        return states
-
-    def _after(self, state: StateT, event: EventT) -> StateT:
-        return self.system.step(state, event).arrive().state
-
-    def _counterexample(self, index: int, last: EventT) -> Counterexample[StateT, EventT]:
-        events = [*self._events_to(index), last]
-        return Counterexample(tuple(events), tuple(self._states_before(events)))
+        for place in places:
+            if events:
+                states.append(self.system.step(states[-1], events[-1]).arrive().state)
+            events.append(next(islice(self.system.events(states[-1]), place, None)))
+        return tuple(events), tuple(states)
 
     def find_lassos(self) -> None:
         """Search for a violation of each ``eventually`` property."""
@@ -268,24 +245,15 @@ class _Search(Generic[StateT, EventT]):
         for name in self.result.eventually:
             lasso = fair_lasso(self.graph, name)
             if lasso is not None:
-                self.result.counterexamples[name] = self._lasso(*lasso)
-
-    def _lasso(self, start: int, positions: Sequence[int]) -> Counterexample[StateT, EventT]:
-        events = self._events_to(start)
-        state = self.system.initial()[0]
-        for event in events:
-            state = self._after(state, event)
-        for position in positions:
-            event = list(self.system.events(state))[position]
-            state = self._after(state, event)
-            events.append(event)
-        return Counterexample(tuple(events), tuple(self._states_before(events)), len(positions))
+                start, cycle = lasso
+                events, states = self._walk([*self._places_to(start), *cycle])
+                self.result.counterexamples[name] = Counterexample(events, states, len(cycle))
 
     def bytes_per_state(self) -> int:
         """Measure the memory of a key and the way to it, on a sample of the states. Shared parts count once."""
         every = max(1, len(self.seen) // SAMPLE)
-        sample = [(key, self.came_from[number]) for key, number in self.seen.items() if number % every == 0]
-        return _size(sample) // len(sample)
+        sample = [key for key, number in self.seen.items() if number % every == 0]
+        return _size(sample) // len(sample) + self.parents.itemsize + self.places.itemsize
 
 
 def _size(root: object) -> int:

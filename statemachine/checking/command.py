@@ -42,7 +42,7 @@ class Options:
     scenario: tuple[str, ...] = option((), "only this one; may be repeated", choices=[*SCENARIOS], metavar="NAME")
     most_states: int = option(1_000_000, "stop there, undetermined", least=1, most=10**9)
     most_memory: int = option(4096, "stop there, undetermined (megabytes of each process)", least=1, metavar="MB")
-    jobs: int = option(1, "how many scenarios at a time", least=1, most=1024)
+    jobs: int = option(1, "how many processes: one for each scenario, or all for a single one", least=1, most=1024)
     json: bool = option(False, "print the results as JSON")
     large: bool = option(False, "the large scenarios instead: minutes")
     reproduce: bool = option(False, "print counterexamples as pytest functions as well")

@@ -71,7 +71,7 @@ class CoordinatorSystem:
         self._coordinator.step(Opened(), 0.0)
         self._nothing: Final = snapshot(self._coordinator)
         resolve = scenario.config.resolve
-        self._demands: Final = [resolve(RuntimeProviderConfig(wish.provider, wish.model)) for wish in scenario.wishes]
+        self.demands: Final = [resolve(RuntimeProviderConfig(wish.provider, wish.model)) for wish in scenario.wishes]
         self._watched: Final = {
             index: f"{every_waiter_is_served.name}[{wish.model}]"
             for index, wish in enumerate(scenario.wishes)
@@ -93,7 +93,7 @@ class CoordinatorSystem:
 
     def _kinds(self, interchangeable: bool) -> list[WishKind]:
         """Return the wishes as the symmetry sees them. A watched wish is known by its name, so then none are interchangeable."""
-        fixed = [None if interchangeable else index for index in range(len(self._demands))]
+        fixed = [None if interchangeable else index for index in range(len(self.demands))]
         return [
             WishKind(
                 demand.pool,
@@ -102,7 +102,7 @@ class CoordinatorSystem:
                 (fixed[index], wish._replace(model="", owner=None, below=None)),
                 wish.below,
             )
-            for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True))
+            for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self.demands, strict=True))
         ]
 
     def always(self) -> Sequence[str]:
@@ -256,7 +256,7 @@ class CoordinatorSystem:
         ticket = state.issued + 1
         if state.coordinator.state == "closed":
             return
-        for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self._demands, strict=True)):
+        for index, (wish, demand) in enumerate(zip(self.scenario.wishes, self.demands, strict=True)):
             if state.left[index] and not (wish.owner and _is_busy(state.coordinator, wish.owner)):
                 owner = wish.owner or f"task {ticket}"
                 above = _leases_of(state.coordinator, wish.below, demand) if wish.below else ()

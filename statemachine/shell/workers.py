@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["completed", "processes"]
+__all__ = ["completed", "processes", "submitted"]
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -41,10 +41,15 @@ def completed(
     pool: Executor, function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]
 ) -> Iterator[tuple[TaskT, ResultT]]:
     """Yield each task with its result, in the order in which they are ready. Raises what ``function`` raises."""
-    with _interrupts_held():
-        pending: dict[Future[ResultT], TaskT] = {pool.submit(function, task): task for task in tasks}
+    pending: dict[Future[ResultT], TaskT] = {submitted(pool, function, task): task for task in tasks}
     for future in as_completed(pending):
         yield pending[future], future.result()
+
+
+def submitted(pool: Executor, function: Callable[..., ResultT], *arguments: Any) -> Future[ResultT]:
+    """Submit a task, and return its future. Processes that are started for it never see Ctrl-C: only the parent is interrupted."""
+    with _interrupts_held():
+        return pool.submit(function, *arguments)
 
 
 @contextmanager
