@@ -131,10 +131,8 @@ async def test_r13_for_a_stream_that_was_given_back_by_hand_a_child_waits_until_
         def call(self, prompt: object, options: object) -> AsyncIterator[StreamEvent]:
             return answer()
 
-    config = ProviderManagerConfig(
-        [ProviderConfig("local", lambda config: Adapter(), is_local=True)], on_conflict="wait"
-    )
-    async with ProviderManager(config) as manager:
+    providers = [ProviderConfig("local", lambda config: Adapter(), is_local=True), ProviderConfig("api", Recorder())]
+    async with ProviderManager(ProviderManagerConfig(providers, on_conflict="wait")) as manager, manager.acquire(A):
         async with ReasoningEngine(manager).call([], CallOptions(X)) as stream:
             await anext(stream)
             stream.lease.release()
