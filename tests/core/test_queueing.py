@@ -432,3 +432,4 @@ def test_policies_that_have_a_name(
     for numbers, bound in zip(((), (3,)), bounds, strict=False):
         policy = named.make(*numbers)
         assert (type(policy), policy.bound) == (kind, bound)
+        assert (policy.choose(), policy.work_conserving) == (None, name != "cost_aware")
