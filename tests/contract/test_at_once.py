@@ -5,7 +5,6 @@ Tasks call from their own first function here, from whose frame it must be told 
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +15,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from statemachine import (
     ConfigurationError,
     Fifo,
-    Lease,
     LocalProviderConflictError,
     ProviderConfig,
     ProviderManager,
@@ -24,7 +22,7 @@ from statemachine import (
     Transition,
 )
 from statemachine.policies import Waiter
-from tests.contract.recording import Recorder, Script, api_manager, local_manager, spawn, want
+from tests.contract.recording import Recorder, Script, local_manager, spawn, want
 
 A = want("api", "a")
 X, Y = want("local", "x"), want("local", "y")
@@ -143,23 +141,6 @@ async def test_what_comes_in_the_middle_of_trios_code_touches_nothing() -> None:
             await wait_all_tasks_blocked()
             assert seen == [(False, "release"), (False, "release")]
         assert manager.statistics().providers["api"].idle == 2
-
-
-async def deeper(act: Callable[[], Awaitable[Lease]], left: int) -> Lease:
-    """Call ``act`` where as many frames are left on the stack."""
-    try:
-        sys._getframe(sys.getrecursionlimit() - left)
-    except ValueError:
-        return await deeper(act, left)
-    return await act()
-
-
-async def test_at_the_end_of_the_stack_nothing_is_asked_for() -> None:
-    """Where an event could end in the middle, it is not begun."""
-    async with api_manager(Recorder()) as manager:
-        with pytest.raises(RecursionError, match=r"^the stack is too deep to ask for a lease$"):
-            await deeper(lambda: manager.get_adapter(A), 130)
-        assert manager.statistics().counters.starts == 0
 
 
 # ---- acquire_nowait ----

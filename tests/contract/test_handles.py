@@ -125,6 +125,23 @@ async def test_an_acquire_at_the_end_of_the_stack_is_whole_or_not_made() -> None
     assert 0 < refused < 300
 
 
+async def deeper(act: Callable[[], Awaitable[Lease]], left: int) -> Lease:
+    """Call ``act`` where as many frames are left on the stack."""
+    try:
+        sys._getframe(sys.getrecursionlimit() - left)
+    except ValueError:
+        return await deeper(act, left)
+    return await act()
+
+
+async def test_at_the_end_of_the_stack_nothing_is_asked_for() -> None:
+    """Where an event could end in the middle, it is not begun."""
+    async with api_manager(Recorder()) as manager:
+        with pytest.raises(RecursionError, match=r"^the stack is too deep to ask for a lease$"):
+            await deeper(lambda: manager.get_adapter(A), 130)
+        assert manager.statistics().counters.starts == 0
+
+
 def test_a_factory_of_policies_that_fails_is_refused_when_it_is_given() -> None:
     def fails() -> object:
         raise ZeroDivisionError
