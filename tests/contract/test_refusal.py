@@ -119,7 +119,7 @@ def test_the_manager_closed_before() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [("in abcd abc", ": in *** abc"), ("in abcdef", ": in ***"), ("in a-abcdef-e", ": in ***"), ("", "")],
-    ids=["short", "long", "with another in it", "none"],
+    ids=["short", "long", "another in it", "none"],
 )
 async def test_texts_of_four_letters_and_more_may_be_secrets(said: str, told: str) -> None:
     async with local_manager(Recorder(x=Script(start_error=OSError(said)))) as manager:

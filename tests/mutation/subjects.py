@@ -35,6 +35,7 @@ _AT_HAND = (
         for name in (
             "handles.py::test_a_block_that_was_not_entered_says_so_when_it_is_left",
             "handles.py::test_a_manager_that_was_never_entered_has_nothing_to_close",
+            "interruptions.py::test_r05_an_observer_that_raises_at_a_grant_costs_no_lease",
             "interruptions.py::test_acquire_nowait_takes_what_is_ready_and_changes_nothing_otherwise",
             "interruptions.py::test_a_handler_of_trios_servers_is_a_task_like_any_other",
         )
