@@ -133,7 +133,7 @@ def _growth(axes: Axes, points: list[dict[str, Any]]) -> None:
         base = points[0][name]["median"]
         axes.plot(waiters, [point[name]["median"] / base for point in points], "o-", color=colour, label=label)
     axes.set_xscale("log")
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])  # room for the marks at the top
     axes.set_xlabel("waiters")
     axes.set_title("a hand-off, times that with 10 waiters", fontsize=10)
     axes.legend(frameon=False, fontsize=8)
