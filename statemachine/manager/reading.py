@@ -121,6 +121,7 @@ class Reading:
     def end(self) -> None:
         """End the stream soon: its lease is over."""
         self._lost = self._closing = True
+        self._asked.set()
         self._scope.cancel()
 
     def goes_on(self) -> bool:
@@ -130,6 +131,7 @@ class Reading:
     async def _give_up(self) -> None:
         """End the stream at once, and wait until it has ended: its reader, or the task that closes it, waits no longer."""
         self._closing = True
+        self._asked.set()
         self._scope.cancel()
         with trio.CancelScope(shield=True):
             await self._ended.wait()
@@ -192,17 +194,20 @@ class Reading:
     async def _wait_until_asked(self) -> tuple[object, ...]:
         """Wait until an event is asked for, or the stream is to be closed. Returns what the adapter has yielded meanwhile, if anything.
 
-        A scope that a generator holds open across its yield (a time-out, a nursery whose task has failed) may be cancelled while nothing
-        is asked for. The generator must see it, and may go on after it.
+        A scope that a stream holds open between its events (a time-out, a nursery whose task has failed) may be cancelled while nothing
+        is asked for. The stream must see it, and may go on after it: a generator at once, any other when its next event is asked for.
         """
         try:
             await self._asked.wait()
         except trio.Cancelled as cancelled:
-            if self._scope.cancel_called or not inspect.isasyncgen(self._events):
+            if self._scope.cancel_called:
                 raise
-            yielded = await self._events.athrow(cancelled)
-            await self._asked.wait()
-            return (yielded,)
+            if inspect.isasyncgen(self._events):
+                yielded = await self._events.athrow(cancelled)
+                await self._asked.wait()
+                return (yielded,)
+            with trio.CancelScope(shield=True):
+                await self._asked.wait()
         return ()
 
     async def _read_on(self) -> None:
@@ -235,7 +240,7 @@ class Reading:
             return
         told = without_close(error)
         told = TruncatedStreamError("the stream closed itself") if told is None else told
-        told = own_fault(told, f"{self._adapter_name}.call()")
+        told = own_fault(told, f"{self._adapter_name}.call()", cancelled=False)  # else it would be closing
         self._whole = True
         self._error = told
         self._broken = says_broken(told)

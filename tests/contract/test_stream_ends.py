@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import pytest
 import trio
@@ -180,6 +181,63 @@ async def test_r09_a_reader_is_told_whose_cancellation_it_was(autojump_clock: Mo
     assert isinstance(error, AdapterProtocolError)
     assert str(error) == "Scripted.call() raised a cancellation that was not its own, such as a stored one"
     assert error.__cause__ is stored
+
+
+class WithScope:
+    """A stream that is no generator, and has a scope of its own open between its events. It is cancelled after the first one."""
+
+    def __init__(self, *, goes_on: bool) -> None:
+        self._scope = trio.CancelScope()
+        self._goes_on = goes_on
+        self._script = iter([TOKEN, TOKEN, END])
+
+    def __aiter__(self) -> WithScope:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        event = next(self._script)
+        if not self._scope.cancel_called:
+            self._scope.__enter__()
+            self._scope.cancel()
+        elif self._goes_on:
+            with suppress(trio.Cancelled):
+                await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint()
+        return event
+
+    async def aclose(self) -> None:
+        self._scope.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("pause", [0, 5])
+async def test_r12_a_stream_that_is_no_generator_sees_what_it_has_cancelled_and_may_go_on(
+    autojump_clock: MockClock, pause: float
+) -> None:
+    async with managed(Scripted(lambda adapter: WithScope(goes_on=True))) as manager:
+        async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
+            assert await all_of(stream, pause) == [TOKEN, TOKEN, END]
+
+
+@pytest.mark.parametrize("pause", [0, 5])
+async def test_r09_a_cancellation_in_a_scope_that_a_stream_leaves_open_is_its_own_fault(
+    autojump_clock: MockClock, pause: float
+) -> None:
+    async with managed(Scripted(lambda adapter: WithScope(goes_on=False))) as manager:
+        async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
+            first, error = await all_of(stream, pause)
+        assert first == TOKEN
+        assert isinstance(error, AdapterProtocolError)
+
+
+async def test_r12_a_release_ends_a_stream_whose_own_scope_is_cancelled(autojump_clock: MockClock) -> None:
+    async with managed(Scripted(lambda adapter: WithScope(goes_on=True))) as manager:
+        async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
+            assert await anext(stream) == TOKEN
+            await wait_all_tasks_blocked()
+            stream.lease.release()
+            await wait_all_tasks_blocked()
+            assert not manager.outstanding().streams
 
 
 def closing_with(error: BaseException) -> Callable[[Scripted], AsyncIterator[StreamEvent]]:
