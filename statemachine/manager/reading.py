@@ -131,7 +131,6 @@ class Reading:
     async def _give_up(self) -> None:
         """End the stream at once, and wait until it has ended: its reader, or the task that closes it, waits no longer."""
         self._closing = True
-        self._asked.set()
         self._scope.cancel()
         with trio.CancelScope(shield=True):
             await self._ended.wait()
@@ -199,9 +198,7 @@ class Reading:
         """
         try:
             await self._asked.wait()
-        except trio.Cancelled as cancelled:
-            if self._scope.cancel_called:
-                raise
+        except trio.Cancelled as cancelled:  # by a scope of the stream's: what ends it asks first
             if inspect.isasyncgen(self._events):
                 yielded = await self._events.athrow(cancelled)
                 await self._asked.wait()

@@ -83,6 +83,20 @@ async def test_r12_what_is_cancelled_while_nothing_is_asked_for_is_the_generator
     assert isinstance(error, ModelEvictedError)
 
 
+async def test_r12_a_generator_sees_at_once_what_is_cancelled_while_nothing_is_asked_for(
+    autojump_clock: MockClock,
+) -> None:
+    async def generate(adapter: Scripted) -> AsyncIterator[StreamEvent]:
+        with trio.move_on_after(1):
+            yield TOKEN
+            raise AssertionError("it went on without having seen it")
+        yield END
+
+    async with managed(Scripted(generate)) as manager:
+        async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
+            assert await all_of(stream, pause=5) == [TOKEN, END]
+
+
 async def test_r12_a_generator_that_nobody_reads_is_closed_and_not_cancelled(autojump_clock: MockClock) -> None:
     thrown: list[type[BaseException]] = []
 
