@@ -196,16 +196,15 @@ class Reading:
         A scope that a stream holds open between its events (a time-out, a nursery whose task has failed) may be cancelled while nothing
         is asked for. The stream must see it, and may go on after it: a generator at once, any other when its next event is asked for.
         """
+        yielded: tuple[object, ...] = ()
         try:
             await self._asked.wait()
         except trio.Cancelled as cancelled:  # by a scope of the stream's: what ends it asks first
             if inspect.isasyncgen(self._events):
-                yielded = await self._events.athrow(cancelled)
-                await self._asked.wait()
-                return (yielded,)
+                yielded = (await self._events.athrow(cancelled),)
             with trio.CancelScope(shield=True):
                 await self._asked.wait()
-        return ()
+        return yielded
 
     async def _read_on(self) -> None:
         """Let a generator come to its own end, which closes what it has open. What it still yields is not looked at."""

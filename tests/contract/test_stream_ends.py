@@ -97,6 +97,20 @@ async def test_r12_a_generator_sees_at_once_what_is_cancelled_while_nothing_is_a
             assert await all_of(stream, pause=5) == [TOKEN, END]
 
 
+async def test_r12_a_generator_may_go_on_inside_its_cancelled_scope(autojump_clock: MockClock) -> None:
+    async def generate(adapter: Scripted) -> AsyncIterator[StreamEvent]:
+        with trio.move_on_after(1):
+            try:
+                yield TOKEN
+            except trio.Cancelled:
+                yield TOKEN
+        yield END
+
+    async with managed(Scripted(generate)) as manager:
+        async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
+            assert await all_of(stream, pause=5) == [TOKEN, TOKEN, END]
+
+
 async def test_r12_a_generator_that_nobody_reads_is_closed_and_not_cancelled(autojump_clock: MockClock) -> None:
     thrown: list[type[BaseException]] = []
 
