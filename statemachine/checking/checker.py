@@ -17,7 +17,7 @@ from enum import Enum
 from itertools import islice
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from .expansion import Arrival, Edge, Outcome, System, Tally, expand
+from .expansion import Arrival, Outcome, StepCounts, System, TakenStep, expand
 from .liveness import StateGraph, fair_lasso
 
 __all__ = ["Arrival", "Counterexample", "Frontier", "Outcome", "Result", "System", "Verdict", "check"]
@@ -104,8 +104,8 @@ class Frontier(Protocol[StateT]):
         ...
 
     def expansions(
-        self, is_known: Callable[[Hashable], bool], tally: Tally
-    ) -> Iterator[tuple[int, Iterable[Edge[StateT]]]]:
+        self, is_known: Callable[[Hashable], bool], tally: StepCounts
+    ) -> Iterator[tuple[int, Iterable[TakenStep[StateT]]]]:
         """Yield the number of each state with the edges out of it, until no state is left."""
         ...
 
@@ -152,8 +152,8 @@ class _Here(Generic[StateT, EventT]):
         self._queue.append((number, state))
 
     def expansions(
-        self, is_known: Callable[[Hashable], bool], tally: Tally
-    ) -> Iterator[tuple[int, Iterable[Edge[StateT]]]]:
+        self, is_known: Callable[[Hashable], bool], tally: StepCounts
+    ) -> Iterator[tuple[int, Iterable[TakenStep[StateT]]]]:
         while self._queue:
             number, state = self._queue.popleft()
             yield number, expand(self._system, state, is_known, tally)
@@ -182,7 +182,7 @@ class _Search(Generic[StateT, EventT]):
         """Expand every state. Return whether none is left; there may be where ``most_states`` or ``watch`` ended it early."""
         result = self.result
         level_end = 0  # the last state that is as far from the initial one as the present state
-        expansions = self.frontier.expansions(self.seen.__contains__, Tally(result.shown, result.fired))
+        expansions = self.frontier.expansions(self.seen.__contains__, StepCounts(result.shown, result.fired))
         for number, edges in expansions:
             if result.states >= most_states or (number % 100 == 0 and not watch(result)):
                 return False
@@ -195,7 +195,7 @@ class _Search(Generic[StateT, EventT]):
                 self.graph.end_state()
         return True
 
-    def _take(self, number: int, place: int, edge: Edge[Any]) -> None:
+    def _take(self, number: int, place: int, edge: TakenStep[Any]) -> None:
         result = self.result
         result.edges += 1
         target = self.seen.get(edge.key)
@@ -208,7 +208,7 @@ class _Search(Generic[StateT, EventT]):
         if self.graph is not None:
             self.graph.add_edge(None if edge.violations else target, edge.kept)
 
-    def _add(self, parent: int, place: int, edge: Edge[Any]) -> int:
+    def _add(self, parent: int, place: int, edge: TakenStep[Any]) -> int:
         """Add a new state to the frontier, and return its number."""
         assert edge.arrival is not None, "a state that is not known has been made"
         number = self.seen[edge.key] = self.result.states

@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 
 from ..config.providers import Demand
 from ..shell.workers import processes, submitted
-from .expansion import Arrival, Edge, Tally, expand
+from .expansion import Arrival, StepCounts, TakenStep, expand
 from .scenario import State
 from .system import CoordinatorSystem
 
@@ -36,7 +36,7 @@ CHUNKS_AHEAD: Final = 2
 """How many chunks each worker has: one is expanded, and the other ones need not be waited for."""
 GARBAGE: Final = 100_000  # objects until cycles are looked for: an expansion leaves hardly any
 
-Expanded: TypeAlias = tuple[list[list[Edge[bytes]]], Tally]
+Expanded: TypeAlias = tuple[list[list[TakenStep[bytes]]], StepCounts]
 """The edges out of each state of a chunk, and what was shown and fired."""
 MakeSystem: TypeAlias = Callable[[], CoordinatorSystem]
 
@@ -74,8 +74,8 @@ class DividedFrontier:
             news.append(key)
 
     def expansions(
-        self, is_known: Callable[[Hashable], bool], tally: Tally
-    ) -> Iterator[tuple[int, Iterable[Edge[bytes]]]]:
+        self, is_known: Callable[[Hashable], bool], tally: StepCounts
+    ) -> Iterator[tuple[int, Iterable[TakenStep[bytes]]]]:
         """Yield the number of each state with the edges out of it. ``is_known`` is not asked: workers know what they were told."""
         while self._queue or self._under_way:
             while self._queue and len(self._under_way) < len(self._workers) * CHUNKS_AHEAD:
@@ -106,7 +106,7 @@ class _Expander:
         self._known: set[Hashable] = set()
         self._pack = _Packer(system)
 
-    def expand(self, state: bytes, tally: Tally) -> list[Edge[bytes]]:
+    def expand(self, state: bytes, tally: StepCounts) -> list[TakenStep[bytes]]:
         """Return the edges out of ``state``."""
         edges = expand(self.system, pickle.loads(state), self._known.__contains__, tally, _digest)
         return [edge if edge.arrival is None else self._arrived(edge, edge.arrival) for edge in edges]
@@ -115,12 +115,12 @@ class _Expander:
         """Note keys that were found by others."""
         self._known.update(news)
 
-    def _arrived(self, edge: Edge[State], arrival: Arrival[State]) -> Edge[bytes]:
+    def _arrived(self, edge: TakenStep[State], arrival: Arrival[State]) -> TakenStep[bytes]:
         goes_on = not edge.violations
         if goes_on:
             self._known.add(edge.key)
         packed = self._pack(arrival.state) if goes_on else b""
-        return Edge(edge.key, edge.violations, edge.kept, Arrival(packed, pending=arrival.pending))
+        return TakenStep(edge.key, edge.violations, edge.kept, Arrival(packed, pending=arrival.pending))
 
 
 class _Packer:
@@ -148,7 +148,7 @@ def _prepare(make: MakeSystem) -> None:
 def _expand(states: Sequence[bytes], news: Sequence[Hashable]) -> Expanded:
     (expander,) = _expanders
     expander.learn(news)
-    tally = Tally()
+    tally = StepCounts()
     return [expander.expand(state, tally) for state in states], tally
 
 

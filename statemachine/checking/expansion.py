@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-__all__ = ["Arrival", "Edge", "Outcome", "System", "Tally", "expand"]
+__all__ = ["Arrival", "Outcome", "StepCounts", "System", "TakenStep", "expand"]
 
 StateT = TypeVar("StateT")
 EventT = TypeVar("EventT")
@@ -74,7 +74,7 @@ class System(Protocol[StateT, EventT]):
         ...
 
 
-class Edge(NamedTuple, Generic[StateT]):
+class TakenStep(NamedTuple, Generic[StateT]):
     """One step out of a state, as the search needs it. ``arrival`` is None where the state that it leads to is known already."""
 
     key: Hashable
@@ -84,7 +84,7 @@ class Edge(NamedTuple, Generic[StateT]):
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class StepCounts:
     """What steps and states have shown and fired."""
 
     shown: set[str] = field(default_factory=set)
@@ -96,7 +96,7 @@ class Tally:
         for one in outcome.fired:  # Counter.update() asks each time whether it is given a mapping
             self.fired[one] += 1
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: StepCounts) -> None:
         """Count what another tally has counted."""
         self.shown.update(other.shown)
         self.fired.update(other.fired)
@@ -106,9 +106,9 @@ def expand(
     system: System[StateT, EventT],
     state: StateT,
     is_known: Callable[[Hashable], bool],
-    tally: Tally,
+    tally: StepCounts,
     told: Callable[[Hashable], Hashable] = lambda key: key,
-) -> Iterator[Edge[StateT]]:
+) -> Iterator[TakenStep[StateT]]:
     """Yield every step out of ``state``, in the order of its events. The state that a step leads to is made unless its key is known.
 
     ``told``: what a key is told by, to ``is_known`` and in the edge.
@@ -121,4 +121,4 @@ def expand(
             arrival = outcome.arrive()
             tally.shown.update(arrival.shown)
             violations = [*violations, *arrival.violations]
-        yield Edge(key, violations, outcome.kept, arrival)
+        yield TakenStep(key, violations, outcome.kept, arrival)
