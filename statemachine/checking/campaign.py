@@ -42,10 +42,10 @@ def explore(
 def _search(name: str, *, make: str | None, most_states: int, most_bytes: int, jobs: int = 1) -> ScenarioReport:
     """Explore one scenario, with the coordinator called ``make``."""
     gc.set_threshold(GARBAGE)
-    system = partial(_system, name, make)
+    make_system = partial(_system, name, make)
     watch = partial(_watch, name, most_bytes, sys.stderr.isatty())
-    with divided(system, jobs) if jobs > 1 else nullcontext() as frontier:
-        result = check(system(), liveness=True, most_states=most_states, watch=watch, frontier=frontier)
+    with divided(make_system, jobs) if jobs > 1 else nullcontext() as frontier:
+        result = check(make_system(), liveness=True, most_states=most_states, watch=watch, frontier=frontier)
     return report_of(name, result, _coordinator(make))
 
 

@@ -104,7 +104,7 @@ class Frontier(Protocol[StateT]):
         ...
 
     def expansions(
-        self, is_known: Callable[[Hashable], bool], tally: StepCounts
+        self, is_known: Callable[[Hashable], bool], counts: StepCounts
     ) -> Iterator[tuple[int, Iterable[TakenStep[StateT]]]]:
         """Yield the number of each state with the edges out of it, until no state is left."""
         ...
@@ -152,11 +152,11 @@ class _Here(Generic[StateT, EventT]):
         self._queue.append((number, state))
 
     def expansions(
-        self, is_known: Callable[[Hashable], bool], tally: StepCounts
+        self, is_known: Callable[[Hashable], bool], counts: StepCounts
     ) -> Iterator[tuple[int, Iterable[TakenStep[StateT]]]]:
         while self._queue:
             number, state = self._queue.popleft()
-            yield number, expand(self._system, state, is_known, tally)
+            yield number, expand(self._system, state, is_known, counts)
 
 
 class _Search(Generic[StateT, EventT]):

@@ -74,15 +74,15 @@ class DividedFrontier:
             news.append(key)
 
     def expansions(
-        self, is_known: Callable[[Hashable], bool], tally: StepCounts
+        self, is_known: Callable[[Hashable], bool], counts: StepCounts
     ) -> Iterator[tuple[int, Iterable[TakenStep[bytes]]]]:
         """Yield the number of each state with the edges out of it. ``is_known`` is not asked: workers know what they were told."""
         while self._queue or self._under_way:
             while self._queue and len(self._under_way) < len(self._workers) * CHUNKS_AHEAD:
                 self._send_chunk()
             numbers, future = self._under_way.popleft()
-            expanded, counted = future.result()
-            tally.merge(counted)
+            expanded, theirs = future.result()
+            counts.merge(theirs)
             yield from zip(numbers, expanded, strict=True)
 
     def _send_chunk(self) -> None:
@@ -106,9 +106,9 @@ class _Expander:
         self._known: set[Hashable] = set()
         self._pack = _Packer(system)
 
-    def expand(self, state: bytes, tally: StepCounts) -> list[TakenStep[bytes]]:
+    def expand(self, state: bytes, counts: StepCounts) -> list[TakenStep[bytes]]:
         """Return the edges out of ``state``."""
-        edges = expand(self.system, pickle.loads(state), self._known.__contains__, tally, _digest)
+        edges = expand(self.system, pickle.loads(state), self._known.__contains__, counts, _digest)
         return [edge if edge.arrival is None else self._arrived(edge, edge.arrival) for edge in edges]
 
     def learn(self, news: Iterable[Hashable]) -> None:
@@ -148,8 +148,8 @@ def _prepare(make: MakeSystem) -> None:
 def _expand(states: Sequence[bytes], news: Sequence[Hashable]) -> Expanded:
     (expander,) = _expanders
     expander.learn(news)
-    tally = StepCounts()
-    return [expander.expand(state, tally) for state in states], tally
+    counts = StepCounts()
+    return [expander.expand(state, counts) for state in states], counts
 
 
 def _demand(place: int) -> Demand:

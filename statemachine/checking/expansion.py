@@ -75,7 +75,7 @@ class System(Protocol[StateT, EventT]):
 
 
 class TakenStep(NamedTuple, Generic[StateT]):
-    """One step out of a state, as the search needs it. ``arrival`` is None where the state that it leads to is known already."""
+    """An edge of the search: one step out of a state. ``arrival`` is None where the state that it leads to is known already."""
 
     key: Hashable
     violations: Sequence[str]
@@ -97,7 +97,7 @@ class StepCounts:
             self.fired[one] += 1
 
     def merge(self, other: StepCounts) -> None:
-        """Count what another tally has counted."""
+        """Add what was counted elsewhere."""
         self.shown.update(other.shown)
         self.fired.update(other.fired)
 
@@ -106,19 +106,19 @@ def expand(
     system: System[StateT, EventT],
     state: StateT,
     is_known: Callable[[Hashable], bool],
-    tally: StepCounts,
+    counts: StepCounts,
     told: Callable[[Hashable], Hashable] = lambda key: key,
 ) -> Iterator[TakenStep[StateT]]:
     """Yield every step out of ``state``, in the order of its events. The state that a step leads to is made unless its key is known.
 
-    ``told``: what a key is told by, to ``is_known`` and in the edge.
+    ``told``: what a key is told by, to ``is_known`` and in what is yielded.
     """
     for event in system.events(state):
         outcome = system.step(state, event)
-        tally.add(outcome)
+        counts.add(outcome)
         key, violations, arrival = told(outcome.key), outcome.violations, None
         if not is_known(key):
             arrival = outcome.arrive()
-            tally.shown.update(arrival.shown)
+            counts.shown.update(arrival.shown)
             violations = [*violations, *arrival.violations]
         yield TakenStep(key, violations, outcome.kept, arrival)

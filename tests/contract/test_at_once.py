@@ -80,7 +80,7 @@ async def test_what_a_task_does_with_its_lease_takes_effect_at_once() -> None:
 
 
 async def test_what_another_thread_has_released_is_free_for_a_task_at_once() -> None:
-    """Its word takes a moment; whoever looks before that finds it said."""
+    """Its word takes a moment; a task that looks before that finds it said."""
     async with local_manager(Recorder()) as manager:
 
         async def look() -> None:

@@ -244,7 +244,7 @@ def once_at(machine: str, trigger: str, error: BaseException) -> Callable[[Trans
 async def test_r05_an_observer_that_raises_at_a_grant_costs_no_lease(
     autojump_clock: MockClock, machine: str, trigger: str, how: str
 ) -> None:
-    """While the error and its frames live, and after them, for whoever waits."""
+    """While the error and its frames live, and after them, for the tasks that wait."""
     config = ProviderManagerConfig([ProviderConfig("api", Recorder(), limit=1)])
     made: list[Callable[[Transition], None]] = []
     async with ProviderManager(config, observers=[lambda change: made[-1](change) if made else None]) as manager:

@@ -1,4 +1,4 @@
-"""R1, R5, R9, R12: what reaches the reader of a stream, and whoever leaves its block, when something goes wrong at its end.
+"""R1, R5, R9, R12: what reaches the reader of a stream, and the task that leaves its block, when something goes wrong at its end.
 
 A reader that is told of a cancellation which is not its own must be noticed: pytest-trio passes a test that a cancellation leaves.
 """
@@ -28,6 +28,7 @@ from statemachine import (
     Transition,
     TruncatedStreamError,
 )
+from tests.contract.stored import stored_cancellation
 from tests.contract.test_streams import (
     END,
     HI,
@@ -44,17 +45,6 @@ from tests.contract.test_streams import (
 
 class Rude(BaseException):
     """Such as a KeyboardInterrupt."""
-
-
-async def stored_cancellation() -> trio.Cancelled:
-    """A cancellation that has done its work."""
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.sleep_forever()
-        except trio.Cancelled as cancelled:
-            return cancelled
-    raise AssertionError("not cancelled")
 
 
 async def all_of(stream: AnswerStream, pause: float = 0) -> list[object]:

@@ -29,6 +29,7 @@ from statemachine import (
     StreamEvent,
 )
 from tests.contract.recording import spawn, want
+from tests.contract.stored import stored_cancellation
 
 X, Y = want("local", "x"), want("local", "y")
 HI: list[Message] = [{"role": "user", "content": "hi"}]
@@ -218,7 +219,7 @@ async def test_r01_the_instance_of_a_stream_that_never_closes_is_not_used_again(
         async with ReasoningEngine(manager).call(HI, CallOptions(X)) as stream:
             assert await anext(stream) == TOKEN
         await wait_all_tasks_blocked()
-        assert adapter.shut_down == [0], "though nobody else wants the slot"
+        assert adapter.shut_down == [0], "though no other task wants the slot"
     said = [record.getMessage() for record in caplog.records if "does not end" in record.getMessage()]
     assert len(said) == 1
     assert re.fullmatch(r"a stream of .*local/x.* does not end; its instance is taken for broken", said[0])
@@ -522,12 +523,7 @@ class Stored(Scripted):
 
     async def fail(self, where: str) -> None:
         if where == self.where:
-            with trio.CancelScope() as scope:
-                scope.cancel()
-                try:
-                    await trio.sleep_forever()
-                except trio.Cancelled as cancelled:
-                    stored = cancelled
+            stored = await stored_cancellation()
             raise BaseExceptionGroup("several", [stored]) if where == "group" else stored
 
     async def start(self) -> None:
@@ -563,12 +559,7 @@ async def test_r09_a_stored_cancellation_is_the_adapters_fault(autojump_clock: M
 
 
 async def test_r09_a_factory_may_raise_one_too() -> None:
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.sleep_forever()
-        except trio.Cancelled as cancelled:
-            stored = cancelled
+    stored = await stored_cancellation()
 
     def factory(config: AdapterConfig) -> Any:
         raise stored

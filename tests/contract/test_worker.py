@@ -24,6 +24,7 @@ from statemachine import (
 from statemachine.core.events import Stopped
 from statemachine.manager.worker import Worker
 from tests.contract.recording import Recorder, Script, local_manager, want
+from tests.contract.stored import stored_cancellation
 
 X = want("local", "x")
 
@@ -89,17 +90,6 @@ async def test_an_interrupted_start_may_hang_in_its_shutdown_too(autojump_clock:
 # ---- what is an adapter's own fault, and in whose name it is told ----
 
 
-async def cancelled() -> trio.Cancelled:
-    """A cancellation that has done its work."""
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.sleep_forever()
-        except trio.Cancelled as stored:
-            return stored
-    raise AssertionError("not cancelled")
-
-
 class Odd:
     """An adapter whose ``start`` and ``call`` are given."""
 
@@ -129,7 +119,7 @@ NOT_ITS_OWN = "raised a cancellation that was not its own, such as a stored one"
 
 
 async def test_r09_whose_start_raises_a_cancellation_is_told() -> None:
-    stored = await cancelled()
+    stored = await stored_cancellation()
 
     async def start() -> None:
         raise stored
@@ -141,7 +131,7 @@ async def test_r09_whose_start_raises_a_cancellation_is_told() -> None:
 
 
 async def test_r09_so_is_which_factory_does() -> None:
-    stored = await cancelled()
+    stored = await stored_cancellation()
 
     def make() -> Odd:
         raise stored
@@ -185,7 +175,7 @@ async def test_r11_a_start_that_is_no_function_is_named() -> None:
 
 @pytest.mark.parametrize("stored", [False, True])
 async def test_r09_what_a_call_raises_at_once_is_told_as_what_its_stream_raises(stored: bool) -> None:
-    error: BaseException = (await cancelled()) if stored else OSError("no")
+    error: BaseException = (await stored_cancellation()) if stored else OSError("no")
 
     def call() -> Any:
         raise error
